@@ -1,0 +1,90 @@
+"""Where mail goes when no SMTP server is configured: a Maildir that `hoc mailbox` reads."""
+
+from __future__ import annotations
+
+import asyncio
+import mailbox
+import re
+from dataclasses import dataclass, field
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Final
+
+from hoc.mail.message import INVITATION_HEADER, link_in, token_in
+from hoc.mail.sender import MailUnavailableError
+
+_KEY: Final = re.compile(r"(\d+)\.M(\d+)P\d+Q(\d+)\.")  # how mailbox.Maildir names a message
+_ON_DISK: Final = policy.SMTPUTF8.clone(linesep="\n")
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveredMail:
+    """One delivered invitation. Its repr shows nothing personal."""
+
+    to: str = field(repr=False)
+    subject: str = field(repr=False)
+    invitation_id: str
+    token: str = field(repr=False)
+    link: str = field(repr=False)
+
+
+class DevelopmentMailbox:
+    """A MailSender that keeps the mail, readable by its owner only.
+
+    Any number of processes may send and read at once: a Maildir message appears by link(2), whole or not at
+    all.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        """Use the Maildir at path; the first mail creates it."""
+        self._path = Path(path)
+
+    async def send(self, message: EmailMessage) -> None:
+        """Store the message; raises MailUnavailableError if the disk does not take it."""
+        try:
+            await asyncio.to_thread(self._store, message.as_bytes(policy=_ON_DISK))
+        except (OSError, mailbox.Error) as error:
+            raise MailUnavailableError(
+                f"the development mailbox {self._path} cannot be written: {error}"
+            ) from error
+
+    def read(self) -> list[DeliveredMail]:
+        """Return the invitations, oldest first; mail of any other kind is left out."""
+        if not (self._path / "cur").is_dir():  # the last to be created
+            return []
+        maildir = mailbox.Maildir(self._path, create=False)
+        delivered = (self._load(maildir, key) for key in sorted(maildir.keys(), key=_delivery_order))
+        return [mail for mail in delivered if mail]
+
+    def _store(self, content: bytes) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        # Not left to Maildir, which takes a directory another process is still filling for a complete one.
+        for directory in (self._path, *(self._path / name for name in ("tmp", "new", "cur"))):
+            directory.mkdir(mode=0o700, exist_ok=True)
+        self._path.chmod(0o700)
+        mailbox.Maildir(self._path, create=False).add(content)
+
+    @staticmethod
+    def _load(maildir: mailbox.Maildir, key: str) -> DeliveredMail | None:
+        try:
+            content = maildir.get_bytes(key)
+        except (KeyError, FileNotFoundError):  # deleted since it was listed
+            return None
+        message = message_from_bytes(content, EmailMessage, policy=policy.SMTPUTF8)
+        link = link_in(message)
+        if link is None:
+            return None
+        return DeliveredMail(
+            to=str(message["To"]),
+            subject=str(message["Subject"]),
+            invitation_id=str(message[INVITATION_HEADER]),
+            token=token_in(link),
+            link=link,
+        )
+
+
+def _delivery_order(key: str) -> tuple[int, int, int]:
+    """Order by second, microsecond and count; the names themselves do not sort (nothing is zero-padded)."""
+    named = _KEY.match(key)
+    return (int(named[1]), int(named[2]), int(named[3])) if named else (0, 0, 0)

@@ -1,0 +1,182 @@
+"""The invitation mail: its link, its text, and reading the link back."""
+
+from __future__ import annotations
+
+import hmac
+import re
+import unicodedata
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email import policy
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.utils import format_datetime
+from html import escape
+from typing import Final
+from urllib.parse import quote, unquote, urlsplit
+
+import idna
+
+from hoc.mail.sender import MailRejectedError
+
+INVITATION_HEADER: Final = "X-Hoc-Invitation-Id"
+MAX_NAME_LENGTH: Final = 80
+
+_INVISIBLE: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})  # controls, bidi overrides, lone surrogates, …
+_JOINERS: Final = "\u200c\u200d"  # invisible too, but words (Persian, Hindi) and emoji are spelt with them
+_NAME_AND_ADDRESS: Final = re.compile(r'"?(?P<name>[^"<>]*?)"?\s*<(?P<address>[^<>]*)>')
+_NOT_IN_ADDRESS: Final = re.compile(r'[\s\x00-\x1f\x7f-\x9f\ud800-\udfff()<>\[\]@,:;\\"]|=\?')
+
+
+@dataclass(frozen=True, slots=True)
+class InvitationMail:
+    """One invitation to be mailed. Its repr shows nothing personal."""
+
+    to: str = field(repr=False)
+    tenant_name: str = field(repr=False)
+    inviter_name: str | None = field(repr=False)
+    role: str
+    invitation_id: str
+    token: str = field(repr=False)
+    link: str = field(repr=False)
+    expires_at: datetime
+    """Timezone-aware."""
+
+
+def invitation_link(public_url: str, invitation_id: str, token: str) -> str:
+    """Return the link that accepts an invitation.
+
+    public_url is configuration (HOC_PUBLIC_URL), never a request's Host header. The token is the fragment,
+    which browsers do not send, so that it reaches no access log and no Referer. Raises ValueError if
+    public_url is not an absolute http(s) URL without query and fragment.
+    """
+    parts = urlsplit(public_url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError(
+            "HOC_PUBLIC_URL must be an absolute http(s) URL without query and fragment,"
+            f" such as https://app.example.com; it is {public_url!r}"
+        )
+    return (
+        f"{public_url.rstrip('/')}/invitations/{quote(invitation_id, safe='')}#token={quote(token, safe='')}"
+    )
+
+
+def compose(mail: InvitationMail, sender: str) -> EmailMessage:
+    """Build the mail, as plain text with an HTML alternative.
+
+    sender is an address or `Name <address>` (HOC_MAIL_FROM); it becomes the envelope sender too. The
+    Message-ID is derived from the token: every issued token has its own, and a retried delivery repeats it,
+    so that a receiver can drop the second copy. Raises MailRejectedError if mail.to is not an address that
+    can be mailed, ValueError if sender is not.
+    """
+    from_address = parse_sender(sender)
+    try:
+        to_address = _address(mail.to)
+    except ValueError:
+        raise MailRejectedError("the recipient is not an address that can be mailed") from None
+    internationalized = not f"{from_address.addr_spec}{to_address.addr_spec}".isascii()
+
+    fingerprint = _fingerprint(mail)
+
+    message = EmailMessage(policy=policy.SMTPUTF8 if internationalized else policy.SMTP)
+    message["From"] = from_address
+    message["To"] = to_address
+    message["Subject"] = _header_text(f"You are invited to {_tenant(mail)}")
+    message["Date"] = format_datetime(datetime.now(UTC))
+    message["Message-ID"] = f"<{fingerprint}@{from_address.domain}>"
+    message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office answers, please
+    message[INVITATION_HEADER] = _header_text(_clean(mail.invitation_id))
+    # Quoted-printable passes every server unchanged; 8bit would be re-encoded where 8BITMIME is missing.
+    message.set_content(_text(mail), cte="quoted-printable")
+    message.add_alternative(_html(mail), subtype="html", cte="quoted-printable")
+    message.set_boundary(f"=_{fingerprint}")  # `=_` never occurs in quoted-printable (RFC 2045, 6.7)
+    return message
+
+
+def parse_sender(sender: str) -> Address:
+    """Parse `address` or `Name <address>`, the form of HOC_MAIL_FROM; raises ValueError on anything else."""
+    named = _NAME_AND_ADDRESS.fullmatch(sender.strip())
+    try:
+        parsed = _address(named["address"] if named else sender.strip())
+    except ValueError as error:
+        raise ValueError(f"HOC_MAIL_FROM must be an address or `Name <address>`: {error}") from None
+    return Address(_header_text(_clean(named["name"])) if named else "", parsed.username, parsed.domain)
+
+
+def link_in(message: EmailMessage) -> str | None:
+    """Return the link of a mail built by `compose`, None for any other mail."""
+    body = message.get_body(("plain",))
+    if body is None or INVITATION_HEADER not in message:
+        return None
+    path = re.escape(f"/invitations/{quote(str(message[INVITATION_HEADER]), safe='')}#token=")
+    # Only a line of its own counts: a name is always inside a sentence, whatever it looks like.
+    link = re.compile(rf"https?://\S+{path}\S+")
+    return next(filter(link.fullmatch, str(body.get_content()).splitlines()), None)
+
+
+def token_in(link: str) -> str:
+    """Return the token of a link built by `invitation_link`."""
+    return unquote(link.partition("#token=")[2])
+
+
+def _address(text: str) -> Address:
+    """Split an address, its domain as IDNA 2008 A-labels; the local part stays as stored, to the byte.
+
+    Quoted local parts and domain literals are refused, and so is an RFC 2047 encoded word, which is made of
+    legal characters but which the email package would decode, line breaks included.
+    """
+    local, _, domain = text.rpartition("@")
+    if not local or not domain or _NOT_IN_ADDRESS.search(local) or _NOT_IN_ADDRESS.search(domain):
+        raise ValueError("it is not of the form local@domain")
+    if not domain.isascii():
+        try:
+            domain = idna.encode(domain, uts46=True).decode()
+        except idna.IDNAError:
+            raise ValueError("its domain is not a valid internationalized name") from None
+    return Address(username=local, domain=domain)
+
+
+def _clean(text: str) -> str:
+    """Reduce a user's text to one bounded line of visible characters."""
+    visible = "".join(
+        " " if unicodedata.category(char) in _INVISIBLE and char not in _JOINERS else char for char in text
+    )
+    line = " ".join(visible.split())
+    return line if len(line) <= MAX_NAME_LENGTH else f"{line[: MAX_NAME_LENGTH - 1].rstrip()}…"
+
+
+def _header_text(line: str) -> str:
+    """Keep the email package from decoding what looks like an encoded word (RFC 2047): it may hold CRLF."""
+    return line.replace("=?", "= ?")
+
+
+def _tenant(mail: InvitationMail) -> str:
+    return _clean(mail.tenant_name) or "a team"
+
+
+def _fingerprint(mail: InvitationMail) -> str:
+    return hmac.new(mail.token.encode(), mail.invitation_id.encode(), "sha256").hexdigest()[:32]
+
+
+def _sentences(mail: InvitationMail) -> tuple[str, str]:
+    inviter = _clean(mail.inviter_name or "")
+    invited = f"{inviter} has invited you" if inviter else "You have been invited"
+    expiry = mail.expires_at.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    invitation = f"{invited} to join {_tenant(mail)} as {_clean(mail.role)}."
+    notice = f"It is for this address only and ends on {expiry}. If you did not expect it, ignore this mail."
+    return invitation, notice
+
+
+def _text(mail: InvitationMail) -> str:
+    invitation, notice = _sentences(mail)
+    return f"{invitation}\n\nTo accept, open this link:\n\n{mail.link}\n\n{notice}\n"
+
+
+def _html(mail: InvitationMail) -> str:
+    invitation, notice = _sentences(mail)
+    return (
+        '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n'
+        f"<p>{escape(invitation)}</p>\n"
+        f'<p><a href="{escape(mail.link)}">Accept the invitation</a></p>\n'
+        f"<p>{escape(notice)}</p>\n</html>\n"
+    )

@@ -1,0 +1,172 @@
+"""Mail out over SMTP (RFC 5321), one connection per mail. Needs the `mail` extra (aiosmtplib)."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Final, Self
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from aiosmtplib import (
+    SMTP,
+    SMTPDataError,
+    SMTPException,
+    SMTPNotSupported,
+    SMTPRecipientsRefused,
+    SMTPResponseException,
+)
+
+from hoc.mail.sender import MailError, MailRejectedError, MailUnavailableError
+
+if TYPE_CHECKING:
+    from email.message import EmailMessage
+    from ssl import SSLContext
+
+_DEFAULT_PORTS: Final = {"smtp": 25, "smtps": 465}
+_PERMANENT: Final = 500  # RFC 5321, 4.2.1: 5yz is a permanent negative reply
+_GOODBYE_SECONDS: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class SmtpSender:
+    """A MailSender for one SMTP server. The envelope is the message's From (HOC_MAIL_FROM) and To."""
+
+    host: str
+    port: int
+    username: str | None = field(default=None, repr=False)
+    password: str | None = field(default=None, repr=False)
+    implicit_tls: bool = False
+    require_starttls: bool = False
+    """False: STARTTLS is used when the server offers it."""
+    timeout: float = 30.0
+    """Seconds for one mail as a whole, from connecting to the server's acceptance."""
+    tls_context: SSLContext | None = field(default=None, repr=False)
+    """None: the system's certificate authorities, host name checked."""
+
+    @classmethod
+    def from_url(cls, url: str, *, timeout: float = 30.0, tls_context: SSLContext | None = None) -> Self:
+        """Read HOC_SMTP_URL: `smtp://[user:password@]host[:port][?starttls=required|optional]` or `smtps://…`.
+
+        User and password are percent-encoded. STARTTLS is required by default where a password would
+        otherwise cross the network in the clear. Raises ValueError naming what is wrong, quoting nothing
+        of the URL: any part of it may be a piece of a password that was not encoded.
+        """
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+            username = unquote(parts.username, errors="strict") if parts.username else None
+            password = unquote(parts.password, errors="strict") if parts.password else None
+        except ValueError:
+            raise _bad_url("host, port or credentials cannot be read") from None
+        if parts.scheme not in _DEFAULT_PORTS:
+            raise _bad_url("the scheme must be smtp:// or smtps://")
+        if not parts.hostname:
+            raise _bad_url("the host is missing")
+        if port == 0:
+            raise _bad_url("the port must be between 1 and 65535")
+        if parts.path not in {"", "/"} or parts.fragment:
+            raise _bad_url("nothing but ?starttls=… may follow host and port")
+        if (username is None) != (password is None):
+            raise _bad_url("a user and a password are given together or not at all")
+        implicit_tls = parts.scheme == "smtps"
+        starttls = _starttls_option(parts.query, implicit_tls=implicit_tls)
+        exposed = username is not None and not implicit_tls and not _is_loopback(parts.hostname)
+        return cls(
+            host=parts.hostname,
+            port=port or _DEFAULT_PORTS[parts.scheme],
+            username=username,
+            password=password,
+            implicit_tls=implicit_tls,
+            require_starttls=starttls == "required" or (starttls is None and exposed),
+            timeout=timeout,
+            tls_context=tls_context,
+        )
+
+    async def send(self, message: EmailMessage) -> None:
+        """Deliver to the server; raises MailRejectedError or MailUnavailableError (see MailSender)."""
+        client = SMTP(
+            hostname=self.host,
+            port=self.port,
+            username=self.username,
+            password=self.password,
+            use_tls=self.implicit_tls,
+            start_tls=False if self.implicit_tls else (self.require_starttls or None),
+            tls_context=self.tls_context,
+            timeout=None,  # one deadline for all, below: aiosmtplib's would be one per reply
+        )
+        try:
+            async with asyncio.timeout(self.timeout):
+                await self._connect(client)
+                await _transmit(client, message)
+            # The mail is accepted: whatever happens to the goodbye must not make it look undelivered.
+            with suppress(SMTPException, OSError):
+                await client.quit(timeout=_GOODBYE_SECONDS)
+        except TimeoutError:
+            raise MailUnavailableError(f"the mail server did not answer within {self.timeout:g} s") from None
+        finally:
+            client.close()
+
+    async def _connect(self, client: SMTP) -> None:
+        try:
+            await client.connect()
+        except SMTPResponseException as error:
+            # Also a 5xx: to refuse our greeting or password says nothing about this mail.
+            raise MailUnavailableError(
+                f"the mail server {self.host}:{self.port} refused the session (SMTP {error.code})"
+            ) from None
+        except (SMTPException, OSError) as error:
+            raise MailUnavailableError(
+                f"no usable connection to the mail server {self.host}:{self.port} ({type(error).__name__})"
+            ) from None
+
+
+async def _transmit(client: SMTP, message: EmailMessage) -> None:
+    # `from None` throughout: a server's reply often quotes the address, and a traceback would print it.
+    try:
+        await client.send_message(message)
+    except SMTPRecipientsRefused as error:
+        raise _refusal("the recipient", error.recipients[0].code) from None
+    except SMTPDataError as error:
+        raise _refusal("the message", error.code) from None
+    except SMTPResponseException as error:
+        # The sender is configuration: once it is corrected, the same mail passes.
+        raise MailUnavailableError(f"the mail server refused the sender (SMTP {error.code})") from None
+    except SMTPNotSupported:
+        raise MailRejectedError("the mail server lacks SMTPUTF8, which this address needs") from None
+    except (SMTPException, OSError) as error:
+        raise MailUnavailableError(f"the mail server broke off ({type(error).__name__})") from None
+    except ValueError:
+        raise MailRejectedError("the message has no sender or recipient that SMTP can carry") from None
+
+
+def _refusal(what: str, code: int) -> MailError:
+    error = MailRejectedError if code >= _PERMANENT else MailUnavailableError
+    return error(f"the mail server refused {what} (SMTP {code})")
+
+
+def _starttls_option(query: str, *, implicit_tls: bool) -> str | None:
+    match parse_qsl(query, keep_blank_values=True):
+        case []:
+            return None
+        case [("starttls", ("required" | "optional") as option)]:
+            if implicit_tls:
+                raise _bad_url("smtps:// is TLS from the start, so starttls does not apply")
+            return option
+        case _:
+            raise _bad_url("the only option is starttls=required or starttls=optional")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _bad_url(problem: str) -> ValueError:
+    return ValueError(
+        f"HOC_SMTP_URL: {problem}. Expected smtp://user:password@host:587 or smtps://user:password@host,"
+        " with special characters in user and password percent-encoded"
+    )

@@ -1,0 +1,137 @@
+"""A real SMTP server for tests: `with smtp_server() as server: … server.url … server.messages()`."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import quote
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+Command = Literal["MAIL", "RCPT", "DATA"]
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedMail:
+    """A mail as the server accepted it."""
+
+    sender: str
+    recipients: list[str]
+    options: list[str]
+    """Of the MAIL command, such as SMTPUTF8."""
+    content: bytes
+    tls: bool
+    user: str | None
+    """Who authenticated."""
+
+    @property
+    def message(self) -> EmailMessage:
+        return message_from_bytes(self.content, EmailMessage, policy=policy.SMTPUTF8)
+
+
+@dataclass(frozen=True, slots=True)
+class SmtpServer:
+    """A running server: where it is, what it received, and how to make it fail."""
+
+    url: str
+    """With the credentials it asks for."""
+    _directory: Path
+    _process: subprocess.Popen[str]
+    _faults: dict[str, Any] = field(default_factory=lambda: {"replies": {}, "delay": 0})
+
+    def messages(self) -> list[ReceivedMail]:
+        """Return what was accepted so far, in order. A mail is here before its sender hears 250."""
+        records: list[dict[str, Any]] = [
+            json.loads(path.read_text()) for path in sorted(self._directory.glob("*.json"))
+        ]
+        return [ReceivedMail(content=base64.b64decode(record.pop("content")), **record) for record in records]
+
+    def refuse(self, command: Command, reply: str) -> None:
+        """Answer this command with reply, such as "451 4.3.0 Try later", until `recover`."""
+        self._faults["replies"][command] = reply
+        self._write_faults()
+
+    def delay(self, seconds: float) -> None:
+        """Answer EHLO, MAIL, RCPT and DATA that much later each, until `recover`."""
+        self._faults["delay"] = seconds
+        self._write_faults()
+
+    def recover(self) -> None:
+        """End what `refuse` and `delay` began."""
+        self._faults.update(replies={}, delay=0)
+        self._write_faults()
+
+    def freeze(self) -> None:
+        """Stop the process: connections are still accepted, by the kernel, and never answered."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """End what `freeze` began."""
+        self._process.send_signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        """End the process at once; its port refuses connections from now on."""
+        self._process.kill()
+        self._process.wait()
+
+    def _write_faults(self) -> None:
+        new = self._directory / "faults.new"
+        new.write_text(json.dumps(self._faults))
+        new.rename(self._directory / "faults")
+
+
+@contextmanager
+def smtp_server(
+    *,
+    credentials: tuple[str, str] | None = None,
+    certificate: Path | None = None,
+    implicit_tls: bool = False,
+    smtputf8: bool = True,
+) -> Generator[SmtpServer]:
+    """Run an SMTP server on a free port of 127.0.0.1.
+
+    credentials: the user and password it insists on. certificate: a PEM file with key and certificate; it is
+    offered by STARTTLS, or from the start with implicit_tls.
+    """
+    environment = dict(os.environ)
+    if credentials:
+        environment.update(SMTP_USER=credentials[0], SMTP_PASSWORD=credentials[1])
+    options = [
+        *(["--certificate", str(certificate)] if certificate else []),
+        *(["--implicit-tls"] if implicit_tls else []),
+        *([] if smtputf8 else ["--ascii-only"]),
+    ]
+    with TemporaryDirectory(prefix="smtp-") as name:
+        directory = Path(name)
+        script = Path(__file__).with_name("smtp_process.py")
+        with (directory / "stderr").open("w") as stderr:
+            process = subprocess.Popen(
+                [sys.executable, str(script), name, *options],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                env=environment,
+                text=True,
+            )
+        with process:
+            try:
+                assert process.stdout
+                port = process.stdout.readline().strip()
+                assert port, f"the SMTP server did not start:\n{(directory / 'stderr').read_text()}"
+                scheme = "smtps" if implicit_tls else "smtp"
+                login = ":".join(quote(part, safe="") for part in credentials) + "@" if credentials else ""
+                yield SmtpServer(f"{scheme}://{login}127.0.0.1:{port}", directory, process)
+            finally:
+                process.kill()

@@ -1,0 +1,270 @@
+"""What users write into an invitation mail stays text: no header, no markup, no link of theirs."""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from html.parser import HTMLParser
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from hoc.mail.message import (
+    MAX_NAME_LENGTH,
+    InvitationMail,
+    compose,
+    invitation_link,
+    link_in,
+    parse_sender,
+    token_in,
+)
+from hoc.mail.sender import MailRejectedError
+
+SENDER = "Accounts <accounts@hoc.example>"
+TOKEN = "t0k.en-_~" + "x" * 150
+LINK = invitation_link("https://app.example.com", "0198c0de", TOKEN)
+MAIL = InvitationMail(
+    to="ada@example.org",
+    tenant_name="Analytical Engines",
+    inviter_name="Charles",
+    role="admin",
+    invitation_id="0198c0de",
+    token=TOKEN,
+    link=LINK,
+    expires_at=datetime(2031, 2, 3, 4, 5, tzinfo=timezone(timedelta(hours=2))),
+)
+HEADERS = [
+    "From",
+    "To",
+    "Subject",
+    "Date",
+    "Message-ID",
+    "Auto-Submitted",
+    "X-Hoc-Invitation-Id",
+    "MIME-Version",
+    "Content-Type",
+]
+
+attacks = st.lists(
+    st.one_of(
+        st.text(),
+        st.sampled_from(
+            [
+                "\r\nBcc: eve@evil.example",
+                "\r\n\r\n<script>",
+                "\x85To: x@y",
+                "\u2028Cc: x@y",
+                "=?utf-8?q?=0D=0ABcc:_eve@evil.example?=",
+                "=?",
+                "?=",
+                "https://evil.example/invitations/0198c0de#token=stolen",
+                "\n",
+                '"',
+                "<b>&amp;",
+                "ß",
+                "\u202e",
+                "\ud800",
+                " " * 70,
+                "x" * 100,
+            ]
+        ),
+    ),
+    max_size=6,
+).map("".join)
+
+
+def parse(content: bytes) -> EmailMessage:
+    return message_from_bytes(content, EmailMessage, policy=policy.SMTP)
+
+
+def part(message: EmailMessage, subtype: str) -> str:
+    body = message.get_body((subtype,))
+    assert body is not None
+    return str(body.get_content())
+
+
+class Tags(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.opened: list[str] = []
+        self.targets: list[str | None] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.opened.append(tag)
+        self.targets += [value for name, value in attrs if name == "href"]
+
+
+def test_a_mail_says_who_invites_where_as_what_and_until_when() -> None:
+    message = parse(compose(MAIL, SENDER).as_bytes())
+
+    assert message["From"] == SENDER
+    assert message["To"] == "ada@example.org"
+    assert message["Subject"] == "You are invited to Analytical Engines"
+    assert message["X-Hoc-Invitation-Id"] == "0198c0de"
+    assert message["Auto-Submitted"] == "auto-generated"
+    assert message["Date"].datetime.tzinfo is not None
+    text = part(message, "plain")
+    assert "Charles has invited you to join Analytical Engines as admin." in text
+    assert "2031-02-03 02:05 UTC" in text
+    assert LINK in text.splitlines()
+    assert link_in(message) == LINK
+    assert LINK in part(message, "html")
+
+
+def test_without_an_inviter_or_a_visible_tenant_name_the_text_still_reads() -> None:
+    message = compose(replace(MAIL, inviter_name=None, tenant_name="\u200b\n"), SENDER)
+    assert "You have been invited to join a team as admin." in part(message, "plain")
+
+
+def test_every_token_has_its_message_id_and_a_retry_repeats_it() -> None:
+    first, retried = compose(MAIL, SENDER), compose(MAIL, SENDER)
+    rotated = compose(replace(MAIL, token="another"), SENDER)
+
+    assert first["Message-ID"] == retried["Message-ID"] != rotated["Message-ID"]
+    assert str(first["Message-ID"]).endswith("@hoc.example>")
+    assert TOKEN not in str(first["Message-ID"])
+
+
+@settings(deadline=None)
+@given(tenant=attacks, inviter=st.none() | attacks, role=attacks)
+@example(tenant="=?utf-8?q?a=0D=0ABcc:_eve@evil.example?=", inviter=None, role="admin")
+def test_names_add_no_header_no_markup_and_no_link(tenant: str, inviter: str | None, role: str) -> None:
+    mail = replace(MAIL, tenant_name=tenant, inviter_name=inviter, role=role)
+    message = parse(compose(mail, SENDER).as_bytes())
+
+    assert message.keys() == HEADERS
+    assert not message.defects
+    assert len(str(message["Subject"]).splitlines()) == 1
+    assert str(message["To"]) == "ada@example.org"
+    assert len(part(message, "plain").splitlines()) == 7
+    assert link_in(message) == LINK
+    html = Tags()
+    html.feed(part(message, "html"))
+    assert html.opened == ["html", "meta", "p", "p", "a", "p"]
+    assert html.targets == [LINK]
+
+
+@settings(deadline=None)
+@given(attacks)
+def test_a_subject_arrives_as_one_bounded_line(tenant: str) -> None:
+    sent = compose(replace(MAIL, tenant_name=tenant), SENDER)
+    subject = str(sent["Subject"])
+
+    assert len(subject) <= len("You are invited to ") + 2 * MAX_NAME_LENGTH
+    assert subject == " ".join(subject.split())
+    assert not {unicodedata.category(char) for char in subject} & {"Cc", "Cs", "Zl", "Zp"}
+    assert not set(subject) & set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"), "bidi overrides"
+
+
+@pytest.mark.parametrize("name", ["Société Générale", "株式会社日立製作所" * 5, "क्\u200dष", "👩‍🚀 Space"])
+def test_a_name_in_any_script_arrives_as_written(name: str) -> None:
+    assert str(parse(compose(replace(MAIL, tenant_name=name), SENDER).as_bytes())["Subject"]).endswith(name)
+
+
+@pytest.mark.parametrize(
+    ("stored", "mailed"),
+    [
+        ("Ada.Lovelace+x@Example.org", "Ada.Lovelace+x@Example.org"),
+        ("ada@localhost", "ada@localhost"),
+        ("ada@bücher.example", "ada@xn--bcher-kva.example"),
+        ("ada@straße.example", "ada@xn--strae-oqa.example"),  # IDNA 2008; the 2003 codec would mail strasse
+        ("jörg@bücher.example", "jörg@xn--bcher-kva.example"),
+        ("\u212aelvin@example.org", "\u212aelvin@example.org"),  # NFC would make it another account: Kelvin
+    ],
+)
+def test_mail_goes_to_the_stored_address(stored: str, mailed: str) -> None:
+    message = compose(replace(MAIL, to=stored), SENDER)
+    assert [address.addr_spec for address in message["To"].addresses] == [mailed]
+    assert f"To: {mailed}".encode() in message.as_bytes()
+
+
+@pytest.mark.parametrize(
+    "to",
+    [
+        "",
+        "ada",
+        "@example.org",
+        "ada@",
+        "ada@example.org\r\nBcc: eve@evil.example",
+        "ada@example.org\n",
+        "a\x00da@example.org",
+        "ada@example.org, eve@evil.example",
+        "eve@evil.example@example.org",
+        "<ada@example.org>",
+        '"a b"@example.org',
+        "=?utf-8?q?x=0D=0ABcc=3A_eve?=@example.org",
+        "ada@[127.0.0.1]",
+        "ada@\u2028example.org",
+        "ada@-bü-.example",
+        "\ud800@example.org",
+    ],
+)
+def test_what_is_no_address_is_refused_without_quoting_it(to: str) -> None:
+    with pytest.raises(MailRejectedError) as refused:
+        compose(replace(MAIL, to=to), SENDER)
+    assert str(refused.value) == "the recipient is not an address that can be mailed"
+
+
+@settings(deadline=None)
+@given(local=attacks, domain=attacks)
+def test_no_address_adds_a_header(local: str, domain: str) -> None:
+    try:
+        message = compose(replace(MAIL, to=f"{local}@{domain}"), SENDER)
+    except MailRejectedError:
+        return
+    assert len(message["To"].addresses) == 1
+    assert message_from_bytes(message.as_bytes(), EmailMessage, policy=policy.SMTPUTF8).keys() == HEADERS
+
+
+@pytest.mark.parametrize(
+    "sender", ["", "Accounts", "Accounts <accounts>", "a@b\r\nBcc: c@d", "a@b, c@d", "<a@b> c"]
+)
+def test_a_sender_that_is_no_address_is_a_configuration_error(sender: str) -> None:
+    with pytest.raises(ValueError, match="HOC_MAIL_FROM"):
+        parse_sender(sender)
+
+
+@pytest.mark.parametrize(
+    ("sender", "header"),
+    [
+        ("hoc@localhost", "hoc@localhost"),
+        ("Accounts <hoc@localhost>", "Accounts <hoc@localhost>"),
+        ('"Acme, Inc." <hoc@acme.example>', '"Acme, Inc." <hoc@acme.example>'),
+        ("Müller <büro@müller.example>", "Müller <büro@xn--mller-kva.example>"),
+    ],
+)
+def test_a_sender_is_an_address_with_or_without_a_name(sender: str, header: str) -> None:
+    message = compose(MAIL, sender)
+    assert str(message_from_bytes(message.as_bytes(), EmailMessage, policy=policy.SMTPUTF8)["From"]) == header
+
+
+def test_a_link_carries_the_token_where_no_server_sees_it() -> None:
+    link = invitation_link("https://app.example.com/console/", "id/../x", "a+b/c=#&?")
+    assert link == "https://app.example.com/console/invitations/id%2F..%2Fx#token=a%2Bb%2Fc%3D%23%26%3F"
+    assert token_in(link) == "a+b/c=#&?"
+
+
+@pytest.mark.parametrize(
+    "url", ["", "app.example.com", "ftp://x", "https://", "https://x/?a=b", "https://x/#a"]
+)
+def test_a_public_url_that_cannot_carry_a_link_is_named(url: str) -> None:
+    with pytest.raises(ValueError, match="HOC_PUBLIC_URL"):
+        invitation_link(url, "id", "token")
+
+
+def test_other_mail_has_no_invitation_link() -> None:
+    message = EmailMessage()
+    message.set_content(LINK)
+    assert link_in(message) is None
+
+
+def test_nothing_personal_shows_in_a_repr() -> None:
+    assert repr(MAIL) == (
+        "InvitationMail(role='admin', invitation_id='0198c0de', "
+        f"expires_at={MAIL.expires_at.astimezone(MAIL.expires_at.tzinfo)!r})"
+    )
+    assert MAIL.expires_at.astimezone(UTC).hour == 2
