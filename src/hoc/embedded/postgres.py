@@ -140,7 +140,8 @@ class EmbeddedPostgres:
         if postmaster is None:
             return None
         if postmaster.ready and _failure(self._url(postmaster.port)) is None:
-            self._progress("Taking over the PostgreSQL that is still running")
+            if self._files is None:
+                self._progress("Taking over the PostgreSQL that is still running")
             return postmaster.port
         self._progress("Stopping a PostgreSQL that no longer answers")
         self._shut_down(files)
@@ -239,6 +240,8 @@ async def _probe(url: str) -> str | None:
                 await connection.execute("SELECT 1")
             finally:
                 await connection.close()
+    except asyncpg.TooManyConnectionsError:
+        return None  # busy, not broken
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         return type(error).__name__
     return None
