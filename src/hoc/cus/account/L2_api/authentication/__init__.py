@@ -1,0 +1,32 @@
+"""Who calls: authentication backends for Starlette's `AuthenticationMiddleware`.
+
+A backend says who calls (`request.user`) and with which scopes (`request.auth.scopes`); it never says what
+the caller may do. A request without credentials is anonymous; one with bad credentials is refused on every
+route, public ones included.
+"""
+
+from hoc.cus.account.L2_api.authentication.caller import Caller, any_of, caller_of
+from hoc.cus.account.L2_api.authentication.development import DevelopmentKeys
+from hoc.cus.account.L2_api.authentication.gateway import GatewayBackend
+from hoc.cus.account.L2_api.authentication.jwt import JwtBackend
+from hoc.cus.account.L2_api.authentication.keys import (
+    JwksUrl,
+    KeySource,
+    KeysUnavailableError,
+    StaticKeys,
+    VerificationKey,
+)
+
+__all__ = [
+    "Caller",
+    "DevelopmentKeys",
+    "GatewayBackend",
+    "JwksUrl",
+    "JwtBackend",
+    "KeySource",
+    "KeysUnavailableError",
+    "StaticKeys",
+    "VerificationKey",
+    "any_of",
+    "caller_of",
+]

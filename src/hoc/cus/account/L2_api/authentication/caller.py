@@ -1,0 +1,103 @@
+"""The caller of a request, whichever backend established it."""
+
+import re
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from starlette.authentication import AuthCredentials, AuthenticationBackend, BaseUser
+from starlette.requests import HTTPConnection
+
+# No control character, line separator or lone surrogate: PostgreSQL refuses some, the others split log lines.
+_IDENTIFIER = re.compile("[^\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]{1,255}")
+
+
+@dataclass(frozen=True, slots=True)
+class Caller(BaseUser):
+    """An authenticated user. `tenant_id` only selects a tenant: the membership row decides about it."""
+
+    user_id: str
+    tenant_id: str | None = None
+    email: str | None = field(default=None, repr=False)
+
+    @property
+    def is_authenticated(self) -> bool:
+        return True
+
+    @property
+    def display_name(self) -> str:
+        return self.user_id
+
+    @property
+    def identity(self) -> str:
+        return self.user_id
+
+
+def identifier(value: object) -> str:
+    """Return `value` if it is text of 1 to 255 characters, none of them a control; ValueError otherwise."""
+    if isinstance(value, str) and _IDENTIFIER.fullmatch(value):
+        return value
+    raise ValueError("An identifier is text of 1 to 255 characters without control characters.")
+
+
+def optional_identifier(value: object) -> str | None:
+    """Like `identifier`, with None for None."""
+    return None if value is None else identifier(value)
+
+
+def caller_of(conn: HTTPConnection) -> Caller | None:
+    """Return who calls, or None for an anonymous request. Never raises.
+
+    A host application's own user class works when it follows Starlette's `BaseUser`: its `user_id`, else its
+    `identity`, names the user; `tenant_id` and `email` are read where they exist.
+    """
+    user: object = conn.scope.get("user")
+    if isinstance(user, Caller):
+        return user
+    # `is True`: a method in place of the property would be truthy whatever it returns.
+    if _attribute(user, "is_authenticated") is not True:
+        return None
+    user_id = _attribute(user, "user_id")
+    try:
+        return Caller(
+            user_id=identifier(_as_text(_attribute(user, "identity") if user_id is None else user_id)),
+            tenant_id=optional_identifier(_as_text(_attribute(user, "tenant_id"))),
+            email=optional_identifier(_attribute(user, "email")),
+        )
+    except ValueError:
+        return None
+
+
+def _attribute(user: object, name: str) -> object:
+    try:
+        value: object = getattr(user, name, None)
+    except Exception:  # noqa: BLE001 - a property of a foreign class may raise anything: it is then not known
+        return None
+    return value
+
+
+def _as_text(value: object) -> object:
+    """Host applications key users by UUID or integer as often as by text."""
+    if isinstance(value, UUID | int) and not isinstance(value, bool):
+        return str(value)
+    return value
+
+
+class _FirstOf(AuthenticationBackend):
+    def __init__(self, backends: tuple[AuthenticationBackend, ...]) -> None:
+        self._backends = backends
+
+    async def authenticate(self, conn: HTTPConnection) -> tuple[AuthCredentials, BaseUser] | None:
+        for backend in self._backends:
+            result = await backend.authenticate(conn)
+            if result is not None:
+                return result
+        return None
+
+
+def any_of(*backends: AuthenticationBackend) -> AuthenticationBackend:
+    """Return a backend that asks each in turn: the first that knows the caller wins, a refusal is final.
+
+    Put `GatewayBackend` first, so that forged identity headers are refused beside a valid token too.
+    With no backend every request is anonymous.
+    """
+    return _FirstOf(backends)

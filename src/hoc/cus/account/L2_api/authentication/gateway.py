@@ -1,0 +1,85 @@
+"""Callers by the headers of a gateway that authenticated them already."""
+
+import hmac
+from collections.abc import Iterable
+from string import ascii_letters, digits
+from typing import cast
+
+from starlette.authentication import AuthCredentials, AuthenticationBackend, AuthenticationError, BaseUser
+from starlette.requests import HTTPConnection
+
+from hoc.cus.account.L2_api.authentication.caller import Caller, identifier, optional_identifier
+
+MIN_SECRET_LENGTH = 16
+_SECRET = b"x-hoc-gateway-secret"
+_USER_ID = b"x-hoc-user-id"
+_TENANT_ID = b"x-hoc-tenant-id"
+_EMAIL = b"x-hoc-email"
+_SCOPES = b"x-hoc-scopes"
+_OURS = frozenset({_SECRET, _USER_ID, _TENANT_ID, _EMAIL, _SCOPES})
+
+# Proxies and CGI-like servers fold `_`, `.` and other punctuation into one spelling; a header that some hop
+# may take for one of ours is an attack on the gateway's own filter, whoever sent it.
+_LETTERS_AND_DIGITS = frozenset((ascii_letters + digits).encode())
+_FOLDED = bytes(code if code in _LETTERS_AND_DIGITS else ord("-") for code in range(256)).lower()
+
+
+class GatewayBackend(AuthenticationBackend):
+    """Trusts `X-Hoc-User-Id`, `-Tenant-Id`, `-Email` and `-Scopes` beside the right `X-Hoc-Gateway-Secret`.
+
+    Values are UTF-8, scopes separated by spaces; an empty value counts as absent. None of these headers, or
+    the right secret alone, is an anonymous request; a wrong secret, no secret beside an identity, a header
+    sent twice, or one that a proxy may fold into ours (`X_Hoc_User_Id`) is an AuthenticationError.
+    """
+
+    def __init__(self, *, secret: str) -> None:
+        if len(secret) < MIN_SECRET_LENGTH:
+            raise ValueError(f"The gateway secret must have at least {MIN_SECRET_LENGTH} characters.")
+        self._secret = secret.encode()
+
+    async def authenticate(self, conn: HTTPConnection) -> tuple[AuthCredentials, BaseUser] | None:
+        headers = _our_headers(cast("Iterable[tuple[bytes, bytes]]", conn.scope["headers"]))
+        if not headers:
+            return None
+        if not hmac.compare_digest(headers.pop(_SECRET, b""), self._secret):
+            raise AuthenticationError(
+                "The identity headers did not come from the gateway: its secret is missing or wrong."
+            )
+        identity = {name: _text(value) for name, value in headers.items() if value}
+        if not identity:
+            return None
+        try:
+            caller = Caller(
+                user_id=identifier(identity.get(_USER_ID)),
+                tenant_id=optional_identifier(identity.get(_TENANT_ID)),
+                email=optional_identifier(identity.get(_EMAIL)),
+            )
+        except ValueError:
+            raise AuthenticationError(
+                "The gateway's identity headers are incomplete or malformed: X-Hoc-User-Id is required."
+            ) from None
+        return AuthCredentials(identity.get(_SCOPES, "").split()), caller
+
+
+def _our_headers(raw_headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """Return the gateway's headers by lower-case name; refuse doubles and look-alikes."""
+    found: dict[bytes, bytes] = {}
+    for raw_name, value in raw_headers:
+        name = raw_name.translate(_FOLDED)
+        if name not in _OURS:
+            continue
+        if raw_name.lower() != name:
+            raise AuthenticationError(
+                "A header is spelt like one of the gateway's identity headers, but is none."
+            )
+        if name in found:
+            raise AuthenticationError("One of the gateway's identity headers was sent more than once.")
+        found[name] = value
+    return found
+
+
+def _text(value: bytes) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        raise AuthenticationError("A gateway identity header is not UTF-8.") from None

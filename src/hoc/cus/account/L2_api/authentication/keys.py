@@ -1,0 +1,215 @@
+"""Where the public keys that verify tokens come from: JWK sets (RFC 7517) and PEM."""
+
+import asyncio
+import logging
+import math
+import time
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, Self, cast
+from urllib.parse import urlsplit
+
+import jwt
+import orjson
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.ed448 import Ed448PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from starlette.authentication import AuthenticationError
+
+_log = logging.getLogger(__name__)
+
+PublicKey = RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey | Ed448PublicKey
+
+_RSA_MINIMUM_BITS = 2048  # RFC 7518, sections 3.3 and 3.5
+_RSA_ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
+_EC_ALGORITHMS = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
+
+
+class KeysUnavailableError(AuthenticationError):
+    """No key was ever loaded, so no token can be judged: answer 503 with Retry-After rather than 401."""
+
+    def __init__(self, retry_after_seconds: int) -> None:
+        super().__init__(
+            "The keys that verify access tokens cannot be fetched at the moment: try again shortly."
+        )
+        self.retry_after_seconds = retry_after_seconds
+
+
+@dataclass(frozen=True, slots=True)
+class VerificationKey:
+    """A public key and the algorithms it may verify: never the token decides them (RFC 8725, 3.1)."""
+
+    public_key: PublicKey
+    algorithms: tuple[str, ...]
+    kid: str | None = None
+
+
+class KeySource(Protocol):
+    """Finds the key a token names."""
+
+    async def key(self, kid: str | None) -> VerificationKey | None:
+        """Return the key called `kid`, None if there is none; KeysUnavailableError if that is not known."""
+        ...
+
+
+class StaticKeys:
+    """Keys known at start-up."""
+
+    def __init__(self, keys: Iterable[VerificationKey]) -> None:
+        """Raise ValueError when there is no key."""
+        keys = tuple(keys)
+        if not keys:
+            raise ValueError(
+                "There is no usable public signing key: RSA (2048 bits), P-256/384/521 or Ed25519/448."
+            )
+        self._by_kid = {key.kid: key for key in reversed(keys)}
+        # RFC 7515, 4.1.4: `kid` is optional; a set of one key needs none, and a PEM key has none.
+        self._only = keys[0] if len(keys) == 1 else None
+
+    @classmethod
+    def from_jwks(cls, jwks: object) -> Self:
+        """Read a decoded JWK set, `{"keys": [...]}`. Keys not meant for signatures are left out."""
+        entries: object = (
+            cast("Mapping[str, object]", jwks).get("keys") if isinstance(jwks, Mapping) else None
+        )
+        if not isinstance(entries, list):
+            raise ValueError('A JWK set is a JSON object with a list of keys: {"keys": [...]}.')  # noqa: TRY004 - it is data
+        keys = (_key_from_jwk(entry) for entry in cast("list[object]", entries))
+        return cls(key for key in keys if key is not None)
+
+    @classmethod
+    def from_pem(cls, pem: str | bytes) -> Self:
+        """Read one public key in PEM."""
+        try:
+            public_key = load_pem_public_key(pem.encode() if isinstance(pem, str) else pem)
+        except (ValueError, UnsupportedAlgorithm) as error:
+            raise ValueError("This is no PEM public key (-----BEGIN PUBLIC KEY-----).") from error
+        algorithms = _algorithms_of(public_key)
+        return cls([VerificationKey(cast("PublicKey", public_key), algorithms)] if algorithms else [])
+
+    @classmethod
+    def from_file(cls, path: Path) -> Self:
+        """Read a JWK set or a PEM public key from a file."""
+        content = path.read_bytes()
+        if content.lstrip().startswith(b"-----"):
+            return cls.from_pem(content)
+        return cls.from_jwks(orjson.loads(content))
+
+    def find(self, kid: str | None) -> VerificationKey | None:
+        """Return the key called `kid`; a single key also answers no name, and any name if it has none."""
+        if self._only is not None and (kid is None or self._only.kid is None):
+            return self._only
+        return None if kid is None else self._by_kid.get(kid)
+
+    async def key(self, kid: str | None) -> VerificationKey | None:
+        return self.find(kid)
+
+
+class JwksUrl:
+    """Keys published at a URL, fetched when first needed and refreshed beside the requests.
+
+    A known key never waits for the network, however long the publisher is away. A name not known yet waits
+    for one shared fetch; the next starts `cooldown_seconds` later at the earliest (`retry_seconds` if it
+    failed), so tokens with invented names cannot flood the publisher. A key that the publisher withdrew is
+    refused once `max_age_seconds` have passed and the set was fetched again.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        max_age_seconds: float = 300.0,
+        cooldown_seconds: float = 5.0,
+        retry_seconds: float = 1.0,
+        timeout_seconds: float = 5.0,
+    ) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError(
+                "The URL of a JWK set starts with https:// (or http:// inside a trusted network)."
+            )
+        self._publisher = parts.hostname
+        self._client = jwt.PyJWKClient(url, cache_jwk_set=False, timeout=timeout_seconds)
+        self._max_age_seconds = max_age_seconds
+        self._cooldown_seconds = cooldown_seconds
+        self._retry_seconds = retry_seconds
+        self._timeout_seconds = timeout_seconds
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="hoc-jwks")
+        self._keys: StaticKeys | None = None
+        self._fetch: Future[None] | None = None
+        self._stale_at = self._next_fetch_at = -math.inf  # on the monotonic clock
+
+    async def key(self, kid: str | None) -> VerificationKey | None:
+        """Return the key called `kid`, or None; KeysUnavailableError as long as no fetch succeeded."""
+        key = self._find(kid)
+        if key is not None:
+            if time.monotonic() >= self._stale_at:
+                self._fetch_if_due()
+            return key
+        fetch = self._fetch_if_due()
+        if fetch is not None:
+            # The socket's timeout bounds each read; this one bounds the wait for a publisher that trickles.
+            await asyncio.wait([asyncio.wrap_future(fetch)], timeout=self._timeout_seconds)
+        if self._keys is None:
+            raise KeysUnavailableError(retry_after_seconds=math.ceil(self._retry_seconds))
+        return self._find(kid)
+
+    def _find(self, kid: str | None) -> VerificationKey | None:
+        return None if self._keys is None else self._keys.find(kid)
+
+    def _fetch_if_due(self) -> Future[None] | None:
+        """Return the fetch under way, a new one if it is time, else None."""
+        if self._fetch is not None and not self._fetch.done():
+            return self._fetch
+        if time.monotonic() < self._next_fetch_at:
+            return None
+        self._fetch = self._thread.submit(self._load)
+        return self._fetch
+
+    def _load(self) -> None:
+        try:
+            self._keys = StaticKeys.from_jwks(self._client.fetch_data())
+        except (jwt.PyJWTError, OSError, ValueError, RecursionError) as error:
+            self._next_fetch_at = time.monotonic() + self._retry_seconds
+            _log.warning("The JWK set of %s could not be fetched: %s", self._publisher, error)
+        else:
+            self._next_fetch_at = time.monotonic() + self._cooldown_seconds
+            self._stale_at = time.monotonic() + self._max_age_seconds
+
+
+def _key_from_jwk(entry: object) -> VerificationKey | None:
+    """Return the key of one member of a JWK set, or None if it cannot or must not verify signatures."""
+    if not isinstance(entry, dict):
+        return None
+    jwk = cast("dict[str, object]", entry)
+    if jwk.get("use", "sig") != "sig":
+        return None
+    try:
+        public_key: object = jwt.PyJWK(jwk).key
+    except Exception:  # noqa: BLE001 - one unreadable key, whatever is wrong with it, must not cost the others
+        return None
+    algorithms = _algorithms_of(public_key)
+    if "alg" in jwk:
+        algorithms = tuple(name for name in algorithms if name == jwk["alg"])
+    kid = jwk.get("kid")
+    if not algorithms or not isinstance(kid, str | None):
+        return None
+    return VerificationKey(cast("PublicKey", public_key), algorithms, kid)
+
+
+def _algorithms_of(public_key: object) -> tuple[str, ...]:
+    """Return what a key may verify; nothing for a secret, a private key, or one too weak."""
+    match public_key:
+        case RSAPublicKey() if public_key.key_size >= _RSA_MINIMUM_BITS:
+            return _RSA_ALGORITHMS
+        case EllipticCurvePublicKey() if public_key.curve.name in _EC_ALGORITHMS:
+            return (_EC_ALGORITHMS[public_key.curve.name],)
+        case Ed25519PublicKey() | Ed448PublicKey():
+            return ("EdDSA",)
+        case _:
+            return ()

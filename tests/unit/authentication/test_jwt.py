@@ -1,0 +1,344 @@
+"""Guarantee 21: only a sound token of the right issuer, for this audience, within its time, is a caller."""
+
+import base64
+import hmac
+import json
+import time
+from typing import Any
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jwt.algorithms import ECAlgorithm
+from starlette.authentication import AuthenticationError
+from starlette.requests import HTTPConnection
+
+from hoc.cus.account.L2_api.authentication import Caller, JwtBackend, StaticKeys, VerificationKey
+from hoc.cus.account.L2_api.authentication.jwt import VerifiedToken, VerifiedTokens
+
+ISSUER, AUDIENCE = "https://issuer.example", "accounts"
+RSA, EC, ED = (
+    rsa.generate_private_key(65537, 2048),
+    ec.generate_private_key(ec.SECP256R1()),
+    ed25519.Ed25519PrivateKey.generate(),
+)
+SECOND = 1
+DAY = 86_400
+
+
+def pem_of(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey) -> bytes:
+    return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
+
+def backend(pem: bytes = pem_of(EC), **options: Any) -> JwtBackend:
+    return JwtBackend(key_source=StaticKeys.from_pem(pem), issuer=ISSUER, audience=AUDIENCE, **options)
+
+
+def claims(**changes: Any) -> dict[str, Any]:
+    """Sound claims with changes; None takes a claim out."""
+    sound = {"iss": ISSUER, "aud": AUDIENCE, "sub": "u1", "exp": int(time.time()) + DAY}
+    return {name: value for name, value in (sound | changes).items() if value is not None}
+
+
+def signed(
+    payload: dict[str, Any], *, key: Any = EC, algorithm: str = "ES256", headers: dict[str, Any] | None = None
+) -> str:
+    return jwt.encode(payload, key, algorithm, headers)
+
+
+def segment(value: bytes) -> str:
+    return base64.urlsafe_b64encode(value).rstrip(b"=").decode()
+
+
+def request(*authorization: str | bytes) -> HTTPConnection:
+    values = [value if isinstance(value, bytes) else value.encode() for value in authorization]
+    return HTTPConnection({"type": "http", "headers": [(b"authorization", value) for value in values]})
+
+
+async def caller(token: str, subject: JwtBackend | None = None) -> Caller:
+    result = await (subject or backend()).authenticate(request(f"Bearer {token}"))
+    assert result is not None
+    assert isinstance(result[1], Caller)
+    return result[1]
+
+
+async def refuse(token: str, subject: JwtBackend | None = None, *, match: str = "access token") -> None:
+    with pytest.raises(AuthenticationError, match=match) as refusal:
+        await (subject or backend()).authenticate(request(f"Bearer {token}"))
+    assert token not in str(refusal.value)
+
+
+async def test_sound_token_is_its_caller_with_its_scopes() -> None:
+    token = signed(claims(tenant_id="t1", email="a@example.org", scope="accounts:read accounts:write"))
+    result = await backend().authenticate(request(f"bEARER  {token}"))
+    assert result is not None
+    assert result[1] == Caller("u1", "t1", "a@example.org")
+    assert result[0].scopes == ["accounts:read", "accounts:write"]
+
+
+@pytest.mark.parametrize(
+    ("key", "algorithm"),
+    [(RSA, "RS256"), (RSA, "RS512"), (RSA, "PS256"), (EC, "ES256"), (ED, "EdDSA")],
+)
+async def test_asymmetric_algorithms_verify(key: Any, algorithm: str) -> None:
+    token = signed(claims(), key=key, algorithm=algorithm)
+    assert (await caller(token, backend(pem_of(key)))).user_id == "u1"
+
+
+@pytest.mark.parametrize(
+    "name", ["none", "None", "NONE", "", "HS256", "ES256K", None, ["ES256"], {"ES256": 1}, 5]
+)
+@pytest.mark.parametrize("signature", ["", segment(b"x" * 64)])
+async def test_unsigned_or_strangely_signed(name: Any, signature: str) -> None:
+    header = segment(json.dumps({"alg": name, "typ": "JWT"}).encode())
+    await refuse(f"{header}.{segment(json.dumps(claims()).encode())}.{signature}")
+
+
+@pytest.mark.parametrize("key", [RSA, EC, ED])
+@pytest.mark.parametrize("algorithm", ["HS256", "HS384", "HS512"])
+async def test_public_key_is_no_shared_secret(key: Any, algorithm: str) -> None:
+    signing_input = (
+        f"{segment(json.dumps({'alg': algorithm}).encode())}.{segment(json.dumps(claims()).encode())}"
+    )
+    digest = hmac.digest(pem_of(key), signing_input.encode(), algorithm.replace("HS", "sha"))
+    await refuse(f"{signing_input}.{segment(digest)}", backend(pem_of(key)), match="algorithm")
+
+
+async def test_algorithm_belongs_to_the_key_not_to_the_token() -> None:
+    only_ps = VerificationKey(RSA.public_key(), ("PS256",))
+    subject = JwtBackend(key_source=StaticKeys([only_ps]), issuer=ISSUER, audience=AUDIENCE)
+    await caller(signed(claims(), key=RSA, algorithm="PS256"), subject)
+    await refuse(signed(claims(), key=RSA, algorithm="RS256"), subject, match="algorithm")
+
+
+async def test_embedded_key_is_not_believed() -> None:
+    forger = ec.generate_private_key(ec.SECP256R1())
+    own_key = ECAlgorithm.to_jwk(forger.public_key(), as_dict=True)
+    token = signed(claims(), key=forger, headers={"jwk": own_key, "jku": "http://127.0.0.1:9/"})
+    await refuse(token, match="signature")
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"exp": None}, "lacks"),
+        ({"aud": None}, "lacks"),
+        ({"iss": None}, "lacks"),
+        ({"sub": None}, "lacks"),
+        ({"exp": 1}, "expired"),
+        ({"exp": int(time.time()) - 31}, "expired"),
+        ({"nbf": int(time.time()) + DAY}, "not valid yet"),
+        ({"iat": int(time.time()) + DAY}, "not valid yet"),
+        ({"aud": "other"}, "audience"),
+        ({"aud": ["other", "accounts2"]}, "audience"),
+        ({"aud": []}, "lacks"),
+        ({"iss": ISSUER + "/"}, "issuer"),
+        ({"exp": "9999999999"}, "malformed"),
+        ({"exp": True}, "expired"),
+        ({"exp": float("nan")}, "malformed"),
+        ({"exp": float("inf")}, "malformed"),
+        ({"nbf": []}, "malformed"),
+        ({"sub": 7}, "malformed"),
+        ({"sub": ""}, "malformed"),
+        ({"sub": "u" * 256}, "malformed"),
+        ({"sub": "u\x00"}, "malformed"),
+        ({"sub": "u\n"}, "malformed"),
+        ({"sub": "\ud800"}, "malformed"),
+        ({"tenant_id": 7}, "malformed"),
+        ({"tenant_id": ""}, "malformed"),
+        ({"tenant_id": "t\x1b[31m"}, "malformed"),
+        ({"email": {}}, "malformed"),
+        ({"scope": 7}, "malformed"),
+        ({"scp": ["ok", 7]}, "malformed"),
+    ],
+)
+async def test_refused_claims(changes: dict[str, Any], reason: str) -> None:
+    await refuse(signed_raw(claims(**changes)), match=reason)
+
+
+def signed_raw(payload: object) -> str:
+    """Sign any JSON value, also claims that a well-behaved encoder refuses to write."""
+    return signed_bytes(json.dumps(payload).encode())
+
+
+def signed_bytes(payload: bytes) -> str:
+    return jwt.PyJWS().encode(payload, EC, algorithm="ES256")
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [b"", b"[]", b"null", b"{", b"\xff", b"[" * 3000, b'{"exp":' + b"9" * 4500 + b"}"],
+)
+async def test_signed_nonsense(payload: bytes) -> None:
+    await refuse(signed_bytes(payload), match="malformed")
+
+
+async def test_leeway_bridges_clocks() -> None:
+    token = signed(claims(exp=int(time.time()) - 5))
+    assert (await caller(token)).user_id == "u1"
+    await refuse(token, backend(leeway_seconds=0), match="expired")
+
+
+async def test_tenant_claim_is_configurable_and_optional() -> None:
+    token = signed(claims(org="t9"))
+    assert (await caller(token, backend(tenant_claim="org"))).tenant_id == "t9"
+    assert (await caller(token)).tenant_id is None
+
+
+@pytest.mark.parametrize(
+    ("verified", "counts"), [(True, True), ("true", True), (None, True), (False, False), ("false", False)]
+)
+async def test_unverified_address_does_not_count(verified: object, counts: bool) -> None:
+    token = signed(claims(email="a@example.org", email_verified=verified))
+    assert (await caller(token)).email == ("a@example.org" if counts else None)
+
+
+@pytest.mark.parametrize(
+    "granted", [{"scope": "a b"}, {"scopes": ["a", "b"]}, {"scp": ["a", "b"]}, {"scp": "a b"}]
+)
+async def test_scopes_in_every_usual_form(granted: dict[str, Any]) -> None:
+    result = await backend().authenticate(request(f"Bearer {signed(claims(**granted))}"))
+    assert result is not None
+    assert result[0].scopes == ["a", "b"]
+
+
+async def test_no_credentials_or_another_scheme_is_left_to_others() -> None:
+    assert await backend().authenticate(request()) is None
+    assert await backend().authenticate(request("Basic dTpw")) is None
+
+
+@pytest.mark.parametrize(
+    "value", ["Bearer", "Bearer ", "bearer a", "Bearer a.b", "Bearer a.b.c.d", "Bearer a.b. c"]
+)
+async def test_malformed_bearer(value: str) -> None:
+    with pytest.raises(AuthenticationError):
+        await backend().authenticate(request(value))
+
+
+async def test_second_authorization_header_is_refused() -> None:
+    token = f"Bearer {signed(claims())}"
+    for values in [(token, token), (token, "Basic dTpw"), ("", token)]:
+        with pytest.raises(AuthenticationError, match="several"):
+            await backend().authenticate(request(*values))
+    with pytest.raises(AuthenticationError):
+        await backend().authenticate(request(f"{token}, {token}"))
+
+
+async def test_oversize_token_is_refused_whatever_it_says() -> None:
+    assert (await caller(signed(claims(padding="x" * 5000)))).user_id == "u1"
+    await refuse(signed(claims(padding="x" * 8192)), match="8192")
+
+
+@pytest.mark.parametrize("missing", [{"issuer": ""}, {"audience": ""}, {"audience": []}])
+def test_issuer_and_audience_must_be_configured(missing: dict[str, Any]) -> None:
+    options: dict[str, Any] = {
+        "key_source": StaticKeys.from_pem(pem_of(EC)),
+        "issuer": ISSUER,
+        "audience": AUDIENCE,
+    }
+    with pytest.raises(ValueError, match="issuer and the audience"):
+        JwtBackend(**options | missing)
+
+
+async def test_remembered_token_ends_when_it_expires() -> None:
+    expiry = int(time.time()) + 2 * SECOND
+    subject, token = backend(leeway_seconds=0), signed(claims(exp=expiry))
+    remembered = subject._verified_tokens  # pyright: ignore[reportPrivateUsage] - else nothing shows it is used
+    await caller(token, subject)
+    assert len(remembered) == 1
+    while time.time() < expiry:
+        time.sleep(0.05)  # noqa: ASYNC251 - nothing else runs here, and the clock is the subject
+    await refuse(token, subject, match="expired")
+    assert len(remembered) == 0
+
+
+async def test_remembered_scopes_cannot_be_changed_through_a_request() -> None:
+    subject, token = backend(), signed(claims(scope="accounts:read"))
+    for _ in range(2):
+        result = await subject.authenticate(request(f"Bearer {token}"))
+        assert result is not None
+        assert result[0].scopes == ["accounts:read"]
+        result[0].scopes.append("accounts:admin")
+
+
+async def test_remembered_token_does_not_lend_itself_to_a_tampered_one() -> None:
+    subject, token = backend(), signed(claims())
+    await caller(token, subject)
+    header, payload, signature = token.split(".")
+    other = segment(json.dumps(claims(sub="root")).encode())
+    await refuse(f"{header}.{other}.{signature}", subject, match="signature")
+    await refuse(f"{header}.{payload}.{segment(b'x' * 64)}", subject, match="signature")
+
+
+def test_memory_is_bounded_and_timed() -> None:
+    memory = VerifiedTokens(capacity=2, lifetime_seconds=60)
+    for name, expires_at in [("a", 1000.0), ("b", 1000.0), ("c", 130.0), ("dead", 99.0)]:
+        memory.put(name, VerifiedToken(Caller(name), (), expires_at), now=100.0)
+    assert memory.get("a", now=100.0) is None  # the oldest made room
+    assert memory.get("dead", now=100.0) is None
+    assert memory.get("c", now=129.9) is not None
+    assert memory.get("c", now=130.0) is None  # its own end
+    assert memory.get("b", now=159.9) is not None
+    assert memory.get("b", now=160.0) is None  # the end of its turn
+    assert len(memory) == 0
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda children: st.lists(children, max_size=3) | st.dictionaries(st.text(), children, max_size=3),
+    max_leaves=6,
+)
+CLAIM_NAMES = st.sampled_from(
+    [
+        "exp",
+        "aud",
+        "iss",
+        "sub",
+        "nbf",
+        "iat",
+        "jti",
+        "email",
+        "email_verified",
+        "tenant_id",
+        "scope",
+        "scopes",
+        "scp",
+    ]
+)
+SHARED = backend()
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.dictionaries(CLAIM_NAMES, JSON, max_size=4))
+async def test_any_claims_are_a_caller_or_a_refusal(changes: dict[str, Any]) -> None:
+    try:
+        result = await SHARED.authenticate(request(f"Bearer {signed_raw(claims() | changes)}"))
+    except AuthenticationError:
+        return
+    assert result is not None
+    assert 1 <= len(result[1].identity.encode()) <= 255 * 4
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    st.dictionaries(st.sampled_from(["alg", "typ", "kid", "crit", "b64", "x5c", "zip"]), JSON),
+    st.binary(),
+    st.binary(),
+)
+async def test_any_unsigned_token_is_refused(
+    header: dict[str, Any], payload: bytes, signature: bytes
+) -> None:
+    token = ".".join(segment(part) for part in (json.dumps(header).encode(), payload, signature))
+    await refuse(token, SHARED)
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.lists(st.one_of(st.binary(), st.binary().map(lambda rest: b"Bearer " + rest)), max_size=3))
+async def test_any_header_bytes_are_nobody_or_a_refusal(values: list[bytes]) -> None:
+    try:
+        assert await SHARED.authenticate(request(*values)) is None
+    except AuthenticationError:
+        return
