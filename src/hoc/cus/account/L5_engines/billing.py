@@ -1,0 +1,133 @@
+"""What a tenant's plan costs and has cost: read by the console, written by whoever bills."""
+
+from datetime import UTC, datetime
+from typing import Protocol
+
+from hoc.cus.account.L5_engines.paging import CursorScope
+from hoc.cus.account.L5_engines.session import Clock, Session, utc_now
+from hoc.cus.account.L5_engines.text import choice, clean_text, is_storable_id
+from hoc.cus.account.L5_schemas.errors import InvalidInputError, NotFoundError
+from hoc.cus.account.L5_schemas.records import Page, Slice, Subscription, Window
+from hoc.cus.account.L5_schemas.results import BillingSummaryResult, InvoiceListResult, InvoiceSummaryResult
+from hoc.cus.account.L5_schemas.values import BillingPeriod, InvoiceStatus, Plan, SubscriptionStatus
+
+NO_SUBSCRIPTION = "This tenant has no subscription: the free plan is not invoiced."
+
+
+class BillingStore(Protocol):
+    async def summary(
+        self, session: Session, tenant_id: str, now: datetime
+    ) -> BillingSummaryResult | None: ...
+
+    async def invoices_page(
+        self, session: Session, tenant_id: str, window: Window
+    ) -> Slice[InvoiceSummaryResult]:
+        """Newest period first."""
+        ...
+
+    async def has_subscription(self, session: Session, tenant_id: str) -> bool | None:
+        """None when there is no such tenant."""
+        ...
+
+    async def put_subscription(self, session: Session, subscription: Subscription) -> bool: ...
+
+    async def put_invoice(self, session: Session, tenant_id: str, invoice: InvoiceSummaryResult) -> bool: ...
+
+
+class Billing:
+    def __init__(self, billing: BillingStore, *, clock: Clock = utc_now) -> None:
+        self._billing = billing
+        self._clock = clock
+
+    async def summary(self, session: Session, tenant_id: str) -> BillingSummaryResult:
+        """The subscription and this period's usage; without a subscription, the free plan's summary."""
+        found = await self._billing.summary(session, tenant_id, self._clock())
+        if found is None:
+            raise _no_such_tenant()
+        return found
+
+    async def list_invoices(
+        self, session: Session, tenant_id: str, *, limit: int = 50, offset: int = 0, cursor: str | None = None
+    ) -> Page[InvoiceListResult]:
+        scope = CursorScope("invoices", tenant_id)
+        rows = await self._billing.invoices_page(session, tenant_id, scope.window(limit, offset, cursor))
+        message = None if rows.total else await self._why_none(session, tenant_id)
+        return Page(InvoiceListResult(rows.rows, rows.total, message), scope.next_cursor(rows))
+
+    async def _why_none(self, session: Session, tenant_id: str) -> str | None:
+        has_subscription = await self._billing.has_subscription(session, tenant_id)
+        if has_subscription is None:
+            raise _no_such_tenant()
+        return None if has_subscription else NO_SUBSCRIPTION
+
+    async def set_subscription(
+        self,
+        session: Session,
+        tenant_id: str,
+        *,
+        plan: str,
+        status: str = SubscriptionStatus.ACTIVE,
+        billing_period: str = BillingPeriod.MONTHLY,
+        current_period_start: datetime,
+        current_period_end: datetime,
+        next_invoice_date: datetime | None = None,
+    ) -> BillingSummaryResult:
+        """Create or replace the tenant's subscription; its plan, and so its quotas, follow.
+
+        A canceled subscription puts the tenant back on the free plan. The same call twice changes nothing.
+        """
+        subscription = Subscription(
+            tenant_id=tenant_id,
+            plan=choice("plan", plan, Plan),
+            status=choice("status", status, SubscriptionStatus),
+            billing_period=choice("billing_period", billing_period, BillingPeriod),
+            current_period_start=_utc("current_period_start", current_period_start),
+            current_period_end=_utc("current_period_end", current_period_end),
+            next_invoice_date=None
+            if next_invoice_date is None
+            else _utc("next_invoice_date", next_invoice_date),
+        )
+        if subscription.current_period_end <= subscription.current_period_start:
+            raise InvalidInputError.of("current_period_end", "must be after current_period_start")
+        if not await self._billing.put_subscription(session, subscription):
+            raise _no_such_tenant()
+        return await self.summary(session, tenant_id)
+
+    async def record_invoice(
+        self,
+        session: Session,
+        tenant_id: str,
+        *,
+        invoice_id: str,
+        period_start: datetime,
+        period_end: datetime,
+        amount_cents: int,
+        status: str,
+        description: str,
+    ) -> InvoiceSummaryResult:
+        """Create or replace one invoice by its id, as the billing system knows it."""
+        if not is_storable_id(invoice_id):
+            raise InvalidInputError.of("invoice_id", "must be 1 to 255 characters of text")
+        if not 0 <= amount_cents < 2**63:
+            raise InvalidInputError.of("amount_cents", "must be 0 or more, and fit 63 bits")
+        invoice = InvoiceSummaryResult(
+            invoice_id=invoice_id,
+            period_start=_utc("period_start", period_start),
+            period_end=_utc("period_end", period_end),
+            amount_cents=amount_cents,
+            status=choice("status", status, InvoiceStatus),
+            description=clean_text("description", description, max_length=1_000),
+        )
+        if not await self._billing.put_invoice(session, tenant_id, invoice):
+            raise _no_such_tenant()
+        return invoice
+
+
+def _utc(field: str, value: datetime) -> datetime:
+    if value.tzinfo is None:
+        raise InvalidInputError.of(field, "must carry a time zone")
+    return value.astimezone(UTC)
+
+
+def _no_such_tenant() -> NotFoundError:
+    return NotFoundError("There is no such tenant.")

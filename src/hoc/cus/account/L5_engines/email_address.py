@@ -1,0 +1,39 @@
+"""E-mail addresses: checked and normalised here and nowhere else."""
+
+import unicodedata
+
+from email_validator import EmailNotValidError, validate_email
+
+from hoc.cus.account.L5_schemas.errors import InvalidInputError
+from hoc.cus.account.L5_schemas.records import EmailAddress
+
+
+def parse_email(address: str, *, field: str = "email") -> EmailAddress:
+    """Check an address's syntax (RFC 5321 and 6531; no look-up) and give its key.
+
+    Raises:
+        InvalidInputError: not an address that mail could be sent to.
+    """
+    given = address.strip()
+    try:
+        validate_email(given, check_deliverability=False, test_environment=True)
+    except (EmailNotValidError, UnicodeError) as problem:
+        detail = str(problem) if isinstance(problem, EmailNotValidError) else "is not valid text"
+        raise InvalidInputError.of(field, detail) from None
+    return EmailAddress(given=given, key=email_key(given))
+
+
+def email_key(address: str) -> str:
+    """Fold case without ever making two different addresses equal.
+
+    A character is lowered only where that can be undone: the Kelvin sign, the dotted capital I or a capital
+    sharp s keep to themselves instead of becoming somebody's k, i or ß (CVE-2019-19844). Python does this
+    alone; PostgreSQL only compares what is stored.
+    """
+    composed = unicodedata.normalize("NFC", address.strip())
+    return "".join(_lower(character) for character in composed)
+
+
+def _lower(character: str) -> str:
+    lowered = character.lower()
+    return lowered if lowered.upper() == character else character

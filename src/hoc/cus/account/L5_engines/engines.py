@@ -1,0 +1,86 @@
+"""The engines of the domain, wired to the stores they are given."""
+
+from dataclasses import dataclass
+
+from hoc.cus.account.L5_engines.billing import Billing, BillingStore
+from hoc.cus.account.L5_engines.invitations import Invitations, InvitationStore
+from hoc.cus.account.L5_engines.members import Members, MemberStore
+from hoc.cus.account.L5_engines.ownership import OwnershipTransfers, OwnershipTransferStore
+from hoc.cus.account.L5_engines.profiles import Profiles, ProfileStore
+from hoc.cus.account.L5_engines.projects import Projects, TenantStore
+from hoc.cus.account.L5_engines.session import Clock, utc_now
+from hoc.cus.account.L5_engines.support import Support, TicketStore
+from hoc.cus.account.L5_engines.usage import Usage, UsageStore
+from hoc.cus.account.L5_schemas.options import Options
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """One implementation of every port."""
+
+    tenants: TenantStore
+    members: MemberStore
+    transfers: OwnershipTransferStore
+    profiles: ProfileStore
+    billing: BillingStore
+    usage: UsageStore
+    tickets: TicketStore
+    invitations: InvitationStore
+
+
+@dataclass(frozen=True, slots=True)
+class Engines:
+    """The rules, one engine per concept; the facade and the HTTP adapter share them."""
+
+    projects: Projects
+    members: Members
+    ownership: OwnershipTransfers
+    profiles: Profiles
+    billing: Billing
+    usage: Usage
+    support: Support
+    invitations: Invitations
+
+
+def build_engines(stores: Stores, options: Options, *, clock: Clock = utc_now) -> Engines:
+    return Engines(
+        projects=Projects(stores.tenants, clock=clock),
+        members=Members(stores.members),
+        ownership=OwnershipTransfers(stores.transfers, stores.members, clock=clock),
+        profiles=Profiles(stores.profiles, clock=clock),
+        billing=Billing(stores.billing, clock=clock),
+        usage=Usage(stores.usage, clock=clock),
+        support=Support(stores.tickets, stores.members, options.support_contact, clock=clock),
+        invitations=Invitations(
+            stores.invitations,
+            stores.members,
+            limits=options.invitation_limits,
+            require_verified_email=options.require_verified_email,
+            clock=clock,
+        ),
+    )
+
+
+def postgres_engines(options: Options, *, clock: Clock = utc_now) -> Engines:
+    """The engines on PostgreSQL."""
+    # Loaded here, so that rules alone can be imported and tested without a database driver.
+    from hoc.cus.account.L6_drivers.billing import SqlBilling  # noqa: PLC0415 - see above
+    from hoc.cus.account.L6_drivers.invitations import SqlInvitations  # noqa: PLC0415 - see above
+    from hoc.cus.account.L6_drivers.members import SqlMembers  # noqa: PLC0415 - see above
+    from hoc.cus.account.L6_drivers.ownership import SqlOwnershipTransfers  # noqa: PLC0415 - see above
+    from hoc.cus.account.L6_drivers.profiles import SqlProfiles  # noqa: PLC0415 - see above
+    from hoc.cus.account.L6_drivers.tenants import SqlTenants  # noqa: PLC0415 - see above
+    from hoc.cus.account.L6_drivers.tickets import SqlTickets  # noqa: PLC0415 - see above
+    from hoc.cus.account.L6_drivers.usage import SqlUsage  # noqa: PLC0415 - see above
+
+    stores = Stores(
+        tenants=SqlTenants(),
+        members=SqlMembers(),
+        transfers=SqlOwnershipTransfers(),
+        profiles=SqlProfiles(),
+        billing=SqlBilling(),
+        usage=SqlUsage(),
+        tickets=SqlTickets(),
+        invitations=SqlInvitations(),
+    )
+    return build_engines(stores, options, clock=clock)

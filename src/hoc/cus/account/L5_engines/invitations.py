@@ -1,0 +1,376 @@
+"""Inviting somebody by e-mail, and accepting.
+
+An invitation is created without a token. The courier draws one when it composes the mail, stores only its
+SHA-256 and forgets it: the token exists in the delivered mail and nowhere else, and a mail that has to be sent
+again carries a new one.
+"""
+
+import hashlib
+import hmac
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from hoc.cus.account.L5_engines import policy
+from hoc.cus.account.L5_engines.access import AccessReader, access_of, require, require_reader, require_writer
+from hoc.cus.account.L5_engines.email_address import parse_email
+from hoc.cus.account.L5_engines.paging import CursorScope
+from hoc.cus.account.L5_engines.session import Clock, Session, new_id, new_secret, utc_now
+from hoc.cus.account.L5_engines.text import choice, choice_filter, is_storable_id
+from hoc.cus.account.L5_schemas.errors import (
+    ConflictError,
+    ForbiddenError,
+    InvalidInputError,
+    InvitationExpiredError,
+    LimitExceededError,
+    NotFoundError,
+    TenantNotActiveError,
+)
+from hoc.cus.account.L5_schemas.records import (
+    Access,
+    Account,
+    EmailAddress,
+    InvitationLetter,
+    InvitationLimits,
+    InvitationTerms,
+    InviteObstacles,
+    NewInvitation,
+    Page,
+    Slice,
+    Window,
+)
+from hoc.cus.account.L5_schemas.results import (
+    AcceptInvitationResult,
+    InvitationListResult,
+    InvitationResult,
+)
+from hoc.cus.account.L5_schemas.values import InvitationStatus, Role, TenantStatus
+
+DEFAULT_DAYS = 7
+MAX_DAYS = 30
+MAX_TOKEN_LENGTH = 512
+_RETRY_TOMORROW = 86_400
+
+
+class InvitationStore(Protocol):
+    async def create(
+        self,
+        session: Session,
+        invitation: NewInvitation,
+        granters: list[Role],
+        limits: InvitationLimits,
+    ) -> InvitationResult | None:
+        """Store the invitation and queue its mail, all in one statement, or None and nothing.
+
+        The inviter must be an active member in one of the ``granters`` roles of an active tenant, the address
+        no active member's, no invitation to it pending (an expired one is replaced), no limit reached.
+        """
+        ...
+
+    async def obstacles(
+        self, session: Session, invitation: NewInvitation, limits: InvitationLimits
+    ) -> InviteObstacles: ...
+
+    async def page(
+        self,
+        session: Session,
+        tenant_id: str,
+        window: Window,
+        *,
+        status: InvitationStatus | None,
+        now: datetime,
+    ) -> Slice[InvitationResult]:
+        """Newest first; a pending invitation past its time counts and shows as expired."""
+        ...
+
+    async def lock(self, session: Session, tenant_id: str, invitation_id: str) -> InvitationTerms | None: ...
+
+    async def reissue(
+        self, session: Session, invitation: NewInvitation, limits: InvitationLimits
+    ) -> InvitationResult | None:
+        """Make a locked invitation pending again, void its token, queue its mail; None: a limit is reached."""
+        ...
+
+    async def revoke(
+        self, session: Session, tenant_id: str, invitation_id: str, now: datetime
+    ) -> InvitationResult | None: ...
+
+    async def account_by_email(self, session: Session, email_key: str) -> Account | None:
+        """The active account with this address, kept from changing until the transaction ends."""
+        ...
+
+    async def create_account(
+        self, session: Session, user_id: str, address: EmailAddress, now: datetime
+    ) -> bool:
+        """An active account with a verified address; False when the address was taken meanwhile."""
+        ...
+
+    async def add_member(self, session: Session, terms: InvitationTerms, user_id: str, now: datetime) -> None:
+        """The invited membership, unless there is one already, and the invitation marked accepted."""
+        ...
+
+
+class Invitations:
+    def __init__(
+        self,
+        invitations: InvitationStore,
+        access: AccessReader,
+        *,
+        limits: InvitationLimits | None = None,
+        require_verified_email: bool = False,
+        clock: Clock = utc_now,
+    ) -> None:
+        self._invitations = invitations
+        self._access = access
+        self._limits = limits or InvitationLimits()
+        self._require_verified_email = require_verified_email
+        self._clock = clock
+
+    async def invite(
+        self,
+        session: Session,
+        tenant_id: str,
+        caller_user_id: str,
+        *,
+        email: str,
+        role: str = Role.MEMBER,
+        expires_in_days: int = DEFAULT_DAYS,
+    ) -> InvitationResult:
+        """Invite an address; its mail leaves after the caller's commit.
+
+        Raises:
+            InvalidInputError, NotAMemberError, ForbiddenError, TenantNotActiveError
+            ConflictError: a member already, or an invitation is pending.
+            LimitExceededError: too many mails today, from this tenant or to this address.
+        """
+        granted = choice("role", role, Role)
+        invitation = self._new(
+            tenant_id, new_id("inv"), parse_email(email), granted, caller_user_id, expires_in_days
+        )
+        created = await self._invitations.create(
+            session, invitation, policy.roles_that_can_grant(granted), self._limits
+        )
+        if created is not None:
+            return created
+        _require_granter(await access_of(self._access, session, tenant_id, caller_user_id), granted)
+        raise _refusal(await self._invitations.obstacles(session, invitation, self._limits))
+
+    async def list(
+        self,
+        session: Session,
+        tenant_id: str,
+        caller_user_id: str,
+        *,
+        status: str | None = None,
+        limit: int = 50,
+        offset: int = 0,
+        cursor: str | None = None,
+    ) -> Page[InvitationListResult]:
+        """The tenant's invitations, newest first, for owners and admins."""
+        status_filter = choice_filter("status", status, InvitationStatus)
+        scope = CursorScope("invitations", tenant_id, status=status)
+        window = scope.window(limit, offset, cursor)
+        access = await access_of(self._access, session, tenant_id, caller_user_id)
+        self._require_manager(access, writing=False)
+        rows = await self._invitations.page(
+            session, tenant_id, window, status=status_filter, now=self._clock()
+        )
+        return Page(InvitationListResult(rows.rows, rows.total), scope.next_cursor(rows))
+
+    async def resend(
+        self,
+        session: Session,
+        tenant_id: str,
+        caller_user_id: str,
+        invitation_id: str,
+        *,
+        expires_in_days: int = DEFAULT_DAYS,
+    ) -> InvitationResult:
+        """Send a pending or expired invitation again: a new term, a new link, and the old link is dead.
+
+        The caller becomes the one who vouches for it.
+        """
+        terms = await self._lock_for_manager(session, tenant_id, caller_user_id, invitation_id)
+        access = await access_of(self._access, session, tenant_id, caller_user_id)
+        _require_granter(access, terms.role)
+        if terms.status not in {InvitationStatus.PENDING, InvitationStatus.EXPIRED}:
+            raise ConflictError(f"An invitation that is {terms.status} cannot be sent again.")
+        address = EmailAddress(terms.email, terms.email_key)
+        renewed = self._new(tenant_id, invitation_id, address, terms.role, caller_user_id, expires_in_days)
+        sent = await self._invitations.reissue(session, renewed, self._limits)
+        if sent is None:
+            raise _refusal(await self._invitations.obstacles(session, renewed, self._limits))
+        return sent
+
+    async def revoke(
+        self, session: Session, tenant_id: str, caller_user_id: str, invitation_id: str
+    ) -> InvitationResult:
+        """Withdraw an invitation for good; withdrawing it again changes nothing."""
+        terms = await self._lock_for_manager(session, tenant_id, caller_user_id, invitation_id)
+        if terms.status == InvitationStatus.ACCEPTED:
+            raise ConflictError("The invitation has been accepted; remove the member instead.")
+        revoked = await self._invitations.revoke(session, tenant_id, invitation_id, self._clock())
+        if revoked is None:
+            raise _no_such_invitation()
+        return revoked
+
+    async def accept(
+        self, session: Session, invitation_id: str, token: str, *, caller_user_id: str | None = None
+    ) -> AcceptInvitationResult:
+        """Join with the token from the mail; the same answer however often and however concurrently.
+
+        An account is made for the invited address if none is active. A caller who is signed in must be that
+        account.
+
+        Raises:
+            NotFoundError: no such invitation, or not its token: one answer for both, and for a dead token.
+            InvitationExpiredError, ForbiddenError, TenantNotActiveError
+        """
+        terms = await self._lock_by_token(session, invitation_id, token)
+        if terms.status == InvitationStatus.ACCEPTED:
+            return await self._accepted_before(session, terms, caller_user_id)
+        if terms.status != InvitationStatus.PENDING:
+            raise _no_such_invitation()
+        if terms.expires_at <= self._clock():
+            raise InvitationExpiredError("This invitation has expired; ask for a new one.")
+        if terms.tenant_status is not TenantStatus.ACTIVE:
+            raise TenantNotActiveError("This tenant does not take new members at present.")
+        if terms.inviter_role is None or not policy.can_grant(terms.inviter_role, terms.role):
+            raise ForbiddenError("Who sent this invitation may no longer grant its role; ask for a new one.")
+        user_id = await self._account_for(session, terms, caller_user_id)
+        await self._invitations.add_member(session, terms, user_id, self._clock())
+        return await self._joined(session, terms, user_id)
+
+    async def _lock_by_token(self, session: Session, invitation_id: str, token: str) -> InvitationTerms:
+        tenant_id, _, secret = token.partition(".") if len(token) <= MAX_TOKEN_LENGTH else ("", "", "")
+        if not (secret and is_storable_id(tenant_id) and is_storable_id(invitation_id)):
+            raise _no_such_invitation()
+        terms = await self._invitations.lock(session, tenant_id, invitation_id)
+        if terms is None or terms.token_hash is None:
+            raise _no_such_invitation()
+        if not hmac.compare_digest(terms.token_hash, token_hash(token)):
+            raise _no_such_invitation()
+        return terms
+
+    async def _accepted_before(
+        self, session: Session, terms: InvitationTerms, caller_user_id: str | None
+    ) -> AcceptInvitationResult:
+        user_id = terms.accepted_user_id or ""
+        if caller_user_id not in {None, user_id}:
+            raise _someone_elses()
+        return await self._joined(session, terms, user_id)
+
+    async def _joined(self, session: Session, terms: InvitationTerms, user_id: str) -> AcceptInvitationResult:
+        access = await access_of(self._access, session, terms.tenant_id, user_id)
+        if access is None:
+            raise _no_such_invitation()
+        return AcceptInvitationResult(
+            success=True, message="Invitation accepted", tenant_id=terms.tenant_id, role=access.role
+        )
+
+    async def _account_for(self, session: Session, terms: InvitationTerms, caller_user_id: str | None) -> str:
+        account = await self._invitations.account_by_email(session, terms.email_key)
+        if account is None and caller_user_id is None:
+            user_id = new_id("usr")
+            address = EmailAddress(terms.email, terms.email_key)
+            if await self._invitations.create_account(session, user_id, address, self._clock()):
+                return user_id
+            account = await self._invitations.account_by_email(session, terms.email_key)
+        if account is None or caller_user_id not in {None, account.user_id}:
+            raise _someone_elses()
+        if self._require_verified_email and not account.email_verified:
+            raise ForbiddenError("Verify your e-mail address first.", code="email_not_verified")
+        return account.user_id
+
+    async def _lock_for_manager(
+        self, session: Session, tenant_id: str, caller_user_id: str, invitation_id: str
+    ) -> InvitationTerms:
+        access = await access_of(self._access, session, tenant_id, caller_user_id)
+        self._require_manager(access, writing=True)
+        terms = await self._invitations.lock(session, tenant_id, invitation_id)
+        if terms is None:
+            raise _no_such_invitation()
+        return terms
+
+    def _require_manager(self, access: Access | None, *, writing: bool) -> None:
+        member = require_writer(access) if writing else require_reader(access)
+        require(member.role.can_manage_users, "manage invitations")
+
+    def _new(
+        self,
+        tenant_id: str,
+        invitation_id: str,
+        address: EmailAddress,
+        role: Role,
+        invited_by: str,
+        expires_in_days: int,
+    ) -> NewInvitation:
+        if not 1 <= expires_in_days <= MAX_DAYS:
+            raise InvalidInputError.of("expires_in_days", f"must be 1 to {MAX_DAYS}")
+        now = self._clock()
+        return NewInvitation(
+            tenant_id=tenant_id,
+            invitation_id=invitation_id,
+            email=address.given,
+            email_key=address.key,
+            role=role,
+            invited_by=invited_by,
+            created_at=now,
+            expires_at=now + timedelta(days=expires_in_days),
+        )
+
+
+class LetterStore(Protocol):
+    async def draw(
+        self,
+        session: Session,
+        tenant_id: str,
+        invitation_id: str,
+        *,
+        token_hash: bytes,
+        now: datetime,
+    ) -> InvitationLetter | None:
+        """Give a pending, unexpired invitation this token; None when there is nothing to send any more."""
+        ...
+
+
+async def draw_letter(
+    letters: LetterStore, session: Session, tenant_id: str, invitation_id: str, *, now: datetime
+) -> tuple[InvitationLetter, str] | None:
+    """The mail's content and its fresh raw token, which carries the tenant; every earlier token is dead."""
+    token = f"{tenant_id}.{new_secret()}"
+    letter = await letters.draw(session, tenant_id, invitation_id, token_hash=token_hash(token), now=now)
+    return None if letter is None else (letter, token)
+
+
+def token_hash(token: str) -> bytes:
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+
+
+def _require_granter(access: Access | None, role: Role) -> None:
+    member = require_writer(access)
+    require(member.role.can_manage_users, "invite members")
+    require(policy.can_grant(member.role, role), f"grant the role {role}")
+
+
+def _refusal(obstacles: InviteObstacles) -> ConflictError | LimitExceededError:
+    if obstacles.already_member:
+        return ConflictError("A member of this tenant has this address already.", code="already_member")
+    if obstacles.already_pending:
+        return ConflictError("An invitation to this address is pending; resend it.", code="already_pending")
+    if obstacles.tenant_limit_reached:
+        return LimitExceededError(
+            "This tenant has sent its daily number of invitations.", retry_after=_RETRY_TOMORROW
+        )
+    if obstacles.recipient_limit_reached:
+        return LimitExceededError(
+            "This address has received its daily number of invitations.", retry_after=_RETRY_TOMORROW
+        )
+    return ConflictError("The tenant's members or invitations changed in this moment; try again.")
+
+
+def _no_such_invitation() -> NotFoundError:
+    return NotFoundError("There is no such invitation, or this is not its token.")
+
+
+def _someone_elses() -> ForbiddenError:
+    return ForbiddenError("This invitation is for another account.", code="not_your_invitation")

@@ -1,0 +1,66 @@
+"""Bounded pages: offsets for a console's page numbers, keyset cursors for walking a long list."""
+
+import hashlib
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from datetime import datetime
+
+import orjson
+
+from hoc.cus.account.L5_schemas.errors import FieldProblem, InvalidInputError
+from hoc.cus.account.L5_schemas.records import Slice, SortKey, Window
+
+MAX_LIMIT = 100
+MAX_OFFSET = 10_000
+MAX_CURSOR_LENGTH = 1_024
+
+_FINGERPRINT_LENGTH = 8
+
+
+class CursorScope:
+    """The list a cursor belongs to: its name, tenant and filters. A cursor of another list is refused."""
+
+    def __init__(self, name: str, tenant_id: str, **filters: str | None) -> None:
+        identity = orjson.dumps([name, tenant_id, filters])
+        self._fingerprint = hashlib.sha256(identity).hexdigest()[: _FINGERPRINT_LENGTH * 2]
+
+    def window(self, limit: int, offset: int, cursor: str | None) -> Window:
+        """Check and combine what a caller asks for; ``cursor`` excludes ``offset``.
+
+        Raises:
+            InvalidInputError: out of bounds, or a cursor that this list did not give.
+        """
+        if not 1 <= limit <= MAX_LIMIT:
+            raise _bad_parameter("limit", f"must be 1 to {MAX_LIMIT}")
+        if not 0 <= offset <= MAX_OFFSET:
+            raise _bad_parameter("offset", f"must be 0 to {MAX_OFFSET}; walk further with cursor")
+        if cursor is None:
+            return Window(limit, offset)
+        if offset:
+            raise _bad_parameter("offset", "cannot be combined with cursor")
+        return Window(limit, after=self._decode(cursor))
+
+    def next_cursor(self, rows: Slice[object]) -> str | None:
+        """The cursor after these rows, None when they are the last."""
+        if not rows.has_more or rows.last_key is None:
+            return None
+        parts = [self._fingerprint, rows.last_key.at.isoformat(), rows.last_key.id]
+        return urlsafe_b64encode(orjson.dumps(parts)).rstrip(b"=").decode()
+
+    def _decode(self, cursor: str) -> SortKey:
+        try:
+            if len(cursor) > MAX_CURSOR_LENGTH:
+                raise ValueError(cursor)
+            padding = "=" * (-len(cursor) % 4)
+            fingerprint, at, row_id = orjson.loads(urlsafe_b64decode(cursor + padding))
+            if fingerprint != self._fingerprint or "\x00" in row_id:
+                raise ValueError(cursor)
+            moment = datetime.fromisoformat(at)
+            if moment.tzinfo is None:
+                raise ValueError(cursor)
+            return SortKey(moment, row_id)
+        except (ValueError, TypeError):
+            raise _bad_parameter("cursor", "is not a cursor of this list; start without one") from None
+
+
+def _bad_parameter(name: str, detail: str) -> InvalidInputError:
+    return InvalidInputError(f"{name}: {detail}", problems=(FieldProblem(f"?{name}", detail),))

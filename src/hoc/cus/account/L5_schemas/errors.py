@@ -1,0 +1,128 @@
+"""Every way an operation can be refused.
+
+    AccountsError
+    ├── InvalidInputError         400  bad input, with a JSON pointer per field
+    │   └── OwnMembershipError    400  changing one's own role, removing oneself
+    ├── NotAuthenticatedError     401
+    ├── ForbiddenError            403
+    │   ├── NotAMemberError       403  also when the tenant does not exist
+    │   └── TenantNotActiveError  403  suspended reads but does not write
+    ├── NotFoundError             404  not there, another tenant's, or a wrong invitation token
+    ├── ConflictError             409  already pending, already a member, slug taken …
+    │   ├── LastOwnerError        409
+    │   └── TransferPendingError  409
+    ├── InvitationExpiredError    410
+    ├── StaleVersionError         412
+    ├── IdempotencyKeyReusedError 422
+    ├── LimitExceededError        429  a quota or a flood cap, with ``retry_after`` seconds
+    └── UnavailableError          503  the database is away or too busy; nothing was decided
+
+``code`` is stable and meant for programs; the message is meant for people and holds nothing personal.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class FieldProblem:
+    """One bad field: ``pointer`` is a JSON pointer (RFC 6901) into the body, or ``?name`` for a parameter."""
+
+    pointer: str
+    detail: str
+
+
+class AccountsError(Exception):
+    """Base of all refusals."""
+
+    code: ClassVar[str] = "error"
+    status_code: ClassVar[int] = 500
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        problems: tuple[FieldProblem, ...] = (),
+        retry_after: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.error = code or self.code
+        self.problems = problems
+        self.retry_after = retry_after
+
+
+class InvalidInputError(AccountsError):
+    code = "invalid_input"
+    status_code = 400
+
+    @classmethod
+    def of(cls, field: str, detail: str) -> "InvalidInputError":
+        """Refuse one body field by name."""
+        return cls(f"{field}: {detail}", problems=(FieldProblem(f"/{field}", detail),))
+
+
+class OwnMembershipError(InvalidInputError):
+    code = "own_membership"
+
+
+class NotAuthenticatedError(AccountsError):
+    code = "not_authenticated"
+    status_code = 401
+
+
+class ForbiddenError(AccountsError):
+    code = "forbidden"
+    status_code = 403
+
+
+class NotAMemberError(ForbiddenError):
+    code = "not_a_member"
+
+
+class TenantNotActiveError(ForbiddenError):
+    code = "tenant_not_active"
+
+
+class NotFoundError(AccountsError):
+    code = "not_found"
+    status_code = 404
+
+
+class ConflictError(AccountsError):
+    code = "conflict"
+    status_code = 409
+
+
+class LastOwnerError(ConflictError):
+    code = "last_owner"
+
+
+class TransferPendingError(ConflictError):
+    code = "transfer_pending"
+
+
+class InvitationExpiredError(AccountsError):
+    code = "invitation_expired"
+    status_code = 410
+
+
+class StaleVersionError(AccountsError):
+    code = "stale_version"
+    status_code = 412
+
+
+class IdempotencyKeyReusedError(AccountsError):
+    code = "idempotency_key_reused"
+    status_code = 422
+
+
+class LimitExceededError(AccountsError):
+    code = "limit_exceeded"
+    status_code = 429
+
+
+class UnavailableError(AccountsError):
+    code = "unavailable"
+    status_code = 503

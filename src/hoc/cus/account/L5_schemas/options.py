@@ -1,0 +1,19 @@
+"""What a deployment may choose about the rules."""
+
+from dataclasses import dataclass, field
+
+from hoc.cus.account.L5_schemas.records import InvitationLimits
+from hoc.cus.account.L5_schemas.results import SupportContactResult
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    support_contact: SupportContactResult = field(
+        default_factory=lambda: SupportContactResult(
+            email="support@example.com",
+            hours="Monday to Friday, 09:00 to 17:00 UTC",
+            response_time="Within one business day",
+        )
+    )
+    invitation_limits: InvitationLimits = field(default_factory=InvitationLimits)
+    require_verified_email: bool = False

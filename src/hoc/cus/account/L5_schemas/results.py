@@ -1,0 +1,251 @@
+"""What the accounts domain answers with: one frozen dataclass from the driver to the JSON.
+
+The first twenty are the console specification's own, names and field order included; the rest answer the
+operations that go beyond it. Times are timezone-aware UTC; amounts are integer cents.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectSummaryResult:
+    project_id: str
+    name: str
+    description: str | None
+    status: str
+    plan: str
+    created_at: datetime
+    updated_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectsListResult:
+    items: list[ProjectSummaryResult]
+    total: int
+    has_more: bool
+    filters_applied: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectDetailResult:
+    project_id: str
+    name: str
+    slug: str
+    description: str | None
+    status: str
+    plan: str
+    max_workers: int
+    max_runs_per_day: int
+    max_concurrent_runs: int
+    max_tokens_per_month: int
+    max_api_keys: int
+    runs_today: int
+    runs_this_month: int
+    tokens_this_month: int
+    onboarding_state: int
+    onboarding_complete: bool
+    created_at: datetime
+    updated_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class UserSummaryResult:
+    user_id: str
+    email: str
+    name: str | None
+    role: str
+    status: str
+    created_at: datetime
+    last_login_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class UsersListResult:
+    items: list[UserSummaryResult]
+    total: int
+    has_more: bool
+    filters_applied: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class UserDetailResult:
+    user_id: str
+    email: str
+    name: str | None
+    avatar_url: str | None
+    role: str
+    status: str
+    email_verified: bool
+    oauth_provider: str | None
+    membership_created_at: datetime
+    invited_by: str | None
+    can_manage_keys: bool
+    can_run_workers: bool
+    can_view_runs: bool
+    created_at: datetime
+    updated_at: datetime | None
+    last_login_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class TenantUserResult:
+    user_id: str
+    email: str
+    name: str | None
+    role: str
+    joined_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class TenantUsersListResult:
+    users: list[TenantUserResult]
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileResult:
+    user_id: str
+    email: str
+    name: str | None
+    avatar_url: str | None
+    tenant_id: str
+    tenant_name: str | None
+    role: str
+    created_at: datetime
+    preferences: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileUpdateResult:
+    user_id: str
+    email: str
+    display_name: str | None
+    timezone: str | None
+    preferences: dict[str, Any]
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class BillingSummaryResult:
+    plan: str
+    status: str
+    billing_period: str
+    current_period_start: datetime | None
+    current_period_end: datetime | None
+    usage_this_period: dict[str, Any]
+    next_invoice_date: datetime | None
+    max_runs_per_day: int
+    max_tokens_per_month: int
+    runs_this_month: int
+    tokens_this_month: int
+
+
+@dataclass(frozen=True, slots=True)
+class InvoiceSummaryResult:
+    invoice_id: str
+    period_start: datetime
+    period_end: datetime
+    amount_cents: int
+    status: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class InvoiceListResult:
+    invoices: list[InvoiceSummaryResult]
+    total: int
+    message: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SupportContactResult:
+    email: str
+    hours: str
+    response_time: str
+
+
+@dataclass(frozen=True, slots=True)
+class SupportTicketResult:
+    id: str
+    subject: str
+    description: str
+    category: str
+    priority: str
+    status: str
+    created_at: datetime
+    updated_at: datetime
+    resolution: str | None
+    resolved_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class SupportTicketListResult:
+    tickets: list[SupportTicketResult]
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class InvitationResult:
+    id: str
+    email: str
+    role: str
+    status: str
+    created_at: datetime
+    expires_at: datetime
+    invited_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class InvitationListResult:
+    invitations: list[InvitationResult]
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptInvitationResult:
+    success: bool
+    message: str
+    tenant_id: str | None
+    role: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class AccountsErrorResult:
+    error: str
+    message: str
+    status_code: int
+
+
+@dataclass(frozen=True, slots=True)
+class MembershipResult:
+    tenant_id: str
+    tenant_name: str
+    tenant_status: str
+    role: str
+    joined_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class MembershipsListResult:
+    memberships: list[MembershipResult]
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class OwnershipTransferResult:
+    tenant_id: str
+    from_user_id: str
+    to_user_id: str
+    created_at: datetime
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class UsageResult:
+    runs_today: int
+    runs_this_month: int
+    tokens_this_month: int
+    max_runs_per_day: int
+    max_tokens_per_month: int

@@ -1,0 +1,128 @@
+"""The domain's closed vocabularies: every value is the lower-case string that is stored and shown."""
+
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+
+
+class Role(StrEnum):
+    """A member's role in a tenant, from the most to the least powerful."""
+
+    OWNER = "owner"
+    ADMIN = "admin"
+    MEMBER = "member"
+    VIEWER = "viewer"
+
+    @property
+    def can_manage_users(self) -> bool:
+        """Invite, resend, revoke, remove."""
+        return self in {Role.OWNER, Role.ADMIN}
+
+    @property
+    def can_manage_keys(self) -> bool:
+        return self in {Role.OWNER, Role.ADMIN}
+
+    @property
+    def can_change_roles(self) -> bool:
+        return self is Role.OWNER
+
+    @property
+    def can_run_workers(self) -> bool:
+        return self is not Role.VIEWER
+
+    @property
+    def can_view_runs(self) -> bool:
+        return True
+
+
+class UserStatus(StrEnum):
+    ACTIVE = "active"
+    INACTIVE = "inactive"
+
+
+class TenantStatus(StrEnum):
+    """``active`` ⇄ ``suspended`` → ``terminated`` → ``archived``; suspended reads but does not write."""
+
+    ACTIVE = "active"
+    SUSPENDED = "suspended"
+    TERMINATED = "terminated"
+    ARCHIVED = "archived"
+
+
+class InvitationStatus(StrEnum):
+    PENDING = "pending"
+    ACCEPTED = "accepted"
+    EXPIRED = "expired"
+    REVOKED = "revoked"
+
+
+class TicketStatus(StrEnum):
+    OPEN = "open"
+    IN_PROGRESS = "in_progress"
+    RESOLVED = "resolved"
+    CLOSED = "closed"
+
+
+class TicketPriority(StrEnum):
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    URGENT = "urgent"
+
+
+class TicketCategory(StrEnum):
+    GENERAL = "general"
+    BILLING = "billing"
+    TECHNICAL = "technical"
+    ACCOUNT = "account"
+
+
+class SubscriptionStatus(StrEnum):
+    TRIALING = "trialing"
+    ACTIVE = "active"
+    PAST_DUE = "past_due"
+    CANCELED = "canceled"
+
+
+class BillingPeriod(StrEnum):
+    MONTHLY = "monthly"
+    YEARLY = "yearly"
+
+
+class InvoiceStatus(StrEnum):
+    DRAFT = "draft"
+    OPEN = "open"
+    PAID = "paid"
+    VOID = "void"
+    UNCOLLECTIBLE = "uncollectible"
+
+
+class Plan(StrEnum):
+    FREE = "free"
+    PRO = "pro"
+    ENTERPRISE = "enterprise"
+
+
+class Onboarding(IntEnum):
+    """How far a tenant has come; it only ever moves forward."""
+
+    CREATED = 0
+    IDENTITY_VERIFIED = 1
+    API_KEY_CREATED = 2
+    SDK_CONNECTED = 3
+    COMPLETE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Quotas:
+    max_workers: int
+    max_runs_per_day: int
+    max_concurrent_runs: int
+    max_tokens_per_month: int
+    max_api_keys: int
+
+
+PLAN_QUOTAS: dict[str, Quotas] = {
+    Plan.FREE: Quotas(3, 100, 5, 1_000_000, 5),
+    Plan.PRO: Quotas(10, 1_000, 20, 10_000_000, 20),
+    Plan.ENTERPRISE: Quotas(100, 100_000, 100, 1_000_000_000, 100),
+}

@@ -1,0 +1,514 @@
+"""Invitations and the queue of their mails."""
+
+from datetime import datetime
+from typing import Any
+
+import uuid_utils
+from sqlalchemy import (
+    Date,
+    Integer,
+    LargeBinary,
+    Row,
+    Select,
+    String,
+    and_,
+    bindparam,
+    case,
+    delete,
+    exists,
+    func,
+    literal,
+    select,
+    true,
+    update,
+)
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.types import DateTime
+
+from hoc.cus.account.L5_schemas.records import (
+    Account,
+    EmailAddress,
+    InvitationLetter,
+    InvitationLimits,
+    InvitationTerms,
+    InviteObstacles,
+    NewInvitation,
+    Slice,
+    Window,
+)
+from hoc.cus.account.L5_schemas.results import InvitationResult
+from hoc.cus.account.L5_schemas.values import InvitationStatus, Role, TenantStatus
+from hoc.cus.account.L6_drivers.statements import (
+    NOW,
+    TENANT,
+    USER,
+    Paged,
+    SqlSession,
+    any_of,
+    fetch_one,
+)
+from hoc.cus.account.L6_drivers.tables import (
+    invitation_deliveries,
+    invitation_limits,
+    invitations,
+    member_counts,
+    memberships,
+    recipient_limits,
+    tenants,
+    users,
+)
+
+INVITATION = bindparam("invitation_id", type_=String)
+EMAIL = bindparam("email", type_=String)
+EMAIL_KEY = bindparam("email_key", type_=String)
+ROLE = bindparam("role", type_=String)
+INVITED_BY = bindparam("invited_by", type_=String)
+EXPIRES_AT = bindparam("expires_at", type_=DateTime(timezone=True))
+DAY = bindparam("day", type_=Date)
+STATUS = bindparam("status", type_=String)
+PER_TENANT = bindparam("per_tenant", type_=Integer)
+PER_RECIPIENT = bindparam("per_recipient", type_=Integer)
+
+THIS = (invitations.c.tenant_id == TENANT) & (invitations.c.invitation_id == INVITATION)
+IS_PENDING = invitations.c.status == InvitationStatus.PENDING
+
+RESULT = (
+    invitations.c.invitation_id,
+    invitations.c.email,
+    invitations.c.role,
+    invitations.c.status,
+    invitations.c.created_at,
+    invitations.c.expires_at,
+    invitations.c.invited_by,
+)
+
+IS_MEMBER = (
+    exists()
+    .where(
+        memberships.c.tenant_id == TENANT,
+        memberships.c.user_id == users.c.user_id,
+        memberships.c.is_active,
+        users.c.email_key == EMAIL_KEY,
+        users.c.is_active,
+    )
+    .correlate_except(memberships, users)
+)
+OTHER_IS_PENDING = (
+    exists()
+    .where(
+        invitations.c.tenant_id == TENANT,
+        invitations.c.email_key == EMAIL_KEY,
+        IS_PENDING,
+        invitations.c.expires_at > NOW,
+        invitations.c.invitation_id != INVITATION,
+    )
+    .correlate_except(invitations)
+)
+
+
+def _slots(allowed: Any) -> Any:  # noqa: ANN401 - SQLAlchemy's CTE types do not compose
+    """Take one of the tenant's and one of the recipient's mails of the day, if ``allowed`` has a row."""
+    tenant_slot = (
+        insert(invitation_limits)
+        .from_select(["tenant_id", "day", "sent"], select(TENANT, DAY, literal(1)).select_from(allowed))
+        .on_conflict_do_update(
+            index_elements=[invitation_limits.c.tenant_id, invitation_limits.c.day],
+            set_={"sent": invitation_limits.c.sent + 1},
+            where=invitation_limits.c.sent < PER_TENANT,
+        )
+        .returning(invitation_limits.c.sent)
+        .cte("tenant_slot")
+    )
+    return (
+        insert(recipient_limits)
+        .from_select(
+            ["email_key", "day", "sent"], select(EMAIL_KEY, DAY, literal(1)).select_from(tenant_slot)
+        )
+        .on_conflict_do_update(
+            index_elements=[recipient_limits.c.email_key, recipient_limits.c.day],
+            set_={"sent": recipient_limits.c.sent + 1},
+            where=recipient_limits.c.sent < PER_RECIPIENT,
+        )
+        .returning(recipient_limits.c.sent)
+        .cte("recipient_slot")
+    )
+
+
+def _queue(written: Any) -> Any:  # noqa: ANN401 - SQLAlchemy's CTE types do not compose
+    """Queue the mail of a written invitation; a new request replaces one still waiting."""
+    given = {"delivery_id": bindparam("delivery_id", type_=String), "attempts": literal(0), "due_at": NOW}
+    return (
+        insert(invitation_deliveries)
+        .from_select(
+            ["tenant_id", "invitation_id", *given],
+            select(TENANT, written.c.invitation_id, *given.values()),
+        )
+        .on_conflict_do_update(
+            index_elements=[invitation_deliveries.c.tenant_id, invitation_deliveries.c.invitation_id],
+            set_=given,
+        )
+        .cte("queued")
+    )
+
+
+def _create() -> Select[Any]:
+    allowed = (
+        select(memberships.c.user_id)
+        .select_from(memberships.join(tenants))
+        .where(
+            memberships.c.tenant_id == TENANT,
+            memberships.c.user_id == INVITED_BY,
+            memberships.c.is_active,
+            any_of(memberships.c.role, "granters"),
+            tenants.c.status == TenantStatus.ACTIVE,
+            ~IS_MEMBER,
+            ~OTHER_IS_PENDING,
+        )
+        .cte("allowed")
+    )
+    slots = _slots(allowed)
+    given = {
+        "invitation_id": INVITATION,
+        "email": EMAIL,
+        "role": ROLE,
+        "invited_by": INVITED_BY,
+        "created_at": NOW,
+        "updated_at": NOW,
+        "expires_at": EXPIRES_AT,
+    }
+    written = (
+        insert(invitations)
+        .from_select(
+            ["tenant_id", "email_key", *given], select(TENANT, EMAIL_KEY, *given.values()).select_from(slots)
+        )
+        .on_conflict_do_update(
+            index_elements=[invitations.c.tenant_id, invitations.c.email_key],
+            index_where=IS_PENDING,
+            set_=given | {"token_hash": None},
+            where=invitations.c.expires_at <= NOW,
+        )
+        .returning(*RESULT)
+        .cte("written")
+    )
+    return select(written).add_cte(_queue(written))
+
+
+def _reissue() -> Select[Any]:
+    allowed = select(THIS_ROW.c.invitation_id).where(~OTHER_IS_PENDING).cte("allowed")
+    slots = _slots(allowed)
+    written = (
+        update(invitations)
+        .where(THIS, slots.c.sent > 0)
+        .values(
+            status=InvitationStatus.PENDING,
+            token_hash=None,
+            invited_by=INVITED_BY,
+            expires_at=EXPIRES_AT,
+            updated_at=NOW,
+        )
+        .returning(*RESULT)
+        .cte("written")
+    )
+    return select(written).add_cte(_queue(written))
+
+
+THIS_ROW = select(invitations.c.invitation_id).where(THIS).subquery("this_row")
+
+CREATE = _create()
+REISSUE = _reissue()
+
+OBSTACLES = select(
+    IS_MEMBER.label("already_member"),
+    OTHER_IS_PENDING.label("already_pending"),
+    exists()
+    .where(
+        invitation_limits.c.tenant_id == TENANT,
+        invitation_limits.c.day == DAY,
+        invitation_limits.c.sent >= PER_TENANT,
+    )
+    .label("tenant_limit_reached"),
+    exists()
+    .where(
+        recipient_limits.c.email_key == EMAIL_KEY,
+        recipient_limits.c.day == DAY,
+        recipient_limits.c.sent >= PER_RECIPIENT,
+    )
+    .label("recipient_limit_reached"),
+)
+
+SHOWN_STATUS = case(
+    (and_(IS_PENDING, invitations.c.expires_at <= NOW), literal(InvitationStatus.EXPIRED.value)),
+    else_=invitations.c.status,
+)
+
+
+def _page(*, by_status: bool) -> Paged:
+    conditions = [invitations.c.tenant_id == TENANT] + ([SHOWN_STATUS == STATUS] if by_status else [])
+    columns = [column for column in RESULT if column.name != "status"]
+    return Paged(
+        select(*columns, SHOWN_STATUS.label("status")).where(*conditions),
+        at=invitations.c.created_at,
+        row_id=invitations.c.invitation_id,
+        total=select(func.count()).select_from(invitations).where(*conditions).scalar_subquery(),
+        newest_first=True,
+    )
+
+
+PAGES = {by_status: _page(by_status=by_status) for by_status in (False, True)}
+
+LOCK = (
+    select(
+        *RESULT,
+        invitations.c.tenant_id,
+        invitations.c.email_key,
+        invitations.c.token_hash,
+        invitations.c.accepted_user_id,
+    )
+    .where(THIS)
+    .with_for_update()
+)
+
+# Read after the lock is held, so that both are as of now.
+STANDING = (
+    select(tenants.c.status, memberships.c.role)
+    .select_from(
+        tenants.outerjoin(
+            memberships,
+            (memberships.c.tenant_id == tenants.c.tenant_id)
+            & (memberships.c.user_id == INVITED_BY)
+            & memberships.c.is_active,
+        )
+    )
+    .where(tenants.c.tenant_id == TENANT)
+)
+
+REVOKE = (
+    update(invitations)
+    .where(THIS)
+    .values(status=InvitationStatus.REVOKED, token_hash=None, updated_at=NOW)
+    .returning(*RESULT)
+)
+
+ACCOUNT_BY_EMAIL = (
+    select(users.c.user_id, users.c.email_verified)
+    .where(users.c.email_key == EMAIL_KEY, users.c.is_active)
+    .with_for_update(read=True)
+)
+
+CREATE_ACCOUNT = (
+    insert(users)
+    .values(
+        user_id=USER,
+        email=EMAIL,
+        email_key=EMAIL_KEY,
+        email_verified=true(),
+        created_at=NOW,
+        updated_at=NOW,
+    )
+    .on_conflict_do_nothing()
+    .returning(users.c.user_id)
+)
+
+
+def _add_member() -> Select[Any]:
+    accepted = (
+        update(invitations)
+        .where(THIS, IS_PENDING)
+        .values(status=InvitationStatus.ACCEPTED, accepted_at=NOW, updated_at=NOW, accepted_user_id=USER)
+        .returning(invitations.c.tenant_id, invitations.c.role, invitations.c.invited_by)
+        .cte("accepted")
+    )
+    joined = (
+        insert(memberships)
+        .from_select(
+            ["tenant_id", "user_id", "role", "invited_by", "joined_at", "updated_at"],
+            select(accepted.c.tenant_id, USER, accepted.c.role, accepted.c.invited_by, NOW, NOW),
+        )
+        .on_conflict_do_nothing()
+        .returning(memberships.c.tenant_id, memberships.c.role)
+        .cte("joined")
+    )
+    counted = (
+        update(member_counts)
+        .where(member_counts.c.tenant_id == joined.c.tenant_id, member_counts.c.role == joined.c.role)
+        .values(members=member_counts.c.members + 1)
+        .cte("counted")
+    )
+    return select(accepted.c.role).add_cte(joined, counted)
+
+
+ADD_MEMBER = _add_member()
+
+DRAW = (
+    update(invitations)
+    .where(
+        THIS,
+        IS_PENDING,
+        invitations.c.expires_at > NOW,
+        tenants.c.tenant_id == invitations.c.tenant_id,
+    )
+    .values(token_hash=bindparam("token_hash", type_=LargeBinary))
+    .returning(
+        invitations.c.email,
+        invitations.c.role,
+        invitations.c.expires_at,
+        tenants.c.name.label("tenant_name"),
+        select(users.c.name)
+        .where(users.c.user_id == invitations.c.invited_by)
+        .scalar_subquery()
+        .label("inviter_name"),
+    )
+)
+
+
+class SqlInvitations:
+    async def create(
+        self,
+        session: SqlSession,
+        invitation: NewInvitation,
+        granters: list[Role],
+        limits: InvitationLimits,
+    ) -> InvitationResult | None:
+        values = _values(invitation, limits) | {"delivery_id": _delivery_id(), "granters": granters}
+        row = await fetch_one(session, CREATE, **values)
+        return None if row is None else _result(row)
+
+    async def obstacles(
+        self, session: SqlSession, invitation: NewInvitation, limits: InvitationLimits
+    ) -> InviteObstacles:
+        row = await fetch_one(session, OBSTACLES, **_values(invitation, limits))
+        return InviteObstacles(*row) if row else InviteObstacles(False, False, False, False)
+
+    async def page(
+        self,
+        session: SqlSession,
+        tenant_id: str,
+        window: Window,
+        *,
+        status: InvitationStatus | None,
+        now: datetime,
+    ) -> Slice[InvitationResult]:
+        values = {"tenant_id": tenant_id, "now": now} | ({} if status is None else {"status": status})
+        return await PAGES[status is not None].fetch(session, window, _result, **values)
+
+    async def lock(self, session: SqlSession, tenant_id: str, invitation_id: str) -> InvitationTerms | None:
+        row = await fetch_one(session, LOCK, tenant_id=tenant_id, invitation_id=invitation_id)
+        if row is None:
+            return None
+        standing = await fetch_one(session, STANDING, tenant_id=tenant_id, invited_by=row.invited_by)
+        return None if standing is None else _terms(row, standing)
+
+    async def reissue(
+        self, session: SqlSession, invitation: NewInvitation, limits: InvitationLimits
+    ) -> InvitationResult | None:
+        values = _values(invitation, limits) | {"delivery_id": _delivery_id()}
+        row = await fetch_one(session, REISSUE, **values)
+        return None if row is None else _result(row)
+
+    async def revoke(
+        self, session: SqlSession, tenant_id: str, invitation_id: str, now: datetime
+    ) -> InvitationResult | None:
+        row = await fetch_one(session, REVOKE, tenant_id=tenant_id, invitation_id=invitation_id, now=now)
+        return None if row is None else _result(row)
+
+    async def account_by_email(self, session: SqlSession, email_key: str) -> Account | None:
+        row = await fetch_one(session, ACCOUNT_BY_EMAIL, email_key=email_key)
+        return None if row is None else Account(row.user_id, row.email_verified)
+
+    async def create_account(
+        self, session: SqlSession, user_id: str, address: EmailAddress, now: datetime
+    ) -> bool:
+        row = await fetch_one(
+            session, CREATE_ACCOUNT, user_id=user_id, email=address.given, email_key=address.key, now=now
+        )
+        return row is not None
+
+    async def add_member(
+        self, session: SqlSession, terms: InvitationTerms, user_id: str, now: datetime
+    ) -> None:
+        await fetch_one(
+            session,
+            ADD_MEMBER,
+            tenant_id=terms.tenant_id,
+            invitation_id=terms.invitation_id,
+            user_id=user_id,
+            now=now,
+        )
+
+    async def draw(
+        self,
+        session: SqlSession,
+        tenant_id: str,
+        invitation_id: str,
+        *,
+        token_hash: bytes,
+        now: datetime,
+    ) -> InvitationLetter | None:
+        row = await fetch_one(
+            session,
+            DRAW,
+            tenant_id=tenant_id,
+            invitation_id=invitation_id,
+            token_hash=token_hash,
+            now=now,
+        )
+        if row is None:
+            return None
+        return InvitationLetter(
+            tenant_id=tenant_id,
+            invitation_id=invitation_id,
+            email=row.email,
+            role=row.role,
+            tenant_name=row.tenant_name,
+            inviter_name=row.inviter_name,
+            expires_at=row.expires_at,
+        )
+
+
+def _delivery_id() -> str:
+    return uuid_utils.uuid7().hex
+
+
+def _values(invitation: NewInvitation, limits: InvitationLimits) -> dict[str, Any]:
+    return {
+        "tenant_id": invitation.tenant_id,
+        "invitation_id": invitation.invitation_id,
+        "email": invitation.email,
+        "email_key": invitation.email_key,
+        "role": invitation.role,
+        "invited_by": invitation.invited_by,
+        "now": invitation.created_at,
+        "expires_at": invitation.expires_at,
+        "day": invitation.created_at.date(),
+        "per_tenant": limits.per_tenant_per_day,
+        "per_recipient": limits.per_recipient_per_day,
+    }
+
+
+def _result(row: Row[Any]) -> InvitationResult:
+    return InvitationResult(
+        id=row.invitation_id,
+        email=row.email,
+        role=row.role,
+        status=row.status,
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+        invited_by=row.invited_by,
+    )
+
+
+def _terms(row: Row[Any], standing: Row[Any]) -> InvitationTerms:
+    return InvitationTerms(
+        tenant_id=row.tenant_id,
+        tenant_status=TenantStatus(standing.status),
+        invitation_id=row.invitation_id,
+        email=row.email,
+        email_key=row.email_key,
+        role=Role(row.role),
+        status=row.status,
+        invited_by=row.invited_by,
+        inviter_role=None if standing.role is None else Role(standing.role),
+        expires_at=row.expires_at,
+        token_hash=row.token_hash,
+        accepted_user_id=row.accepted_user_id,
+    )

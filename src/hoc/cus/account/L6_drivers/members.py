@@ -1,0 +1,326 @@
+"""Memberships. The member counts move in the statement that moves a membership."""
+
+from typing import Any
+
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    Row,
+    ScalarSelect,
+    Select,
+    String,
+    bindparam,
+    case,
+    delete,
+    func,
+    literal,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from hoc.cus.account.L5_schemas.records import Access, Slice, Versioned, Window
+from hoc.cus.account.L5_schemas.results import (
+    MembershipResult,
+    TenantUserResult,
+    UserDetailResult,
+    UserSummaryResult,
+)
+from hoc.cus.account.L5_schemas.values import Role, TenantStatus
+from hoc.cus.account.L6_drivers.statements import TENANT, USER, Paged, SqlSession, fetch_all, fetch_one
+from hoc.cus.account.L6_drivers.tables import member_counts, memberships, tenants, users
+
+ROLE = bindparam("role", type_=String)
+IS_ACTIVE = bindparam("is_active", type_=Boolean)
+
+MEMBER = (memberships.c.tenant_id == TENANT) & (memberships.c.user_id == USER)
+
+STATUS = case((users.c.is_active, literal("active")), else_=literal("inactive")).label("status")
+
+
+def _count(*conditions: ColumnElement[bool]) -> ScalarSelect[int]:
+    counted = func.coalesce(func.sum(member_counts.c.members), 0)
+    return select(counted).where(member_counts.c.tenant_id == TENANT, *conditions).scalar_subquery()
+
+
+def _count_inactive(*conditions: ColumnElement[bool]) -> ScalarSelect[int]:
+    return (
+        select(func.count())
+        .select_from(memberships.join(users))
+        .where(
+            memberships.c.tenant_id == TENANT,
+            ~memberships.c.is_active,
+            users.c.deleted_at.is_(None),
+            *conditions,
+        )
+        .scalar_subquery()
+    )
+
+
+def _page(*, by_role: bool, is_active: bool) -> Paged:
+    conditions = [memberships.c.role == ROLE] if by_role else []
+    if is_active:
+        conditions.append(memberships.c.is_active)
+        total = _count(*([member_counts.c.role == ROLE] if by_role else []))
+    else:
+        total = _count_inactive(*conditions)
+        conditions += [~memberships.c.is_active, users.c.deleted_at.is_(None)]
+    rows = (
+        select(
+            users.c.user_id,
+            users.c.email,
+            users.c.name,
+            memberships.c.role,
+            STATUS,
+            users.c.created_at,
+            users.c.last_login_at,
+        )
+        .select_from(memberships.join(users))
+        .where(memberships.c.tenant_id == TENANT, *conditions)
+    )
+    return Paged(rows, at=memberships.c.joined_at, row_id=memberships.c.user_id, total=total)
+
+
+PAGES = {
+    (by_role, is_active): _page(by_role=by_role, is_active=is_active)
+    for by_role in (False, True)
+    for is_active in (False, True)
+}
+
+TENANT_USERS = Paged(
+    select(users.c.user_id, users.c.email, users.c.name, memberships.c.role, memberships.c.joined_at)
+    .select_from(memberships.join(users))
+    .where(memberships.c.tenant_id == TENANT, memberships.c.is_active),
+    at=memberships.c.joined_at,
+    row_id=memberships.c.user_id,
+    total=_count(),
+)
+
+FIND = (
+    select(
+        users.c.user_id,
+        users.c.email,
+        users.c.name,
+        users.c.avatar_url,
+        memberships.c.role,
+        STATUS,
+        users.c.email_verified,
+        users.c.oauth_provider,
+        memberships.c.joined_at,
+        memberships.c.invited_by,
+        users.c.created_at,
+        func.greatest(users.c.updated_at, memberships.c.updated_at).label("updated_at"),
+        users.c.last_login_at,
+        (users.c.version + memberships.c.version).label("version"),
+    )
+    .select_from(memberships.join(users))
+    .where(MEMBER, memberships.c.is_active)
+)
+
+# A user's own memberships: the one list that crosses tenants.
+MEMBERSHIPS_OF = Paged(
+    select(
+        tenants.c.tenant_id,
+        tenants.c.name.label("tenant_name"),
+        tenants.c.status.label("tenant_status"),
+        memberships.c.role,
+        memberships.c.joined_at,
+    )
+    .select_from(memberships.join(tenants))
+    .where(memberships.c.user_id == USER, memberships.c.is_active),
+    at=memberships.c.joined_at,
+    row_id=memberships.c.tenant_id,
+    total=select(func.count())
+    .select_from(memberships)
+    .where(memberships.c.user_id == USER, memberships.c.is_active)
+    .scalar_subquery(),
+)
+
+
+def _access() -> Select[Any]:
+    asked = (
+        func.unnest(bindparam("tenant_ids", type_=ARRAY(String)), bindparam("user_ids", type_=ARRAY(String)))
+        .table_valued("tenant_id", "user_id")
+        .render_derived("asked")
+    )
+    return (
+        select(memberships.c.tenant_id, memberships.c.user_id, memberships.c.role, tenants.c.status)
+        .select_from(asked)
+        .join(
+            memberships,
+            (memberships.c.tenant_id == asked.c.tenant_id) & (memberships.c.user_id == asked.c.user_id),
+        )
+        .join(tenants, tenants.c.tenant_id == memberships.c.tenant_id)
+        .where(memberships.c.is_active)
+    )
+
+
+ACCESS = _access()
+
+# Not FOR UPDATE: rows that refer to the tenant may still be inserted meanwhile.
+LOCK_TENANT = select(tenants.c.tenant_id).where(tenants.c.tenant_id == TENANT).with_for_update(key_share=True)
+
+OWNER_COUNT = select(member_counts.c.members).where(
+    member_counts.c.tenant_id == TENANT, member_counts.c.role == Role.OWNER
+)
+
+
+def _set_role() -> Select[Any]:
+    before = (
+        select(memberships.c.tenant_id, memberships.c.user_id, memberships.c.role)
+        .where(MEMBER, memberships.c.is_active)
+        .with_for_update()
+        .cte("before")
+    )
+    changed = (
+        update(memberships)
+        .where(
+            memberships.c.tenant_id == before.c.tenant_id,
+            memberships.c.user_id == before.c.user_id,
+            memberships.c.role != ROLE,
+        )
+        .values(role=ROLE, version=memberships.c.version + 1, updated_at=func.now())
+        .returning(memberships.c.tenant_id, before.c.role.label("old_role"), memberships.c.role)
+        .cte("changed")
+    )
+    counted = (
+        update(member_counts)
+        .where(
+            member_counts.c.tenant_id == changed.c.tenant_id,
+            member_counts.c.role.in_([changed.c.old_role, changed.c.role]),
+        )
+        .values(members=member_counts.c.members + case((member_counts.c.role == changed.c.role, 1), else_=-1))
+        .cte("counted")
+    )
+    return (
+        select(users.c.user_id, users.c.email, users.c.name, ROLE.label("role"), memberships.c.joined_at)
+        .select_from(memberships.join(users))
+        .where(MEMBER, memberships.c.is_active)
+        .add_cte(before, changed, counted)
+    )
+
+
+SET_ROLE = _set_role()
+
+
+def _delete() -> Select[Any]:
+    removed = (
+        delete(memberships)
+        .where(MEMBER, memberships.c.is_active)
+        .returning(memberships.c.tenant_id, memberships.c.user_id, memberships.c.role)
+        .cte("removed")
+    )
+    counted = (
+        update(member_counts)
+        .where(member_counts.c.tenant_id == removed.c.tenant_id, member_counts.c.role == removed.c.role)
+        .values(members=member_counts.c.members - 1)
+        .cte("counted")
+    )
+    return select(removed.c.user_id).add_cte(counted)
+
+
+DELETE = _delete()
+
+
+class SqlMembers:
+    async def page(
+        self, session: SqlSession, tenant_id: str, window: Window, *, role: Role | None, is_active: bool
+    ) -> Slice[UserSummaryResult]:
+        values = {"tenant_id": tenant_id} | ({} if role is None else {"role": role})
+        return await PAGES[role is not None, is_active].fetch(session, window, _summary, **values)
+
+    async def tenant_users_page(
+        self, session: SqlSession, tenant_id: str, window: Window
+    ) -> Slice[TenantUserResult]:
+        return await TENANT_USERS.fetch(session, window, _tenant_user, tenant_id=tenant_id)
+
+    async def find(
+        self, session: SqlSession, tenant_id: str, user_id: str
+    ) -> Versioned[UserDetailResult] | None:
+        row = await fetch_one(session, FIND, tenant_id=tenant_id, user_id=user_id)
+        return None if row is None else Versioned(_detail(row), row.version)
+
+    async def memberships_of(
+        self, session: SqlSession, user_id: str, window: Window
+    ) -> Slice[MembershipResult]:
+        return await MEMBERSHIPS_OF.fetch(session, window, _membership, user_id=user_id)
+
+    async def access(
+        self, session: SqlSession, pairs: list[tuple[str, str]]
+    ) -> dict[tuple[str, str], Access]:
+        rows = await fetch_all(
+            session,
+            ACCESS,
+            tenant_ids=[tenant_id for tenant_id, _ in pairs],
+            user_ids=[user_id for _, user_id in pairs],
+        )
+        return {
+            (row.tenant_id, row.user_id): Access(
+                row.tenant_id, row.user_id, Role(row.role), TenantStatus(row.status)
+            )
+            for row in rows
+        }
+
+    async def lock_tenant(self, session: SqlSession, tenant_id: str) -> None:
+        await fetch_one(session, LOCK_TENANT, tenant_id=tenant_id)
+
+    async def owner_count(self, session: SqlSession, tenant_id: str) -> int:
+        row = await fetch_one(session, OWNER_COUNT, tenant_id=tenant_id)
+        return 0 if row is None else row.members
+
+    async def set_role(
+        self, session: SqlSession, tenant_id: str, user_id: str, role: Role
+    ) -> TenantUserResult | None:
+        row = await fetch_one(session, SET_ROLE, tenant_id=tenant_id, user_id=user_id, role=role)
+        return None if row is None else _tenant_user(row)
+
+    async def delete(self, session: SqlSession, tenant_id: str, user_id: str) -> bool:
+        return await fetch_one(session, DELETE, tenant_id=tenant_id, user_id=user_id) is not None
+
+
+def _summary(row: Row[Any]) -> UserSummaryResult:
+    return UserSummaryResult(
+        user_id=row.user_id,
+        email=row.email,
+        name=row.name,
+        role=row.role,
+        status=row.status,
+        created_at=row.created_at,
+        last_login_at=row.last_login_at,
+    )
+
+
+def _detail(row: Row[Any]) -> UserDetailResult:
+    role = Role(row.role)
+    return UserDetailResult(
+        user_id=row.user_id,
+        email=row.email,
+        name=row.name,
+        avatar_url=row.avatar_url,
+        role=role,
+        status=row.status,
+        email_verified=row.email_verified,
+        oauth_provider=row.oauth_provider,
+        membership_created_at=row.joined_at,
+        invited_by=row.invited_by,
+        can_manage_keys=role.can_manage_keys,
+        can_run_workers=role.can_run_workers,
+        can_view_runs=role.can_view_runs,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        last_login_at=row.last_login_at,
+    )
+
+
+def _tenant_user(row: Row[Any]) -> TenantUserResult:
+    return TenantUserResult(row.user_id, row.email, row.name, row.role, row.joined_at)
+
+
+def _membership(row: Row[Any]) -> MembershipResult:
+    return MembershipResult(
+        tenant_id=row.tenant_id,
+        tenant_name=row.tenant_name,
+        tenant_status=row.tenant_status,
+        role=row.role,
+        joined_at=row.joined_at,
+    )

@@ -1,0 +1,148 @@
+"""Profiles: a user's own fields, and preferences merged where they are stored."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Integer, Row, Select, String, bindparam, func, or_, select, update
+from sqlalchemy.dialects.postgresql import JSONB
+
+from hoc.cus.account.L5_schemas.records import ProfileChange, ProfileChanged, Versioned
+from hoc.cus.account.L5_schemas.results import ProfileResult, ProfileUpdateResult
+from hoc.cus.account.L6_drivers.statements import NOW, TENANT, USER, SqlSession, fetch_one
+from hoc.cus.account.L6_drivers.tables import SCHEMA, memberships, tenants, users
+
+FIND = (
+    select(
+        users.c.user_id,
+        users.c.email,
+        users.c.name,
+        users.c.avatar_url,
+        tenants.c.tenant_id,
+        tenants.c.name.label("tenant_name"),
+        memberships.c.role,
+        users.c.created_at,
+        users.c.preferences,
+        users.c.version,
+    )
+    .select_from(memberships.join(users).join(tenants, tenants.c.tenant_id == memberships.c.tenant_id))
+    .where(memberships.c.tenant_id == TENANT, memberships.c.user_id == USER, memberships.c.is_active)
+)
+
+
+def _update() -> Select[Any]:
+    """Lock, merge, judge and write in one statement; its answer is the row as it is then."""
+    merge_patch = getattr(func, SCHEMA).json_merge_patch
+    before = (
+        select(
+            users.c.user_id,
+            func.coalesce(bindparam("display_name", type_=String), users.c.name).label("name"),
+            func.coalesce(bindparam("timezone", type_=String), users.c.timezone).label("timezone"),
+            merge_patch(users.c.preferences, bindparam("patch", type_=JSONB), type_=JSONB).label(
+                "preferences"
+            ),
+            users.c.email,
+            users.c.name.label("old_name"),
+            users.c.timezone.label("old_timezone"),
+            users.c.preferences.label("old_preferences"),
+            users.c.updated_at,
+            users.c.version,
+        )
+        .where(users.c.user_id == USER, users.c.is_active)
+        .with_for_update(key_share=True)
+        .cte("before")
+    )
+    expected = bindparam("expected_version", type_=Integer)
+    is_stale = (before.c.version != func.coalesce(expected, before.c.version)).label("is_stale")
+    size = func.octet_length(before.c.preferences.cast(String))
+    is_too_large = (size > bindparam("max_bytes", type_=Integer)).label("is_too_large")
+    is_changed = or_(
+        before.c.name.is_distinct_from(before.c.old_name),
+        before.c.timezone.is_distinct_from(before.c.old_timezone),
+        before.c.preferences != before.c.old_preferences,
+    )
+    judged = select(before, is_stale, is_too_large, is_changed.label("is_changed")).cte("judged")
+    written = (
+        update(users)
+        .where(
+            users.c.user_id == judged.c.user_id,
+            judged.c.is_changed,
+            ~judged.c.is_stale,
+            ~judged.c.is_too_large,
+        )
+        .values(
+            name=judged.c.name,
+            timezone=judged.c.timezone,
+            preferences=judged.c.preferences,
+            version=users.c.version + 1,
+            updated_at=NOW,
+        )
+        .returning(users.c.user_id, users.c.version, users.c.updated_at)
+        .cte("written")
+    )
+    return select(
+        judged.c.user_id,
+        judged.c.email,
+        judged.c.name,
+        judged.c.timezone,
+        judged.c.preferences,
+        func.coalesce(written.c.updated_at, judged.c.updated_at).label("updated_at"),
+        func.coalesce(written.c.version, judged.c.version).label("version"),
+        judged.c.is_stale,
+        judged.c.is_too_large,
+    ).select_from(judged.outerjoin(written, written.c.user_id == judged.c.user_id))
+
+
+UPDATE = _update()
+
+
+class SqlProfiles:
+    async def find(
+        self, session: SqlSession, tenant_id: str, user_id: str
+    ) -> Versioned[ProfileResult] | None:
+        row = await fetch_one(session, FIND, tenant_id=tenant_id, user_id=user_id)
+        return None if row is None else Versioned(_profile(row), row.version)
+
+    async def update(
+        self, session: SqlSession, user_id: str, change: ProfileChange, now: datetime
+    ) -> ProfileChanged | None:
+        row = await fetch_one(
+            session,
+            UPDATE,
+            user_id=user_id,
+            display_name=change.display_name,
+            timezone=change.timezone,
+            patch=change.preferences,
+            expected_version=change.expected_version,
+            max_bytes=change.max_preferences_bytes,
+            now=now,
+        )
+        if row is None:
+            return None
+        return ProfileChanged(
+            Versioned(_updated(row), row.version), is_stale=row.is_stale, is_too_large=row.is_too_large
+        )
+
+
+def _profile(row: Row[Any]) -> ProfileResult:
+    return ProfileResult(
+        user_id=row.user_id,
+        email=row.email,
+        name=row.name,
+        avatar_url=row.avatar_url,
+        tenant_id=row.tenant_id,
+        tenant_name=row.tenant_name,
+        role=row.role,
+        created_at=row.created_at,
+        preferences=row.preferences,
+    )
+
+
+def _updated(row: Row[Any]) -> ProfileUpdateResult:
+    return ProfileUpdateResult(
+        user_id=row.user_id,
+        email=row.email,
+        display_name=row.name,
+        timezone=row.timezone,
+        preferences=row.preferences,
+        updated_at=row.updated_at,
+    )

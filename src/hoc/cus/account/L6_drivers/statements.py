@@ -1,0 +1,127 @@
+"""What the drivers' statements have in common: paging, quotas, executing on the caller's session."""
+
+from collections.abc import Callable
+from typing import Any, TypeAlias, TypeVar
+
+from sqlalchemy import (
+    ColumnElement,
+    Executable,
+    Integer,
+    Row,
+    Select,
+    String,
+    bindparam,
+    case,
+    func,
+    literal_column,
+    select,
+    true,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+from sqlalchemy.types import DateTime
+
+from hoc.cus.account.L5_schemas.records import Slice, SortKey, Window
+from hoc.cus.account.L5_schemas.values import PLAN_QUOTAS
+from hoc.cus.account.L6_drivers.tables import tenants
+
+T = TypeVar("T")
+
+SqlSession: TypeAlias = AsyncSession | AsyncConnection
+
+TENANT = bindparam("tenant_id", type_=String)
+USER = bindparam("user_id", type_=String)
+NOW = bindparam("now", type_=DateTime(timezone=True))
+
+
+async def fetch_one(session: SqlSession, statement: Executable, **values: Any) -> Row[Any] | None:  # noqa: ANN401 - bind values are of any type
+    result = await session.execute(statement, values)
+    return result.first()
+
+
+async def fetch_all(session: SqlSession, statement: Executable, **values: Any) -> list[Row[Any]]:  # noqa: ANN401 - bind values are of any type
+    result = await session.execute(statement, values)
+    return list(result.all())
+
+
+def any_of(column: ColumnElement[str], parameter: str) -> ColumnElement[bool]:
+    """``column = ANY(:parameter)``: one prepared statement for lists of every length."""
+    return column == func.any(bindparam(parameter, type_=ARRAY(String)))
+
+
+def quota(name: str) -> ColumnElement[int]:
+    """The tenant's own quota, else its plan's."""
+    of_plan = case(
+        *(
+            (tenants.c.plan == plan, literal_column(str(getattr(quotas, name))))
+            for plan, quotas in PLAN_QUOTAS.items()
+        )
+    )
+    return func.coalesce(tenants.c[name], of_plan).label(name)
+
+
+class Paged:
+    """A list by keyset or offset: the rows of a window and the exact total, in one statement each.
+
+    ``rows`` selects the list unordered; ``at`` and ``row_id`` order it; ``total`` is a scalar select.
+    The total comes in a row of its own kind, so that it is there for an empty page too.
+    """
+
+    def __init__(
+        self,
+        rows: Select[Any],
+        *,
+        at: ColumnElement[Any],
+        row_id: ColumnElement[str],
+        total: ColumnElement[int],
+        newest_first: bool = False,
+    ) -> None:
+        rows = rows.add_columns(at.label("sort_at"), row_id.label("sort_id"))
+        after_at, after_id = (
+            bindparam("after_at", type_=DateTime(timezone=True)),
+            bindparam("after_id", type_=String),
+        )
+        position = func.row(at, row_id)
+        reached = (
+            position < func.row(after_at, after_id)
+            if newest_first
+            else position > func.row(after_at, after_id)
+        )
+        order = (at.desc(), row_id.desc()) if newest_first else (at, row_id)
+        limited = rows.order_by(*order).limit(bindparam("row_limit", type_=Integer))
+        self.by_offset = _with_total(
+            limited.offset(bindparam("row_offset", type_=Integer)), total, newest_first=newest_first
+        )
+        self.by_key = _with_total(limited.where(reached), total, newest_first=newest_first)
+
+    async def fetch(
+        self,
+        session: SqlSession,
+        window: Window,
+        build: Callable[[Row[Any]], T],
+        **values: Any,  # noqa: ANN401 - bind values are of any type
+    ) -> Slice[T]:
+        values["row_limit"] = window.limit + 1
+        if window.after is None:
+            statement, values["row_offset"] = self.by_offset, window.offset
+        else:
+            statement = self.by_key
+            values |= {"after_at": window.after.at, "after_id": window.after.id}
+        found = await fetch_all(session, statement, **values)
+        rows = [row for row in found if row.sort_id is not None]
+        shown = rows[: window.limit]
+        return Slice(
+            rows=[build(row) for row in shown],
+            total=found[0].list_total,
+            last_key=SortKey(shown[-1].sort_at, shown[-1].sort_id) if shown else None,
+            has_more=len(rows) > window.limit,
+        )
+
+
+def _with_total(rows: Select[Any], total: ColumnElement[int], *, newest_first: bool) -> Select[Any]:
+    counted = select(total.label("list_total")).cte("counted")
+    page = rows.subquery("page")
+    order = (
+        (page.c.sort_at.desc(), page.c.sort_id.desc()) if newest_first else (page.c.sort_at, page.c.sort_id)
+    )
+    return select(counted.c.list_total, *page.c).select_from(counted.outerjoin(page, true())).order_by(*order)

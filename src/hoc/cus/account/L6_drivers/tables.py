@@ -1,0 +1,318 @@
+"""The schema ``account``, as SQLAlchemy Core tables.
+
+Tenant-owned tables have ``tenant_id`` first in their keys, so that they can be distributed by it; nothing
+global refers to them by foreign key, and ``users`` has no trigger.
+"""
+
+from collections.abc import Iterable
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Date,
+    DateTime,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    false,
+    func,
+    text,
+    true,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from hoc.cus.account.L5_schemas.values import (
+    BillingPeriod,
+    InvitationStatus,
+    InvoiceStatus,
+    Plan,
+    Role,
+    SubscriptionStatus,
+    TenantStatus,
+    TicketCategory,
+    TicketPriority,
+    TicketStatus,
+)
+
+SCHEMA = "account"
+
+metadata = MetaData(
+    schema=SCHEMA,
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    },
+)
+
+
+def _id(name: str, *, nullable: bool = False) -> Column[str]:
+    return Column(name, String(255), nullable=nullable)
+
+
+def _time(name: str, *, nullable: bool = False) -> Column[object]:
+    default = None if nullable else func.now()
+    return Column(name, DateTime(timezone=True), nullable=nullable, server_default=default)
+
+
+def _version() -> Column[int]:
+    return Column("version", Integer, nullable=False, server_default=text("1"))
+
+
+def _tenant() -> Column[str]:
+    return Column("tenant_id", String(255), ForeignKey(f"{SCHEMA}.tenants.tenant_id"), nullable=False)
+
+
+def _one_of(column: str, values: Iterable[str]) -> CheckConstraint:
+    listed = ", ".join(f"'{value}'" for value in values)
+    return CheckConstraint(f"{column} IN ({listed})", name=column)
+
+
+users = Table(
+    "users",
+    metadata,
+    Column("user_id", String(255), primary_key=True),
+    Column("email", String(255), nullable=False, comment="as given; shown and mailed to"),
+    Column("email_key", String(512), nullable=False, comment="normalised once, in one function; compared"),
+    Column("name", String(255)),
+    Column("is_active", Boolean, nullable=False, server_default=true()),
+    Column("preferences", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
+    Column("avatar_url", Text),
+    Column("timezone", String(64)),
+    Column("email_verified", Boolean, nullable=False, server_default=false()),
+    Column("oauth_provider", String(64)),
+    _time("created_at"),
+    _time("updated_at"),
+    _time("last_login_at", nullable=True),
+    _time("deleted_at", nullable=True),
+    _version(),
+    CheckConstraint("deleted_at IS NULL OR NOT is_active", name="deleted_is_inactive"),
+    Index("uq_users_email_key_active", "email_key", unique=True, postgresql_where=text("is_active")),
+    comment="one record for the console and the identity side",
+)
+
+tenants = Table(
+    "tenants",
+    metadata,
+    Column("tenant_id", String(255), primary_key=True),
+    Column("name", String(255), nullable=False),
+    Column("slug", String(64), nullable=False),
+    Column("description", Text),
+    Column("status", String(16), nullable=False, server_default=TenantStatus.ACTIVE),
+    Column("plan", String(16), nullable=False, server_default=Plan.FREE),
+    Column("max_workers", Integer, comment="quota override; null: the plan's"),
+    Column("max_runs_per_day", BigInteger),
+    Column("max_concurrent_runs", Integer),
+    Column("max_tokens_per_month", BigInteger),
+    Column("max_api_keys", Integer),
+    Column("onboarding_state", SmallInteger, nullable=False, server_default=text("0")),
+    _time("created_at"),
+    _time("updated_at"),
+    _version(),
+    _one_of("status", TenantStatus),
+    _one_of("plan", Plan),
+    CheckConstraint("onboarding_state BETWEEN 0 AND 4", name="onboarding_state"),
+)
+
+tenant_slugs = Table(
+    "tenant_slugs",
+    metadata,
+    Column("slug", String(64), primary_key=True),
+    _id("tenant_id"),
+    comment="claims a slug across tenants; apart, because tenants is keyed by tenant_id alone",
+)
+
+memberships = Table(
+    "memberships",
+    metadata,
+    _tenant(),
+    Column("user_id", String(255), ForeignKey(f"{SCHEMA}.users.user_id"), nullable=False),
+    Column("role", String(16), nullable=False),
+    Column(
+        "is_active", Boolean, nullable=False, server_default=true(), comment="the account's own is_active"
+    ),
+    _id("invited_by", nullable=True),
+    _time("joined_at"),
+    _time("updated_at"),
+    _version(),
+    PrimaryKeyConstraint("tenant_id", "user_id"),
+    _one_of("role", Role),
+    Index("ix_memberships_page", "tenant_id", "is_active", "joined_at", "user_id"),
+    Index("ix_memberships_page_by_role", "tenant_id", "is_active", "role", "joined_at", "user_id"),
+    Index("ix_memberships_user_id", "user_id"),
+)
+
+member_counts = Table(
+    "member_counts",
+    metadata,
+    _tenant(),
+    Column("role", String(16), nullable=False),
+    Column("members", Integer, nullable=False),
+    PrimaryKeyConstraint("tenant_id", "role"),
+    _one_of("role", Role),
+    CheckConstraint("members >= 0 AND (members > 0 OR role <> 'owner')", name="keeps_an_owner"),
+    comment="active members by role, changed in the statement that changes a membership",
+)
+
+ownership_transfers = Table(
+    "ownership_transfers",
+    metadata,
+    Column("tenant_id", String(255), ForeignKey(f"{SCHEMA}.tenants.tenant_id"), primary_key=True),
+    _id("from_user_id"),
+    _id("to_user_id"),
+    _time("created_at"),
+    Column("expires_at", DateTime(timezone=True), nullable=False),
+    comment="at most one open per tenant",
+)
+
+invitations = Table(
+    "invitations",
+    metadata,
+    _tenant(),
+    _id("invitation_id"),
+    Column("email", String(255), nullable=False),
+    Column("email_key", String(512), nullable=False),
+    Column("role", String(16), nullable=False),
+    Column("status", String(16), nullable=False, server_default=InvitationStatus.PENDING),
+    Column("token_hash", LargeBinary, comment="SHA-256; null until the mail is composed"),
+    _id("invited_by"),
+    _time("created_at"),
+    _time("updated_at"),
+    Column("expires_at", DateTime(timezone=True), nullable=False),
+    _time("accepted_at", nullable=True),
+    _id("accepted_user_id", nullable=True),
+    PrimaryKeyConstraint("tenant_id", "invitation_id"),
+    _one_of("role", Role),
+    _one_of("status", InvitationStatus),
+    Index(
+        "uq_invitations_pending",
+        "tenant_id",
+        "email_key",
+        unique=True,
+        postgresql_where=text("status = 'pending'"),
+    ),
+    Index("ix_invitations_page", "tenant_id", "created_at", "invitation_id"),
+)
+
+invitation_deliveries = Table(
+    "invitation_deliveries",
+    metadata,
+    Column("delivery_id", String(64), primary_key=True),
+    _id("tenant_id"),
+    _id("invitation_id"),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("due_at", DateTime(timezone=True), nullable=False),
+    Index("uq_invitation_deliveries_invitation", "tenant_id", "invitation_id", unique=True),
+    Index(None, "due_at"),
+    comment="mails still to be sent; a row leaves only after the mail has",
+)
+
+invitation_limits = Table(
+    "invitation_limits",
+    metadata,
+    _tenant(),
+    Column("day", Date, nullable=False),
+    Column("sent", Integer, nullable=False),
+    PrimaryKeyConstraint("tenant_id", "day"),
+)
+
+recipient_limits = Table(
+    "recipient_limits",
+    metadata,
+    Column("email_key", String(512), nullable=False),
+    Column("day", Date, nullable=False),
+    Column("sent", Integer, nullable=False),
+    PrimaryKeyConstraint("email_key", "day"),
+)
+
+subscriptions = Table(
+    "subscriptions",
+    metadata,
+    Column("tenant_id", String(255), ForeignKey(f"{SCHEMA}.tenants.tenant_id"), primary_key=True),
+    Column("plan", String(16), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("billing_period", String(16), nullable=False),
+    _time("current_period_start"),
+    Column("current_period_end", DateTime(timezone=True), nullable=False),
+    _time("next_invoice_date", nullable=True),
+    _time("updated_at"),
+    _one_of("plan", Plan),
+    _one_of("status", SubscriptionStatus),
+    _one_of("billing_period", BillingPeriod),
+)
+
+invoices = Table(
+    "invoices",
+    metadata,
+    _tenant(),
+    _id("invoice_id"),
+    Column("period_start", DateTime(timezone=True), nullable=False),
+    Column("period_end", DateTime(timezone=True), nullable=False),
+    Column("amount_cents", BigInteger, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("description", Text, nullable=False),
+    _time("updated_at"),
+    PrimaryKeyConstraint("tenant_id", "invoice_id"),
+    _one_of("status", InvoiceStatus),
+    Index("ix_invoices_page", "tenant_id", "period_start", "invoice_id"),
+)
+
+usage_counters = Table(
+    "usage_counters",
+    metadata,
+    Column("tenant_id", String(255), ForeignKey(f"{SCHEMA}.tenants.tenant_id"), primary_key=True),
+    Column("day", Date, nullable=False, comment="the UTC day runs_today counts"),
+    Column("runs_today", BigInteger, nullable=False),
+    Column("runs_this_month", BigInteger, nullable=False),
+    Column("tokens_this_month", BigInteger, nullable=False),
+)
+
+support_tickets = Table(
+    "support_tickets",
+    metadata,
+    _tenant(),
+    _id("ticket_id"),
+    _id("user_id"),
+    Column("subject", Text, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("category", String(16), nullable=False),
+    Column("priority", String(16), nullable=False),
+    Column("status", String(16), nullable=False, server_default=TicketStatus.OPEN),
+    _time("created_at"),
+    _time("updated_at"),
+    Column("resolution", Text),
+    _time("resolved_at", nullable=True),
+    PrimaryKeyConstraint("tenant_id", "ticket_id"),
+    ForeignKeyConstraint(["user_id"], [f"{SCHEMA}.users.user_id"]),
+    _one_of("category", TicketCategory),
+    _one_of("priority", TicketPriority),
+    _one_of("status", TicketStatus),
+    Index("ix_support_tickets_page", "tenant_id", "created_at", "ticket_id"),
+)
+
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    _id("tenant_id"),
+    _id("principal"),
+    Column("route", String(255), nullable=False),
+    Column("key", String(255), nullable=False),
+    Column("request_hash", LargeBinary, nullable=False),
+    Column("status_code", SmallInteger, comment="null while the first request is still running"),
+    Column("response", LargeBinary),
+    _time("created_at"),
+    PrimaryKeyConstraint("tenant_id", "principal", "route", "key"),
+    Index(None, "created_at"),
+)

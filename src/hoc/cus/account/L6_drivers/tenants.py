@@ -1,0 +1,245 @@
+"""Tenants, read as projects."""
+
+from datetime import date
+from typing import Any
+
+from sqlalchemy import (
+    Row,
+    Select,
+    SmallInteger,
+    String,
+    Text,
+    bindparam,
+    func,
+    literal,
+    or_,
+    select,
+    union_all,
+    update,
+)
+from sqlalchemy.dialects.postgresql import insert
+
+from hoc.cus.account.L5_schemas.records import NewTenant, Slice, Versioned, Window
+from hoc.cus.account.L5_schemas.results import ProjectDetailResult, ProjectSummaryResult
+from hoc.cus.account.L5_schemas.values import Onboarding, Role, TenantStatus
+from hoc.cus.account.L6_drivers.statements import (
+    NOW,
+    TENANT,
+    USER,
+    Paged,
+    SqlSession,
+    any_of,
+    fetch_one,
+    quota,
+)
+from hoc.cus.account.L6_drivers.tables import (
+    member_counts,
+    memberships,
+    tenant_slugs,
+    tenants,
+    usage_counters,
+    users,
+)
+from hoc.cus.account.L6_drivers.usage import USAGE
+
+NAME = bindparam("name", type_=String)
+SLUG = bindparam("slug", type_=String)
+DESCRIPTION = bindparam("description", type_=Text)
+STATUS = bindparam("status", type_=String)
+ONBOARDING = bindparam("state", type_=SmallInteger)
+
+
+def _page(*, by_status: bool) -> Paged:
+    conditions = [tenants.c.tenant_id == TENANT] + ([tenants.c.status == STATUS] if by_status else [])
+    rows = select(
+        tenants.c.tenant_id,
+        tenants.c.name,
+        tenants.c.description,
+        tenants.c.status,
+        tenants.c.plan,
+        tenants.c.created_at,
+        tenants.c.updated_at,
+    ).where(*conditions)
+    total = select(func.count()).select_from(tenants).where(*conditions).scalar_subquery()
+    return Paged(rows, at=tenants.c.created_at, row_id=tenants.c.tenant_id, total=total)
+
+
+PAGES = {by_status: _page(by_status=by_status) for by_status in (False, True)}
+
+FIND = (
+    select(
+        tenants.c.tenant_id,
+        tenants.c.name,
+        tenants.c.slug,
+        tenants.c.description,
+        tenants.c.status,
+        tenants.c.plan,
+        quota("max_workers"),
+        quota("max_runs_per_day"),
+        quota("max_concurrent_runs"),
+        quota("max_tokens_per_month"),
+        quota("max_api_keys"),
+        *USAGE,
+        tenants.c.onboarding_state,
+        tenants.c.created_at,
+        tenants.c.updated_at,
+        tenants.c.version,
+    )
+    .select_from(tenants.outerjoin(usage_counters))
+    .where(tenants.c.tenant_id == TENANT, tenants.c.tenant_id == bindparam("project_id", type_=String))
+)
+
+IS_ACTIVE_ACCOUNT = select(users.c.user_id).where(users.c.user_id == USER, users.c.is_active)
+
+
+def _create() -> Select[Any]:
+    owner = (
+        select(users.c.user_id).where(users.c.user_id == USER, users.c.is_active).with_for_update(read=True)
+    )
+    owner_cte = owner.cte("owner")
+    claimed = (
+        insert(tenant_slugs)
+        .from_select(["slug", "tenant_id"], select(SLUG, TENANT).select_from(owner_cte))
+        .on_conflict_do_nothing()
+        .returning(tenant_slugs.c.tenant_id)
+        .cte("claimed")
+    )
+    created = (
+        insert(tenants)
+        .from_select(
+            ["tenant_id", "name", "slug", "description", "created_at", "updated_at"],
+            select(claimed.c.tenant_id, NAME, SLUG, DESCRIPTION, NOW, NOW),
+        )
+        .returning(tenants.c.tenant_id)
+        .cte("created")
+    )
+    joined = (
+        insert(memberships)
+        .from_select(
+            ["tenant_id", "user_id", "role", "joined_at", "updated_at"],
+            select(created.c.tenant_id, USER, literal(Role.OWNER.value), NOW, NOW),
+        )
+        .cte("joined")
+    )
+    counts = union_all(
+        *(
+            select(literal(role.value).label("role"), literal(int(role is Role.OWNER)).label("members"))
+            for role in Role
+        )
+    ).subquery("counts")
+    counted = (
+        insert(member_counts)
+        .from_select(
+            ["tenant_id", "role", "members"], select(created.c.tenant_id, counts.c.role, counts.c.members)
+        )
+        .cte("counted")
+    )
+    return select(created.c.tenant_id).add_cte(joined, counted)
+
+
+CREATE = _create()
+
+SET_STATUS = (
+    update(tenants)
+    .where(tenants.c.tenant_id == TENANT, any_of(tenants.c.status, "come_from"))
+    .values(
+        status=bindparam("new_status", type_=String), version=tenants.c.version + 1, updated_at=func.now()
+    )
+    .returning(tenants.c.tenant_id)
+)
+
+ADVANCE_ONBOARDING = (
+    update(tenants)
+    .where(tenants.c.tenant_id == TENANT, tenants.c.onboarding_state < ONBOARDING)
+    .values(onboarding_state=ONBOARDING, version=tenants.c.version + 1, updated_at=func.now())
+    .returning(tenants.c.tenant_id)
+)
+
+
+class SqlTenants:
+    async def page(
+        self, session: SqlSession, tenant_id: str, window: Window, *, status: TenantStatus | None
+    ) -> Slice[ProjectSummaryResult]:
+        values = {"tenant_id": tenant_id} | ({} if status is None else {"status": status})
+        return await PAGES[status is not None].fetch(session, window, _summary, **values)
+
+    async def find(
+        self, session: SqlSession, tenant_id: str, project_id: str, day: date
+    ) -> Versioned[ProjectDetailResult] | None:
+        row = await fetch_one(session, FIND, tenant_id=tenant_id, project_id=project_id, day=day)
+        return None if row is None else Versioned(_detail(row), row.version)
+
+    async def is_active_account(self, session: SqlSession, user_id: str) -> bool:
+        return await fetch_one(session, IS_ACTIVE_ACCOUNT, user_id=user_id) is not None
+
+    async def create(self, session: SqlSession, tenant: NewTenant, owner_user_id: str) -> bool:
+        row = await fetch_one(
+            session,
+            CREATE,
+            tenant_id=tenant.tenant_id,
+            name=tenant.name,
+            slug=tenant.slug,
+            description=tenant.description,
+            user_id=owner_user_id,
+            now=tenant.created_at,
+        )
+        return row is not None
+
+    async def set_status(
+        self, session: SqlSession, tenant_id: str, status: TenantStatus, come_from: list[str]
+    ) -> bool:
+        row = await fetch_one(
+            session, SET_STATUS, tenant_id=tenant_id, new_status=status, come_from=come_from
+        )
+        return row is not None
+
+    async def advance_onboarding(self, session: SqlSession, tenant_id: str, state: Onboarding) -> bool:
+        row = await fetch_one(session, ADVANCE_ONBOARDING, tenant_id=tenant_id, state=state)
+        return row is not None
+
+    async def set_quotas(self, session: SqlSession, tenant_id: str, quotas: dict[str, int | None]) -> bool:
+        changed = [tenants.c[name].is_distinct_from(value) for name, value in quotas.items()]
+        if not changed:
+            return False
+        statement = (
+            update(tenants)
+            .where(tenants.c.tenant_id == tenant_id, or_(*changed))
+            .values(**quotas, version=tenants.c.version + 1, updated_at=func.now())
+            .returning(tenants.c.tenant_id)
+        )
+        return await fetch_one(session, statement) is not None
+
+
+def _summary(row: Row[Any]) -> ProjectSummaryResult:
+    return ProjectSummaryResult(
+        project_id=row.tenant_id,
+        name=row.name,
+        description=row.description,
+        status=row.status,
+        plan=row.plan,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )
+
+
+def _detail(row: Row[Any]) -> ProjectDetailResult:
+    return ProjectDetailResult(
+        project_id=row.tenant_id,
+        name=row.name,
+        slug=row.slug,
+        description=row.description,
+        status=row.status,
+        plan=row.plan,
+        max_workers=row.max_workers,
+        max_runs_per_day=row.max_runs_per_day,
+        max_concurrent_runs=row.max_concurrent_runs,
+        max_tokens_per_month=row.max_tokens_per_month,
+        max_api_keys=row.max_api_keys,
+        runs_today=row.runs_today,
+        runs_this_month=row.runs_this_month,
+        tokens_this_month=row.tokens_this_month,
+        onboarding_state=row.onboarding_state,
+        onboarding_complete=row.onboarding_state == Onboarding.COMPLETE,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )

@@ -1,0 +1,105 @@
+"""Usage counters: one row a tenant, whose day says what it counts; a later day or month starts from zero."""
+
+from datetime import date
+from typing import Any
+
+from sqlalchemy import BigInteger, ColumnElement, Date, Select, bindparam, case, func, select, tuple_
+from sqlalchemy.dialects.postgresql import insert
+
+from hoc.cus.account.L5_schemas.results import UsageResult
+from hoc.cus.account.L5_schemas.values import TenantStatus
+from hoc.cus.account.L6_drivers.statements import TENANT, SqlSession, fetch_one, quota
+from hoc.cus.account.L6_drivers.tables import tenants, usage_counters
+
+DAY = bindparam("day", type_=Date)
+RUNS = bindparam("runs", type_=BigInteger)
+TOKENS = bindparam("tokens", type_=BigInteger)
+
+
+def _month(day: ColumnElement[date]) -> ColumnElement[Any]:
+    return tuple_(func.extract("year", day), func.extract("month", day))
+
+
+# A row of a later day than asked for is the same day: clocks of two servers differ around midnight.
+_SAME_DAY = usage_counters.c.day >= DAY
+_SAME_MONTH = _month(usage_counters.c.day) >= _month(DAY)
+
+
+def _counted(counter: ColumnElement[int], is_current: ColumnElement[bool]) -> ColumnElement[int]:
+    return func.coalesce(case((is_current, counter), else_=0), 0)
+
+
+RUNS_TODAY = _counted(usage_counters.c.runs_today, _SAME_DAY)
+RUNS_THIS_MONTH = _counted(usage_counters.c.runs_this_month, _SAME_MONTH)
+TOKENS_THIS_MONTH = _counted(usage_counters.c.tokens_this_month, _SAME_MONTH)
+
+USAGE = (
+    RUNS_TODAY.label("runs_today"),
+    RUNS_THIS_MONTH.label("runs_this_month"),
+    TOKENS_THIS_MONTH.label("tokens_this_month"),
+)
+
+LIMITS = (quota("max_runs_per_day"), quota("max_tokens_per_month"))
+
+
+def _add() -> Select[Any]:
+    tenant = (
+        select(tenants.c.tenant_id, *LIMITS)
+        .where(tenants.c.tenant_id == TENANT, tenants.c.status == TenantStatus.ACTIVE)
+        .cte("tenant")
+    )
+    fits = (tenant.c.max_runs_per_day >= RUNS) & (tenant.c.max_tokens_per_month >= TOKENS)
+    limit = select(tenant.c.max_runs_per_day).scalar_subquery()
+    token_limit = select(tenant.c.max_tokens_per_month).scalar_subquery()
+    first = insert(usage_counters).from_select(
+        ["tenant_id", "day", "runs_today", "runs_this_month", "tokens_this_month"],
+        select(tenant.c.tenant_id, DAY, RUNS, RUNS, TOKENS).where(fits),
+    )
+    counted = (
+        first.on_conflict_do_update(
+            index_elements=[usage_counters.c.tenant_id],
+            set_={
+                "day": func.greatest(usage_counters.c.day, DAY),
+                "runs_today": RUNS_TODAY + RUNS,
+                "runs_this_month": RUNS_THIS_MONTH + RUNS,
+                "tokens_this_month": TOKENS_THIS_MONTH + TOKENS,
+            },
+            # A call that counts no run is not refused for its runs; nor one without tokens for its tokens.
+            where=((RUNS == 0) | (RUNS_TODAY + RUNS <= limit))
+            & ((TOKENS == 0) | (TOKENS_THIS_MONTH + TOKENS <= token_limit)),
+        )
+        .returning(
+            usage_counters.c.runs_today,
+            usage_counters.c.runs_this_month,
+            usage_counters.c.tokens_this_month,
+        )
+        .cte("counted")
+    )
+    return select(
+        counted.c.runs_today,
+        counted.c.runs_this_month,
+        counted.c.tokens_this_month,
+        tenant.c.max_runs_per_day,
+        tenant.c.max_tokens_per_month,
+    )
+
+
+ADD = _add()
+
+CURRENT = (
+    select(*USAGE, *LIMITS)
+    .select_from(tenants.outerjoin(usage_counters))
+    .where(tenants.c.tenant_id == TENANT, tenants.c.status == TenantStatus.ACTIVE)
+)
+
+
+class SqlUsage:
+    async def add(
+        self, session: SqlSession, tenant_id: str, *, runs: int, tokens: int, day: date
+    ) -> UsageResult | None:
+        row = await fetch_one(session, ADD, tenant_id=tenant_id, runs=runs, tokens=tokens, day=day)
+        return None if row is None else UsageResult(*row)
+
+    async def current(self, session: SqlSession, tenant_id: str, day: date) -> UsageResult | None:
+        row = await fetch_one(session, CURRENT, tenant_id=tenant_id, day=day)
+        return None if row is None else UsageResult(*row)

@@ -1,0 +1,67 @@
+"""Everything a deployment sets, from the environment: ``HOC_`` and the field's name."""
+
+from typing import Annotated
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from hoc.cus.account.L5_schemas.options import Options
+from hoc.cus.account.L5_schemas.records import InvitationLimits
+from hoc.cus.account.L5_schemas.results import SupportContactResult
+
+Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
+
+_DEFAULT_CONTACT = Options().support_contact
+
+
+class Settings(BaseSettings):
+    """Unset means: what `hoc serve` can provide itself is provided, and nobody is let in."""
+
+    model_config = SettingsConfigDict(env_prefix="HOC_", extra="ignore", frozen=True, hide_input_in_errors=True)
+
+    database_url: SecretStr | None = Field(None, description="PostgreSQL 15 or later; unset: an embedded one")
+    pool_size: Count = Field(10, description="database connections of each server process, at most")
+    public_url: str = Field(
+        "http://127.0.0.1:8201", description="where invitation links lead; never taken from a request"
+    )
+    mount_path: str = Field("/accounts", description="where `hoc serve` mounts the console")
+
+    smtp_url: SecretStr | None = Field(
+        None, description="smtp:// or smtps://; unset: the development mailbox"
+    )
+    mail_from: str = Field("accounts@localhost.localdomain", description="sender of invitation mail")
+
+    jwt_issuer: str | None = Field(None, description="`iss` that tokens must carry")
+    jwt_audience: str | None = Field(None, description="`aud` that tokens must carry")
+    jwt_jwks_url: str | None = Field(None, description="where the issuer publishes its keys")
+    jwt_public_key: str | None = Field(None, description="a PEM public key, instead of a JWKS")
+    jwt_tenant_claim: str = Field("tenant_id", description="claim that selects the tenant")
+    gateway_secret: SecretStr | None = Field(
+        None, description="shared with the gateway whose X-Hoc-… headers are then trusted"
+    )
+    development: bool = Field(
+        True, description="with no caller authentication configured, issue own tokens, on loopback only"
+    )
+
+    support_email: str = Field(_DEFAULT_CONTACT.email, description="shown by the support contact")
+    support_hours: str = Field(_DEFAULT_CONTACT.hours, description="shown by the support contact")
+    support_response_time: str = Field(
+        _DEFAULT_CONTACT.response_time, description="shown by the support contact"
+    )
+    invitations_per_tenant_per_day: Count = Field(10_000, description="invitation mails of one tenant")
+    invitations_per_recipient_per_day: Count = Field(20, description="invitation mails to one address")
+    invitations_require_verified_email: bool = Field(
+        False, description="refuse to join an account whose address is not verified"
+    )
+
+    def options(self) -> Options:
+        """The part that the rules look at."""
+        return Options(
+            support_contact=SupportContactResult(
+                self.support_email, self.support_hours, self.support_response_time
+            ),
+            invitation_limits=InvitationLimits(
+                self.invitations_per_tenant_per_day, self.invitations_per_recipient_per_day
+            ),
+            require_verified_email=self.invitations_require_verified_email,
+        )
