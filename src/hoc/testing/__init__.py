@@ -1,0 +1,29 @@
+"""The accounts domain in memory, for tests of code that uses the facade: no server, the same rules.
+
+    import asyncio
+    from hoc.testing import MemoryDatabase, invitation_token, memory_facade
+
+    async def main() -> None:
+        database = MemoryDatabase()
+        accounts = memory_facade(database)
+        await database.add_user("ada", "ada@example.com", "Ada")
+        async with database.transaction() as session:
+            created = await accounts.projects.create(session, "ada", name="Analytical Engines")
+            tenant_id = created.value.project_id
+            invited = await accounts.invite_user(session, tenant_id, "ada", email="bob@example.com")
+            token = await invitation_token(session, tenant_id, invited.id)
+            joined = await accounts.accept_invitation(session, invited.id, token)
+        async with database.reading() as session:
+            users = await accounts.list_users(session, tenant_id)
+        assert joined.role == "member" and users.total == 2
+
+    asyncio.run(main())
+
+A `MemorySession` goes wherever code under test passes an AsyncSession on to the facade, and can be committed
+and rolled back like one. For a test of outcomes at another time give ``memory_facade`` a ``clock``.
+"""
+
+from hoc.testing.database import MemoryDatabase, MemorySession
+from hoc.testing.wiring import invitation_token, memory_engines, memory_facade
+
+__all__ = ["MemoryDatabase", "MemorySession", "invitation_token", "memory_engines", "memory_facade"]

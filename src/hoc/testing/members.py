@@ -1,0 +1,161 @@
+"""Memberships. Whether one is active is its account's doing, and is looked up there."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from hoc.cus.account.L5_engines.session import utc_now
+from hoc.cus.account.L5_schemas.records import Access, Slice, SortKey, Versioned, Window
+from hoc.cus.account.L5_schemas.results import (
+    MembershipResult,
+    TenantUserResult,
+    UserDetailResult,
+    UserSummaryResult,
+)
+from hoc.cus.account.L5_schemas.values import Role, UserStatus
+from hoc.testing.database import MemorySession
+from hoc.testing.store import MemoryStore, slice_of
+from hoc.testing.tables import MembershipRow, Tables, UserRow
+
+
+class MemoryMembers(MemoryStore):
+    async def page(
+        self, session: MemorySession, tenant_id: str, window: Window, *, role: Role | None, is_active: bool
+    ) -> Slice[UserSummaryResult]:
+        return slice_of(
+            (
+                (SortKey(membership.joined_at, user.user_id), _summary(membership, user))
+                for membership, user in _members(self.read(session), tenant_id)
+                if user.is_active is is_active and user.deleted_at is None and role in {None, membership.role}
+            ),
+            window,
+        )
+
+    async def tenant_users_page(
+        self, session: MemorySession, tenant_id: str, window: Window
+    ) -> Slice[TenantUserResult]:
+        return slice_of(
+            (
+                (SortKey(membership.joined_at, user.user_id), _tenant_user(membership, user))
+                for membership, user in _members(self.read(session), tenant_id)
+                if user.is_active
+            ),
+            window,
+        )
+
+    async def find(
+        self, session: MemorySession, tenant_id: str, user_id: str
+    ) -> Versioned[UserDetailResult] | None:
+        tables = self.read(session)
+        membership = tables.active_membership(tenant_id, user_id)
+        if membership is None:
+            return None
+        user = tables.users[user_id]
+        return Versioned(_detail(membership, user), user.version + membership.version)
+
+    async def memberships_of(
+        self, session: MemorySession, user_id: str, window: Window
+    ) -> Slice[MembershipResult]:
+        tables = self.read(session)
+        return slice_of(
+            (
+                (SortKey(membership.joined_at, tenant_id), _membership(tables, membership))
+                for (tenant_id, member_id), membership in tables.memberships.items()
+                if member_id == user_id and tables.users[user_id].is_active
+            ),
+            window,
+        )
+
+    async def access(
+        self, session: MemorySession, pairs: list[tuple[str, str]]
+    ) -> dict[tuple[str, str], Access]:
+        tables = self.read(session)
+        found = ((pair, tables.active_membership(*pair)) for pair in pairs)
+        return {
+            pair: Access(*pair, role=membership.role, tenant_status=tables.tenants[pair[0]].status)
+            for pair, membership in found
+            if membership is not None
+        }
+
+    async def lock_tenant(self, session: MemorySession, tenant_id: str) -> None:  # noqa: ARG002 - one lock for all
+        await self.write(session)
+
+    async def owner_count(self, session: MemorySession, tenant_id: str) -> int:
+        return sum(
+            user.is_active and membership.role is Role.OWNER
+            for membership, user in _members(self.read(session), tenant_id)
+        )
+
+    async def set_role(
+        self, session: MemorySession, tenant_id: str, user_id: str, role: Role
+    ) -> TenantUserResult | None:
+        tables = await self.write(session)
+        membership = tables.active_membership(tenant_id, user_id)
+        if membership is None:
+            return None
+        if membership.role is not role:
+            membership = replace(membership, role=role, version=membership.version + 1, updated_at=utc_now())
+            tables.memberships[tenant_id, user_id] = membership
+        return _tenant_user(membership, tables.users[user_id])
+
+    async def delete(self, session: MemorySession, tenant_id: str, user_id: str) -> bool:
+        tables = await self.write(session)
+        if tables.active_membership(tenant_id, user_id) is None:
+            return False
+        del tables.memberships[tenant_id, user_id]
+        return True
+
+
+def _members(tables: Tables, tenant_id: str) -> Iterator[tuple[MembershipRow, UserRow]]:
+    return (
+        (membership, tables.users[user_id])
+        for (owner_id, user_id), membership in tables.memberships.items()
+        if owner_id == tenant_id
+    )
+
+
+def _summary(membership: MembershipRow, user: UserRow) -> UserSummaryResult:
+    return UserSummaryResult(
+        user_id=user.user_id,
+        email=user.email,
+        name=user.name,
+        role=membership.role,
+        status=UserStatus.ACTIVE if user.is_active else UserStatus.INACTIVE,
+        created_at=user.created_at,
+        last_login_at=user.last_login_at,
+    )
+
+
+def _detail(membership: MembershipRow, user: UserRow) -> UserDetailResult:
+    return UserDetailResult(
+        user_id=user.user_id,
+        email=user.email,
+        name=user.name,
+        avatar_url=user.avatar_url,
+        role=membership.role,
+        status=UserStatus.ACTIVE,
+        email_verified=user.email_verified,
+        oauth_provider=user.oauth_provider,
+        membership_created_at=membership.joined_at,
+        invited_by=membership.invited_by,
+        can_manage_keys=membership.role.can_manage_keys,
+        can_run_workers=membership.role.can_run_workers,
+        can_view_runs=membership.role.can_view_runs,
+        created_at=user.created_at,
+        updated_at=max(user.updated_at, membership.updated_at),
+        last_login_at=user.last_login_at,
+    )
+
+
+def _tenant_user(membership: MembershipRow, user: UserRow) -> TenantUserResult:
+    return TenantUserResult(user.user_id, user.email, user.name, membership.role, membership.joined_at)
+
+
+def _membership(tables: Tables, membership: MembershipRow) -> MembershipResult:
+    tenant = tables.tenants[membership.tenant_id]
+    return MembershipResult(
+        tenant_id=tenant.tenant_id,
+        tenant_name=tenant.name,
+        tenant_status=tenant.status,
+        role=membership.role,
+        joined_at=membership.joined_at,
+    )

@@ -1,0 +1,112 @@
+"""Tenants, read as projects."""
+
+from dataclasses import replace
+from datetime import date
+
+from hoc.cus.account.L5_engines.session import utc_now
+from hoc.cus.account.L5_schemas.records import NewTenant, Slice, SortKey, Versioned, Window
+from hoc.cus.account.L5_schemas.results import ProjectDetailResult, ProjectSummaryResult
+from hoc.cus.account.L5_schemas.values import Onboarding, Role, TenantStatus
+from hoc.testing.database import MemorySession
+from hoc.testing.store import MemoryStore, slice_of
+from hoc.testing.tables import MembershipRow, TenantRow
+from hoc.testing.usage import usage_of
+
+
+class MemoryTenants(MemoryStore):
+    async def page(
+        self, session: MemorySession, tenant_id: str, window: Window, *, status: TenantStatus | None
+    ) -> Slice[ProjectSummaryResult]:
+        tenant = self.read(session).tenants.get(tenant_id)
+        found = [tenant] if tenant is not None and status in {None, tenant.status} else []
+        return slice_of(((SortKey(row.created_at, row.tenant_id), _summary(row)) for row in found), window)
+
+    async def find(
+        self, session: MemorySession, tenant_id: str, project_id: str, day: date
+    ) -> Versioned[ProjectDetailResult] | None:
+        tables = self.read(session)
+        tenant = tables.tenants.get(tenant_id) if tenant_id == project_id else None
+        if tenant is None:
+            return None
+        usage = usage_of(tables, tenant, day)
+        detail = ProjectDetailResult(
+            project_id=tenant.tenant_id,
+            name=tenant.name,
+            slug=tenant.slug,
+            description=tenant.description,
+            status=tenant.status,
+            plan=tenant.plan,
+            max_workers=tenant.quota("max_workers"),
+            max_runs_per_day=tenant.quota("max_runs_per_day"),
+            max_concurrent_runs=tenant.quota("max_concurrent_runs"),
+            max_tokens_per_month=tenant.quota("max_tokens_per_month"),
+            max_api_keys=tenant.quota("max_api_keys"),
+            runs_today=usage.runs_today,
+            runs_this_month=usage.runs_this_month,
+            tokens_this_month=usage.tokens_this_month,
+            onboarding_state=int(tenant.onboarding_state),
+            onboarding_complete=tenant.onboarding_state is Onboarding.COMPLETE,
+            created_at=tenant.created_at,
+            updated_at=tenant.updated_at,
+        )
+        return Versioned(detail, tenant.version)
+
+    async def is_active_account(self, session: MemorySession, user_id: str) -> bool:
+        user = self.read(session).users.get(user_id)
+        return user is not None and user.is_active
+
+    async def create(self, session: MemorySession, tenant: NewTenant, owner_user_id: str) -> bool:
+        tables = await self.write(session)
+        is_taken = any(other.slug == tenant.slug for other in tables.tenants.values())
+        owner = tables.users.get(owner_user_id)
+        if is_taken or owner is None or not owner.is_active:
+            return False
+        now = tenant.created_at
+        tables.tenants[tenant.tenant_id] = TenantRow(
+            tenant.tenant_id, tenant.name, tenant.slug, tenant.description, created_at=now, updated_at=now
+        )
+        tables.memberships[tenant.tenant_id, owner_user_id] = MembershipRow(
+            tenant.tenant_id, owner_user_id, Role.OWNER, invited_by=None, joined_at=now, updated_at=now
+        )
+        return True
+
+    async def set_status(
+        self, session: MemorySession, tenant_id: str, status: TenantStatus, come_from: list[str]
+    ) -> bool:
+        tenant = (await self.write(session)).tenants.get(tenant_id)
+        if tenant is None or tenant.status not in come_from:
+            return False
+        return await self._change(session, replace(tenant, status=status))
+
+    async def advance_onboarding(self, session: MemorySession, tenant_id: str, state: Onboarding) -> bool:
+        tenant = (await self.write(session)).tenants.get(tenant_id)
+        if tenant is None or tenant.onboarding_state >= state:
+            return False
+        return await self._change(session, replace(tenant, onboarding_state=state))
+
+    async def set_quotas(self, session: MemorySession, tenant_id: str, quotas: dict[str, int | None]) -> bool:
+        tenant = (await self.write(session)).tenants.get(tenant_id)
+        if tenant is None:
+            return False
+        given = {**tenant.quotas, **quotas}
+        own = {name: value for name, value in given.items() if value is not None}
+        if own == tenant.quotas:
+            return False
+        return await self._change(session, replace(tenant, quotas=own))
+
+    async def _change(self, session: MemorySession, tenant: TenantRow) -> bool:
+        tables = await self.write(session)
+        tables.tenants[tenant.tenant_id] = replace(tenant, version=tenant.version + 1, updated_at=utc_now())
+        return True
+
+
+def _summary(tenant: TenantRow) -> ProjectSummaryResult:
+    return ProjectSummaryResult(
+        project_id=tenant.tenant_id,
+        name=tenant.name,
+        description=tenant.description,
+        status=tenant.status,
+        plan=tenant.plan,
+        created_at=tenant.created_at,
+        updated_at=tenant.updated_at,
+    )

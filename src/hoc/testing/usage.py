@@ -1,0 +1,57 @@
+"""Usage counters: a later day or month starts from zero."""
+
+from datetime import date
+
+from hoc.cus.account.L5_schemas.results import UsageResult
+from hoc.cus.account.L5_schemas.values import TenantStatus
+from hoc.testing.database import MemorySession
+from hoc.testing.store import MemoryStore
+from hoc.testing.tables import Tables, TenantRow, UsageRow
+
+
+class MemoryUsage(MemoryStore):
+    async def add(
+        self, session: MemorySession, tenant_id: str, *, runs: int, tokens: int, day: date
+    ) -> UsageResult | None:
+        tables = await self.write(session)
+        tenant = _active(tables, tenant_id)
+        if tenant is None:
+            return None
+        before = usage_of(tables, tenant, day)
+        # A call that counts no run is not refused for its runs; nor one without tokens for its tokens.
+        if runs and before.runs_today + runs > before.max_runs_per_day:
+            return None
+        if tokens and before.tokens_this_month + tokens > before.max_tokens_per_month:
+            return None
+        counted = tables.usage.get(tenant_id)
+        tables.usage[tenant_id] = UsageRow(
+            day=day if counted is None else max(day, counted.day),
+            runs_today=before.runs_today + runs,
+            runs_this_month=before.runs_this_month + runs,
+            tokens_this_month=before.tokens_this_month + tokens,
+        )
+        return usage_of(tables, tenant, day)
+
+    async def current(self, session: MemorySession, tenant_id: str, day: date) -> UsageResult | None:
+        tables = self.read(session)
+        tenant = _active(tables, tenant_id)
+        return None if tenant is None else usage_of(tables, tenant, day)
+
+
+def usage_of(tables: Tables, tenant: TenantRow, day: date) -> UsageResult:
+    """The tenant's counters as of a day, and the quotas they count against."""
+    row = tables.usage.get(tenant.tenant_id, UsageRow(date.min, 0, 0, 0))
+    # A row of a later day than asked for is the same day: clocks of two servers differ around midnight.
+    is_same_month = (row.day.year, row.day.month) >= (day.year, day.month)
+    return UsageResult(
+        runs_today=row.runs_today if row.day >= day else 0,
+        runs_this_month=row.runs_this_month if is_same_month else 0,
+        tokens_this_month=row.tokens_this_month if is_same_month else 0,
+        max_runs_per_day=tenant.quota("max_runs_per_day"),
+        max_tokens_per_month=tenant.quota("max_tokens_per_month"),
+    )
+
+
+def _active(tables: Tables, tenant_id: str) -> TenantRow | None:
+    tenant = tables.tenants.get(tenant_id)
+    return tenant if tenant is not None and tenant.status is TenantStatus.ACTIVE else None

@@ -1,0 +1,56 @@
+"""The domain's engines and facade on a `MemoryDatabase`."""
+
+from hoc.cus.account.L5_engines.accounts_facade import AccountsFacade
+from hoc.cus.account.L5_engines.engines import Engines, Stores, build_engines
+from hoc.cus.account.L5_engines.invitations import draw_letter
+from hoc.cus.account.L5_engines.session import Clock, utc_now
+from hoc.cus.account.L5_schemas.errors import NotFoundError
+from hoc.cus.account.L5_schemas.options import Options
+from hoc.testing.billing import MemoryBilling
+from hoc.testing.database import MemoryDatabase, MemorySession
+from hoc.testing.invitations import MemoryInvitations
+from hoc.testing.members import MemoryMembers
+from hoc.testing.ownership import MemoryOwnershipTransfers
+from hoc.testing.profiles import MemoryProfiles
+from hoc.testing.tenants import MemoryTenants
+from hoc.testing.tickets import MemoryTickets
+from hoc.testing.usage import MemoryUsage
+
+
+def memory_facade(
+    database: MemoryDatabase, *, options: Options | None = None, clock: Clock = utc_now
+) -> AccountsFacade:
+    """The facade on this database; it takes the database's sessions."""
+    return AccountsFacade(memory_engines(database, options=options, clock=clock))
+
+
+def memory_engines(
+    database: MemoryDatabase, *, options: Options | None = None, clock: Clock = utc_now
+) -> Engines:
+    """The engines behind the facade, for operations that it does not have."""
+    stores = Stores(
+        tenants=MemoryTenants(database),
+        members=MemoryMembers(database),
+        transfers=MemoryOwnershipTransfers(database),
+        profiles=MemoryProfiles(database),
+        billing=MemoryBilling(database),
+        usage=MemoryUsage(database),
+        tickets=MemoryTickets(database),
+        invitations=MemoryInvitations(database),
+    )
+    return build_engines(stores, options or Options(), clock=clock)
+
+
+async def invitation_token(
+    session: MemorySession, tenant_id: str, invitation_id: str, *, clock: Clock = utc_now
+) -> str:
+    """Draw the token that an invitation's mail would carry; as with every mail, earlier ones are dead.
+
+    Raises:
+        NotFoundError: no such invitation is pending.
+    """
+    letters = MemoryInvitations(session.database)
+    drawn = await draw_letter(letters, session, tenant_id, invitation_id, now=clock())
+    if drawn is None:
+        raise NotFoundError("No such invitation is pending.")
+    return drawn[1]
