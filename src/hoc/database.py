@@ -111,7 +111,7 @@ def _translated(problem: DBAPIError) -> Exception:
     sqlstate = _sqlstate(problem)
     if problem.connection_invalidated or sqlstate is None or sqlstate.startswith(_OUTAGES):
         return _unavailable()
-    return _refusal(getattr(problem.orig.__cause__, "constraint_name", None)) or problem
+    return _refusal(getattr(getattr(problem.orig, "__cause__", None), "constraint_name", None)) or problem
 
 
 def _refusal(constraint: str | None) -> AccountsError | None:

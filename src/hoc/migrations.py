@@ -69,6 +69,9 @@ async def current_revision(database_url: str) -> str | None:
             table = await connection.scalar(text("SELECT to_regclass('account.alembic_version')"))
             if table is None:
                 return None
-            return await connection.scalar(text("SELECT version_num FROM account.alembic_version"))
+            revision: str | None = await connection.scalar(
+                text("SELECT version_num FROM account.alembic_version")
+            )
+            return revision
     finally:
         await engine.dispose()

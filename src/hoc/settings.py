@@ -1,5 +1,6 @@
 """Everything a deployment sets, from the environment: ``HOC_`` and the field's name."""
 
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, SecretStr
@@ -17,7 +18,9 @@ _DEFAULT_CONTACT = Options().support_contact
 class Settings(BaseSettings):
     """Unset means: what `hoc serve` can provide itself is provided, and nobody is let in."""
 
-    model_config = SettingsConfigDict(env_prefix="HOC_", extra="ignore", frozen=True, hide_input_in_errors=True)
+    model_config = SettingsConfigDict(
+        env_prefix="HOC_", extra="ignore", frozen=True, hide_input_in_errors=True
+    )
 
     database_url: SecretStr | None = Field(None, description="PostgreSQL 15 or later; unset: an embedded one")
     pool_size: Count = Field(10, description="database connections of each server process, at most")
@@ -39,8 +42,13 @@ class Settings(BaseSettings):
     gateway_secret: SecretStr | None = Field(
         None, description="shared with the gateway whose X-Hoc-… headers are then trusted"
     )
-    development: bool = Field(
-        True, description="with no caller authentication configured, issue own tokens, on loopback only"
+    development: bool | None = Field(
+        None,
+        description="issue own tokens, on loopback only; unset: `hoc serve` does when no caller"
+        " authentication is configured",
+    )
+    data_dir: Path | None = Field(
+        None, description="keys, development mail and the embedded servers; unset: the user's data directory"
     )
 
     support_email: str = Field(_DEFAULT_CONTACT.email, description="shown by the support contact")
@@ -53,6 +61,11 @@ class Settings(BaseSettings):
     invitations_require_verified_email: bool = Field(
         False, description="refuse to join an account whose address is not verified"
     )
+
+    @property
+    def authenticates_callers(self) -> bool:
+        """Whether something is configured that says who calls."""
+        return any((self.jwt_jwks_url, self.jwt_public_key, self.gateway_secret))
 
     def options(self) -> Options:
         """The part that the rules look at."""

@@ -1,0 +1,25 @@
+"""The command line, `hoc`. It needs the extra `server`."""
+
+import sys
+
+
+def main() -> None:
+    """Run one command: its exit code is 1 when it was refused or failed, 2 when it was called wrongly."""
+    try:
+        # Imported late, so that a missing extra is explained.
+        from hoc.cli.commands import app  # noqa: PLC0415 - see above
+
+        code: object = app(prog_name="hoc", standalone_mode=False)
+    except ModuleNotFoundError as missing:
+        if missing.name is None or missing.name.partition(".")[0] == "hoc":
+            raise
+        sys.exit(f"hoc: {missing.name} is not installed; the command line needs: pip install 'hoc[server]'")
+    except Exception as problem:
+        from hoc.cli.problems import explained  # noqa: PLC0415 - costs time only when something is wrong
+
+        message, exit_code = explained(problem)
+        if message is None:
+            raise
+        print(f"hoc: {message}", file=sys.stderr)  # noqa: T201 - a command line prints
+        sys.exit(exit_code)
+    sys.exit(code if isinstance(code, int) else 0)

@@ -3,6 +3,7 @@
 import hashlib
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from datetime import datetime
+from typing import Any
 
 import orjson
 
@@ -39,7 +40,7 @@ class CursorScope:
             raise _bad_parameter("offset", "cannot be combined with cursor")
         return Window(limit, after=self._decode(cursor))
 
-    def next_cursor(self, rows: Slice[object]) -> str | None:
+    def next_cursor(self, rows: Slice[Any]) -> str | None:
         """The cursor after these rows, None when they are the last."""
         if not rows.has_more or rows.last_key is None:
             return None

@@ -75,8 +75,7 @@ class Profiles:
 
 def checked_preferences(patch: dict[str, Any]) -> dict[str, Any]:
     """Refuse a merge patch that is too large, too deep, or not storable as PostgreSQL jsonb."""
-    if _depth(patch) > MAX_PREFERENCES_DEPTH:
-        raise InvalidInputError.of("preferences", f"must not nest deeper than {MAX_PREFERENCES_DEPTH} levels")
+    _check_nesting(patch)
     try:
         encoded = orjson.dumps(patch)
     except orjson.JSONEncodeError:
@@ -85,26 +84,28 @@ def checked_preferences(patch: dict[str, Any]) -> dict[str, Any]:
         ) from None
     if len(encoded) > MAX_PREFERENCES_BYTES:
         raise InvalidInputError.of("preferences", f"must not exceed {MAX_PREFERENCES_BYTES} bytes")
-    if b"\\u0000" in encoded:
-        raise InvalidInputError.of("preferences", "must not contain the NUL character")
     return patch
 
 
-def _depth(value: object) -> int:
-    """How deep objects and arrays nest, counted without recursion and only as far as matters."""
-    depth = 0
-    level: list[Any] = [value]
-    while level and depth <= MAX_PREFERENCES_DEPTH:
-        containers = [item for item in level if isinstance(item, dict | list)]
-        level = [
-            child
-            for container in containers
-            for child in (container.values() if isinstance(container, dict) else container)
-        ]
-        depth += bool(containers)
-        if not containers:
-            break
-    return depth
+def _check_nesting(patch: dict[str, Any]) -> None:
+    """Level by level instead of recursively, so that hostile depth costs nothing."""
+    level: list[Any] = [patch]
+    for _ in range(MAX_PREFERENCES_DEPTH):
+        if any(isinstance(item, str) and "\x00" in item for item in level):
+            raise InvalidInputError.of("preferences", "must not contain the NUL character")
+        level = [child for item in level for child in _children(item)]
+    if any(isinstance(item, dict | list) for item in level):
+        raise InvalidInputError.of("preferences", f"must not nest deeper than {MAX_PREFERENCES_DEPTH} levels")
+
+
+def _children(item: object) -> list[Any]:
+    match item:
+        case dict():
+            return [*item.keys(), *item.values()]
+        case list():
+            return item
+        case _:
+            return []
 
 
 def _known_timezone(name: str) -> str:

@@ -197,3 +197,13 @@ class StoredResponse:
     request_hash: bytes
     status_code: int
     body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class IdempotencyKey:
+    """A key means something only within its tenant, caller and route."""
+
+    tenant_id: str
+    principal: str
+    route: str
+    key: str

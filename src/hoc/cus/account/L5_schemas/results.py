@@ -249,3 +249,11 @@ class UsageResult:
     tokens_this_month: int
     max_runs_per_day: int
     max_tokens_per_month: int
+
+
+@dataclass(frozen=True, slots=True)
+class MemberLeftResult:
+    """What `remove_user` and leaving answer over HTTP; the facade gives the same as a dict."""
+
+    message: str
+    user_id: str

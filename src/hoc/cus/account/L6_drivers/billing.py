@@ -10,7 +10,6 @@ from sqlalchemy import (
     Select,
     String,
     Text,
-    bindparam,
     func,
     literal,
     or_,
@@ -23,7 +22,7 @@ from sqlalchemy.types import DateTime
 from hoc.cus.account.L5_schemas.records import Slice, Subscription, Window
 from hoc.cus.account.L5_schemas.results import BillingSummaryResult, InvoiceSummaryResult
 from hoc.cus.account.L5_schemas.values import BillingPeriod, Plan, SubscriptionStatus
-from hoc.cus.account.L6_drivers.statements import TENANT, Paged, SqlSession, fetch_one
+from hoc.cus.account.L6_drivers.statements import TENANT, Paged, SqlSession, fetch_one, param
 from hoc.cus.account.L6_drivers.tables import invoices, subscriptions, tenants, usage_counters
 from hoc.cus.account.L6_drivers.usage import LIMITS, USAGE
 
@@ -71,16 +70,16 @@ HAS_SUBSCRIPTION = (
 
 
 def _time(name: str) -> BindParameter[Any]:
-    return bindparam(name, type_=DateTime(timezone=True))
+    return param(name, DateTime(timezone=True))
 
 
 def _put_subscription() -> Select[Any]:
     """Upsert the subscription and let the tenant's plan follow; rows that would not change are left alone."""
     tenant = select(tenants.c.tenant_id).where(tenants.c.tenant_id == TENANT).cte("tenant")
     given: dict[str, BindParameter[Any]] = {
-        "plan": bindparam("plan", type_=String),
-        "status": bindparam("status", type_=String),
-        "billing_period": bindparam("billing_period", type_=String),
+        "plan": param("plan", String),
+        "status": param("status", String),
+        "billing_period": param("billing_period", String),
         "current_period_start": _time("current_period_start"),
         "current_period_end": _time("current_period_end"),
         "next_invoice_date": _time("next_invoice_date"),
@@ -95,7 +94,7 @@ def _put_subscription() -> Select[Any]:
         )
         .cte("put")
     )
-    tenant_plan = bindparam("tenant_plan", type_=String)
+    tenant_plan = param("tenant_plan", String)
     moved = (
         update(tenants)
         .where(tenants.c.tenant_id == TENANT, tenants.c.plan != tenant_plan)
@@ -113,15 +112,15 @@ def _put_invoice() -> Select[Any]:
     given: dict[str, BindParameter[Any]] = {
         "period_start": _time("period_start"),
         "period_end": _time("period_end"),
-        "amount_cents": bindparam("amount_cents", type_=BigInteger),
-        "status": bindparam("status", type_=String),
-        "description": bindparam("description", type_=Text),
+        "amount_cents": param("amount_cents", BigInteger),
+        "status": param("status", String),
+        "description": param("description", Text),
     }
     put = (
         insert(invoices)
         .from_select(
             ["tenant_id", "invoice_id", *given],
-            select(tenant.c.tenant_id, bindparam("invoice_id", type_=String), *given.values()),
+            select(tenant.c.tenant_id, param("invoice_id", String), *given.values()),
         )
         .on_conflict_do_update(
             index_elements=[invoices.c.tenant_id, invoices.c.invoice_id],

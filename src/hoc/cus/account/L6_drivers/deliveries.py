@@ -2,21 +2,21 @@
 
 from datetime import datetime
 
-from sqlalchemy import Integer, String, bindparam, delete, select, update
+from sqlalchemy import Integer, String, delete, select, update
 from sqlalchemy.types import DateTime
 
 from hoc.cus.account.L5_schemas.records import DueDelivery
-from hoc.cus.account.L6_drivers.statements import NOW, SqlSession, fetch_all, fetch_one
+from hoc.cus.account.L6_drivers.statements import NOW, SqlSession, fetch_all, fetch_one, param
 from hoc.cus.account.L6_drivers.tables import invitation_deliveries
 
-DELIVERY = bindparam("delivery_id", type_=String)
-DUE_AT = bindparam("due_at", type_=DateTime(timezone=True))
+DELIVERY = param("delivery_id", String)
+DUE_AT = param("due_at", DateTime(timezone=True))
 
 _DUE = (
     select(invitation_deliveries.c.delivery_id)
     .where(invitation_deliveries.c.due_at <= NOW)
     .order_by(invitation_deliveries.c.due_at)
-    .limit(bindparam("batch", type_=Integer))
+    .limit(param("batch", Integer))
     .with_for_update(skip_locked=True)
 )
 

@@ -12,9 +12,7 @@ from sqlalchemy import (
     Select,
     String,
     and_,
-    bindparam,
     case,
-    delete,
     exists,
     func,
     literal,
@@ -45,7 +43,9 @@ from hoc.cus.account.L6_drivers.statements import (
     Paged,
     SqlSession,
     any_of,
+    fetch_all,
     fetch_one,
+    param,
 )
 from hoc.cus.account.L6_drivers.tables import (
     invitation_deliveries,
@@ -58,16 +58,16 @@ from hoc.cus.account.L6_drivers.tables import (
     users,
 )
 
-INVITATION = bindparam("invitation_id", type_=String)
-EMAIL = bindparam("email", type_=String)
-EMAIL_KEY = bindparam("email_key", type_=String)
-ROLE = bindparam("role", type_=String)
-INVITED_BY = bindparam("invited_by", type_=String)
-EXPIRES_AT = bindparam("expires_at", type_=DateTime(timezone=True))
-DAY = bindparam("day", type_=Date)
-STATUS = bindparam("status", type_=String)
-PER_TENANT = bindparam("per_tenant", type_=Integer)
-PER_RECIPIENT = bindparam("per_recipient", type_=Integer)
+INVITATION = param("invitation_id", String)
+EMAIL = param("email", String)
+EMAIL_KEY = param("email_key", String)
+ROLE = param("role", String)
+INVITED_BY = param("invited_by", String)
+EXPIRES_AT = param("expires_at", DateTime(timezone=True))
+DAY = param("day", Date)
+STATUS = param("status", String)
+PER_TENANT = param("per_tenant", Integer)
+PER_RECIPIENT = param("per_recipient", Integer)
 
 THIS = (invitations.c.tenant_id == TENANT) & (invitations.c.invitation_id == INVITATION)
 IS_PENDING = invitations.c.status == InvitationStatus.PENDING
@@ -136,7 +136,7 @@ def _slots(allowed: Any) -> Any:  # noqa: ANN401 - SQLAlchemy's CTE types do not
 
 def _queue(written: Any) -> Any:  # noqa: ANN401 - SQLAlchemy's CTE types do not compose
     """Queue the mail of a written invitation; a new request replaces one still waiting."""
-    given = {"delivery_id": bindparam("delivery_id", type_=String), "attempts": literal(0), "due_at": NOW}
+    given = {"delivery_id": param("delivery_id", String), "attempts": literal(0), "due_at": NOW}
     return (
         insert(invitation_deliveries)
         .from_select(
@@ -198,7 +198,7 @@ def _reissue() -> Select[Any]:
     slots = _slots(allowed)
     written = (
         update(invitations)
-        .where(THIS, slots.c.sent > 0)
+        .where(THIS, exists().select_from(slots))
         .values(
             status=InvitationStatus.PENDING,
             token_hash=None,
@@ -347,7 +347,7 @@ DRAW = (
         invitations.c.expires_at > NOW,
         tenants.c.tenant_id == invitations.c.tenant_id,
     )
-    .values(token_hash=bindparam("token_hash", type_=LargeBinary))
+    .values(token_hash=param("token_hash", LargeBinary))
     .returning(
         invitations.c.email,
         invitations.c.role,
@@ -376,8 +376,13 @@ class SqlInvitations:
     async def obstacles(
         self, session: SqlSession, invitation: NewInvitation, limits: InvitationLimits
     ) -> InviteObstacles:
-        row = await fetch_one(session, OBSTACLES, **_values(invitation, limits))
-        return InviteObstacles(*row) if row else InviteObstacles(False, False, False, False)
+        [row] = await fetch_all(session, OBSTACLES, **_values(invitation, limits))
+        return InviteObstacles(
+            already_member=row.already_member,
+            already_pending=row.already_pending,
+            tenant_limit_reached=row.tenant_limit_reached,
+            recipient_limit_reached=row.recipient_limit_reached,
+        )
 
     async def page(
         self,

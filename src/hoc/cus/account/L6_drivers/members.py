@@ -9,7 +9,6 @@ from sqlalchemy import (
     ScalarSelect,
     Select,
     String,
-    bindparam,
     case,
     delete,
     func,
@@ -27,11 +26,11 @@ from hoc.cus.account.L5_schemas.results import (
     UserSummaryResult,
 )
 from hoc.cus.account.L5_schemas.values import Role, TenantStatus
-from hoc.cus.account.L6_drivers.statements import TENANT, USER, Paged, SqlSession, fetch_all, fetch_one
+from hoc.cus.account.L6_drivers.statements import TENANT, USER, Paged, SqlSession, fetch_all, fetch_one, param
 from hoc.cus.account.L6_drivers.tables import member_counts, memberships, tenants, users
 
-ROLE = bindparam("role", type_=String)
-IS_ACTIVE = bindparam("is_active", type_=Boolean)
+ROLE = param("role", String)
+IS_ACTIVE = param("is_active", Boolean)
 
 MEMBER = (memberships.c.tenant_id == TENANT) & (memberships.c.user_id == USER)
 
@@ -139,7 +138,7 @@ MEMBERSHIPS_OF = Paged(
 
 def _access() -> Select[Any]:
     asked = (
-        func.unnest(bindparam("tenant_ids", type_=ARRAY(String)), bindparam("user_ids", type_=ARRAY(String)))
+        func.unnest(param("tenant_ids", ARRAY(String)), param("user_ids", ARRAY(String)))
         .table_valued("tenant_id", "user_id")
         .render_derived("asked")
     )

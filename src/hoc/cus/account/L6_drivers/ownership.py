@@ -3,21 +3,21 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, String, bindparam, delete, select
+from sqlalchemy import Row, String, delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.types import DateTime
 
 from hoc.cus.account.L5_schemas.results import OwnershipTransferResult
-from hoc.cus.account.L6_drivers.statements import NOW, TENANT, SqlSession, fetch_one
+from hoc.cus.account.L6_drivers.statements import NOW, TENANT, SqlSession, fetch_one, param
 from hoc.cus.account.L6_drivers.tables import ownership_transfers
 
 COLUMNS = tuple(ownership_transfers.c)
 
 GIVEN = {
-    "from_user_id": bindparam("from_user_id", type_=String),
-    "to_user_id": bindparam("to_user_id", type_=String),
+    "from_user_id": param("from_user_id", String),
+    "to_user_id": param("to_user_id", String),
     "created_at": NOW,
-    "expires_at": bindparam("expires_at", type_=DateTime(timezone=True)),
+    "expires_at": param("expires_at", DateTime(timezone=True)),
 }
 
 OPEN = (

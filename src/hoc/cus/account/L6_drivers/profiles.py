@@ -3,12 +3,12 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Integer, Row, Select, String, bindparam, func, or_, select, update
+from sqlalchemy import Integer, Row, Select, String, func, or_, select, update
 from sqlalchemy.dialects.postgresql import JSONB
 
 from hoc.cus.account.L5_schemas.records import ProfileChange, ProfileChanged, Versioned
 from hoc.cus.account.L5_schemas.results import ProfileResult, ProfileUpdateResult
-from hoc.cus.account.L6_drivers.statements import NOW, TENANT, USER, SqlSession, fetch_one
+from hoc.cus.account.L6_drivers.statements import NOW, TENANT, USER, SqlSession, fetch_one, param
 from hoc.cus.account.L6_drivers.tables import SCHEMA, memberships, tenants, users
 
 FIND = (
@@ -35,11 +35,9 @@ def _update() -> Select[Any]:
     before = (
         select(
             users.c.user_id,
-            func.coalesce(bindparam("display_name", type_=String), users.c.name).label("name"),
-            func.coalesce(bindparam("timezone", type_=String), users.c.timezone).label("timezone"),
-            merge_patch(users.c.preferences, bindparam("patch", type_=JSONB), type_=JSONB).label(
-                "preferences"
-            ),
+            func.coalesce(param("display_name", String), users.c.name).label("name"),
+            func.coalesce(param("timezone", String), users.c.timezone).label("timezone"),
+            merge_patch(users.c.preferences, param("patch", JSONB), type_=JSONB).label("preferences"),
             users.c.email,
             users.c.name.label("old_name"),
             users.c.timezone.label("old_timezone"),
@@ -51,10 +49,10 @@ def _update() -> Select[Any]:
         .with_for_update(key_share=True)
         .cte("before")
     )
-    expected = bindparam("expected_version", type_=Integer)
+    expected = param("expected_version", Integer)
     is_stale = (before.c.version != func.coalesce(expected, before.c.version)).label("is_stale")
     size = func.octet_length(before.c.preferences.cast(String))
-    is_too_large = (size > bindparam("max_bytes", type_=Integer)).label("is_too_large")
+    is_too_large = (size > param("max_bytes", Integer)).label("is_too_large")
     is_changed = or_(
         before.c.name.is_distinct_from(before.c.old_name),
         before.c.timezone.is_distinct_from(before.c.old_timezone),

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, TypeAlias, TypeVar
 
 from sqlalchemy import (
+    BindParameter,
     ColumnElement,
     Executable,
     Integer,
@@ -27,26 +28,34 @@ from hoc.cus.account.L6_drivers.tables import tenants
 
 T = TypeVar("T")
 
+_PREFIX = "given_"
+
 SqlSession: TypeAlias = AsyncSession | AsyncConnection
 
-TENANT = bindparam("tenant_id", type_=String)
-USER = bindparam("user_id", type_=String)
-NOW = bindparam("now", type_=DateTime(timezone=True))
+
+def param(name: str, kind: Any) -> BindParameter[Any]:  # noqa: ANN401 - a type or an instance of one
+    """A bind parameter, prefixed: SQLAlchemy takes one named like a column for a value to set."""
+    return bindparam(f"{_PREFIX}{name}", type_=kind)
+
+
+TENANT = param("tenant_id", String)
+USER = param("user_id", String)
+NOW = param("now", DateTime(timezone=True))
 
 
 async def fetch_one(session: SqlSession, statement: Executable, **values: Any) -> Row[Any] | None:  # noqa: ANN401 - bind values are of any type
-    result = await session.execute(statement, values)
+    result = await session.execute(statement, {f"{_PREFIX}{name}": value for name, value in values.items()})
     return result.first()
 
 
 async def fetch_all(session: SqlSession, statement: Executable, **values: Any) -> list[Row[Any]]:  # noqa: ANN401 - bind values are of any type
-    result = await session.execute(statement, values)
+    result = await session.execute(statement, {f"{_PREFIX}{name}": value for name, value in values.items()})
     return list(result.all())
 
 
 def any_of(column: ColumnElement[str], parameter: str) -> ColumnElement[bool]:
     """``column = ANY(:parameter)``: one prepared statement for lists of every length."""
-    return column == func.any(bindparam(parameter, type_=ARRAY(String)))
+    return column == func.any(param(parameter, ARRAY(String)))
 
 
 def quota(name: str) -> ColumnElement[int]:
@@ -78,8 +87,8 @@ class Paged:
     ) -> None:
         rows = rows.add_columns(at.label("sort_at"), row_id.label("sort_id"))
         after_at, after_id = (
-            bindparam("after_at", type_=DateTime(timezone=True)),
-            bindparam("after_id", type_=String),
+            param("after_at", DateTime(timezone=True)),
+            param("after_id", String),
         )
         position = func.row(at, row_id)
         reached = (
@@ -88,9 +97,9 @@ class Paged:
             else position > func.row(after_at, after_id)
         )
         order = (at.desc(), row_id.desc()) if newest_first else (at, row_id)
-        limited = rows.order_by(*order).limit(bindparam("row_limit", type_=Integer))
+        limited = rows.order_by(*order).limit(param("row_limit", Integer))
         self.by_offset = _with_total(
-            limited.offset(bindparam("row_offset", type_=Integer)), total, newest_first=newest_first
+            limited.offset(param("row_offset", Integer)), total, newest_first=newest_first
         )
         self.by_key = _with_total(limited.where(reached), total, newest_first=newest_first)
 

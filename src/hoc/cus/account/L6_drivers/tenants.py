@@ -9,11 +9,11 @@ from sqlalchemy import (
     SmallInteger,
     String,
     Text,
-    bindparam,
     func,
     literal,
     or_,
     select,
+    true,
     union_all,
     update,
 )
@@ -30,6 +30,7 @@ from hoc.cus.account.L6_drivers.statements import (
     SqlSession,
     any_of,
     fetch_one,
+    param,
     quota,
 )
 from hoc.cus.account.L6_drivers.tables import (
@@ -42,11 +43,11 @@ from hoc.cus.account.L6_drivers.tables import (
 )
 from hoc.cus.account.L6_drivers.usage import USAGE
 
-NAME = bindparam("name", type_=String)
-SLUG = bindparam("slug", type_=String)
-DESCRIPTION = bindparam("description", type_=Text)
-STATUS = bindparam("status", type_=String)
-ONBOARDING = bindparam("state", type_=SmallInteger)
+NAME = param("name", String)
+SLUG = param("slug", String)
+DESCRIPTION = param("description", Text)
+STATUS = param("status", String)
+ONBOARDING = param("state", SmallInteger)
 
 
 def _page(*, by_status: bool) -> Paged:
@@ -86,7 +87,7 @@ FIND = (
         tenants.c.version,
     )
     .select_from(tenants.outerjoin(usage_counters))
-    .where(tenants.c.tenant_id == TENANT, tenants.c.tenant_id == bindparam("project_id", type_=String))
+    .where(tenants.c.tenant_id == TENANT, tenants.c.tenant_id == param("project_id", String))
 )
 
 IS_ACTIVE_ACCOUNT = select(users.c.user_id).where(users.c.user_id == USER, users.c.is_active)
@@ -130,7 +131,8 @@ def _create() -> Select[Any]:
     counted = (
         insert(member_counts)
         .from_select(
-            ["tenant_id", "role", "members"], select(created.c.tenant_id, counts.c.role, counts.c.members)
+            ["tenant_id", "role", "members"],
+            select(created.c.tenant_id, counts.c.role, counts.c.members).join(counts, true()),
         )
         .cte("counted")
     )
@@ -142,9 +144,7 @@ CREATE = _create()
 SET_STATUS = (
     update(tenants)
     .where(tenants.c.tenant_id == TENANT, any_of(tenants.c.status, "come_from"))
-    .values(
-        status=bindparam("new_status", type_=String), version=tenants.c.version + 1, updated_at=func.now()
-    )
+    .values(status=param("new_status", String), version=tenants.c.version + 1, updated_at=func.now())
     .returning(tenants.c.tenant_id)
 )
 

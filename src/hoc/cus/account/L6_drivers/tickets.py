@@ -3,18 +3,18 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Select, String, Text, bindparam, case, func, select, update
+from sqlalchemy import Row, Select, String, Text, case, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from hoc.cus.account.L5_schemas.records import Slice, Window
 from hoc.cus.account.L5_schemas.results import SupportTicketResult
 from hoc.cus.account.L5_schemas.values import TenantStatus, TicketStatus
-from hoc.cus.account.L6_drivers.statements import NOW, TENANT, USER, Paged, SqlSession, fetch_one
+from hoc.cus.account.L6_drivers.statements import NOW, TENANT, USER, Paged, SqlSession, fetch_one, param
 from hoc.cus.account.L6_drivers.tables import memberships, support_tickets, tenants
 
-TICKET = bindparam("ticket_id", type_=String)
-STATUS = bindparam("status", type_=String)
-RESOLUTION = bindparam("resolution", type_=Text)
+TICKET = param("ticket_id", String)
+STATUS = param("status", String)
+RESOLUTION = param("resolution", Text)
 
 
 def _create() -> Select[Any]:
@@ -31,10 +31,10 @@ def _create() -> Select[Any]:
     )
     given = {
         "ticket_id": TICKET,
-        "subject": bindparam("subject", type_=Text),
-        "description": bindparam("description", type_=Text),
-        "category": bindparam("category", type_=String),
-        "priority": bindparam("priority", type_=String),
+        "subject": param("subject", Text),
+        "description": param("description", Text),
+        "category": param("category", String),
+        "priority": param("priority", String),
         "status": STATUS,
         "created_at": NOW,
         "updated_at": NOW,

@@ -3,17 +3,17 @@
 from datetime import date
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Date, Select, bindparam, case, func, select, tuple_
+from sqlalchemy import BigInteger, ColumnElement, Date, Row, Select, case, func, select, true, tuple_
 from sqlalchemy.dialects.postgresql import insert
 
 from hoc.cus.account.L5_schemas.results import UsageResult
 from hoc.cus.account.L5_schemas.values import TenantStatus
-from hoc.cus.account.L6_drivers.statements import TENANT, SqlSession, fetch_one, quota
+from hoc.cus.account.L6_drivers.statements import TENANT, SqlSession, fetch_one, param, quota
 from hoc.cus.account.L6_drivers.tables import tenants, usage_counters
 
-DAY = bindparam("day", type_=Date)
-RUNS = bindparam("runs", type_=BigInteger)
-TOKENS = bindparam("tokens", type_=BigInteger)
+DAY = param("day", Date)
+RUNS = param("runs", BigInteger)
+TOKENS = param("tokens", BigInteger)
 
 
 def _month(day: ColumnElement[date]) -> ColumnElement[Any]:
@@ -81,7 +81,7 @@ def _add() -> Select[Any]:
         counted.c.tokens_this_month,
         tenant.c.max_runs_per_day,
         tenant.c.max_tokens_per_month,
-    )
+    ).join(tenant, true())
 
 
 ADD = _add()
@@ -98,8 +98,18 @@ class SqlUsage:
         self, session: SqlSession, tenant_id: str, *, runs: int, tokens: int, day: date
     ) -> UsageResult | None:
         row = await fetch_one(session, ADD, tenant_id=tenant_id, runs=runs, tokens=tokens, day=day)
-        return None if row is None else UsageResult(*row)
+        return None if row is None else _usage(row)
 
     async def current(self, session: SqlSession, tenant_id: str, day: date) -> UsageResult | None:
         row = await fetch_one(session, CURRENT, tenant_id=tenant_id, day=day)
-        return None if row is None else UsageResult(*row)
+        return None if row is None else _usage(row)
+
+
+def _usage(row: Row[Any]) -> UsageResult:
+    return UsageResult(
+        runs_today=row.runs_today,
+        runs_this_month=row.runs_this_month,
+        tokens_this_month=row.tokens_this_month,
+        max_runs_per_day=row.max_runs_per_day,
+        max_tokens_per_month=row.max_tokens_per_month,
+    )

@@ -1,0 +1,133 @@
+"""The composition root: everything that runs behind HTTP, put together from settings."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from importlib.metadata import version
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.authentication import AuthenticationBackend
+from starlette.routing import Mount, Route
+
+from hoc.cus.account.L2_api.app import api
+from hoc.cus.account.L2_api.authentication import (
+    DevelopmentKeys,
+    GatewayBackend,
+    JwksUrl,
+    JwtBackend,
+    StaticKeys,
+    any_of,
+)
+from hoc.cus.account.L2_api.calls import Gate
+from hoc.cus.account.L2_api.console import console_operations
+from hoc.cus.account.L2_api.health import Health
+from hoc.cus.account.L2_api.sharing import SharedReads
+from hoc.cus.account.L5_engines.engines import postgres_engines
+from hoc.cus.account.L5_engines.idempotency import Idempotency
+from hoc.cus.account.L5_schemas.records import Access
+from hoc.cus.account.L6_drivers.idempotency import SqlIdempotencyKeys
+from hoc.cus.account.L6_drivers.members import SqlMembers
+from hoc.database import Database
+from hoc.mail.courier import Courier
+from hoc.mail.mailbox import DevelopmentMailbox
+from hoc.mail.sender import MailSender
+from hoc.settings import Settings
+
+
+class Accounts:
+    """The accounts domain as an ASGI application to mount in another one.
+
+    ::
+
+        accounts = Accounts(Settings(), authentication=MyBackend())
+        app = FastAPI(lifespan=accounts.lifespan)
+        app.mount("/accounts", accounts.app)
+
+    Args:
+        settings: `Settings.database_url` must be set.
+        authentication: says who calls. None: the application around it does, with Starlette's
+            AuthenticationMiddleware; where nobody does, every route but the public one answers 401.
+    """
+
+    def __init__(self, settings: Settings, *, authentication: AuthenticationBackend | None = None) -> None:
+        if settings.database_url is None:
+            raise ValueError("HOC_DATABASE_URL is not set: name the PostgreSQL database to use.")
+        self.database = Database(settings.database_url.get_secret_value(), pool_size=settings.pool_size)
+        self.engines = postgres_engines(settings.options())
+        self._courier = Courier(
+            self.database, mail_sender(settings), mail_from=settings.mail_from, public_url=settings.public_url
+        )
+        gate = Gate(self.database, SharedReads(self._read_access), Idempotency(SqlIdempotencyKeys()))
+        self.app = api(
+            console_operations(self.engines, on_mail_queued=self._courier.wake),
+            gate,
+            title="hoc console",
+            version=version("hoc"),
+            authentication=authentication,
+        )
+
+    @asynccontextmanager
+    async def lifespan(self, _app: object = None) -> AsyncIterator[Mapping[str, Any] | None]:
+        """Deliver invitation mail while the surrounding application runs; then close the connections."""
+        try:
+            async with self._courier.running():
+                yield None
+        finally:
+            await self.database.close()
+
+    async def _read_access(self, pairs: list[tuple[str, str]]) -> dict[tuple[str, str], Access]:
+        async with self.database.reading() as session:
+            return await SqlMembers().access(session, pairs)
+
+
+def create_app() -> Starlette:
+    """The service that `hoc serve` runs, configured from the environment."""
+    settings = Settings()
+    accounts = Accounts(settings, authentication=authentication(settings))
+    health = Health(accounts.database)
+    return Starlette(
+        routes=[*health.routes(), Mount(settings.mount_path, accounts.app)],
+        lifespan=accounts.lifespan,
+    )
+
+
+def authentication(settings: Settings) -> AuthenticationBackend:
+    """Whatever is configured to say who calls; nothing configured lets nobody in."""
+    backends: list[AuthenticationBackend] = []
+    if settings.gateway_secret is not None:
+        backends.append(GatewayBackend(secret=settings.gateway_secret.get_secret_value()))
+    if settings.jwt_jwks_url is not None or settings.jwt_public_key is not None:
+        backends.append(_jwt_backend(settings))
+    if settings.development:
+        # Imported here: only a development server has a data directory, and the extra that brings it.
+        from hoc.embedded import DataDirectory  # noqa: PLC0415 - see above
+
+        backends.append(DevelopmentKeys(DataDirectory(settings.data_dir).development_key).backend())
+    return any_of(*backends)
+
+
+def mail_sender(settings: Settings) -> MailSender:
+    """SMTP when it is configured, the development mailbox otherwise."""
+    if settings.smtp_url is not None:
+        from hoc.mail.smtp import SmtpSender  # noqa: PLC0415 - only who sends needs the extra
+
+        return SmtpSender.from_url(settings.smtp_url.get_secret_value())
+    from hoc.embedded import DataDirectory  # noqa: PLC0415 - only a development server has one
+
+    return DevelopmentMailbox(DataDirectory(settings.data_dir).mailbox)
+
+
+def _jwt_backend(settings: Settings) -> JwtBackend:
+    if settings.jwt_issuer is None or settings.jwt_audience is None:
+        raise ValueError("HOC_JWT_ISSUER and HOC_JWT_AUDIENCE must be set with a key to verify tokens by.")
+    keys = (
+        JwksUrl(settings.jwt_jwks_url)
+        if settings.jwt_jwks_url is not None
+        else StaticKeys.from_pem((settings.jwt_public_key or "").encode())
+    )
+    return JwtBackend(
+        key_source=keys,
+        issuer=settings.jwt_issuer,
+        audience=settings.jwt_audience,
+        tenant_claim=settings.jwt_tenant_claim,
+    )

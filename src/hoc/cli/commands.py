@@ -1,0 +1,129 @@
+"""The commands and their options. What they do is imported when they run, so that `hoc --help` is quick."""
+
+# ruff: noqa: PLC0415 - imports in the functions are what this module is for, see above
+
+import json
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    help="The accounts domain of a multi-tenant product: a server, and what goes with it.",
+    epilog="Every other setting is an environment variable, HOC_…; the documentation lists them.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+DataDir = Annotated[
+    Path | None,
+    typer.Option(
+        envvar="HOC_DATA_DIR",
+        file_okay=False,
+        show_default="the user's data directory",
+        help="Where keys, development mail and the embedded PostgreSQL are kept.",
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"hoc {version('hoc')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    *,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Hold the options that stand before a command."""
+
+
+@app.command("serve")
+def serve(
+    *,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; beyond loopback, configure who calls.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=0, max=65_535, help="Port to listen on; 0 takes a free one.")
+    ] = 8201,
+    workers: Annotated[int, typer.Option(min=1, max=1_000, help="Server processes.")] = 1,
+    data_dir: DataDir = None,
+) -> None:
+    """Run the server, with a PostgreSQL of its own unless HOC_DATABASE_URL is set.
+
+    Without caller authentication configured it serves in development mode: on loopback only, with tokens that
+    `hoc demo` and `hoc token` print.
+    """
+    from hoc.cli.serve import serve as run
+    from hoc.embedded import DataDirectory
+
+    run(host=host, port=port, workers=workers, data=DataDirectory(data_dir))
+
+
+@app.command("migrate")
+def migrate(*, data_dir: DataDir = None) -> None:
+    """Bring the database to this version's schema: HOC_DATABASE_URL's, or the data directory's own."""
+    from hoc.cli.migrate import migrate as run
+    from hoc.embedded import DataDirectory
+
+    run(DataDirectory(data_dir))
+
+
+@app.command("info")
+def info(*, as_json: Json = False, data_dir: DataDir = None) -> None:
+    """Print where the running server and its database are; exit code 1 when no server runs."""
+    from hoc.cli.info import find, readable
+    from hoc.embedded import DataDirectory
+
+    found = find(DataDirectory(data_dir))
+    typer.echo(json.dumps(found) if as_json else readable(found))
+    if found["http"] is None:
+        raise typer.Exit(1)
+
+
+@app.command("demo")
+def demo(*, as_json: Json = False, data_dir: DataDir = None) -> None:
+    """Create a new, realistic tenant and print tokens for its owner, an admin, a member and a viewer."""
+    from hoc.cli.demo import create, readable
+    from hoc.embedded import DataDirectory
+
+    data = DataDirectory(data_dir)
+    tenant = create(data)
+    typer.echo(json.dumps(tenant, indent=2) if as_json else readable(tenant, data))
+
+
+@app.command("token")
+def token(
+    *,
+    user_id: Annotated[str, typer.Option(help="Who calls.")],
+    tenant_id: Annotated[str | None, typer.Option(help="The tenant the calls are about.")] = None,
+    email: Annotated[str | None, typer.Option(help="The caller's e-mail address.")] = None,
+    scope: Annotated[
+        list[str] | None,
+        typer.Option(help="accounts:read, accounts:write or accounts:admin; repeat it for several."),
+    ] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Print a token that the server accepts in development mode, for twelve hours."""
+    from hoc.cli.token import issue
+    from hoc.embedded import DataDirectory
+
+    typer.echo(issue(DataDirectory(data_dir), user_id, tenant_id, email, scope or []))
+
+
+@app.command("mailbox")
+def mailbox(*, as_json: Json = False, data_dir: DataDir = None) -> None:
+    """Print the invitation mails that were delivered in place of SMTP, oldest first."""
+    from hoc.cli.mailbox import read, readable
+    from hoc.embedded import DataDirectory
+
+    mails = read(DataDirectory(data_dir))
+    typer.echo(json.dumps(mails, indent=2, ensure_ascii=False) if as_json else readable(mails))

@@ -1,0 +1,74 @@
+"""What is meant by a command: which settings, which data directory, which database, which server."""
+
+import shlex
+import sys
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from hoc.cli.problems import CommandError
+from hoc.embedded import DataDirectory, EmbeddedPostgres
+from hoc.settings import Settings
+
+
+def load_settings() -> Settings:
+    """Read the environment; CommandError names the variable that is wrong, and quotes nothing of it."""
+    try:
+        return Settings()
+    except ValidationError as problem:
+        wrong = (f"HOC_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in problem.errors())
+        raise CommandError("; ".join(wrong)) from None
+
+
+def is_development(settings: Settings) -> bool:
+    """Whether a server with these settings signs its own tokens: told to, or nothing else says who calls."""
+    if settings.development is None:
+        return not settings.authenticates_callers
+    return settings.development
+
+
+def require_development(settings: Settings, what: str) -> None:
+    """Refuse `what` where callers come with tokens of somebody else."""
+    if is_development(settings):
+        return
+    why = (
+        "HOC_DEVELOPMENT is false"
+        if settings.development is False
+        else "caller authentication is configured (HOC_JWT_… or HOC_GATEWAY_SECRET)"
+    )
+    raise CommandError(f"{what} needs the development mode, and {why}.")
+
+
+def configured_database(settings: Settings) -> str | None:
+    """Return HOC_DATABASE_URL; None when it is not set, or empty."""
+    return settings.database_url.get_secret_value() if settings.database_url else None
+
+
+def running_database(settings: Settings, data: DataDirectory) -> str | None:
+    """Return HOC_DATABASE_URL, else the database of the server that runs on this data directory, if any."""
+    if configured := configured_database(settings):
+        return configured
+    server = data.server()
+    return server.database_url if server else EmbeddedPostgres(data).running_url()
+
+
+def require_database(settings: Settings, data: DataDirectory) -> str:
+    """Like `running_database`; CommandError when there is none."""
+    url = running_database(settings, data)
+    if url is None:
+        raise CommandError(
+            f"No server runs on {data.path}: start one with `{hoc_command('serve', data)}`,"
+            " or set HOC_DATABASE_URL."
+        )
+    return url
+
+
+def hoc_command(command: str, data: DataDirectory) -> str:
+    """Return how to call another command on the same data directory, as it can be pasted into a shell."""
+    program = Path(sys.argv[0])
+    if program.is_absolute() and program.is_relative_to(Path.cwd()):
+        program = program.relative_to(Path.cwd())
+    words = [str(program), command]
+    if data.path != DataDirectory().path:
+        words += ["--data-dir", str(data.path)]
+    return shlex.join(words)

@@ -1,0 +1,74 @@
+"""Request bodies and query parameters: their shape only, strictly; what values mean is the engines' business."""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Body(BaseModel):
+    """A JSON object with exactly these fields, of exactly these types."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class CreateProject(Body):
+    name: str
+    slug: str | None = None
+    description: str | None = None
+
+
+class InviteUser(Body):
+    email: str
+    role: str = "member"
+    expires_in_days: int = 7
+
+
+class ResendInvitation(Body):
+    expires_in_days: int = 7
+
+
+class AcceptInvitation(Body):
+    token: str
+
+
+class ChangeRole(Body):
+    role: str
+
+
+class UpdateProfile(Body):
+    display_name: str | None = None
+    timezone: str | None = None
+    preferences: dict[str, Any] | None = Field(None, description="merged (RFC 7396): null deletes a key")
+
+
+class CreateTicket(Body):
+    subject: str
+    description: str
+    category: str = "general"
+    priority: str = "medium"
+
+
+class StartTransfer(Body):
+    to_user_id: str
+
+
+# Digits only (in pydantic, $ is the very end): Python's int() would also take ١٢, 1_0 and surrounding spaces.
+Digits = Annotated[str, Field(pattern=r"^[0-9]{1,9}$")]
+
+
+class PageQuery(BaseModel):
+    """``limit`` 1 to 100; ``offset`` to 10,000 or a ``cursor`` from the page before."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    limit: Digits | None = None
+    offset: Digits | None = None
+    cursor: Annotated[str, Field(max_length=1_024)] | None = None
+
+
+class StatusQuery(PageQuery):
+    status: Annotated[str, Field(max_length=32)] | None = None
+
+
+class UsersQuery(StatusQuery):
+    role: Annotated[str, Field(max_length=32)] | None = None

@@ -1,0 +1,197 @@
+"""One HTTP call: who calls, what is asked, in which transaction, and how it is answered."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, fields
+from typing import Any, TypeVar
+from urllib.parse import urlencode
+
+import orjson
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from hoc.cus.account.L2_api.authentication import Caller, caller_of
+from hoc.cus.account.L2_api.bodies import Body, PageQuery
+from hoc.cus.account.L2_api.problems import invalid_fields
+from hoc.cus.account.L2_api.sharing import SharedReads
+from hoc.cus.account.L5_engines.access import require_reader
+from hoc.cus.account.L5_engines.idempotency import Idempotency
+from hoc.cus.account.L5_engines.session import Session
+from hoc.cus.account.L5_engines.text import is_storable_id
+from hoc.cus.account.L5_schemas.errors import (
+    FieldProblem,
+    ForbiddenError,
+    InvalidInputError,
+    NotAuthenticatedError,
+    NotFoundError,
+    StaleVersionError,
+)
+from hoc.cus.account.L5_schemas.records import Access, IdempotencyKey, Page, Versioned
+from hoc.database import Database
+
+T = TypeVar("T")
+BodyT = TypeVar("BodyT", bound=Body)
+
+MAX_BODY_BYTES = 65_536
+JSON = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """What every call needs behind it."""
+
+    database: Database
+    access: SharedReads[tuple[str, str], Access]
+    idempotency: Idempotency
+
+
+class Call:
+    def __init__(self, gate: Gate, request: Request) -> None:
+        self._gate = gate
+        self._request = request
+        self._raw_body = b""
+
+    @property
+    def optional_caller(self) -> Caller | None:
+        return caller_of(self._request)
+
+    @property
+    def caller(self) -> Caller:
+        """Who calls. Raises NotAuthenticatedError for nobody."""
+        caller = self.optional_caller
+        if caller is None:
+            raise NotAuthenticatedError("Say who calls: this needs credentials, and none that count came.")
+        return caller
+
+    @property
+    def tenant_id(self) -> str:
+        """The tenant that the caller's credentials select; what the caller may do there is decided elsewhere."""
+        tenant_id = self.caller.tenant_id
+        if tenant_id is None:
+            raise ForbiddenError("Your credentials select no tenant.", code="no_tenant")
+        return tenant_id
+
+    async def member(self) -> Access:
+        """The caller as a member of the selected tenant, as of now; concurrent calls share the read."""
+        return require_reader(await self._gate.access.get((self.tenant_id, self.caller.user_id)))
+
+    def path(self, name: str) -> str:
+        """A path parameter; one that could not be stored cannot be found either."""
+        value = str(self._request.path_params[name])
+        if not is_storable_id(value):
+            raise NotFoundError("There is no such object.")
+        return value
+
+    def query(self, model: type[PageQuery]) -> dict[str, Any]:
+        """The given query parameters as keyword arguments of an engine's list."""
+        given = self._request.query_params
+        repeated = [name for name in model.model_fields if len(given.getlist(name)) > 1]
+        if repeated:
+            raise InvalidInputError(
+                f"{repeated[0]}: given twice", problems=(FieldProblem(f"?{repeated[0]}", "given twice"),)
+            )
+        try:
+            parsed = model.model_validate(dict(given)).model_dump(exclude_none=True)
+        except ValidationError as refusal:
+            raise invalid_fields(refusal, "?") from None
+        return parsed | {name: int(parsed[name]) for name in ("limit", "offset") if name in parsed}
+
+    async def body(self, model: type[BodyT]) -> BodyT:
+        """The JSON body as ``model``. Raises 415, 413, or InvalidInputError with a pointer per field."""
+        media_type = self._request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if media_type != JSON:
+            raise HTTPException(415, f"Send the body as {JSON}.")
+        self._raw_body = await self._read()
+        try:
+            return model.model_validate(orjson.loads(self._raw_body))
+        except orjson.JSONDecodeError as refusal:
+            raise InvalidInputError(f"The body is not JSON: {refusal.msg}", code="invalid_json") from None
+        except ValidationError as refusal:
+            raise invalid_fields(refusal, "/") from None
+
+    async def optional_body(self, model: type[BodyT]) -> BodyT:
+        """Like `body`, but no body at all means every default."""
+        if (
+            self._request.headers.get("content-length", "0") == "0"
+            and "content-type" not in self._request.headers
+        ):
+            return model()
+        return await self.body(model)
+
+    def expected_version(self) -> int | None:
+        """The version in ``If-Match``, None for any; a tag that is none of ours matches nothing."""
+        tag = self._request.headers.get("if-match")
+        if tag is None or tag.strip() == "*":
+            return None
+        digits = tag.strip().strip('"')
+        if not (digits.isascii() and digits.isdigit() and len(digits) < 10 and tag.strip() == f'"{digits}"'):
+            raise StaleVersionError("If-Match names no version of this resource; read it again.")
+        return int(digits)
+
+    async def read(self, work: Callable[[Session], Awaitable[T]]) -> T:
+        async with self._gate.database.reading() as session:
+            return await work(session)
+
+    async def write(
+        self, work: Callable[[Session], Awaitable[T]], *, status: int = 200, idempotent: bool = False
+    ) -> Response:
+        """Run ``work`` in one transaction and answer with its result.
+
+        With ``idempotent``, an ``Idempotency-Key`` makes a repeated call get the first answer.
+        """
+        key = self._idempotency_key() if idempotent else None
+
+        async def transaction(session: Session) -> Response:
+            if key is not None:
+                stored = await self._gate.idempotency.begin(session, key, self._raw_body)
+                if stored is not None:
+                    return Response(stored.body, stored.status_code, media_type=JSON)
+            response = answer(await work(session), status)
+            if key is not None:
+                await self._gate.idempotency.complete(
+                    session, key, status_code=status, body=bytes(response.body)
+                )
+            return response
+
+        return await self._gate.database.transact(transaction)
+
+    def page(self, page: Page[Any]) -> Response:
+        """A list with ``next_cursor`` in its body and, when there is more, in a ``Link`` (RFC 8288)."""
+        body = _fields(page.value) | {"next_cursor": page.next_cursor}
+        headers: dict[str, str] = {}
+        if page.next_cursor is not None:
+            query = dict(self._request.query_params) | {"cursor": page.next_cursor}
+            query.pop("offset", None)
+            headers["Link"] = f'<{self._request.url.path}?{urlencode(query)}>; rel="next"'
+        return Response(_encode(body), headers=headers, media_type=JSON)
+
+    async def _read(self) -> bytes:
+        received = bytearray()
+        async for chunk in self._request.stream():
+            received += chunk
+            if len(received) > MAX_BODY_BYTES:
+                raise HTTPException(413, f"The body must not exceed {MAX_BODY_BYTES} bytes.")
+        return bytes(received)
+
+    def _idempotency_key(self) -> IdempotencyKey | None:
+        key = self._request.headers.get("idempotency-key")
+        if key is None:
+            return None
+        target = f"{self._request.method} {self._request.url.path}"[:255]
+        return IdempotencyKey(self.caller.tenant_id or "", self.caller.user_id, target, key)
+
+
+def answer(result: object, status: int = 200) -> Response:
+    """A result as JSON; a versioned one with its ``ETag``."""
+    if isinstance(result, Versioned):
+        return Response(_encode(result.value), status, {"ETag": f'"{result.version}"'}, media_type=JSON)
+    return Response(_encode(result), status, media_type=JSON)
+
+
+def _fields(value: Any) -> dict[str, Any]:  # noqa: ANN401 - any of the result dataclasses
+    return {field.name: getattr(value, field.name) for field in fields(value)}
+
+
+def _encode(value: object) -> bytes:
+    return orjson.dumps(value, option=orjson.OPT_UTC_Z)

@@ -1,0 +1,52 @@
+"""Whether the process lives, and whether it can serve."""
+
+import asyncio
+from datetime import UTC, datetime
+
+import orjson
+from sqlalchemy import text
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from hoc.cus.account.L5_schemas.errors import UnavailableError
+from hoc.database import Database
+
+_PING = text("SELECT 1")
+_PATIENCE_SECONDS = 0.8
+
+
+class Health:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/health", self.ready),
+            Route("/health/live", self.live),
+            Route("/health/ready", self.ready),
+        ]
+
+    async def live(self, _request: Request) -> Response:
+        """200 as long as the process answers at all."""
+        return _answer(200, "alive")
+
+    async def ready(self, _request: Request) -> Response:
+        """200 when the database answers in time, 503 with Retry-After otherwise."""
+        if await self._database_answers():
+            return _answer(200, "healthy")
+        return _answer(503, "unhealthy")
+
+    async def _database_answers(self) -> bool:
+        try:
+            async with asyncio.timeout(_PATIENCE_SECONDS), self._database.reading() as session:
+                await session.execute(_PING)
+        except (UnavailableError, TimeoutError):
+            return False
+        return True
+
+
+def _answer(status: int, word: str) -> Response:
+    body = {"status": word, "timestamp": datetime.now(UTC)}
+    headers = {"Retry-After": "1"} if status == 503 else {}
+    return Response(orjson.dumps(body), status, headers, media_type="application/json")

@@ -1,0 +1,58 @@
+"""Concurrent reads that share a round trip."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+MAX_BATCH = 200
+
+
+class SharedReads(Generic[Key, Value]):
+    """Reads by key; those that wait at the same time are fetched together.
+
+    A read joins only a fetch that has not been sent yet, so it sees every write acknowledged before it began.
+    While one fetch is under way the next gathers; ``in_flight`` may be under way at once.
+    """
+
+    def __init__(
+        self, fetch: Callable[[list[Key]], Awaitable[dict[Key, Value]]], *, in_flight: int = 2
+    ) -> None:
+        self._fetch = fetch
+        self._free = in_flight
+        self._waiting: dict[Key, asyncio.Future[Value | None]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def get(self, key: Key) -> Value | None:
+        """The value now, None if there is none; raises what the fetch raised."""
+        future = self._waiting.get(key)
+        if future is None:
+            future = self._waiting[key] = asyncio.get_running_loop().create_future()
+            self._start()
+        # Shielded: one reader that goes away must not take the answer from the others.
+        return await asyncio.shield(future)
+
+    def _start(self) -> None:
+        if self._waiting and self._free:
+            self._free -= 1
+            task = asyncio.create_task(self._serve())
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _serve(self) -> None:
+        batch = {key: self._waiting.pop(key) for key in list(self._waiting)[:MAX_BATCH]}
+        try:
+            found = await self._fetch(list(batch))
+        except Exception as problem:  # noqa: BLE001 - every waiting reader gets it, whatever it is
+            for future in batch.values():
+                future.set_exception(problem)
+                # A reader that has gone away never asks; that is not a forgotten error.
+                future.exception()
+        else:
+            for key, future in batch.items():
+                future.set_result(found.get(key))
+        finally:
+            self._free += 1
+            self._start()

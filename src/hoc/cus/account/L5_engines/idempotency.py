@@ -1,0 +1,59 @@
+"""Idempotency keys: a POST that is sent again with its key is answered as the first time, and done once.
+
+The key is stored in the transaction of its effect: either both are there or neither.
+"""
+
+import hashlib
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from hoc.cus.account.L5_engines.session import Clock, Session, utc_now
+from hoc.cus.account.L5_schemas.errors import IdempotencyKeyReusedError, InvalidInputError
+from hoc.cus.account.L5_schemas.records import IdempotencyKey, StoredResponse
+
+LIFETIME = timedelta(hours=24)
+MAX_KEY_LENGTH = 255
+
+
+class IdempotencyStore(Protocol):
+    async def claim(
+        self, session: Session, key: IdempotencyKey, request_hash: bytes, *, now: datetime, stale: datetime
+    ) -> bool:
+        """Take the key, or one last taken before ``stale``; waits for a transaction that is taking it."""
+        ...
+
+    async def find(self, session: Session, key: IdempotencyKey) -> StoredResponse | None: ...
+
+    async def complete(
+        self, session: Session, key: IdempotencyKey, *, status_code: int, body: bytes
+    ) -> None: ...
+
+
+class Idempotency:
+    def __init__(self, keys: IdempotencyStore, *, clock: Clock = utc_now) -> None:
+        self._keys = keys
+        self._clock = clock
+
+    async def begin(self, session: Session, key: IdempotencyKey, request: bytes) -> StoredResponse | None:
+        """None: go ahead. Otherwise the stored answer.
+
+        Raises:
+            IdempotencyKeyReusedError: the key was used for another payload.
+        """
+        if not 1 <= len(key.key) <= MAX_KEY_LENGTH or not key.key.isprintable() or not key.key.isascii():
+            raise InvalidInputError(
+                f"Idempotency-Key must be 1 to {MAX_KEY_LENGTH} printable ASCII characters"
+            )
+        digest = hashlib.sha256(request).digest()
+        now = self._clock()
+        if await self._keys.claim(session, key, digest, now=now, stale=now - LIFETIME):
+            return None
+        stored = await self._keys.find(session, key)
+        if stored is not None and stored.request_hash != digest:
+            raise IdempotencyKeyReusedError(
+                "This Idempotency-Key was used for another request; use a new one."
+            )
+        return stored
+
+    async def complete(self, session: Session, key: IdempotencyKey, *, status_code: int, body: bytes) -> None:
+        await self._keys.complete(session, key, status_code=status_code, body=body)
