@@ -1,13 +1,12 @@
 """The composition root: everything that runs behind HTTP, put together from settings."""
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from importlib.metadata import version
-from typing import Any
 
 from starlette.applications import Starlette
 from starlette.authentication import AuthenticationBackend
-from starlette.routing import Mount, Route
+from starlette.routing import Mount
 
 from hoc.cus.account.L2_api.app import api
 from hoc.cus.account.L2_api.authentication import (
@@ -67,11 +66,11 @@ class Accounts:
         )
 
     @asynccontextmanager
-    async def lifespan(self, _app: object = None) -> AsyncIterator[Mapping[str, Any] | None]:
+    async def lifespan(self, _app: object = None) -> AsyncGenerator[None, None]:
         """Deliver invitation mail while the surrounding application runs; then close the connections."""
         try:
             async with self._courier.running():
-                yield None
+                yield
         finally:
             await self.database.close()
 

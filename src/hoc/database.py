@@ -1,6 +1,6 @@
 """PostgreSQL as the HTTP adapter and the courier use it: short reads, whole transactions, honest outages."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
 from typing import TypeVar
 
@@ -37,14 +37,14 @@ class Database:
         self._autocommit = self.engine.execution_options(isolation_level="AUTOCOMMIT")
 
     @asynccontextmanager
-    async def reading(self) -> AsyncIterator[AsyncConnection]:
+    async def reading(self) -> AsyncGenerator[AsyncConnection, None]:
         """A connection on which every statement stands alone: one round trip, no transaction."""
         with domain_errors():
             async with self._autocommit.connect() as connection:
                 yield connection
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[AsyncConnection]:
+    async def transaction(self) -> AsyncGenerator[AsyncConnection, None]:
         """A transaction that commits at the end, or rolls back with the exception."""
         with domain_errors():
             async with self.engine.begin() as connection:
@@ -78,7 +78,7 @@ def create_engine(url: str, *, pool_size: int = 10, statement_timeout_ms: int = 
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=1,
-        json_serializer=lambda value: orjson.dumps(value).decode(),
+        json_serializer=_to_json,
         json_deserializer=orjson.loads,
         # A bound value belongs to a person; it must not reach a log inside an error's text.
         hide_parameters=True,
@@ -96,8 +96,12 @@ def create_engine(url: str, *, pool_size: int = 10, statement_timeout_ms: int = 
     )
 
 
+def _to_json(value: object) -> str:
+    return orjson.dumps(value).decode()
+
+
 @contextmanager
-def domain_errors() -> Iterator[None]:
+def domain_errors() -> Generator[None, None, None]:
     """Let PostgreSQL's refusals out as domain errors, and its absence as UnavailableError."""
     try:
         yield

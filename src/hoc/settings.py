@@ -22,44 +22,51 @@ class Settings(BaseSettings):
         env_prefix="HOC_", extra="ignore", frozen=True, hide_input_in_errors=True
     )
 
-    database_url: SecretStr | None = Field(None, description="PostgreSQL 15 or later; unset: an embedded one")
-    pool_size: Count = Field(10, description="database connections of each server process, at most")
-    public_url: str = Field(
-        "http://127.0.0.1:8201", description="where invitation links lead; never taken from a request"
+    database_url: SecretStr | None = Field(
+        default=None, description="PostgreSQL 15 or later; unset: an embedded one"
     )
-    mount_path: str = Field("/accounts", description="where `hoc serve` mounts the console")
+    pool_size: Count = Field(default=10, description="database connections of each server process, at most")
+    public_url: str = Field(
+        default="http://127.0.0.1:8201", description="where invitation links lead; never taken from a request"
+    )
+    mount_path: str = Field(default="/accounts", description="where `hoc serve` mounts the console")
 
     smtp_url: SecretStr | None = Field(
-        None, description="smtp:// or smtps://; unset: the development mailbox"
+        default=None, description="smtp:// or smtps://; unset: the development mailbox"
     )
-    mail_from: str = Field("accounts@localhost.localdomain", description="sender of invitation mail")
+    mail_from: str = Field(default="accounts@localhost.localdomain", description="sender of invitation mail")
 
-    jwt_issuer: str | None = Field(None, description="`iss` that tokens must carry")
-    jwt_audience: str | None = Field(None, description="`aud` that tokens must carry")
-    jwt_jwks_url: str | None = Field(None, description="where the issuer publishes its keys")
-    jwt_public_key: str | None = Field(None, description="a PEM public key, instead of a JWKS")
-    jwt_tenant_claim: str = Field("tenant_id", description="claim that selects the tenant")
+    jwt_issuer: str | None = Field(default=None, description="`iss` that tokens must carry")
+    jwt_audience: str | None = Field(default=None, description="`aud` that tokens must carry")
+    jwt_jwks_url: str | None = Field(default=None, description="where the issuer publishes its keys")
+    jwt_public_key: str | None = Field(default=None, description="a PEM public key, instead of a JWKS")
+    jwt_tenant_claim: str = Field(default="tenant_id", description="claim that selects the tenant")
     gateway_secret: SecretStr | None = Field(
-        None, description="shared with the gateway whose X-Hoc-… headers are then trusted"
+        default=None, description="shared with the gateway whose X-Hoc-… headers are then trusted"
     )
     development: bool | None = Field(
-        None,
+        default=None,
         description="issue own tokens, on loopback only; unset: `hoc serve` does when no caller"
         " authentication is configured",
     )
     data_dir: Path | None = Field(
-        None, description="keys, development mail and the embedded servers; unset: the user's data directory"
+        default=None,
+        description="keys, development mail and the embedded servers; unset: the user's data directory",
     )
 
-    support_email: str = Field(_DEFAULT_CONTACT.email, description="shown by the support contact")
-    support_hours: str = Field(_DEFAULT_CONTACT.hours, description="shown by the support contact")
+    support_email: str = Field(default=_DEFAULT_CONTACT.email, description="shown by the support contact")
+    support_hours: str = Field(default=_DEFAULT_CONTACT.hours, description="shown by the support contact")
     support_response_time: str = Field(
-        _DEFAULT_CONTACT.response_time, description="shown by the support contact"
+        default=_DEFAULT_CONTACT.response_time, description="shown by the support contact"
     )
-    invitations_per_tenant_per_day: Count = Field(10_000, description="invitation mails of one tenant")
-    invitations_per_recipient_per_day: Count = Field(20, description="invitation mails to one address")
+    invitations_per_tenant_per_day: Count = Field(
+        default=10_000, description="invitation mails of one tenant"
+    )
+    invitations_per_recipient_per_day: Count = Field(
+        default=20, description="invitation mails to one address"
+    )
     invitations_require_verified_email: bool = Field(
-        False, description="refuse to join an account whose address is not verified"
+        default=False, description="refuse to join an account whose address is not verified"
     )
 
     @property

@@ -1,13 +1,13 @@
 """The courier: takes due invitation mails from the queue and sees each one delivered.
 
-A queued mail leaves the queue only after the sender took it, so a crash at any moment sends it again: at least
-once, with a fresh token each time, so that only the newest mail's link works. Any number of couriers share the
-queue.
+A queued mail leaves the queue only after the sender took it, so a crash at any moment sends it again: at
+least once, with a fresh token each time, so that only the newest mail's link works. Any number of couriers
+share the queue.
 """
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 
@@ -52,7 +52,7 @@ class Courier:
         self._awake.set()
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
+    async def running(self) -> AsyncGenerator[None, None]:
         """Deliver in the background; at the end, what is under way is broken off and stays queued."""
         task = asyncio.create_task(self._run(), name="hoc-courier")
         try:
@@ -79,7 +79,7 @@ class Courier:
                     continue
             except UnavailableError:
                 _log.warning("invitation mail waits: the database is unavailable")
-            except Exception:
+            except Exception:  # noqa: BLE001 - whatever it was, the next round must come
                 _log.exception("invitation mail waits: the courier failed")
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._awake.wait(), POLL_SECONDS)
@@ -97,7 +97,7 @@ class Courier:
                 await self._postpone(delivery)
                 return
             except MailRejectedError as problem:
-                _log.error("invitation %s cannot be mailed: %s", delivery.invitation_id, problem)  # noqa: TRY400 - the message says it all
+                _log.error("invitation %s cannot be mailed: %s", delivery.invitation_id, problem)
         async with self._database.transaction() as session:
             await self._queue.finish(session, delivery.delivery_id)
 

@@ -1,4 +1,4 @@
-"""Request bodies and query parameters: their shape only, strictly; what values mean is the engines' business."""
+"""Request bodies and query parameters: their shape, strictly. What values mean is the engines' business."""
 
 from typing import Annotated, Any
 

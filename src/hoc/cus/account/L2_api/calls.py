@@ -1,8 +1,9 @@
 """One HTTP call: who calls, what is asked, in which transaction, and how it is answered."""
 
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, fields
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 from urllib.parse import urlencode
 
 import orjson
@@ -36,6 +37,8 @@ BodyT = TypeVar("BodyT", bound=Body)
 MAX_BODY_BYTES = 65_536
 JSON = "application/json"
 
+_ETAG = re.compile(r'"([0-9]{1,9})"')
+
 
 @dataclass(frozen=True, slots=True)
 class Gate:
@@ -66,7 +69,7 @@ class Call:
 
     @property
     def tenant_id(self) -> str:
-        """The tenant that the caller's credentials select; what the caller may do there is decided elsewhere."""
+        """The tenant that the caller's credentials select, which says nothing of what they may do there."""
         tenant_id = self.caller.tenant_id
         if tenant_id is None:
             raise ForbiddenError("Your credentials select no tenant.", code="no_tenant")
@@ -124,10 +127,10 @@ class Call:
         tag = self._request.headers.get("if-match")
         if tag is None or tag.strip() == "*":
             return None
-        digits = tag.strip().strip('"')
-        if not (digits.isascii() and digits.isdigit() and len(digits) < 10 and tag.strip() == f'"{digits}"'):
+        version = _ETAG.fullmatch(tag.strip())
+        if version is None:
             raise StaleVersionError("If-Match names no version of this resource; read it again.")
-        return int(digits)
+        return int(version[1])
 
     async def read(self, work: Callable[[Session], Awaitable[T]]) -> T:
         async with self._gate.database.reading() as session:
@@ -185,7 +188,9 @@ class Call:
 def answer(result: object, status: int = 200) -> Response:
     """A result as JSON; a versioned one with its ``ETag``."""
     if isinstance(result, Versioned):
-        return Response(_encode(result.value), status, {"ETag": f'"{result.version}"'}, media_type=JSON)
+        versioned = cast("Versioned[object]", result)
+        etag = f'"{versioned.version}"'
+        return Response(_encode(versioned.value), status, {"ETag": etag}, media_type=JSON)
     return Response(_encode(result), status, media_type=JSON)
 
 

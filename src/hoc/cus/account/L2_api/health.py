@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime
+from http import HTTPStatus
 
 import orjson
 from sqlalchemy import text
@@ -48,5 +49,5 @@ class Health:
 
 def _answer(status: int, word: str) -> Response:
     body = {"status": word, "timestamp": datetime.now(UTC)}
-    headers = {"Retry-After": "1"} if status == 503 else {}
+    headers = {"Retry-After": "1"} if status == HTTPStatus.SERVICE_UNAVAILABLE else {}
     return Response(orjson.dumps(body), status, headers, media_type="application/json")

@@ -1,8 +1,8 @@
 """The console's one door: every account operation on the caller's own session.
 
 No method commits. A backend composes them with its own writes in one transaction, and a rollback takes
-everything with it. Refusals that the signature names come back as `AccountsErrorResult`; the others are raised
-as `hoc.cus.account.L5_schemas.errors.AccountsError`. For walking a long list by cursor use the engines behind
+everything with it. Refusals that the signature names come back as `AccountsErrorResult`; others are raised as
+`hoc.cus.account.L5_schemas.errors.AccountsError`. For walking a long list by cursor use the engines behind
 it (``facade.members``, ``facade.invitations`` …), whose pages carry ``next_cursor``.
 """
 
@@ -249,7 +249,7 @@ class AccountsFacade:
         offset: int = 0,
         cursor: str | None = None,
     ) -> SupportTicketListResult:
-        """The tenant's tickets, newest first. Raises InvalidInputError for an unknown status or a bad page."""
+        """The tenant's tickets, newest first. Raises InvalidInputError for a bad filter or page."""
         page = await self.support.list_tickets(
             session, tenant_id, status=status, limit=limit, offset=offset, cursor=cursor
         )

@@ -1,8 +1,8 @@
 """Inviting somebody by e-mail, and accepting.
 
 An invitation is created without a token. The courier draws one when it composes the mail, stores only its
-SHA-256 and forgets it: the token exists in the delivered mail and nowhere else, and a mail that has to be sent
-again carries a new one.
+SHA-256 and forgets it: the token exists in the delivered mail and nowhere else, and a mail that has to be
+sent again carries a new one.
 """
 
 import hashlib
@@ -87,7 +87,7 @@ class InvitationStore(Protocol):
     async def reissue(
         self, session: Session, invitation: NewInvitation, limits: InvitationLimits
     ) -> InvitationResult | None:
-        """Make a locked invitation pending again, void its token, queue its mail; None: a limit is reached."""
+        """Make a locked invitation pending again, void its token, queue its mail; None: a limit was met."""
         ...
 
     async def revoke(
@@ -144,7 +144,12 @@ class Invitations:
         """
         granted = choice("role", role, Role)
         invitation = self._new(
-            tenant_id, new_id("inv"), parse_email(email), granted, caller_user_id, expires_in_days
+            tenant_id,
+            new_id("inv"),
+            parse_email(email),
+            role=granted,
+            invited_by=caller_user_id,
+            expires_in_days=expires_in_days,
         )
         created = await self._invitations.create(
             session, invitation, policy.roles_that_can_grant(granted), self._limits
@@ -194,8 +199,14 @@ class Invitations:
         _require_granter(access, terms.role)
         if terms.status not in {InvitationStatus.PENDING, InvitationStatus.EXPIRED}:
             raise ConflictError(f"An invitation that is {terms.status} cannot be sent again.")
-        address = EmailAddress(terms.email, terms.email_key)
-        renewed = self._new(tenant_id, invitation_id, address, terms.role, caller_user_id, expires_in_days)
+        renewed = self._new(
+            tenant_id,
+            invitation_id,
+            EmailAddress(terms.email, terms.email_key),
+            role=terms.role,
+            invited_by=caller_user_id,
+            expires_in_days=expires_in_days,
+        )
         sent = await self._invitations.reissue(session, renewed, self._limits)
         if sent is None:
             raise _refusal(await self._invitations.obstacles(session, renewed, self._limits))
@@ -300,6 +311,7 @@ class Invitations:
         tenant_id: str,
         invitation_id: str,
         address: EmailAddress,
+        *,
         role: Role,
         invited_by: str,
         expires_in_days: int,

@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from hoc.cus.account.L5_engines.text import is_storable_id
 from hoc.cus.account.L5_schemas.errors import FieldProblem, InvalidInputError
 from hoc.cus.account.L5_schemas.records import Slice, SortKey, Window
 
@@ -49,18 +50,14 @@ class CursorScope:
 
     def _decode(self, cursor: str) -> SortKey:
         try:
-            if len(cursor) > MAX_CURSOR_LENGTH:
-                raise ValueError(cursor)
             padding = "=" * (-len(cursor) % 4)
-            fingerprint, at, row_id = orjson.loads(urlsafe_b64decode(cursor + padding))
-            if fingerprint != self._fingerprint or "\x00" in row_id:
-                raise ValueError(cursor)
-            moment = datetime.fromisoformat(at)
-            if moment.tzinfo is None:
-                raise ValueError(cursor)
-            return SortKey(moment, row_id)
+            fingerprint, at, row_id = orjson.loads(urlsafe_b64decode(cursor[:MAX_CURSOR_LENGTH] + padding))
+            key = SortKey(datetime.fromisoformat(at), row_id)
         except (ValueError, TypeError):
-            raise _bad_parameter("cursor", "is not a cursor of this list; start without one") from None
+            key, fingerprint = None, None
+        if key is None or fingerprint != self._fingerprint or not is_storable_id(key.id) or not key.at.tzinfo:
+            raise _bad_parameter("cursor", "is not a cursor of this list; start without one")
+        return key
 
 
 def _bad_parameter(name: str, detail: str) -> InvalidInputError:

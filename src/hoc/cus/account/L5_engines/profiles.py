@@ -1,7 +1,7 @@
 """A user's own profile and preferences."""
 
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import orjson
@@ -24,7 +24,7 @@ class ProfileStore(Protocol):
     async def update(
         self, session: Session, user_id: str, change: ProfileChange, now: datetime
     ) -> ProfileChanged | None:
-        """Merge the preferences (RFC 7396) and set the rest under the row's lock; None: no such active account.
+        """Merge the preferences (RFC 7396) and set the rest, under the row's lock; None: no active account.
 
         Nothing is written when nothing would change, when the version is not the expected one, or when the
         merged preferences would be larger than the cap.
@@ -98,14 +98,11 @@ def _check_nesting(patch: dict[str, Any]) -> None:
         raise InvalidInputError.of("preferences", f"must not nest deeper than {MAX_PREFERENCES_DEPTH} levels")
 
 
-def _children(item: object) -> list[Any]:
-    match item:
-        case dict():
-            return [*item.keys(), *item.values()]
-        case list():
-            return item
-        case _:
-            return []
+def _children(item: Any) -> list[Any]:  # noqa: ANN401 - decoded JSON
+    if isinstance(item, dict):
+        members = cast("dict[str, Any]", item)
+        return [*members.keys(), *members.values()]
+    return cast("list[Any]", item) if isinstance(item, list) else []
 
 
 def _known_timezone(name: str) -> str:

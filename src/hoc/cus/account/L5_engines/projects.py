@@ -43,7 +43,7 @@ class TenantStore(Protocol):
     async def is_active_account(self, session: Session, user_id: str) -> bool: ...
 
     async def create(self, session: Session, tenant: NewTenant, owner_user_id: str) -> bool:
-        """Tenant, slug, owner and member counts at once; False: the slug is taken or there is no such owner."""
+        """Tenant, slug, owner and counts at once; False: the slug is taken or there is no such owner."""
         ...
 
     async def set_status(
@@ -94,7 +94,7 @@ class Projects:
         slug: str | None = None,
         description: str | None = None,
     ) -> Versioned[ProjectDetailResult]:
-        """A new tenant on the free plan with the caller as its owner; the slug is made from the name unless given."""
+        """A new tenant on the free plan, owned by the caller; its slug is made from the name unless given."""
         title = clean_line("name", name)
         text = None if description is None else clean_text("description", description, max_length=2_000)
         if slug is not None and not _SLUG.fullmatch(slug):

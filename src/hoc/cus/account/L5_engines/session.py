@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 import uuid_utils
 
-# The caller's transaction: engines hand it to their drivers and never look inside, so its type is the driver's.
+# The caller's transaction. Engines hand it to drivers and never look inside: its type is the driver's.
 Session: TypeAlias = Any
 
 Clock: TypeAlias = Callable[[], datetime]

@@ -14,7 +14,7 @@ class UsageStore(Protocol):
     async def add(
         self, session: Session, tenant_id: str, *, runs: int, tokens: int, day: date
     ) -> UsageResult | None:
-        """Add to the counters of an active tenant unless a quota would be exceeded: then None, and nothing."""
+        """Add to an active tenant's counters unless a quota would be exceeded: then None, and nothing."""
         ...
 
     async def current(self, session: Session, tenant_id: str, day: date) -> UsageResult | None: ...

@@ -6,8 +6,6 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     BindParameter,
-    Row,
-    Select,
     String,
     Text,
     func,
@@ -22,7 +20,15 @@ from sqlalchemy.types import DateTime
 from hoc.cus.account.L5_schemas.records import Slice, Subscription, Window
 from hoc.cus.account.L5_schemas.results import BillingSummaryResult, InvoiceSummaryResult
 from hoc.cus.account.L5_schemas.values import BillingPeriod, Plan, SubscriptionStatus
-from hoc.cus.account.L6_drivers.statements import TENANT, Paged, SqlSession, fetch_one, param
+from hoc.cus.account.L6_drivers.statements import (
+    TENANT,
+    AnyRow,
+    AnySelect,
+    Paged,
+    SqlSession,
+    fetch_one,
+    param,
+)
 from hoc.cus.account.L6_drivers.tables import invoices, subscriptions, tenants, usage_counters
 from hoc.cus.account.L6_drivers.usage import LIMITS, USAGE
 
@@ -73,7 +79,7 @@ def _time(name: str) -> BindParameter[Any]:
     return param(name, DateTime(timezone=True))
 
 
-def _put_subscription() -> Select[Any]:
+def _put_subscription() -> AnySelect:
     """Upsert the subscription and let the tenant's plan follow; rows that would not change are left alone."""
     tenant = select(tenants.c.tenant_id).where(tenants.c.tenant_id == TENANT).cte("tenant")
     given: dict[str, BindParameter[Any]] = {
@@ -107,7 +113,7 @@ def _put_subscription() -> Select[Any]:
 PUT_SUBSCRIPTION = _put_subscription()
 
 
-def _put_invoice() -> Select[Any]:
+def _put_invoice() -> AnySelect:
     tenant = select(tenants.c.tenant_id).where(tenants.c.tenant_id == TENANT).cte("tenant")
     given: dict[str, BindParameter[Any]] = {
         "period_start": _time("period_start"),
@@ -182,7 +188,7 @@ class SqlBilling:
         return row is not None
 
 
-def _summary(row: Row[Any]) -> BillingSummaryResult:
+def _summary(row: AnyRow) -> BillingSummaryResult:
     return BillingSummaryResult(
         plan=row.plan,
         status=row.status,
@@ -202,7 +208,7 @@ def _summary(row: Row[Any]) -> BillingSummaryResult:
     )
 
 
-def _invoice(row: Row[Any]) -> InvoiceSummaryResult:
+def _invoice(row: AnyRow) -> InvoiceSummaryResult:
     return InvoiceSummaryResult(
         invoice_id=row.invoice_id,
         period_start=row.period_start,

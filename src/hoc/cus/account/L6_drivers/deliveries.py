@@ -45,7 +45,7 @@ class SqlDeliveries:
     async def claim(
         self, session: SqlSession, *, now: datetime, lease_until: datetime, batch: int
     ) -> list[DueDelivery]:
-        """Take due deliveries that nobody else is taking; unfinished, they are due again at ``lease_until``."""
+        """Take due deliveries nobody else is taking; unfinished, they are due again at ``lease_until``."""
         rows = await fetch_all(session, CLAIM, now=now, due_at=lease_until, batch=batch)
         return [DueDelivery(row.delivery_id, row.tenant_id, row.invitation_id, row.attempts) for row in rows]
 

@@ -8,8 +8,6 @@ from sqlalchemy import (
     Date,
     Integer,
     LargeBinary,
-    Row,
-    Select,
     String,
     and_,
     case,
@@ -40,6 +38,8 @@ from hoc.cus.account.L6_drivers.statements import (
     NOW,
     TENANT,
     USER,
+    AnyRow,
+    AnySelect,
     Paged,
     SqlSession,
     any_of,
@@ -151,7 +151,7 @@ def _queue(written: Any) -> Any:  # noqa: ANN401 - SQLAlchemy's CTE types do not
     )
 
 
-def _create() -> Select[Any]:
+def _create() -> AnySelect:
     allowed = (
         select(memberships.c.user_id)
         .select_from(memberships.join(tenants))
@@ -193,7 +193,7 @@ def _create() -> Select[Any]:
     return select(written).add_cte(_queue(written))
 
 
-def _reissue() -> Select[Any]:
+def _reissue() -> AnySelect:
     allowed = select(THIS_ROW.c.invitation_id).where(~OTHER_IS_PENDING).cte("allowed")
     slots = _slots(allowed)
     written = (
@@ -310,7 +310,7 @@ CREATE_ACCOUNT = (
 )
 
 
-def _add_member() -> Select[Any]:
+def _add_member() -> AnySelect:
     accepted = (
         update(invitations)
         .where(THIS, IS_PENDING)
@@ -490,7 +490,7 @@ def _values(invitation: NewInvitation, limits: InvitationLimits) -> dict[str, An
     }
 
 
-def _result(row: Row[Any]) -> InvitationResult:
+def _result(row: AnyRow) -> InvitationResult:
     return InvitationResult(
         id=row.invitation_id,
         email=row.email,
@@ -502,7 +502,7 @@ def _result(row: Row[Any]) -> InvitationResult:
     )
 
 
-def _terms(row: Row[Any], standing: Row[Any]) -> InvitationTerms:
+def _terms(row: AnyRow, standing: AnyRow) -> InvitationTerms:
     return InvitationTerms(
         tenant_id=row.tenant_id,
         tenant_status=TenantStatus(standing.status),

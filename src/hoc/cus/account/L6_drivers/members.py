@@ -1,13 +1,9 @@
 """Memberships. The member counts move in the statement that moves a membership."""
 
-from typing import Any
-
 from sqlalchemy import (
     Boolean,
     ColumnElement,
-    Row,
     ScalarSelect,
-    Select,
     String,
     case,
     delete,
@@ -26,7 +22,17 @@ from hoc.cus.account.L5_schemas.results import (
     UserSummaryResult,
 )
 from hoc.cus.account.L5_schemas.values import Role, TenantStatus
-from hoc.cus.account.L6_drivers.statements import TENANT, USER, Paged, SqlSession, fetch_all, fetch_one, param
+from hoc.cus.account.L6_drivers.statements import (
+    TENANT,
+    USER,
+    AnyRow,
+    AnySelect,
+    Paged,
+    SqlSession,
+    fetch_all,
+    fetch_one,
+    param,
+)
 from hoc.cus.account.L6_drivers.tables import member_counts, memberships, tenants, users
 
 ROLE = param("role", String)
@@ -136,7 +142,7 @@ MEMBERSHIPS_OF = Paged(
 )
 
 
-def _access() -> Select[Any]:
+def _access() -> AnySelect:
     asked = (
         func.unnest(param("tenant_ids", ARRAY(String)), param("user_ids", ARRAY(String)))
         .table_valued("tenant_id", "user_id")
@@ -164,7 +170,7 @@ OWNER_COUNT = select(member_counts.c.members).where(
 )
 
 
-def _set_role() -> Select[Any]:
+def _set_role() -> AnySelect:
     before = (
         select(memberships.c.tenant_id, memberships.c.user_id, memberships.c.role)
         .where(MEMBER, memberships.c.is_active)
@@ -202,7 +208,7 @@ def _set_role() -> Select[Any]:
 SET_ROLE = _set_role()
 
 
-def _delete() -> Select[Any]:
+def _delete() -> AnySelect:
     removed = (
         delete(memberships)
         .where(MEMBER, memberships.c.is_active)
@@ -277,7 +283,7 @@ class SqlMembers:
         return await fetch_one(session, DELETE, tenant_id=tenant_id, user_id=user_id) is not None
 
 
-def _summary(row: Row[Any]) -> UserSummaryResult:
+def _summary(row: AnyRow) -> UserSummaryResult:
     return UserSummaryResult(
         user_id=row.user_id,
         email=row.email,
@@ -289,7 +295,7 @@ def _summary(row: Row[Any]) -> UserSummaryResult:
     )
 
 
-def _detail(row: Row[Any]) -> UserDetailResult:
+def _detail(row: AnyRow) -> UserDetailResult:
     role = Role(row.role)
     return UserDetailResult(
         user_id=row.user_id,
@@ -311,11 +317,11 @@ def _detail(row: Row[Any]) -> UserDetailResult:
     )
 
 
-def _tenant_user(row: Row[Any]) -> TenantUserResult:
+def _tenant_user(row: AnyRow) -> TenantUserResult:
     return TenantUserResult(row.user_id, row.email, row.name, row.role, row.joined_at)
 
 
-def _membership(row: Row[Any]) -> MembershipResult:
+def _membership(row: AnyRow) -> MembershipResult:
     return MembershipResult(
         tenant_id=row.tenant_id,
         tenant_name=row.tenant_name,

@@ -1,14 +1,13 @@
 """Open ownership transfers, at most one a tenant."""
 
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Row, String, delete, select
+from sqlalchemy import String, delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.types import DateTime
 
 from hoc.cus.account.L5_schemas.results import OwnershipTransferResult
-from hoc.cus.account.L6_drivers.statements import NOW, TENANT, SqlSession, fetch_one, param
+from hoc.cus.account.L6_drivers.statements import NOW, TENANT, AnyRow, SqlSession, fetch_one, param
 from hoc.cus.account.L6_drivers.tables import ownership_transfers
 
 COLUMNS = tuple(ownership_transfers.c)
@@ -63,7 +62,7 @@ class SqlOwnershipTransfers:
         await fetch_one(session, CLOSE, tenant_id=tenant_id)
 
 
-def _transfer(row: Row[Any]) -> OwnershipTransferResult:
+def _transfer(row: AnyRow) -> OwnershipTransferResult:
     return OwnershipTransferResult(
         tenant_id=row.tenant_id,
         from_user_id=row.from_user_id,

@@ -1,14 +1,22 @@
 """Profiles: a user's own fields, and preferences merged where they are stored."""
 
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Integer, Row, Select, String, func, or_, select, update
+from sqlalchemy import Integer, String, func, or_, select, update
 from sqlalchemy.dialects.postgresql import JSONB
 
 from hoc.cus.account.L5_schemas.records import ProfileChange, ProfileChanged, Versioned
 from hoc.cus.account.L5_schemas.results import ProfileResult, ProfileUpdateResult
-from hoc.cus.account.L6_drivers.statements import NOW, TENANT, USER, SqlSession, fetch_one, param
+from hoc.cus.account.L6_drivers.statements import (
+    NOW,
+    TENANT,
+    USER,
+    AnyRow,
+    AnySelect,
+    SqlSession,
+    fetch_one,
+    param,
+)
 from hoc.cus.account.L6_drivers.tables import SCHEMA, memberships, tenants, users
 
 FIND = (
@@ -29,7 +37,7 @@ FIND = (
 )
 
 
-def _update() -> Select[Any]:
+def _update() -> AnySelect:
     """Lock, merge, judge and write in one statement; its answer is the row as it is then."""
     merge_patch = getattr(func, SCHEMA).json_merge_patch
     before = (
@@ -121,7 +129,7 @@ class SqlProfiles:
         )
 
 
-def _profile(row: Row[Any]) -> ProfileResult:
+def _profile(row: AnyRow) -> ProfileResult:
     return ProfileResult(
         user_id=row.user_id,
         email=row.email,
@@ -135,7 +143,7 @@ def _profile(row: Row[Any]) -> ProfileResult:
     )
 
 
-def _updated(row: Row[Any]) -> ProfileUpdateResult:
+def _updated(row: AnyRow) -> ProfileUpdateResult:
     return ProfileUpdateResult(
         user_id=row.user_id,
         email=row.email,

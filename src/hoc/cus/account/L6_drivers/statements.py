@@ -28,6 +28,9 @@ from hoc.cus.account.L6_drivers.tables import tenants
 
 T = TypeVar("T")
 
+AnyRow: TypeAlias = Row[*tuple[Any, ...]]
+AnySelect: TypeAlias = Select[*tuple[Any, ...]]
+
 _PREFIX = "given_"
 
 SqlSession: TypeAlias = AsyncSession | AsyncConnection
@@ -43,12 +46,12 @@ USER = param("user_id", String)
 NOW = param("now", DateTime(timezone=True))
 
 
-async def fetch_one(session: SqlSession, statement: Executable, **values: Any) -> Row[Any] | None:  # noqa: ANN401 - bind values are of any type
+async def fetch_one(session: SqlSession, statement: Executable, **values: Any) -> AnyRow | None:  # noqa: ANN401 - bind values are of any type
     result = await session.execute(statement, {f"{_PREFIX}{name}": value for name, value in values.items()})
     return result.first()
 
 
-async def fetch_all(session: SqlSession, statement: Executable, **values: Any) -> list[Row[Any]]:  # noqa: ANN401 - bind values are of any type
+async def fetch_all(session: SqlSession, statement: Executable, **values: Any) -> list[AnyRow]:  # noqa: ANN401 - bind values are of any type
     result = await session.execute(statement, {f"{_PREFIX}{name}": value for name, value in values.items()})
     return list(result.all())
 
@@ -60,12 +63,8 @@ def any_of(column: ColumnElement[str], parameter: str) -> ColumnElement[bool]:
 
 def quota(name: str) -> ColumnElement[int]:
     """The tenant's own quota, else its plan's."""
-    of_plan = case(
-        *(
-            (tenants.c.plan == plan, literal_column(str(getattr(quotas, name))))
-            for plan, quotas in PLAN_QUOTAS.items()
-        )
-    )
+    plans = {plan: literal_column(str(getattr(quotas, name))) for plan, quotas in PLAN_QUOTAS.items()}
+    of_plan = case(plans, value=tenants.c.plan)
     return func.coalesce(tenants.c[name], of_plan).label(name)
 
 
@@ -78,7 +77,7 @@ class Paged:
 
     def __init__(
         self,
-        rows: Select[Any],
+        rows: AnySelect,
         *,
         at: ColumnElement[Any],
         row_id: ColumnElement[str],
@@ -107,7 +106,7 @@ class Paged:
         self,
         session: SqlSession,
         window: Window,
-        build: Callable[[Row[Any]], T],
+        build: Callable[[AnyRow], T],
         **values: Any,  # noqa: ANN401 - bind values are of any type
     ) -> Slice[T]:
         values["row_limit"] = window.limit + 1
@@ -127,7 +126,7 @@ class Paged:
         )
 
 
-def _with_total(rows: Select[Any], total: ColumnElement[int], *, newest_first: bool) -> Select[Any]:
+def _with_total(rows: AnySelect, total: ColumnElement[int], *, newest_first: bool) -> AnySelect:
     counted = select(total.label("list_total")).cte("counted")
     page = rows.subquery("page")
     order = (

@@ -1,11 +1,8 @@
 """Tenants, read as projects."""
 
 from datetime import date
-from typing import Any
 
 from sqlalchemy import (
-    Row,
-    Select,
     SmallInteger,
     String,
     Text,
@@ -26,6 +23,8 @@ from hoc.cus.account.L6_drivers.statements import (
     NOW,
     TENANT,
     USER,
+    AnyRow,
+    AnySelect,
     Paged,
     SqlSession,
     any_of,
@@ -93,7 +92,7 @@ FIND = (
 IS_ACTIVE_ACCOUNT = select(users.c.user_id).where(users.c.user_id == USER, users.c.is_active)
 
 
-def _create() -> Select[Any]:
+def _create() -> AnySelect:
     owner = (
         select(users.c.user_id).where(users.c.user_id == USER, users.c.is_active).with_for_update(read=True)
     )
@@ -210,7 +209,7 @@ class SqlTenants:
         return await fetch_one(session, statement) is not None
 
 
-def _summary(row: Row[Any]) -> ProjectSummaryResult:
+def _summary(row: AnyRow) -> ProjectSummaryResult:
     return ProjectSummaryResult(
         project_id=row.tenant_id,
         name=row.name,
@@ -222,7 +221,7 @@ def _summary(row: Row[Any]) -> ProjectSummaryResult:
     )
 
 
-def _detail(row: Row[Any]) -> ProjectDetailResult:
+def _detail(row: AnyRow) -> ProjectDetailResult:
     return ProjectDetailResult(
         project_id=row.tenant_id,
         name=row.name,

@@ -1,15 +1,24 @@
 """Support tickets."""
 
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Row, Select, String, Text, case, func, select, update
+from sqlalchemy import String, Text, case, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from hoc.cus.account.L5_schemas.records import Slice, Window
 from hoc.cus.account.L5_schemas.results import SupportTicketResult
 from hoc.cus.account.L5_schemas.values import TenantStatus, TicketStatus
-from hoc.cus.account.L6_drivers.statements import NOW, TENANT, USER, Paged, SqlSession, fetch_one, param
+from hoc.cus.account.L6_drivers.statements import (
+    NOW,
+    TENANT,
+    USER,
+    AnyRow,
+    AnySelect,
+    Paged,
+    SqlSession,
+    fetch_one,
+    param,
+)
 from hoc.cus.account.L6_drivers.tables import memberships, support_tickets, tenants
 
 TICKET = param("ticket_id", String)
@@ -17,7 +26,7 @@ STATUS = param("status", String)
 RESOLUTION = param("resolution", Text)
 
 
-def _create() -> Select[Any]:
+def _create() -> AnySelect:
     author = (
         select(memberships.c.tenant_id, memberships.c.user_id)
         .select_from(memberships.join(tenants))
@@ -148,7 +157,7 @@ class SqlTickets:
         return None if row is None else _ticket(row)
 
 
-def _ticket(row: Row[Any]) -> SupportTicketResult:
+def _ticket(row: AnyRow) -> SupportTicketResult:
     return SupportTicketResult(
         id=row.ticket_id,
         subject=row.subject,

@@ -3,12 +3,20 @@
 from datetime import date
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Date, Row, Select, case, func, select, true, tuple_
+from sqlalchemy import BigInteger, ColumnElement, Date, case, func, select, true, tuple_
 from sqlalchemy.dialects.postgresql import insert
 
 from hoc.cus.account.L5_schemas.results import UsageResult
 from hoc.cus.account.L5_schemas.values import TenantStatus
-from hoc.cus.account.L6_drivers.statements import TENANT, SqlSession, fetch_one, param, quota
+from hoc.cus.account.L6_drivers.statements import (
+    TENANT,
+    AnyRow,
+    AnySelect,
+    SqlSession,
+    fetch_one,
+    param,
+    quota,
+)
 from hoc.cus.account.L6_drivers.tables import tenants, usage_counters
 
 DAY = param("day", Date)
@@ -42,7 +50,7 @@ USAGE = (
 LIMITS = (quota("max_runs_per_day"), quota("max_tokens_per_month"))
 
 
-def _add() -> Select[Any]:
+def _add() -> AnySelect:
     tenant = (
         select(tenants.c.tenant_id, *LIMITS)
         .where(tenants.c.tenant_id == TENANT, tenants.c.status == TenantStatus.ACTIVE)
@@ -65,8 +73,8 @@ def _add() -> Select[Any]:
                 "tokens_this_month": TOKENS_THIS_MONTH + TOKENS,
             },
             # A call that counts no run is not refused for its runs; nor one without tokens for its tokens.
-            where=((RUNS == 0) | (RUNS_TODAY + RUNS <= limit))
-            & ((TOKENS == 0) | (TOKENS_THIS_MONTH + TOKENS <= token_limit)),
+            where=((RUNS == 0) | (limit >= RUNS_TODAY + RUNS))
+            & ((TOKENS == 0) | (token_limit >= TOKENS_THIS_MONTH + TOKENS)),
         )
         .returning(
             usage_counters.c.runs_today,
@@ -105,7 +113,7 @@ class SqlUsage:
         return None if row is None else _usage(row)
 
 
-def _usage(row: Row[Any]) -> UsageResult:
+def _usage(row: AnyRow) -> UsageResult:
     return UsageResult(
         runs_today=row.runs_today,
         runs_this_month=row.runs_this_month,
