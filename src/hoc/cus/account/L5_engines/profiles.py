@@ -1,7 +1,7 @@
 """A user's own profile and preferences."""
 
 from datetime import datetime
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, TypeAlias
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import orjson
@@ -11,6 +11,8 @@ from hoc.cus.account.L5_engines.text import clean_line
 from hoc.cus.account.L5_schemas.errors import InvalidInputError, NotFoundError, StaleVersionError
 from hoc.cus.account.L5_schemas.records import ProfileChange, ProfileChanged, Versioned
 from hoc.cus.account.L5_schemas.results import ProfileResult, ProfileUpdateResult
+
+Json: TypeAlias = "dict[str, Json] | list[Json] | str | float | bool | None"
 
 MAX_PREFERENCES_BYTES = 16_384
 MAX_PREFERENCES_DEPTH = 8
@@ -89,7 +91,7 @@ def checked_preferences(patch: dict[str, Any]) -> dict[str, Any]:
 
 def _check_nesting(patch: dict[str, Any]) -> None:
     """Level by level instead of recursively, so that hostile depth costs nothing."""
-    level: list[Any] = [patch]
+    level: list[Json] = [patch]
     for _ in range(MAX_PREFERENCES_DEPTH):
         if any(isinstance(item, str) and "\x00" in item for item in level):
             raise InvalidInputError.of("preferences", "must not contain the NUL character")
@@ -98,11 +100,10 @@ def _check_nesting(patch: dict[str, Any]) -> None:
         raise InvalidInputError.of("preferences", f"must not nest deeper than {MAX_PREFERENCES_DEPTH} levels")
 
 
-def _children(item: Any) -> list[Any]:  # noqa: ANN401 - decoded JSON
+def _children(item: Json) -> list[Json]:
     if isinstance(item, dict):
-        members = cast("dict[str, Any]", item)
-        return [*members.keys(), *members.values()]
-    return cast("list[Any]", item) if isinstance(item, list) else []
+        return [*item.keys(), *item.values()]
+    return item if isinstance(item, list) else []
 
 
 def _known_timezone(name: str) -> str:

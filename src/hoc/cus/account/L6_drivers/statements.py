@@ -63,7 +63,9 @@ def any_of(column: ColumnElement[str], parameter: str) -> ColumnElement[bool]:
 
 def quota(name: str) -> ColumnElement[int]:
     """The tenant's own quota, else its plan's."""
-    plans = {plan: literal_column(str(getattr(quotas, name))) for plan, quotas in PLAN_QUOTAS.items()}
+    plans: dict[str, ColumnElement[int]] = {
+        plan: literal_column(str(getattr(quotas, name)), Integer) for plan, quotas in PLAN_QUOTAS.items()
+    }
     of_plan = case(plans, value=tenants.c.plan)
     return func.coalesce(tenants.c[name], of_plan).label(name)
 
