@@ -8,9 +8,10 @@ it (``facade.members``, ``facade.invitations`` …), whose pages carry ``next_cu
 
 from collections.abc import Awaitable
 from functools import cache
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import Any, TypeVar
 
 from hoc.cus.account.L5_engines.engines import Engines, postgres_engines
+from hoc.cus.account.L5_engines.session import CallerSession
 from hoc.cus.account.L5_schemas.errors import AccountsError
 from hoc.cus.account.L5_schemas.results import (
     AcceptInvitationResult,
@@ -34,13 +35,6 @@ from hoc.cus.account.L5_schemas.results import (
     UsersListResult,
     UserSummaryResult,
 )
-
-if TYPE_CHECKING:
-    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
-
-    from hoc.testing import MemorySession
-
-    CallerSession: TypeAlias = AsyncSession | AsyncConnection | MemorySession
 
 __all__ = [
     "AcceptInvitationResult",
@@ -85,7 +79,7 @@ class AccountsFacade:
 
     async def list_projects(
         self,
-        session: "CallerSession",
+        session: CallerSession,
         tenant_id: str,
         *,
         status: str | None = None,
@@ -100,7 +94,7 @@ class AccountsFacade:
         return page.value
 
     async def get_project_detail(
-        self, session: "CallerSession", tenant_id: str, project_id: str
+        self, session: CallerSession, tenant_id: str, project_id: str
     ) -> ProjectDetailResult | None:
         """One project with quotas and usage; None also for another tenant's."""
         found = await self.projects.get(session, tenant_id, project_id)
@@ -108,7 +102,7 @@ class AccountsFacade:
 
     async def list_users(
         self,
-        session: "CallerSession",
+        session: CallerSession,
         tenant_id: str,
         *,
         role: str | None = None,
@@ -124,7 +118,7 @@ class AccountsFacade:
         return page.value
 
     async def get_user_detail(
-        self, session: "CallerSession", tenant_id: str, user_id: str
+        self, session: CallerSession, tenant_id: str, user_id: str
     ) -> UserDetailResult | None:
         """One member with their abilities; None when not a member of this tenant."""
         found = await self.members.get_user(session, tenant_id, user_id)
@@ -132,7 +126,7 @@ class AccountsFacade:
 
     async def list_tenant_users(
         self,
-        session: "CallerSession",
+        session: CallerSession,
         tenant_id: str,
         *,
         limit: int = 100,
@@ -147,7 +141,7 @@ class AccountsFacade:
 
     async def update_user_role(
         self,
-        session: "CallerSession",
+        session: CallerSession,
         tenant_id: str,
         caller_user_id: str,
         target_user_id: str,
@@ -159,13 +153,13 @@ class AccountsFacade:
         )
 
     async def remove_user(
-        self, session: "CallerSession", tenant_id: str, caller_user_id: str, target_user_id: str
+        self, session: CallerSession, tenant_id: str, caller_user_id: str, target_user_id: str
     ) -> dict[str, str] | AccountsErrorResult:
         """End a membership; answers ``{"message", "user_id"}``."""
         return await _or_error(self.members.remove(session, tenant_id, caller_user_id, target_user_id))
 
     async def get_profile(
-        self, session: "CallerSession", tenant_id: str, user_id: str
+        self, session: CallerSession, tenant_id: str, user_id: str
     ) -> ProfileResult | AccountsErrorResult:
         """A member's own profile within the tenant."""
         found = await _or_error(self.profiles.get(session, tenant_id, user_id))
@@ -173,7 +167,7 @@ class AccountsFacade:
 
     async def update_profile(
         self,
-        session: "CallerSession",
+        session: CallerSession,
         user_id: str,
         *,
         display_name: str | None = None,
@@ -193,14 +187,14 @@ class AccountsFacade:
         return changed if isinstance(changed, AccountsErrorResult) else changed.value
 
     async def get_billing_summary(
-        self, session: "CallerSession", tenant_id: str
+        self, session: CallerSession, tenant_id: str
     ) -> BillingSummaryResult | AccountsErrorResult:
         """The subscription and the period's usage; the free plan's summary when there is none."""
         return await _or_error(self.billing.summary(session, tenant_id))
 
     async def get_billing_invoices(
         self,
-        session: "CallerSession",
+        session: CallerSession,
         tenant_id: str,
         *,
         limit: int = 50,
@@ -219,7 +213,7 @@ class AccountsFacade:
 
     async def create_support_ticket(
         self,
-        session: "CallerSession",
+        session: CallerSession,
         tenant_id: str,
         user_id: str,
         *,
@@ -241,7 +235,7 @@ class AccountsFacade:
 
     async def list_support_tickets(
         self,
-        session: "CallerSession",
+        session: CallerSession,
         tenant_id: str,
         *,
         status: str | None = None,
@@ -257,7 +251,7 @@ class AccountsFacade:
 
     async def invite_user(
         self,
-        session: "CallerSession",
+        session: CallerSession,
         tenant_id: str,
         caller_user_id: str,
         *,
@@ -279,7 +273,7 @@ class AccountsFacade:
 
     async def list_invitations(
         self,
-        session: "CallerSession",
+        session: CallerSession,
         tenant_id: str,
         caller_user_id: str,
         *,
@@ -298,7 +292,7 @@ class AccountsFacade:
 
     async def accept_invitation(
         self,
-        session: "CallerSession",
+        session: CallerSession,
         invitation_id: str,
         token: str,
         *,

@@ -90,10 +90,9 @@ class OwnershipTransfers:
 
     async def cancel(self, session: Session, tenant_id: str, caller_user_id: str) -> OwnershipTransferResult:
         """Withdrawn by any owner, or declined by the recipient."""
-        await self._members.lock_tenant(session, tenant_id)
-        offer = await self._open_offer(session, tenant_id)
-        caller, _ = await self._pair(session, tenant_id, caller_user_id, caller_user_id)
+        caller, _ = await self._lock_pair(session, tenant_id, caller_user_id, caller_user_id)
         writer = require_writer(caller)
+        offer = await self._open_offer(session, tenant_id)
         if writer.role is not Role.OWNER and caller_user_id != offer.to_user_id:
             raise _no_transfer()
         await self._transfers.close(session, tenant_id)

@@ -3,12 +3,21 @@
 import secrets
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import uuid_utils
 
 # The caller's transaction. Engines hand it to drivers and never look inside: its type is the driver's.
 Session: TypeAlias = Any
+
+
+class CallerSession(Protocol):
+    """What the facade takes: SQLAlchemy's AsyncSession or AsyncConnection, or a MemorySession."""
+
+    async def commit(self) -> None: ...
+
+    async def rollback(self) -> None: ...
+
 
 Clock: TypeAlias = Callable[[], datetime]
 

@@ -15,6 +15,7 @@ from sqlalchemy import (
     func,
     literal,
     select,
+    text,
     true,
     update,
 )
@@ -105,6 +106,26 @@ OTHER_IS_PENDING = (
     .correlate_except(invitations)
 )
 
+# Looked at before a slot is taken, so that one limit's refusal does not use up the other.
+TENANT_LIMIT_REACHED = (
+    exists()
+    .where(
+        invitation_limits.c.tenant_id == TENANT,
+        invitation_limits.c.day == DAY,
+        invitation_limits.c.sent >= PER_TENANT,
+    )
+    .correlate_except(invitation_limits)
+)
+RECIPIENT_LIMIT_REACHED = (
+    exists()
+    .where(
+        recipient_limits.c.email_key == EMAIL_KEY,
+        recipient_limits.c.day == DAY,
+        recipient_limits.c.sent >= PER_RECIPIENT,
+    )
+    .correlate_except(recipient_limits)
+)
+
 
 def _slots(allowed: Any) -> Any:  # noqa: ANN401 - SQLAlchemy's CTE types do not compose
     """Take one of the tenant's and one of the recipient's mails of the day, if ``allowed`` has a row."""
@@ -163,6 +184,8 @@ def _create() -> AnySelect:
             tenants.c.status == TenantStatus.ACTIVE,
             ~IS_MEMBER,
             ~OTHER_IS_PENDING,
+            ~TENANT_LIMIT_REACHED,
+            ~RECIPIENT_LIMIT_REACHED,
         )
         .cte("allowed")
     )
@@ -183,7 +206,8 @@ def _create() -> AnySelect:
         )
         .on_conflict_do_update(
             index_elements=[invitations.c.tenant_id, invitations.c.email_key],
-            index_where=IS_PENDING,
+            # Literally: PostgreSQL does not match a parameter with the index's own condition.
+            index_where=text("status = 'pending'"),
             set_=given | {"token_hash": None},
             where=invitations.c.expires_at <= NOW,
         )
@@ -194,7 +218,11 @@ def _create() -> AnySelect:
 
 
 def _reissue() -> AnySelect:
-    allowed = select(THIS_ROW.c.invitation_id).where(~OTHER_IS_PENDING).cte("allowed")
+    allowed = (
+        select(THIS_ROW.c.invitation_id)
+        .where(~OTHER_IS_PENDING, ~TENANT_LIMIT_REACHED, ~RECIPIENT_LIMIT_REACHED)
+        .cte("allowed")
+    )
     slots = _slots(allowed)
     written = (
         update(invitations)
@@ -220,20 +248,8 @@ REISSUE = _reissue()
 OBSTACLES = select(
     IS_MEMBER.label("already_member"),
     OTHER_IS_PENDING.label("already_pending"),
-    exists()
-    .where(
-        invitation_limits.c.tenant_id == TENANT,
-        invitation_limits.c.day == DAY,
-        invitation_limits.c.sent >= PER_TENANT,
-    )
-    .label("tenant_limit_reached"),
-    exists()
-    .where(
-        recipient_limits.c.email_key == EMAIL_KEY,
-        recipient_limits.c.day == DAY,
-        recipient_limits.c.sent >= PER_RECIPIENT,
-    )
-    .label("recipient_limit_reached"),
+    TENANT_LIMIT_REACHED.label("tenant_limit_reached"),
+    RECIPIENT_LIMIT_REACHED.label("recipient_limit_reached"),
 )
 
 SHOWN_STATUS = case(
