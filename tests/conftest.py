@@ -1,0 +1,79 @@
+"""One PostgreSQL for the whole run, started only if a test may want it, and a database of its own for each worker."""
+
+import signal
+import threading
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from support.postgres import TestServer, TestServerOwner
+
+from hoc.database import Database
+
+OWNER = pytest.StashKey[TestServerOwner]()
+
+# This machine may be busy with other workers: how long an example takes says nothing.
+settings.register_profile("hoc", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("hoc")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if hasattr(config, "workerinput"):
+        return
+    config.stash[OWNER] = TestServerOwner()
+    if threading.current_thread() is threading.main_thread():
+        # Ended by SIGTERM the run stops what it started, as it does on Ctrl-C.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell an xdist worker where the server is."""
+    if _only_unit_tests(node.config):
+        return
+    server = node.config.stash[OWNER].server()
+    node.workerinput |= {"postgres_url": server.url, "postgres_template": server.template}
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if OWNER in config.stash:
+        config.stash[OWNER].stop()
+
+
+def _only_unit_tests(config: pytest.Config) -> bool:
+    return all("unit" in Path(argument.partition("::")[0]).parts for argument in config.args)
+
+
+@pytest.fixture(scope="session")
+def postgres_server(pytestconfig: pytest.Config) -> TestServer:
+    """The server of this run."""
+    worker: dict[str, str] | None = getattr(pytestconfig, "workerinput", None)
+    if worker is None:
+        return pytestconfig.stash[OWNER].server()
+    return TestServer(worker["postgres_url"], worker["postgres_template"])
+
+
+@pytest.fixture(scope="session")
+async def database_url(postgres_server: TestServer) -> AsyncGenerator[str]:
+    """This worker's migrated database. Tests share it: each works on tenants and users of its own."""
+    async with postgres_server.new_database() as url:
+        yield url
+
+
+@pytest.fixture
+async def fresh_database_url(postgres_server: TestServer) -> AsyncGenerator[str]:
+    """A migrated database that nobody else uses."""
+    async with postgres_server.new_database() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+async def database(database_url: str) -> AsyncGenerator[Database]:
+    """The worker's database, as the HTTP adapter has it."""
+    async with AsyncExitStack() as stack:
+        database = Database(database_url)
+        stack.push_async_callback(database.close)
+        yield database

@@ -1,0 +1,107 @@
+"""The PostgreSQL of a test run: one server, a migrated template, and databases copied from it."""
+
+import asyncio
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import AsyncGenerator, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeVar
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+
+from hoc.embedded import DataDirectory, EmbeddedPostgres
+from hoc.migrations import migrate
+
+T = TypeVar("T")
+
+# Tests do not survive a power cut, so they need not wait for the disk.
+_IN_A_HURRY: Final = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
+
+
+@dataclass(frozen=True, slots=True)
+class TestServer:
+    """`url` is an administrator's; `template` the name of the migrated database."""
+
+    __test__ = False
+
+    url: str
+    template: str
+
+    @asynccontextmanager
+    async def new_database(self) -> AsyncGenerator[str]:
+        """Yield the URL of a migrated, empty database; it is dropped afterwards, whoever is still connected."""
+        name = _new_name()
+        await _execute(self.url, f'CREATE DATABASE "{name}" TEMPLATE "{self.template}"')
+        try:
+            yield _with_database(self.url, name)
+        finally:
+            await _execute(self.url, f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+class TestServerOwner:
+    """Starts the server when first asked for it, in the process that started the run, and stops it there.
+
+    With `HOC_TEST_DATABASE_URL` set, that server is used instead; its role must be allowed to create databases.
+    """
+
+    __test__ = False
+
+    def __init__(self) -> None:
+        self._held = ExitStack()
+        self._server: TestServer | None = None
+
+    def server(self) -> TestServer:
+        """Return the running server, started and given its template by the first call."""
+        if self._server is None:
+            url = os.environ.get("HOC_TEST_DATABASE_URL") or self._start()
+            template = _new_name()
+            self._held.callback(lambda: run_beside(_execute(url, f'DROP DATABASE "{template}" WITH (FORCE)')))
+            run_beside(_create_template(url, template))
+            self._server = TestServer(url, template)
+        return self._server
+
+    def stop(self) -> None:
+        """Stop and remove everything."""
+        self._server = None
+        self._held.close()
+
+    def _start(self) -> str:
+        # Not pytest's tmp_path: the user that root starts PostgreSQL as cannot enter that.
+        directory = Path(tempfile.mkdtemp(prefix="hoc-test-"))
+        self._held.callback(shutil.rmtree, directory, ignore_errors=True)
+        directory.chmod(0o711)
+        postgres = EmbeddedPostgres(DataDirectory(directory / "data"), settings=_IN_A_HURRY)
+        self._held.callback(postgres.stop)
+        return postgres.start()
+
+
+def run_beside(work: Coroutine[None, None, T]) -> T:
+    """Run a coroutine to its end in a thread, so that the test run's own event loop does not matter."""
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        return beside.submit(asyncio.run, work).result()
+
+
+async def _create_template(url: str, name: str) -> None:
+    await _execute(url, f'CREATE DATABASE "{name}"')
+    await migrate(_with_database(url, name))
+
+
+async def _execute(url: str, statement: str) -> None:
+    async with AsyncExitStack() as stack:
+        connection = await asyncpg.connect(url)
+        stack.push_async_callback(connection.close)
+        await connection.execute(statement)
+
+
+def _new_name() -> str:
+    return f"hoc_test_{uuid.uuid4().hex}"
+
+
+def _with_database(url: str, name: str) -> str:
+    return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))

@@ -1,0 +1,276 @@
+"""The accounts domain for a contract test, the same to look at in memory and on PostgreSQL."""
+
+import itertools
+import uuid
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from hoc.cus.account.L5_engines.accounts_facade import AccountsFacade
+from hoc.cus.account.L5_engines.email_address import email_key
+from hoc.cus.account.L5_engines.engines import Engines, postgres_engines
+from hoc.cus.account.L5_engines.invitations import draw_letter
+from hoc.cus.account.L5_schemas.errors import AccountsError
+from hoc.cus.account.L5_schemas.options import Options
+from hoc.cus.account.L5_schemas.records import Page
+from hoc.cus.account.L6_drivers.invitations import SqlInvitations
+from hoc.database import Database
+from hoc.testing import MemoryDatabase, invitation_token, memory_engines
+
+T = TypeVar("T")
+
+NOWHERE = "ten_00000000000000000000000000000000"
+NOBODY = "usr_00000000000000000000000000000000"
+
+
+class FakeClock:
+    """A clock that stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 3, 14, 10, 0, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, **by: float) -> None:
+        """Move on, by the arguments of a timedelta."""
+        self.now += timedelta(**by)
+
+
+@dataclass(frozen=True, slots=True)
+class Team:
+    """A tenant with one member of each role; the owner is its only one."""
+
+    tenant_id: str
+    owner: str
+    admin: str
+    member: str
+    viewer: str
+
+    @property
+    def everybody(self) -> tuple[str, ...]:
+        return self.owner, self.admin, self.member, self.viewer
+
+
+class World(ABC):
+    """Engines and facade with a fake clock, sessions, and what the domain does not do itself."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.engines = self.engines_with(Options())
+        self.facade = AccountsFacade(self.engines)
+        self._numbers = itertools.count(1)
+        self._name = uuid.uuid4().hex[:12]
+
+    @abstractmethod
+    def engines_with(self, options: Options) -> Engines:
+        """The engines under other options."""
+
+    @abstractmethod
+    def transaction(self) -> AbstractAsyncContextManager[Any]:
+        """A session that commits at the end."""
+
+    @abstractmethod
+    def reading(self) -> AbstractAsyncContextManager[Any]:
+        """A session for reads."""
+
+    @abstractmethod
+    def session(self) -> AbstractAsyncContextManager[Any]:
+        """A session to commit or roll back oneself."""
+
+    @abstractmethod
+    async def add_user(self, email: str | None = None, *, email_verified: bool = True) -> str:
+        """Store an active account and return its id."""
+
+    @abstractmethod
+    async def deactivate(self, user_id: str, *, deleted: bool = False) -> None:
+        """Deactivate, or delete, an account."""
+
+    @abstractmethod
+    async def draw(self, session: Any, tenant_id: str, invitation_id: str) -> str:
+        """The token that the invitation's mail carries."""
+
+    def new_email(self) -> str:
+        return f"person-{next(self._numbers)}-{self._name}@example.com"
+
+    def new_id(self) -> str:
+        return f"usr_{self._name}{next(self._numbers):04}"
+
+    async def tenant(self, owner: str | None = None) -> tuple[str, str]:
+        """A new tenant; returns its id and its owner's."""
+        user_id = owner or await self.add_user()
+        async with self.transaction() as session:
+            created = await self.engines.projects.create(session, user_id, name=f"Tenant {self._name}")
+        return created.value.project_id, user_id
+
+    async def join(
+        self, tenant_id: str, inviter: str, role: str = "member", *, user_id: str | None = None, email: str | None = None
+    ) -> str:
+        """Add a member by invitation and return the account's id."""
+        address = email or self.new_email()
+        joining = user_id or await self.add_user(address)
+        async with self.transaction() as session:
+            invitations = self.engines.invitations
+            invited = await invitations.invite(session, tenant_id, inviter, email=address, role=role)
+            token = await self.draw(session, tenant_id, invited.id)
+            await invitations.accept(session, invited.id, token)
+        return joining
+
+    async def team(self) -> Team:
+        tenant_id, owner = await self.tenant()
+        joined = [await self.join(tenant_id, owner, role) for role in ("admin", "member", "viewer")]
+        return Team(tenant_id, owner, *joined)
+
+    async def invite(self, tenant_id: str, inviter: str, email: str | None = None, role: str = "member") -> tuple[str, str]:
+        """A pending invitation whose mail is out; returns its id and token."""
+        async with self.transaction() as session:
+            invited = await self.engines.invitations.invite(
+                session, tenant_id, inviter, email=email or self.new_email(), role=role
+            )
+            return invited.id, await self.draw(session, tenant_id, invited.id)
+
+    async def suspend(self, tenant_id: str, status: str = "suspended") -> None:
+        async with self.transaction() as session:
+            await self.engines.projects.change_status(session, tenant_id, status)
+
+    async def role_of(self, tenant_id: str, user_id: str) -> str | None:
+        async with self.reading() as session:
+            found = await self.engines.members.get_user(session, tenant_id, user_id)
+        return None if found is None else str(found.value.role)
+
+    async def snapshot(self, session: Any, tenant_id: str, user_ids: tuple[str, ...]) -> dict[str, Any]:
+        """All that can be read of a tenant and some users."""
+        facade, engines = self.facade, self.engines
+        owner = user_ids[0]
+        return {
+            "project": await engines.projects.get(session, tenant_id, tenant_id),
+            "users": await facade.list_users(session, tenant_id),
+            "inactive": await facade.list_users(session, tenant_id, status="inactive"),
+            "details": [await engines.members.get_user(session, tenant_id, user) for user in user_ids],
+            "profiles": [await facade.get_profile(session, tenant_id, user) for user in user_ids],
+            "memberships": [await engines.members.list_memberships(session, user) for user in user_ids],
+            "billing": await facade.get_billing_summary(session, tenant_id),
+            "invoices": await facade.get_billing_invoices(session, tenant_id),
+            "tickets": await facade.list_support_tickets(session, tenant_id),
+            "invitations": await facade.list_invitations(session, tenant_id, owner),
+            "transfer": await outcome(engines.ownership.get(session, tenant_id, owner)),
+        }
+
+
+class MemoryWorld(World):
+    def __init__(self) -> None:
+        self.database = MemoryDatabase()
+        super().__init__()
+
+    def engines_with(self, options: Options) -> Engines:
+        return memory_engines(self.database, options=options, clock=self.clock)
+
+    def transaction(self) -> AbstractAsyncContextManager[Any]:
+        return self.database.transaction()
+
+    def reading(self) -> AbstractAsyncContextManager[Any]:
+        return self.database.reading()
+
+    def session(self) -> AbstractAsyncContextManager[Any]:
+        return self.database.session()
+
+    async def add_user(self, email: str | None = None, *, email_verified: bool = True) -> str:
+        return await self.database.add_user(
+            self.new_id(), email or self.new_email(), email_verified=email_verified, clock=self.clock
+        )
+
+    async def deactivate(self, user_id: str, *, deleted: bool = False) -> None:
+        await self.database.deactivate_user(user_id, deleted=deleted)
+
+    async def draw(self, session: Any, tenant_id: str, invitation_id: str) -> str:
+        return await invitation_token(session, tenant_id, invitation_id, clock=self.clock)
+
+
+ADD_USER = text(
+    "INSERT INTO account.users (user_id, email, email_key, email_verified, created_at, updated_at)"
+    " VALUES (:user_id, :email, :email_key, :email_verified, :now, :now)"
+)
+
+# What the identity side's statement does: the memberships and their counts follow the account.
+DEACTIVATE = text(
+    "WITH account_off AS ("
+    "  UPDATE account.users SET is_active = false, version = version + 1, updated_at = now(),"
+    "    deleted_at = CASE WHEN :deleted THEN now() END"
+    "  WHERE user_id = :user_id AND is_active RETURNING user_id"
+    "), memberships_off AS ("
+    "  UPDATE account.memberships m SET is_active = false FROM account_off a"
+    "  WHERE m.user_id = a.user_id AND m.is_active RETURNING m.tenant_id, m.role"
+    ") UPDATE account.member_counts c SET members = members - 1 FROM memberships_off m"
+    "  WHERE c.tenant_id = m.tenant_id AND c.role = m.role"
+)
+
+
+class PostgresWorld(World):
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        super().__init__()
+
+    def engines_with(self, options: Options) -> Engines:
+        return postgres_engines(options, clock=self.clock)
+
+    def transaction(self) -> AbstractAsyncContextManager[Any]:
+        return self.database.transaction()
+
+    def reading(self) -> AbstractAsyncContextManager[Any]:
+        return self.database.reading()
+
+    def session(self) -> AbstractAsyncContextManager[Any]:
+        return AsyncSession(self.database.engine)
+
+    async def add_user(self, email: str | None = None, *, email_verified: bool = True) -> str:
+        user_id, address = self.new_id(), email or self.new_email()
+        values = {
+            "user_id": user_id,
+            "email": address,
+            "email_key": email_key(address),
+            "email_verified": email_verified,
+            "now": self.clock.now,
+        }
+        async with self.transaction() as session:
+            await session.execute(ADD_USER, values)
+        return user_id
+
+    async def deactivate(self, user_id: str, *, deleted: bool = False) -> None:
+        async with self.transaction() as session:
+            await session.execute(DEACTIVATE, {"user_id": user_id, "deleted": deleted})
+
+    async def draw(self, session: Any, tenant_id: str, invitation_id: str) -> str:
+        drawn = await draw_letter(SqlInvitations(), session, tenant_id, invitation_id, now=self.clock.now)
+        assert drawn is not None
+        return drawn[1]
+
+
+async def refusal(operation: Awaitable[object]) -> tuple[type[AccountsError], str, str]:
+    """All that a refused caller learns; the operation must be refused."""
+    with pytest.raises(AccountsError) as caught:
+        await operation
+    return type(caught.value), caught.value.error, caught.value.message
+
+
+async def outcome(operation: Awaitable[T]) -> T | tuple[type[AccountsError], str]:
+    """The result, or what the refusal was."""
+    try:
+        return await operation
+    except AccountsError as problem:
+        return type(problem), problem.error
+
+
+async def walk(fetch: Callable[[str | None], Awaitable[Page[T]]]) -> list[T]:
+    """Every page of a list, by cursor."""
+    pages = [await fetch(None)]
+    while pages[-1].next_cursor is not None:
+        assert len(pages) < 100, "the walk does not end"
+        pages.append(await fetch(pages[-1].next_cursor))
+    return [page.value for page in pages]
