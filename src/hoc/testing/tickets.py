@@ -56,7 +56,8 @@ class MemoryTickets(MemoryStore):
             status=status,
             resolution=ticket.resolution if resolution is None else resolution,
             resolved_at=(ticket.resolved_at or now) if status in _DONE else None,
-            updated_at=now,
         )
+        if changed != ticket:
+            changed = replace(changed, updated_at=now)
         tickets[tenant_id, ticket_id] = changed
         return changed

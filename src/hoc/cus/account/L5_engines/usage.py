@@ -50,7 +50,7 @@ class Usage:
 
 def _quota_exceeded(current: UsageResult, runs: int, now: datetime) -> LimitExceededError:
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    if current.runs_today + runs > current.max_runs_per_day:
+    if runs and current.runs_today + runs > current.max_runs_per_day:
         message = f"The quota of {current.max_runs_per_day} runs a day is used up."
         days = 1
     else:

@@ -91,6 +91,10 @@ def _page(*, by_status: bool) -> Paged:
 
 PAGES = {by_status: _page(by_status=by_status) for by_status in (False, True)}
 
+_IS_CHANGED = (support_tickets.c.status != STATUS) | support_tickets.c.resolution.is_distinct_from(
+    func.coalesce(RESOLUTION, support_tickets.c.resolution)
+)
+
 SET_STATUS = (
     update(support_tickets)
     .where(support_tickets.c.tenant_id == TENANT, support_tickets.c.ticket_id == TICKET)
@@ -104,7 +108,7 @@ SET_STATUS = (
             ),
             else_=None,
         ),
-        updated_at=NOW,
+        updated_at=case((_IS_CHANGED, NOW), else_=support_tickets.c.updated_at),
     )
     .returning(*COLUMNS)
 )
