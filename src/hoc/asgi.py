@@ -6,6 +6,7 @@ from importlib.metadata import version
 
 from starlette.applications import Starlette
 from starlette.authentication import AuthenticationBackend
+from starlette.exceptions import HTTPException
 from starlette.routing import Mount
 
 from hoc.cus.account.L2_api.app import api
@@ -20,6 +21,7 @@ from hoc.cus.account.L2_api.authentication import (
 from hoc.cus.account.L2_api.calls import Gate
 from hoc.cus.account.L2_api.console import console_operations
 from hoc.cus.account.L2_api.health import Health
+from hoc.cus.account.L2_api.problems import on_defect, on_http_exception
 from hoc.cus.account.L2_api.sharing import SharedReads
 from hoc.cus.account.L5_engines.engines import postgres_engines
 from hoc.cus.account.L5_engines.idempotency import Idempotency
@@ -84,10 +86,13 @@ def create_app() -> Starlette:
     settings = Settings()
     accounts = Accounts(settings, authentication=authentication(settings))
     health = Health(accounts.database)
-    return Starlette(
+    app = Starlette(
         routes=[*health.routes(), Mount(settings.mount_path, accounts.app)],
         lifespan=accounts.lifespan,
+        exception_handlers={HTTPException: on_http_exception, Exception: on_defect},
     )
+    app.router.redirect_slashes = False
+    return app
 
 
 def authentication(settings: Settings) -> AuthenticationBackend:

@@ -77,7 +77,7 @@ def api(
         middleware.append(
             Middleware(AuthenticationMiddleware, backend=authentication, on_error=on_authentication_error)
         )
-    return Starlette(
+    app = Starlette(
         routes=[*(extra_routes or []), *routes(operations, gate), Route("/openapi.json", openapi)],
         middleware=middleware,
         exception_handlers={
@@ -86,3 +86,6 @@ def api(
             Exception: on_defect,
         },
     )
+    # A redirect would be built from the Host header; a path with a slash too many is simply not there.
+    app.router.redirect_slashes = False
+    return app

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 from pydantic import ValidationError
@@ -15,6 +16,14 @@ from hoc.cus.account.L2_api.authentication import KeysUnavailableError
 from hoc.cus.account.L5_schemas.errors import AccountsError, FieldProblem, InvalidInputError
 
 MEDIA_TYPE = "application/problem+json"
+
+# Not made from the phrases, which differ between versions of Python.
+_CODES = {
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "body_too_large",
+    415: "unsupported_media_type",
+}
 
 _log = logging.getLogger("hoc.http")
 
@@ -33,7 +42,7 @@ def problem(
         "title": HTTPStatus(status).phrase,
         "status": status,
         "detail": detail,
-        "instance": conn.url.path,
+        "instance": quote(conn.scope["path"], errors="replace"),
         "code": code,
         "request_id": conn.scope.get("hoc.request_id"),
         "errors": [{"pointer": field.pointer, "detail": field.detail} for field in problems],
@@ -60,15 +69,19 @@ async def on_accounts_error(request: Request, refusal: Exception) -> Response:
 
 async def on_http_exception(request: Request, refusal: Exception) -> Response:
     assert isinstance(refusal, HTTPException)  # noqa: S101 - Starlette types every handler for Exception
-    phrase = HTTPStatus(refusal.status_code).phrase
-    code = phrase.lower().replace(" ", "_").replace("-", "_")
+    code = _CODES.get(refusal.status_code, "error")
     return problem(request, refusal.status_code, code, refusal.detail, headers=refusal.headers)
 
 
 async def on_defect(request: Request, defect: Exception) -> Response:
     """The last resort: says nothing about the inside; the log has it under the same request id."""
     _log.error("request %s failed", request.scope.get("hoc.request_id"), exc_info=defect)
-    return problem(request, 500, "internal_error", "The server failed; this has been logged.")
+    request_id = request.scope.get("hoc.request_id")
+    # Starlette answers defects outside all other middleware, RequestIds included.
+    headers = {} if request_id is None else {"X-Request-Id": request_id}
+    return problem(
+        request, 500, "internal_error", "The server failed; this has been logged.", headers=headers
+    )
 
 
 def on_authentication_error(conn: HTTPConnection, refusal: Exception) -> Response:
@@ -81,7 +94,7 @@ def on_authentication_error(conn: HTTPConnection, refusal: Exception) -> Respons
 def invalid_fields(refusal: ValidationError, prefix: str) -> InvalidInputError:
     """Pydantic's findings as ours; ``prefix`` is ``/`` for bodies and ``?`` for query parameters."""
     problems = tuple(
-        FieldProblem(prefix + "/".join(_escaped(part) for part in found["loc"]), found["msg"])
+        FieldProblem("".join(prefix + _escaped(part) for part in found["loc"]), found["msg"])
         for found in refusal.errors(include_url=False, include_input=False, include_context=False)[:20]
     )
     summary = "; ".join(f"{field.pointer} {field.detail}" for field in problems[:3])
@@ -90,5 +103,4 @@ def invalid_fields(refusal: ValidationError, prefix: str) -> InvalidInputError:
 
 def _escaped(part: str | int) -> str:
     """One step of a JSON pointer (RFC 6901)."""
-    text = str(part).encode("ascii", "backslashreplace").decode()[:100]
-    return text.replace("~", "~0").replace("/", "~1")
+    return str(part)[:100].replace("~", "~0").replace("/", "~1")
