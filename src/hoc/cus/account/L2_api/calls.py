@@ -4,7 +4,7 @@ import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar, cast
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import orjson
 from pydantic import ValidationError
@@ -28,7 +28,7 @@ from hoc.cus.account.L5_schemas.errors import (
     NotFoundError,
     StaleVersionError,
 )
-from hoc.cus.account.L5_schemas.records import Access, IdempotencyKey, Page, Versioned
+from hoc.cus.account.L5_schemas.records import Access, IdempotencyKey, Page, StoredResponse, Versioned
 from hoc.database import Database
 
 T = TypeVar("T")
@@ -54,6 +54,12 @@ class Call:
         self._gate = gate
         self._request = request
         self._raw_body = b""
+
+    @property
+    def _path(self) -> str:
+        # Not request.url, in which the Host header and the query string have a part.
+        path: str = self._request.scope["path"]
+        return path
 
     @property
     def optional_caller(self) -> Caller | None:
@@ -137,19 +143,24 @@ class Call:
             return await work(session)
 
     async def write(
-        self, work: Callable[[Session], Awaitable[T]], *, status: int = 200, idempotent: bool = False
+        self,
+        work: Callable[[Session], Awaitable[object]],
+        *,
+        status: int = 200,
+        idempotent_in: str | None = None,
     ) -> Response:
         """Run ``work`` in one transaction and answer with its result.
 
-        With ``idempotent``, an ``Idempotency-Key`` makes a repeated call get the first answer.
+        With ``idempotent_in``, a tenant or "" for none, an ``Idempotency-Key`` makes a repeated call get the
+        first answer, as long as the caller is still a member there.
         """
-        key = self._idempotency_key() if idempotent else None
+        key = None if idempotent_in is None else self._idempotency_key(idempotent_in)
 
-        async def transaction(session: Session) -> Response:
+        async def transaction(session: Session) -> Response | StoredResponse:
             if key is not None:
                 stored = await self._gate.idempotency.begin(session, key, self._raw_body)
                 if stored is not None:
-                    return Response(stored.body, stored.status_code, media_type=JSON)
+                    return stored
             response = answer(await work(session), status)
             if key is not None:
                 await self._gate.idempotency.complete(
@@ -157,7 +168,12 @@ class Call:
                 )
             return response
 
-        return await self._gate.database.transact(transaction)
+        outcome = await self._gate.database.transact(transaction)
+        if isinstance(outcome, Response):
+            return outcome
+        if idempotent_in:
+            await self.member()
+        return Response(outcome.body, outcome.status_code, media_type=JSON)
 
     def page(self, page: Page[Any]) -> Response:
         """A list with ``next_cursor`` in its body and, when there is more, in a ``Link`` (RFC 8288)."""
@@ -166,7 +182,7 @@ class Call:
         if page.next_cursor is not None:
             query = dict(self._request.query_params) | {"cursor": page.next_cursor}
             query.pop("offset", None)
-            headers["Link"] = f'<{self._request.url.path}?{urlencode(query)}>; rel="next"'
+            headers["Link"] = f'<{quote(self._path)}?{urlencode(query)}>; rel="next"'
         return Response(_encode(body), headers=headers, media_type=JSON)
 
     async def _read(self) -> bytes:
@@ -177,12 +193,12 @@ class Call:
                 raise HTTPException(413, f"The body must not exceed {MAX_BODY_BYTES} bytes.")
         return bytes(received)
 
-    def _idempotency_key(self) -> IdempotencyKey | None:
+    def _idempotency_key(self, tenant_id: str) -> IdempotencyKey | None:
         key = self._request.headers.get("idempotency-key")
         if key is None:
             return None
-        target = f"{self._request.method} {self._request.url.path}"[:255]
-        return IdempotencyKey(self.caller.tenant_id or "", self.caller.user_id, target, key)
+        target = f"{self._request.method} {self._path}"[:255]
+        return IdempotencyKey(tenant_id, self.caller.user_id, target, key)
 
 
 def answer(result: object, status: int = 200) -> Response:

@@ -79,7 +79,7 @@ class InvitationRoutes:
         response = await call.write(
             lambda session: self._invitations.invite(session, tenant_id, caller_id, **body.model_dump()),
             status=201,
-            idempotent=True,
+            idempotent_in=tenant_id,
         )
         self._on_queued()
         return response
@@ -109,7 +109,7 @@ class InvitationRoutes:
             lambda session: self._invitations.resend(
                 session, tenant_id, caller_id, invitation_id, **body.model_dump()
             ),
-            idempotent=True,
+            idempotent_in=tenant_id,
         )
         self._on_queued()
         return response

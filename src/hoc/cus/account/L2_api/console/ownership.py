@@ -55,7 +55,7 @@ class OwnershipRoutes:
         return await call.write(
             lambda session: self._transfers.start(session, tenant_id, caller_id, body.to_user_id),
             status=201,
-            idempotent=True,
+            idempotent_in=tenant_id,
         )
 
     async def get_transfer(self, call: Call) -> Response:

@@ -7,6 +7,7 @@ from hoc.cus.account.L2_api.calls import Call, answer
 from hoc.cus.account.L2_api.operations import Operation
 from hoc.cus.account.L5_engines.members import Members
 from hoc.cus.account.L5_engines.projects import Projects
+from hoc.cus.account.L5_engines.session import Session
 from hoc.cus.account.L5_schemas.errors import NotFoundError
 from hoc.cus.account.L5_schemas.results import MembershipsListResult, ProjectDetailResult, ProjectsListResult
 
@@ -35,7 +36,6 @@ class ProjectRoutes:
                 status=201,
                 body=CreateProject,
                 errors=(409,),
-                versioned=True,
                 idempotent=True,
             ),
             Operation(
@@ -67,11 +67,12 @@ class ProjectRoutes:
     async def create_project(self, call: Call) -> Response:
         caller = call.caller
         body = await call.body(CreateProject)
-        return await call.write(
-            lambda session: self._projects.create(session, caller.user_id, **body.model_dump()),
-            status=201,
-            idempotent=True,
-        )
+
+        async def create(session: Session) -> ProjectDetailResult:
+            # Without its version: a repeated call gets the stored body alone.
+            return (await self._projects.create(session, caller.user_id, **body.model_dump())).value
+
+        return await call.write(create, status=201, idempotent_in="")
 
     async def get_project(self, call: Call) -> Response:
         member = await call.member()

@@ -50,7 +50,7 @@ class SupportRoutes:
         return await call.write(
             lambda session: self._support.create_ticket(session, tenant_id, caller_id, **body.model_dump()),
             status=201,
-            idempotent=True,
+            idempotent_in=tenant_id,
         )
 
     async def list_tickets(self, call: Call) -> Response:
