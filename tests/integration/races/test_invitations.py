@@ -1,0 +1,132 @@
+"""Invitations made and accepted by fifty at once on two servers."""
+
+from functools import partial
+
+import pytest
+from support.races import Request, race
+from support.seed import add_invitation, add_tenants, add_users, damage, role_of, scalar
+from support.two_servers import TwoServers
+from support.waiting import until
+
+AT_ONCE = 50
+ROUNDS = 5
+REVOKING_ROUNDS = 50
+
+
+@pytest.mark.parametrize("has_account", [False, True])
+async def test_one_invitation_is_accepted_by_all_and_joined_once(
+    servers: TwoServers, *, has_account: bool
+) -> None:
+    owner, invited = await add_users(servers.database, 2)
+    for tenant in await add_tenants(servers.database, ROUNDS, {owner: "owner"}):
+        email = f"{invited}@example.com" if has_account else f"{tenant}@example.com"
+        invitation = await add_invitation(servers.database, tenant, owner, email=email)
+        body = {"token": invitation.token}
+        answers = await race(
+            [servers.call(n, "POST", invitation.accept_path, body=body) for n in range(AT_ONCE)]
+        )
+        assert {answer.status for answer in answers} == {200}
+        assert all(answer.body == answers[0].body for answer in answers)
+        accounts = "SELECT count(*) FROM account.users WHERE email_key = :email"
+        assert await scalar(servers.database, accounts, email=email) == 1
+        members = "SELECT count(*) FROM account.memberships WHERE tenant_id = :tenant"
+        assert await scalar(servers.database, members, tenant=tenant) == 2
+    assert await damage(servers.database) == []
+
+
+async def test_a_new_address_accepts_many_invitations_with_one_account(servers: TwoServers) -> None:
+    [owner] = await add_users(servers.database, 1)
+    tenants = await add_tenants(servers.database, AT_ONCE, {owner: "owner"})
+    email = f"{tenants[0]}@example.com"
+    invitations = [await add_invitation(servers.database, tenant, owner, email=email) for tenant in tenants]
+    answers = await race(
+        [
+            servers.call(n, "POST", invitation.accept_path, body={"token": invitation.token})
+            for n, invitation in enumerate(invitations)
+        ]
+    )
+    assert {answer.status for answer in answers} == {200}
+    members = (
+        "SELECT count(*) FROM account.memberships JOIN account.users u USING (user_id)"
+        " WHERE u.email_key = :email HAVING count(DISTINCT user_id) = 1"
+    )
+    assert await scalar(servers.database, members, email=email) == AT_ONCE
+    assert await damage(servers.database) == []
+
+
+async def test_an_invitation_is_accepted_or_revoked(servers: TwoServers) -> None:
+    [owner] = await add_users(servers.database, 1)
+    for number, tenant in enumerate(await add_tenants(servers.database, REVOKING_ROUNDS, {owner: "owner"})):
+        invitation = await add_invitation(servers.database, tenant, owner)
+        path = f"/invitations/{invitation.id}"
+        accepted, revoked = await race(
+            [
+                servers.call(number, "POST", f"{path}/accept", body={"token": invitation.token}),
+                servers.call(number + 1, "DELETE", path, user=owner, tenant=tenant),
+            ]
+        )
+        assert (accepted.status, revoked.status) in {(200, 409), (404, 200)}
+        joined = "SELECT count(*) FROM account.memberships WHERE tenant_id = :tenant"
+        assert await scalar(servers.database, joined, tenant=tenant) == (2 if accepted.status == 200 else 1)
+    assert await damage(servers.database) == []
+
+
+async def test_an_address_is_invited_once(servers: TwoServers) -> None:
+    [owner] = await add_users(servers.database, 1)
+    for tenant in await add_tenants(servers.database, ROUNDS, {owner: "owner"}):
+        email = f"{tenant}@example.com"
+        answers = await race([_invite(servers, n, tenant, owner, email) for n in range(AT_ONCE)])
+        created = [answer for answer in answers if answer.status == 201]
+        assert len(created) == 1
+        refused = {(a.status, a.body["code"]) for a in answers if a.status != 201}
+        assert refused == {(409, "already_pending")}
+        pending = "SELECT count(*) FROM account.invitations WHERE tenant_id = :tenant"
+        assert await scalar(servers.database, pending, tenant=tenant) == 1
+        queued = "SELECT count(*) = 0 FROM account.invitation_deliveries WHERE tenant_id = :tenant"
+        await until(partial(scalar, servers.database, queued, tenant=tenant))
+        assert [mail.invitation_id for mail in servers.mailbox.read() if mail.to == email] == [
+            created[0].body["id"]
+        ]
+        sent = "SELECT sent FROM account.invitation_limits WHERE tenant_id = :tenant"
+        assert await scalar(servers.database, sent, tenant=tenant) == 1
+
+
+async def test_a_tenant_invites_up_to_its_cap(servers: TwoServers, tenant_cap: int) -> None:
+    [owner] = await add_users(servers.database, 1)
+    [tenant] = await add_tenants(servers.database, 1, {owner: "owner"})
+    answers = await race(
+        [_invite(servers, n, tenant, owner, f"{n}.{tenant}@example.com") for n in range(AT_ONCE)]
+    )
+    statuses = [answer.status for answer in answers]
+    assert statuses.count(201) == tenant_cap
+    assert statuses.count(429) == AT_ONCE - tenant_cap
+
+
+async def test_an_address_is_invited_up_to_its_cap(servers: TwoServers, recipient_cap: int) -> None:
+    [owner] = await add_users(servers.database, 1)
+    tenants = await add_tenants(servers.database, AT_ONCE, {owner: "owner"})
+    email = f"{tenants[0]}@example.com"
+    answers = await race([_invite(servers, n, tenant, owner, email) for n, tenant in enumerate(tenants)])
+    statuses = [answer.status for answer in answers]
+    assert statuses.count(201) == recipient_cap
+    assert statuses.count(429) == AT_ONCE - recipient_cap
+
+
+async def test_a_member_who_was_removed_does_not_come_back_by_accepting_again(servers: TwoServers) -> None:
+    owner, invited = await add_users(servers.database, 2)
+    for number, tenant in enumerate(await add_tenants(servers.database, REVOKING_ROUNDS, {owner: "owner"})):
+        email = f"{invited}@example.com"
+        invitation = await add_invitation(servers.database, tenant, owner, email=email)
+        accept = servers.call(number, "POST", invitation.accept_path, body={"token": invitation.token})
+        await race([accept])
+        again, removed = await race(
+            [accept, servers.call(number + 1, "DELETE", f"/users/{invited}", user=owner, tenant=tenant)]
+        )
+        assert again.status in {200, 404}
+        assert removed.status == 200
+        assert await role_of(servers.database, tenant, invited) is None
+    assert await damage(servers.database) == []
+
+
+def _invite(servers: TwoServers, server: int, tenant: str, owner: str, email: str) -> Request:
+    return servers.call(server, "POST", "/users/invite", user=owner, tenant=tenant, body={"email": email})

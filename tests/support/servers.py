@@ -1,0 +1,86 @@
+"""The service in processes of its own: `with server_process(url, directory) as server: … server.port`."""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import httpx
+
+from hoc.cus.account.L2_api.authentication import DevelopmentKeys
+from hoc.embedded import DataDirectory
+
+_PORT: Final = re.compile(r"running on http://127\.0\.0\.1:(\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class ServerProcess:
+    """A running server. `log` is everything it printed."""
+
+    port: int
+    log: Path
+    _process: subprocess.Popen[bytes]
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def kill(self) -> None:
+        """SIGKILL: the process gets no chance to finish anything."""
+        self._process.kill()
+        self._process.wait()
+
+
+def development_keys(directory: Path) -> DevelopmentKeys:
+    """The keys of the servers on this data directory."""
+    return DevelopmentKeys(DataDirectory(directory).development_key)
+
+
+@contextmanager
+def server_process(database_url: str, directory: Path, **settings: str) -> Generator[ServerProcess]:
+    """Run a server in development mode until the end of the block; `settings` are HOC_ variables.
+
+    Several may share a data directory: each keeps a log of its own there.
+    """
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("HOC_")}
+    given = {"database_url": database_url, "data_dir": str(directory), "development": "true"} | settings
+    environment = inherited | {f"HOC_{name.upper()}": value for name, value in given.items()}
+    directory.mkdir(parents=True, exist_ok=True)
+    log = directory / f"server-{len(list(directory.glob('server-*.log')))}.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "uvicorn", "--factory", "hoc.asgi:create_app", "--port", "0"],
+            env=environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    with process:
+        try:
+            port = _port(process, log)
+            _await_ready(process, log, port)
+            yield ServerProcess(port, log, process)
+        finally:
+            process.kill()
+
+
+def _port(process: subprocess.Popen[bytes], log: Path) -> int:
+    while (found := _PORT.search(log.read_text())) is None:
+        _must_run(process, log)
+        time.sleep(0.02)
+    return int(found[1])
+
+
+def _await_ready(process: subprocess.Popen[bytes], log: Path, port: int) -> None:
+    while httpx.get(f"http://127.0.0.1:{port}/health/ready").status_code != 200:
+        _must_run(process, log)
+        time.sleep(0.02)
+
+
+def _must_run(process: subprocess.Popen[bytes], log: Path) -> None:
+    assert process.poll() is None, f"the server ended:\n{log.read_text()}"

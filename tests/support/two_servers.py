@@ -1,0 +1,49 @@
+"""Two server processes on one database, and calls to either."""
+
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from support.races import Request
+from support.servers import development_keys, server_process
+
+from hoc.cus.account.L2_api.authentication import DevelopmentKeys
+from hoc.database import Database
+from hoc.mail.mailbox import DevelopmentMailbox
+
+
+@dataclass(frozen=True, slots=True)
+class TwoServers:
+    """``database`` is another way into their data."""
+
+    ports: tuple[int, int]
+    database: Database
+    keys: DevelopmentKeys
+    mailbox: DevelopmentMailbox
+
+    def call(
+        self,
+        server: int,
+        method: str,
+        path: str,
+        *,
+        user: str | None = None,
+        tenant: str | None = None,
+        body: object = None,
+    ) -> Request:
+        """A request to the server with this number, modulo two; ``user`` None is nobody."""
+        token = None if user is None else self.keys.issue(user, tenant)
+        return Request(self.ports[server % 2], method, f"/accounts{path}", token, body)
+
+
+@asynccontextmanager
+async def two_servers(database_url: str, directory: Path, **settings: str) -> AsyncGenerator[TwoServers]:
+    """Start both, with these HOC_ settings and ``directory`` for their data."""
+    async with AsyncExitStack() as stack:
+        keys = development_keys(directory)
+        first = stack.enter_context(server_process(database_url, directory, **settings))
+        second = stack.enter_context(server_process(database_url, directory, **settings))
+        database = Database(database_url)
+        stack.push_async_callback(database.close)
+        yield TwoServers((first.port, second.port), database, keys, DevelopmentMailbox(directory / "mailbox"))
