@@ -113,17 +113,17 @@ def token(
     data_dir: DataDir = None,
 ) -> None:
     """Print a token that the server accepts in development mode, for twelve hours."""
-    from hoc.cli.token import issue
+    from hoc.cli.development import issue_token
     from hoc.embedded import DataDirectory
 
-    typer.echo(issue(DataDirectory(data_dir), user_id, tenant_id, email, scope or []))
+    typer.echo(issue_token(DataDirectory(data_dir), user_id, tenant_id, email, scope or []))
 
 
 @app.command("mailbox")
 def mailbox(*, as_json: Json = False, data_dir: DataDir = None) -> None:
     """Print the invitation mails that were delivered in place of SMTP, oldest first."""
-    from hoc.cli.mailbox import read, readable
+    from hoc.cli.development import read_mailbox, readable_mailbox
     from hoc.embedded import DataDirectory
 
-    mails = read(DataDirectory(data_dir))
-    typer.echo(json.dumps(mails, indent=2, ensure_ascii=False) if as_json else readable(mails))
+    mails = read_mailbox(DataDirectory(data_dir))
+    typer.echo(json.dumps(mails, indent=2, ensure_ascii=False) if as_json else readable_mailbox(mails))

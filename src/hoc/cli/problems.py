@@ -5,13 +5,17 @@ from contextlib import contextmanager
 
 import typer
 
+_OTHER_SCHEMA = {"3F000", "42P01", "42703"}  # no such schema, table, column
+# Connections, standby servers, authorization, catalog, permission, resources, locks, intervention, system.
+_REFUSALS = ("08", "25006", "28", "3D", "42501", "53", "55P03", "57", "58")
+
 
 class CommandError(Exception):
     """A command cannot be carried out; the message is all its reader gets."""
 
 
 def explained(problem: Exception) -> tuple[str | None, int]:
-    """Return the message and the exit code for a problem; no message: this is a defect, show the traceback."""
+    """Return the message and the exit code for a problem; without a message it is a defect."""
     if isinstance(problem, typer.TyperException):
         return problem.format_message(), problem.exit_code
     # Loaded by now, if it is theirs.
@@ -25,7 +29,7 @@ def explained(problem: Exception) -> tuple[str | None, int]:
 
 @contextmanager
 def database_problems(url: str) -> Generator[None]:
-    """Turn a database that is away, refuses or was not migrated into a CommandError; `url` is checked first."""
+    """Turn a database that is away, refuses or was not migrated into a CommandError. Checks `url` first."""
     from asyncpg import InterfaceError, PostgresError  # noqa: PLC0415 - not every command needs a database
     from sqlalchemy.exc import DBAPIError  # noqa: PLC0415 - see above
 
@@ -34,15 +38,18 @@ def database_problems(url: str) -> Generator[None]:
         yield
     except (OSError, TimeoutError) as problem:
         raise CommandError(f"The database {place} cannot be reached ({_reason(problem)}).") from problem
-    except (PostgresError, InterfaceError) as problem:
+    except (PostgresError, InterfaceError) as problem:  # raised while connecting
         raise CommandError(f"The database {place} refuses: {_reason(problem)}.") from problem
     except DBAPIError as problem:
-        cause = problem.orig.__cause__ if problem.orig else None
-        if getattr(problem.orig, "sqlstate", None) in {"3F000", "42P01", "42703"}:
+        state = getattr(problem.orig, "sqlstate", None) or ""
+        if state in _OTHER_SCHEMA:
             raise CommandError(
                 f"The database {place} is not at the schema of this version: run `hoc migrate`."
             ) from problem
-        raise CommandError(f"The database {place} refuses: {_reason(cause or problem)}.") from problem
+        if problem.connection_invalidated or state.startswith(_REFUSALS):
+            reason = _reason((problem.orig and problem.orig.__cause__) or problem)
+            raise CommandError(f"The database {place} refuses: {reason}.") from problem
+        raise
 
 
 def _place(url: str) -> str:

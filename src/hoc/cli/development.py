@@ -1,9 +1,12 @@
-"""`hoc token`."""
+"""`hoc token` and `hoc mailbox`: what stands in for a token issuer and for SMTP in development mode."""
+
+from dataclasses import asdict
 
 from hoc.cli.problems import CommandError
 from hoc.cli.running import load_settings, require_development
 from hoc.cus.account.L2_api.authentication import DevelopmentKeys
 from hoc.embedded import DataDirectory
+from hoc.mail.mailbox import DevelopmentMailbox
 
 
 def development_keys(data: DataDirectory) -> DevelopmentKeys:
@@ -15,7 +18,7 @@ def development_keys(data: DataDirectory) -> DevelopmentKeys:
         raise CommandError(str(problem)) from None
 
 
-def issue(
+def issue_token(
     data: DataDirectory, user_id: str, tenant_id: str | None, email: str | None, scopes: list[str]
 ) -> str:
     """Return a signed token; CommandError outside development mode, or for what no token may carry."""
@@ -25,3 +28,18 @@ def issue(
         return keys.issue(user_id, tenant_id, email, scopes)
     except ValueError as problem:
         raise CommandError(str(problem)) from None
+
+
+def read_mailbox(data: DataDirectory) -> list[dict[str, str]]:
+    """Return `to`, `subject`, `invitation_id`, `token` and `link` of each delivered mail, oldest first."""
+    try:
+        return [asdict(mail) for mail in DevelopmentMailbox(data.mailbox).read()]
+    except OSError as problem:
+        raise CommandError(f"The mailbox {data.mailbox} cannot be read ({problem.strerror}).") from problem
+
+
+def readable_mailbox(mails: list[dict[str, str]]) -> str:
+    """Return them for people: what the mail shows, and the link."""
+    if not mails:
+        return "No mail has been delivered here."
+    return "\n\n".join(f"To: {mail['to']}\n{mail['subject']}\n{mail['link']}" for mail in mails)

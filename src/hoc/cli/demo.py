@@ -1,0 +1,306 @@
+"""`hoc demo`: a tenant with a past, made by the engines the way a real one comes about."""
+
+import asyncio
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from hoc.cli.development import development_keys
+from hoc.cli.problems import database_problems
+from hoc.cli.running import hoc_command, load_settings, require_database, require_development
+from hoc.cus.account.L5_engines.email_address import parse_email
+from hoc.cus.account.L5_engines.engines import Engines, postgres_engines
+from hoc.cus.account.L5_engines.invitations import draw_letter
+from hoc.cus.account.L5_engines.session import new_id, utc_now
+from hoc.cus.account.L5_schemas.values import Role
+from hoc.cus.account.L6_drivers.invitations import SqlInvitations
+from hoc.cus.account.L6_drivers.tables import users
+from hoc.database import create_engine
+from hoc.embedded import DataDirectory
+from hoc.settings import Settings
+
+_AGE_DAYS: Final = 140
+_NAMED: Final = (Role.OWNER, Role.ADMIN, Role.MEMBER, Role.VIEWER)
+_OTHERS: Final = (Role.ADMIN,) * 2 + (Role.MEMBER,) * 13 + (Role.VIEWER,) * 5
+_COMPANIES: Final = (
+    "Brightwater",
+    "Alder & Finch",
+    "Northgate",
+    "Tern Robotics",
+    "Kestrel Labs",
+    "Ostrava Tea",
+)
+_FIRST_NAMES: Final = (
+    *("Ada", "Amir", "Anouk", "Bea", "Chidi", "Dana", "Elif", "Emil", "Fatou", "Goran", "Hana", "Ines"),
+    *("Jonas", "Kofi", "Lena", "Liang", "Mara", "Mateo", "Nadia", "Noor", "Oskar", "Priya", "Quentin"),
+    *("Rosa", "Samuel", "Sofía", "Tariq", "Uma", "Viktor", "Yuki", "Zoë", "Ørjan"),
+)
+_LAST_NAMES: Final = (
+    *("Abara", "Bergström", "Costa", "Dvořák", "Eriksen", "Ferrari", "García", "Haddad", "Ito", "Jansen"),
+    *("Kowalska", "Laurent", "Mensah", "Nguyen", "O'Brien", "Petrov", "Quispe", "Rossi", "Schäfer"),
+    *("Takeda", "Usman", "Vargas", "Weber", "Yamamoto", "Zhang"),
+)
+_TIMEZONES: Final = ("Europe/Berlin", "America/New_York", "Asia/Tokyo", "Africa/Lagos", "UTC")
+_TICKETS: Final = (
+    ("Invoice shows the old address", "Please put our new address on invoices.", "billing", "low", "closed"),
+    ("Runs stop after ten minutes", "Since Monday every run ends early.", "technical", "urgent", "resolved"),
+    ("Can we have a yearly plan?", "We would pay a year at once.", "billing", "medium", "resolved"),
+    ("Transfer of a project", "Two of our teams are to share one project.", "account", "high", "in_progress"),
+    ("Export of run logs", "How do we export the logs of a month?", "general", "medium", "open"),
+    ("Webhook is called twice", "Some calls arrive twice within a second.", "technical", "high", "open"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Person:
+    user_id: str
+    email: str
+    name: str
+
+
+class _Calendar:
+    """The engines' clock, moved by hand through the tenant's past."""
+
+    def __init__(self, today: datetime) -> None:
+        self.today = self._at = today
+
+    def __call__(self) -> datetime:
+        return self._at
+
+    def days_ago(self, days: float) -> datetime:
+        self._at = self.today - timedelta(days=days)
+        return self._at
+
+
+def create(data: DataDirectory) -> dict[str, Any]:
+    """Create a tenant in one transaction.
+
+    Returns:
+        `tenant_id`, `name`, and for `owner`, `admin`, `member` and `viewer` each `user_id`, `email`, `token`.
+
+    Raises:
+        CommandError: no development mode, no database, or one that does not answer.
+    """
+    settings = load_settings()
+    require_development(settings, "hoc demo")
+    url = require_database(settings, data)
+    keys = development_keys(data)
+    with database_problems(url):
+        tenant_id, name, people = asyncio.run(_create(url, settings))
+    return {"tenant_id": tenant_id, "name": name} | {
+        role: {
+            "user_id": person.user_id,
+            "email": person.email,
+            "token": keys.issue(person.user_id, tenant_id, person.email),
+        }
+        for role, person in zip(_NAMED, people, strict=False)
+    }
+
+
+def readable(tenant: dict[str, Any], data: DataDirectory) -> str:
+    """Return it for people, with a curl line to begin with."""
+    settings = load_settings()
+    server = data.server()
+    base = (server.http if server else settings.public_url) + settings.mount_path.rstrip("/")
+    people = "\n".join(
+        f"  {role:8}{tenant[role]['email']:48}{tenant[role]['user_id']}" for role in map(str, _NAMED)
+    )
+    token = hoc_command("token", data)
+    return (
+        f"{tenant['name']} is tenant {tenant['tenant_id']}, with {len(_NAMED) + len(_OTHERS)} members:\n\n"
+        f"{people}\n\n"
+        "List them as the owner:\n\n"
+        f"  curl -s -H 'Authorization: Bearer {tenant['owner']['token']}' {base}/users\n\n"
+        "A token for somebody else:\n\n"
+        f"  {token} --tenant-id {tenant['tenant_id']} --user-id {tenant['viewer']['user_id']}"
+    )
+
+
+async def _create(url: str, settings: Settings) -> tuple[str, str, list[_Person]]:
+    calendar = _Calendar(utc_now())
+    engines = postgres_engines(settings.options(), clock=calendar)
+    company = f"{secrets.choice(_COMPANIES)} {secrets.token_hex(3)}"
+    people = _people(company)
+    engine = create_engine(url, pool_size=1)
+    try:
+        async with engine.begin() as session:
+            await _add_accounts(session, people, calendar)
+            tenant_id = await _found(engines, session, company, people[0], calendar)
+            await _join(engines, session, tenant_id, people, calendar)
+            await _bill(engines, session, tenant_id, calendar)
+            await _ask_for_support(engines, session, tenant_id, people, calendar)
+            await _use(engines, session, tenant_id, calendar)
+            await _invite(engines, session, tenant_id, people[0], calendar)
+    finally:
+        await engine.dispose()
+    return tenant_id, company, people
+
+
+def _people(company: str) -> list[_Person]:
+    shuffle = secrets.SystemRandom().sample
+    count = len(_NAMED) + len(_OTHERS)
+    names = zip(shuffle(_FIRST_NAMES, count), shuffle(_LAST_NAMES, count), strict=True)
+    domain = "-".join(word for word in company.lower().split() if word.isalnum()) + ".example.com"
+    return [
+        _Person(new_id("usr"), f"{_local_part(first)}@{domain}", f"{first} {last}") for first, last in names
+    ]
+
+
+def _local_part(first_name: str) -> str:
+    return first_name.lower().translate(str.maketrans("íëø", "ieo"))
+
+
+async def _add_accounts(session: AsyncConnection, people: list[_Person], calendar: _Calendar) -> None:
+    """The identity side's part, which a gateway plays at a user's first login."""
+    rows: list[dict[str, Any]] = []
+    for number, person in enumerate(people):
+        address = parse_email(person.email)
+        days = _days_since_joining(number, len(people))
+        registered = calendar.days_ago(days + 1)
+        rows.append(
+            {
+                "user_id": person.user_id,
+                "email": address.given,
+                "email_key": address.key,
+                "name": person.name,
+                "email_verified": True,
+                "timezone": secrets.choice(_TIMEZONES),
+                "preferences": {"theme": secrets.choice(("dark", "light")), "digest": {"weekly": True}},
+                "created_at": registered,
+                "updated_at": registered,
+                # Every seventh has registered and never come back.
+                "last_login_at": None if number % 7 == 6 else calendar.days_ago(min(number, days) / 3),  # noqa: PLR2004 - see above
+            }
+        )
+    await session.execute(insert(users), rows)
+
+
+def _days_since_joining(number: int, count: int) -> float:
+    return _AGE_DAYS * (1 - number / count)
+
+
+async def _found(
+    engines: Engines, session: AsyncConnection, company: str, owner: _Person, calendar: _Calendar
+) -> str:
+    calendar.days_ago(_AGE_DAYS)
+    project = await engines.projects.create(
+        session, owner.user_id, name=company, description="Created by hoc demo."
+    )
+    tenant_id = project.value.project_id
+    for state in (1, 2, 3):
+        calendar.days_ago(_AGE_DAYS - state)
+        await engines.projects.advance_onboarding(session, tenant_id, state)
+    return tenant_id
+
+
+async def _join(
+    engines: Engines, session: AsyncConnection, tenant_id: str, people: list[_Person], calendar: _Calendar
+) -> None:
+    """Invite and accept; the letter is drawn here, so that the server's courier finds nothing to send."""
+    owner, *joining = people
+    roles = (*_NAMED[1:], *_OTHERS)
+    for number, (person, role) in enumerate(zip(joining, roles, strict=True), start=1):
+        days = _days_since_joining(number, len(people))
+        calendar.days_ago(days + 0.2)
+        invitation = await engines.invitations.invite(
+            session, tenant_id, owner.user_id, email=person.email, role=role
+        )
+        letter = await draw_letter(SqlInvitations(), session, tenant_id, invitation.id, now=calendar())
+        if letter is None:
+            raise RuntimeError("An invitation just made has no letter.")
+        calendar.days_ago(days)
+        await engines.invitations.accept(session, invitation.id, letter[1])
+
+
+async def _bill(engines: Engines, session: AsyncConnection, tenant_id: str, calendar: _Calendar) -> None:
+    now = calendar.days_ago(0)
+    months = [_month_start(now, back) for back in range(5)]
+    period_end = _month_start(now, -1)
+    await engines.billing.set_subscription(
+        session,
+        tenant_id,
+        plan="pro",
+        current_period_start=months[0],
+        current_period_end=period_end,
+        next_invoice_date=period_end,
+    )
+    for start, end, cents, status in zip(
+        months[1:], months, (6_900, 4_900, 4_900, 4_900), ("open", "paid", "paid", "paid"), strict=False
+    ):
+        await engines.billing.record_invoice(
+            session,
+            tenant_id,
+            invoice_id=f"INV-{start:%Y%m}-{tenant_id[-6:]}",
+            period_start=start,
+            period_end=end,
+            amount_cents=cents,
+            status=status,
+            description=f"Plan pro, {start:%B %Y}",
+        )
+
+
+def _month_start(now: datetime, back: int) -> datetime:
+    """Midnight UTC at the start of the month `back` months before `now`'s."""
+    months = now.year * 12 + now.month - 1 - back
+    return datetime(months // 12, months % 12 + 1, 1, tzinfo=UTC)
+
+
+async def _ask_for_support(
+    engines: Engines, session: AsyncConnection, tenant_id: str, people: list[_Person], calendar: _Calendar
+) -> None:
+    for number, (subject, description, category, priority, status) in enumerate(_TICKETS):
+        days = 5.0 * (len(_TICKETS) - number) - 4
+        calendar.days_ago(days)
+        ticket = await engines.support.create_ticket(
+            session,
+            tenant_id,
+            people[number].user_id,
+            subject=subject,
+            description=description,
+            category=category,
+            priority=priority,
+        )
+        if status == "open":
+            continue
+        calendar.days_ago(days - 0.5)
+        await engines.support.change_ticket_status(
+            session,
+            tenant_id,
+            ticket.id,
+            status=status,
+            resolution=None if status == "in_progress" else "Done; tell us if anything is left.",
+        )
+
+
+async def _use(engines: Engines, session: AsyncConnection, tenant_id: str, calendar: _Calendar) -> None:
+    for days in (2, 1, 0):
+        calendar.days_ago(days)
+        await engines.usage.record(
+            session, tenant_id, runs=40 + secrets.randbelow(200), tokens=20_000 + secrets.randbelow(400_000)
+        )
+
+
+async def _invite(
+    engines: Engines, session: AsyncConnection, tenant_id: str, owner: _Person, calendar: _Calendar
+) -> None:
+    """Three invitations still open, whose mail the server now delivers; one expired, one withdrawn."""
+    domain = owner.email.partition("@")[2]
+    ids: dict[str, str] = {}
+    for days, name, role in (
+        (12, "wanda", "member"),
+        (3, "xaver", "viewer"),
+        (0.8, "pia", "member"),
+        (0.1, "ravi", "viewer"),
+        (0, "thandi", "admin"),
+    ):
+        calendar.days_ago(days)
+        invitation = await engines.invitations.invite(
+            session, tenant_id, owner.user_id, email=f"{name}@{domain}", role=role
+        )
+        ids[name] = invitation.id
+    calendar.days_ago(2)
+    await engines.invitations.revoke(session, tenant_id, owner.user_id, ids["xaver"])

@@ -1,0 +1,166 @@
+"""The command line as a user has it: `hoc` in processes of its own."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+
+HOC = Path(sys.executable).parent / "hoc"
+
+
+def environment(**variables: str) -> dict[str, str]:
+    """This process's environment, without what would configure hoc, plus `variables`."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("HOC_")}
+    return kept | variables
+
+
+def hoc(*arguments: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end."""
+    return subprocess.run(
+        [HOC, *arguments],
+        env=environment(**variables),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def refusal(*arguments: str | Path, **variables: str) -> tuple[str, int]:
+    """Run a command that is to be refused in one line; return the line and the exit code."""
+    refused = hoc(*arguments, **variables)
+    [line] = [line for line in refused.stderr.splitlines() if line != "Migrating the database"]
+    assert refused.stdout == ""
+    assert line.startswith("hoc: ")
+    return line, refused.returncode
+
+
+def printed_json(*arguments: str | Path, **variables: str) -> Any:
+    """Run a command that succeeds and prints JSON."""
+    done = hoc(*arguments, **variables)
+    assert (done.returncode, done.stderr) == (0, "")
+    return json.loads(done.stdout)
+
+
+@dataclass
+class RunningServer:
+    """A `hoc serve` that has said where it listens."""
+
+    process: subprocess.Popen[str]
+    data: Path
+    url: str = ""
+    output: list[str] = field(default_factory=list)
+    steps: list[str] = field(default_factory=list)
+
+    def get(self, path: str, token: str | None = None) -> httpx.Response:
+        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        return httpx.get(self.url + path, headers=headers, timeout=30)
+
+    def workers(self) -> list[psutil.Process]:
+        children = psutil.Process(self.process.pid).children()
+        return [child for child in children if "spawn_main" in " ".join(command_of(child))]
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Send a signal; return the exit code."""
+        self.process.send_signal(number)
+        return self.process.wait(timeout=120)
+
+
+@contextmanager
+def serving(data: Path, *arguments: str, **variables: str) -> Generator[RunningServer]:
+    """Run `hoc serve` on a free port until the block ends; whatever it left running then is killed."""
+    command = [str(HOC), "serve", "--port", "0", "--data-dir", str(data), *arguments]
+    with subprocess.Popen(
+        command,
+        env=environment(**variables),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        server = RunningServer(process, data)
+        reader = threading.Thread(target=_collect, args=(process, server.steps))
+        reader.start()
+        try:
+            _read_until_ready(server)
+            yield server
+        finally:
+            if process.poll() is None:
+                server.stop()
+            _kill_session(process.pid)
+            reader.join()
+
+
+def _read_until_ready(server: RunningServer) -> None:
+    assert server.process.stdout is not None
+    for line in server.process.stdout:
+        server.output.append(line.rstrip("\n"))
+        if "hoc serves on " in line:
+            server.url = line.split()[3].removesuffix("/accounts")
+        if "Ctrl-C" in line:
+            return
+    raise AssertionError(f"hoc serve ended before it served: {server.steps}")
+
+
+def _collect(process: subprocess.Popen[str], steps: list[str]) -> None:
+    assert process.stderr is not None
+    steps.extend(line.rstrip("\n") for line in process.stderr)
+
+
+def _kill_session(session: int) -> None:
+    for process in psutil.process_iter():
+        try:
+            if os.getsid(process.pid) == session:
+                process.kill()
+        except (ProcessLookupError, psutil.Error):
+            pass
+
+
+@contextmanager
+def data_directory() -> Generator[Path]:
+    """Give a data directory that does not exist yet, where every user may come; stop what runs in it."""
+    with tempfile.TemporaryDirectory(prefix="hoc-test-", ignore_cleanup_errors=True) as name:
+        place = Path(name)
+        place.chmod(0o711)
+        yield place / "data"
+        left = postgres_of(place / "data")
+        for process in left:
+            process.kill()
+        wait_until(lambda: not any(command_of(process) for process in left))
+
+
+def postgres_of(data: Path) -> list[psutil.Process]:
+    """The PostgreSQL that runs in a data directory."""
+    cluster = str(data / "postgres" / "cluster")
+    return [process for process in psutil.process_iter() if cluster in command_of(process)]
+
+
+def command_of(process: psutil.Process) -> list[str]:
+    """Its command line; empty once it has ended, even if nobody has taken note yet."""
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    """Poll; after a minute it is not going to happen."""
+    for _ in range(1_200):
+        if condition():
+            return
+        time.sleep(0.05)
+    raise AssertionError("It did not come about within a minute.")
