@@ -1,11 +1,15 @@
 """E-mail addresses: checked and normalised here and nowhere else."""
 
+import re
 import unicodedata
 
 from email_validator import EmailNotValidError, validate_email
 
 from hoc.cus.account.L5_schemas.errors import InvalidInputError
 from hoc.cus.account.L5_schemas.records import EmailAddress
+
+# The characters that Unicode's composition (NFC) would turn into K, ; and `.
+_COMPOSES_TO_ASCII = re.compile("([\N{KELVIN SIGN}\N{GREEK QUESTION MARK}\N{GREEK VARIA}])")
 
 
 def parse_email(address: str, *, field: str = "email") -> EmailAddress:
@@ -16,7 +20,7 @@ def parse_email(address: str, *, field: str = "email") -> EmailAddress:
     """
     given = address.strip()
     try:
-        validate_email(given, check_deliverability=False, test_environment=True)
+        validate_email(given, strict=True, check_deliverability=False, test_environment=True)
     except (EmailNotValidError, UnicodeError) as problem:
         detail = str(problem) if isinstance(problem, EmailNotValidError) else "is not valid text"
         raise InvalidInputError.of(field, detail) from None
@@ -30,8 +34,11 @@ def email_key(address: str) -> str:
     sharp s keep to themselves instead of becoming somebody's k, i or ß (CVE-2019-19844). Python does this
     alone; PostgreSQL only compares what is stored.
     """
-    composed = unicodedata.normalize("NFC", address.strip())
-    return "".join(_lower(character) for character in composed)
+    composed = (
+        part if _COMPOSES_TO_ASCII.match(part) else unicodedata.normalize("NFC", part)
+        for part in _COMPOSES_TO_ASCII.split(address.strip())
+    )
+    return "".join(_lower(character) for part in composed for character in part)
 
 
 def _lower(character: str) -> str:

@@ -2,7 +2,7 @@
 
 import hashlib
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -52,10 +52,12 @@ class CursorScope:
         try:
             padding = "=" * (-len(cursor) % 4)
             fingerprint, at, row_id = orjson.loads(urlsafe_b64decode(cursor[:MAX_CURSOR_LENGTH] + padding))
-            key = SortKey(datetime.fromisoformat(at), row_id)
-        except (ValueError, TypeError):
-            key, fingerprint = None, None
-        if key is None or fingerprint != self._fingerprint or not is_storable_id(key.id) or not key.at.tzinfo:
+            moment = datetime.fromisoformat(at)
+            is_ours = fingerprint == self._fingerprint and moment.tzinfo and isinstance(row_id, str)
+            key = SortKey(moment.astimezone(UTC), row_id) if is_ours and is_storable_id(row_id) else None
+        except (ValueError, TypeError, OverflowError):
+            key = None
+        if key is None:
             raise _bad_parameter("cursor", "is not a cursor of this list; start without one")
         return key
 
