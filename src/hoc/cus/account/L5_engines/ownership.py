@@ -6,9 +6,11 @@ from typing import Protocol
 from hoc.cus.account.L5_engines.access import require, require_writer
 from hoc.cus.account.L5_engines.members import MemberStore
 from hoc.cus.account.L5_engines.session import Clock, Session, utc_now
+from hoc.cus.account.L5_engines.text import is_storable_id
 from hoc.cus.account.L5_schemas.errors import (
     ConflictError,
     ForbiddenError,
+    InvalidInputError,
     NotFoundError,
     OwnMembershipError,
     TransferPendingError,
@@ -48,6 +50,8 @@ class OwnershipTransfers:
         """An owner offers their ownership to another active member; the offer lasts seven days."""
         if caller_user_id == to_user_id:
             raise OwnMembershipError("You cannot transfer ownership to yourself.")
+        if not is_storable_id(to_user_id):
+            raise InvalidInputError.of("to_user_id", "must be 1 to 255 characters of text")
         caller, recipient = await self._lock_pair(session, tenant_id, caller_user_id, to_user_id)
         require(require_writer(caller).role is Role.OWNER, "transfer ownership")
         if recipient is None:

@@ -93,9 +93,9 @@ def _check_nesting(patch: dict[str, Any]) -> None:
     """Level by level instead of recursively, so that hostile depth costs nothing."""
     level: list[Json] = [patch]
     for _ in range(MAX_PREFERENCES_DEPTH):
+        level = [child for item in level for child in _children(item)]
         if any(isinstance(item, str) and "\x00" in item for item in level):
             raise InvalidInputError.of("preferences", "must not contain the NUL character")
-        level = [child for item in level for child in _children(item)]
     if any(isinstance(item, dict | list) for item in level):
         raise InvalidInputError.of("preferences", f"must not nest deeper than {MAX_PREFERENCES_DEPTH} levels")
 
