@@ -121,10 +121,7 @@ class Call:
 
     async def optional_body(self, model: type[BodyT]) -> BodyT:
         """Like `body`, but no body at all means every default."""
-        if (
-            self._request.headers.get("content-length", "0") == "0"
-            and "content-type" not in self._request.headers
-        ):
+        if "content-type" not in self._request.headers and not await self._read():
             return model()
         return await self.body(model)
 
