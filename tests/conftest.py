@@ -1,4 +1,4 @@
-"""One PostgreSQL for the whole run, started only if a test may want it, and a database of its own for each worker."""
+"""One PostgreSQL for the whole run, started if a test may want it, with a database for each worker."""
 
 import signal
 import threading

@@ -1,9 +1,12 @@
 """Every contract holds in memory and on PostgreSQL."""
 
+from typing import TYPE_CHECKING
+
 import pytest
 from support.world import MemoryWorld, PostgresWorld, World
 
-from hoc.database import Database
+if TYPE_CHECKING:
+    from hoc.database import Database
 
 
 @pytest.fixture(params=["memory", "postgresql"])

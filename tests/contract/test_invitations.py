@@ -1,5 +1,7 @@
 """An invitation's life: created, drawn, sent again, revoked, expired, accepted."""
 
+from functools import partial
+
 import pytest
 from support.world import NOWHERE, World, refusal, walk
 
@@ -13,8 +15,9 @@ from hoc.cus.account.L5_schemas.errors import (
     TenantNotActiveError,
 )
 from hoc.cus.account.L5_schemas.options import Options
+from hoc.cus.account.L5_schemas.results import AcceptInvitationResult
 
-ROLES = ("owner", "admin", "member", "viewer")
+ROLES: tuple[str, ...] = ("owner", "admin", "member", "viewer")
 
 MAY_INVITE = {
     ("owner", "owner"): True,
@@ -155,7 +158,7 @@ async def test_accepting_again_is_the_same_answer(world: World) -> None:
     email = world.new_email()
     user_id = await world.add_user(email.upper())
     invitation_id, token = await world.invite(tenant_id, owner, email)
-    answers = []
+    answers: list[AcceptInvitationResult] = []
     for caller in (None, user_id, None):
         async with world.transaction() as session:
             answers.append(
@@ -233,9 +236,7 @@ async def test_a_wrong_token_and_no_invitation_are_one_answer(world: World) -> N
         ("x" * 100_000, token),
     ]
     async with world.transaction() as session:
-        answers = {
-            await refusal(world.engines.invitations.accept(session, *attempt)) for attempt in attempts
-        }
+        answers = {await refusal(world.engines.invitations.accept(session, *attempt)) for attempt in attempts}
         assert len(answers) == 1
         assert next(iter(answers))[0] is NotFoundError
         assert (await world.engines.invitations.accept(session, invitation_id, token)).success
@@ -408,9 +409,7 @@ async def test_the_list_is_newest_first_and_walked_once(world: World) -> None:
     async with world.reading() as session:
         for limit in (1, 2, 5):
             pages = await walk(
-                lambda cursor, limit=limit: invitations.list(
-                    session, tenant_id, owner, status="pending", limit=limit, cursor=cursor
-                )
+                partial(invitations.list, session, tenant_id, owner, status="pending", limit=limit)
             )
             walked = [item.id for page in pages for item in page.invitations]
             assert walked[0] == newest

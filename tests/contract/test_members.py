@@ -1,5 +1,7 @@
 """Members: lists, details, role changes, removal, leaving, and that a tenant always has an owner."""
 
+from functools import partial
+
 import pytest
 from support.world import NOBODY, NOWHERE, World, refusal, walk
 
@@ -13,7 +15,7 @@ from hoc.cus.account.L5_schemas.errors import (
     StaleVersionError,
 )
 
-ROLES = ("owner", "admin", "member", "viewer")
+ROLES: tuple[str, ...] = ("owner", "admin", "member", "viewer")
 
 # Who may give a member of the second role each of the four roles: owners alone, whoever it is.
 MAY_CHANGE_ROLE = {
@@ -350,19 +352,11 @@ async def test_members_who_joined_at_the_same_time_are_each_walked_once(world: W
     members = world.engines.members
     async with world.reading() as session:
         for limit in (1, 2, 3, 7, 8):
-            users = await walk(
-                lambda cursor, limit=limit: members.list_users(
-                    session, team.tenant_id, limit=limit, cursor=cursor
-                )
-            )
+            users = await walk(partial(members.list_users, session, team.tenant_id, limit=limit))
             walked = [item.user_id for page in users for item in page.items]
             assert len(walked) == 7
             assert set(walked) == expected
             assert [page.total for page in users] == [7] * len(users)
             assert [page.has_more for page in users] == [True] * (len(users) - 1) + [False]
-            everybody = await walk(
-                lambda cursor, limit=limit: members.list_tenant_users(
-                    session, team.tenant_id, limit=limit, cursor=cursor
-                )
-            )
+            everybody = await walk(partial(members.list_tenant_users, session, team.tenant_id, limit=limit))
             assert [user.user_id for part in everybody for user in part.users] == walked

@@ -35,7 +35,7 @@ class TestServer:
 
     @asynccontextmanager
     async def new_database(self) -> AsyncGenerator[str]:
-        """Yield the URL of a migrated, empty database; it is dropped afterwards, whoever is still connected."""
+        """Yield the URL of a migrated, empty database; afterwards it is dropped, with what is connected."""
         name = _new_name()
         await _execute(self.url, f'CREATE DATABASE "{name}" TEMPLATE "{self.template}"')
         try:
@@ -47,7 +47,7 @@ class TestServer:
 class TestServerOwner:
     """Starts the server when first asked for it, in the process that started the run, and stops it there.
 
-    With `HOC_TEST_DATABASE_URL` set, that server is used instead; its role must be allowed to create databases.
+    With `HOC_TEST_DATABASE_URL` set, that server is used instead; its role must be able to create databases.
     """
 
     __test__ = False

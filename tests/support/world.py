@@ -111,7 +111,13 @@ class World(ABC):
         return created.value.project_id, user_id
 
     async def join(
-        self, tenant_id: str, inviter: str, role: str = "member", *, user_id: str | None = None, email: str | None = None
+        self,
+        tenant_id: str,
+        inviter: str,
+        role: str = "member",
+        *,
+        user_id: str | None = None,
+        email: str | None = None,
     ) -> str:
         """Add a member by invitation and return the account's id."""
         address = email or self.new_email()
@@ -128,7 +134,9 @@ class World(ABC):
         joined = [await self.join(tenant_id, owner, role) for role in ("admin", "member", "viewer")]
         return Team(tenant_id, owner, *joined)
 
-    async def invite(self, tenant_id: str, inviter: str, email: str | None = None, role: str = "member") -> tuple[str, str]:
+    async def invite(
+        self, tenant_id: str, inviter: str, email: str | None = None, role: str = "member"
+    ) -> tuple[str, str]:
         """A pending invitation whose mail is out; returns its id and token."""
         async with self.transaction() as session:
             invited = await self.engines.invitations.invite(
@@ -267,10 +275,10 @@ async def outcome(operation: Awaitable[T]) -> T | tuple[type[AccountsError], str
         return type(problem), problem.error
 
 
-async def walk(fetch: Callable[[str | None], Awaitable[Page[T]]]) -> list[T]:
+async def walk(fetch: Callable[..., Awaitable[Page[T]]]) -> list[T]:
     """Every page of a list, by cursor."""
-    pages = [await fetch(None)]
+    pages = [await fetch()]
     while pages[-1].next_cursor is not None:
         assert len(pages) < 100, "the walk does not end"
-        pages.append(await fetch(pages[-1].next_cursor))
+        pages.append(await fetch(cursor=pages[-1].next_cursor))
     return [page.value for page in pages]

@@ -1,0 +1,206 @@
+"""Subscriptions and invoices, as the billing system writes them and the console shows them."""
+
+from datetime import UTC, datetime, timedelta, timezone
+from functools import partial
+from typing import Any
+
+import pytest
+from support.world import NOWHERE, World, refusal, walk
+
+from hoc.cus.account.L5_schemas.errors import InvalidInputError, NotFoundError
+from hoc.cus.account.L5_schemas.results import InvoiceListResult
+
+MARCH, APRIL, MAY = (datetime(2026, month, 1, tzinfo=UTC) for month in (3, 4, 5))
+
+PERIOD: dict[str, Any] = {"current_period_start": MARCH, "current_period_end": APRIL}
+
+
+def invoice(invoice_id: str, /, **changes: Any) -> dict[str, Any]:
+    return {
+        "invoice_id": invoice_id,
+        "period_start": MARCH,
+        "period_end": APRIL,
+        "amount_cents": 4_900,
+        "status": "paid",
+        "description": "Pro plan, March",
+    } | changes
+
+
+async def test_without_a_subscription_the_free_plan(world: World) -> None:
+    tenant_id, _ = await world.tenant()
+    async with world.reading() as session:
+        summary = await world.engines.billing.summary(session, tenant_id)
+        invoices = (await world.engines.billing.list_invoices(session, tenant_id)).value
+    assert (summary.plan, summary.status, summary.billing_period) == ("free", "active", "monthly")
+    assert (summary.current_period_start, summary.current_period_end) == (None, None)
+    assert summary.next_invoice_date is None
+    assert (summary.max_runs_per_day, summary.max_tokens_per_month) == (100, 1_000_000)
+    assert (invoices.invoices, invoices.total) == ([], 0)
+    assert invoices.message
+    assert "no subscription" in invoices.message
+
+
+async def test_a_subscription_is_shown_and_brings_its_quotas(world: World) -> None:
+    tenant_id, _ = await world.tenant()
+    async with world.transaction() as session:
+        summary = await world.engines.billing.set_subscription(
+            session,
+            tenant_id,
+            plan="enterprise",
+            status="trialing",
+            billing_period="yearly",
+            current_period_start=MARCH,
+            current_period_end=MARCH.replace(year=2027),
+            next_invoice_date=APRIL,
+        )
+        assert summary == await world.engines.billing.summary(session, tenant_id)
+        project = await world.facade.get_project_detail(session, tenant_id, tenant_id)
+        invoices = (await world.engines.billing.list_invoices(session, tenant_id)).value
+    assert (summary.plan, summary.status, summary.billing_period) == ("enterprise", "trialing", "yearly")
+    assert (summary.current_period_start, summary.next_invoice_date) == (MARCH, APRIL)
+    assert (summary.max_runs_per_day, summary.max_tokens_per_month) == (100_000, 1_000_000_000)
+    assert project is not None
+    assert (project.plan, project.max_workers, project.max_api_keys) == ("enterprise", 100, 100)
+    assert invoices.message is None, "there is a subscription, if no invoice yet"
+
+
+async def test_a_canceled_subscription_is_back_on_the_free_plan(world: World) -> None:
+    tenant_id, _ = await world.tenant()
+    billing = world.engines.billing
+    async with world.transaction() as session:
+        await billing.set_subscription(session, tenant_id, plan="pro", **PERIOD)
+        summary = await billing.set_subscription(session, tenant_id, plan="pro", status="canceled", **PERIOD)
+    assert (summary.plan, summary.status, summary.max_runs_per_day) == ("free", "canceled", 100)
+
+
+async def test_the_same_subscription_again_changes_nothing(world: World) -> None:
+    tenant_id, _ = await world.tenant()
+    async with world.transaction() as session:
+        first = await world.engines.billing.set_subscription(session, tenant_id, plan="pro", **PERIOD)
+        before = await world.engines.projects.get(session, tenant_id, tenant_id)
+    async with world.transaction() as session:
+        assert await world.engines.billing.set_subscription(session, tenant_id, plan="pro", **PERIOD) == first
+        assert await world.engines.projects.get(session, tenant_id, tenant_id) == before
+    assert before is not None
+    assert before.version == 2
+
+
+async def test_times_are_utc_whatever_zone_they_come_in(world: World) -> None:
+    tenant_id, _ = await world.tenant()
+    tokyo = timezone(timedelta(hours=9))
+    async with world.transaction() as session:
+        summary = await world.engines.billing.set_subscription(
+            session,
+            tenant_id,
+            plan="pro",
+            current_period_start=MARCH.astimezone(tokyo),
+            current_period_end=APRIL.astimezone(tokyo),
+        )
+        written = await world.engines.billing.record_invoice(
+            session, tenant_id, **invoice("in_1", period_start=MARCH.astimezone(tokyo))
+        )
+        listed = (await world.engines.billing.list_invoices(session, tenant_id)).value
+    assert summary.current_period_start == MARCH
+    assert listed.invoices == [written]
+    for moment in (summary.current_period_start, written.period_start, listed.invoices[0].period_start):
+        assert moment is not None
+        assert moment.utcoffset() == timedelta(0)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"plan": "PRO"},
+        {"plan": "platinum"},
+        {"status": "paused"},
+        {"billing_period": "weekly"},
+        {"current_period_end": MARCH},
+        {"current_period_start": datetime(2026, 3, 1)},  # noqa: DTZ001 - that is what is wrong with it
+        {"next_invoice_date": datetime(2026, 3, 1)},  # noqa: DTZ001 - that is what is wrong with it
+    ],
+)
+async def test_a_bad_subscription_is_refused(world: World, change: dict[str, Any]) -> None:
+    tenant_id, _ = await world.tenant()
+    given: dict[str, Any] = {"plan": "pro"} | PERIOD | change
+    async with world.transaction() as session:
+        with pytest.raises(InvalidInputError):
+            await world.engines.billing.set_subscription(session, tenant_id, **given)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"invoice_id": ""},
+        {"invoice_id": "a\x00"},
+        {"invoice_id": "x" * 256},
+        {"amount_cents": -1},
+        {"amount_cents": 2**63},
+        {"status": "PAID"},
+        {"status": "unpaid"},
+        {"description": ""},
+        {"description": "nul\x00"},
+        {"period_start": datetime(2026, 3, 1)},  # noqa: DTZ001 - that is what is wrong with it
+    ],
+)
+async def test_a_bad_invoice_is_refused(world: World, change: dict[str, Any]) -> None:
+    tenant_id, _ = await world.tenant()
+    async with world.transaction() as session:
+        with pytest.raises(InvalidInputError):
+            await world.engines.billing.record_invoice(session, tenant_id, **invoice("in_1", **change))
+
+
+async def test_invoices_are_listed_newest_period_first(world: World) -> None:
+    tenant_id, _ = await world.tenant()
+    record = world.engines.billing.record_invoice
+    async with world.transaction() as session:
+        march = await record(session, tenant_id, **invoice("in_march"))
+        may = await record(session, tenant_id, **invoice("in_may", period_start=MAY, amount_cents=2**63 - 1))
+        april = await record(session, tenant_id, **invoice("in_april", period_start=APRIL, amount_cents=0))
+        listed = await world.facade.get_billing_invoices(session, tenant_id)
+        page = (await world.engines.billing.list_invoices(session, tenant_id, limit=1, offset=1)).value
+    assert listed == InvoiceListResult([may, april, march], 3, None)
+    assert (page.invoices, page.total) == ([april], 3)
+
+
+async def test_an_invoice_is_replaced_by_its_id(world: World) -> None:
+    (tenant_id, _), (other_id, _) = await world.tenant(), await world.tenant()
+    record = world.engines.billing.record_invoice
+    async with world.transaction() as session:
+        await record(session, tenant_id, **invoice("in_1", status="open"))
+        foreign = await record(session, other_id, **invoice("in_1", amount_cents=1))
+        paid = await record(session, tenant_id, **invoice("in_1", status="paid"))
+        assert await record(session, tenant_id, **invoice("in_1", status="paid")) == paid
+        mine = (await world.engines.billing.list_invoices(session, tenant_id)).value
+        theirs = (await world.engines.billing.list_invoices(session, other_id)).value
+    assert (mine.invoices, mine.total) == ([paid], 1)
+    assert theirs.invoices == [foreign], "another tenant's invoice of the same id is another"
+
+
+async def test_invoices_of_one_period_are_each_walked_once(world: World) -> None:
+    tenant_id, _ = await world.tenant()
+    billing = world.engines.billing
+    ids = {f"in_{number:02}" for number in range(7)}
+    async with world.transaction() as session:
+        for invoice_id in ids:
+            await billing.record_invoice(session, tenant_id, **invoice(invoice_id))
+        for limit in (1, 3, 7):
+            pages = await walk(partial(billing.list_invoices, session, tenant_id, limit=limit))
+            walked = [item for page in pages for item in page.invoices]
+            assert [item.invoice_id for item in walked] == sorted(ids, reverse=True)
+            assert {page.total for page in pages} == {7}
+
+
+async def test_there_is_no_billing_of_a_tenant_that_is_not(world: World) -> None:
+    billing = world.engines.billing
+    async with world.transaction() as session:
+        answers = {
+            await refusal(billing.summary(session, NOWHERE)),
+            await refusal(billing.list_invoices(session, NOWHERE)),
+            await refusal(billing.record_invoice(session, NOWHERE, **invoice("in_1"))),
+            await refusal(
+                billing.set_subscription(
+                    session, NOWHERE, plan="pro", current_period_start=MARCH, current_period_end=APRIL
+                )
+            ),
+        }
+    assert {answer[0] for answer in answers} == {NotFoundError}

@@ -1,0 +1,103 @@
+"""An address's key never makes two people one (CVE-2019-19844)."""
+
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hoc.cus.account.L5_engines.email_address import email_key, parse_email
+from hoc.cus.account.L5_schemas.errors import InvalidInputError
+
+# Each looks like, folds to, or in one language or another lowers to plain letters.
+TREACHEROUS = {
+    "İ": "i",
+    "\N{LATIN SMALL LETTER DOTLESS I}": "i",
+    "\N{KELVIN SIGN}": "k",
+    "\N{LATIN SMALL LETTER LONG S}": "s",
+    "ß": "ss",
+    "ẞ": "ß",
+    "\N{LATIN SMALL LIGATURE FI}": "fi",
+    "\N{GREEK SMALL LETTER FINAL SIGMA}": "\N{GREEK SMALL LETTER SIGMA}",
+    "\N{OHM SIGN}x": "\N{LATIN SMALL LETTER OPEN E}x",
+}
+
+
+@pytest.mark.parametrize(("treacherous", "plain"), TREACHEROUS.items())
+def test_a_lookalike_is_another_address(treacherous: str, plain: str) -> None:
+    for other in (plain, plain.upper(), plain.lower(), plain.title()):
+        assert email_key(f"{treacherous}@example.com") != email_key(f"{other}@example.com")
+
+
+@pytest.mark.parametrize(
+    "spelling", ["ada@example.com", "ADA@EXAMPLE.COM", "Ada@Example.com", "  ada@example.com\t"]
+)
+def test_case_and_surrounding_space_do_not_matter(spelling: str) -> None:
+    assert email_key(spelling) == "ada@example.com"
+
+
+@given(st.text(alphabet=st.characters(min_codepoint=0x21, max_codepoint=0x7E)))
+def test_ascii_is_lowered(address: str) -> None:
+    assert email_key(address) == address.lower()
+    assert email_key(address.upper()) == email_key(address)
+
+
+@given(st.text())
+def test_a_key_is_its_own_key(address: str) -> None:
+    assert email_key(email_key(address)) == email_key(address)
+
+
+@given(st.characters(min_codepoint=0x80), st.text(alphabet="aiksfISKF", max_size=3))
+def test_nothing_outside_ascii_becomes_ascii(character: str, around: str) -> None:
+    if not character.isspace():
+        assert not email_key(f"{around}{character}{around}@example.com").isascii()
+
+
+def test_every_character_outside_ascii_stays_there() -> None:
+    strays = [
+        character
+        for character in map(chr, range(0x80, sys.maxunicode + 1))
+        if not character.isspace() and email_key(f"a{character}@example.com").isascii()
+    ]
+    assert strays == []
+
+
+def test_an_address_is_kept_as_given() -> None:
+    parsed = parse_email("  Ada.Lovelace@Example.COM ")
+    assert (parsed.given, parsed.key) == ("Ada.Lovelace@Example.COM", "ada.lovelace@example.com")
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "",
+        " ",
+        "ada",
+        "ada@",
+        "@example.com",
+        "ada@@example.com",
+        "ada@exa mple.com",
+        "ada@example.com, eve@example.com",
+        "ada@example.com\r\nBcc: eve@example.com",
+        "ada\x00@example.com",
+        "\ud800@example.com",
+        f"{'a' * 65}@example.com",
+        f"ada@{'a' * 250}.com",
+    ],
+)
+def test_what_mail_cannot_be_sent_to_is_refused(address: str) -> None:
+    with pytest.raises(InvalidInputError) as refused:
+        parse_email(address, field="to")
+    assert [problem.pointer for problem in refused.value.problems] == ["/to"]
+
+
+@given(st.text())
+def test_any_text_is_parsed_or_refused(address: str) -> None:
+    try:
+        parsed = parse_email(address)
+    except InvalidInputError:
+        return
+    assert parsed.given == address.strip()
+    assert parsed.key == email_key(address)
+    assert len(parsed.given) <= 255
+    assert len(parsed.key) <= 512
