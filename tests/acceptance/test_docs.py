@@ -1,0 +1,156 @@
+"""The documentation is true: its blocks run, its tables are complete, its links lead somewhere."""
+
+import ast
+import inspect
+import re
+from collections.abc import AsyncGenerator, Callable
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import pytest
+from support.command_line import RunningServer, environment, printed_json, serving
+from support.documents import PAGES, ROOT, blocks, first_column, name_of, pages_with, run_python, run_shell
+from support.postgres import TestServer
+
+from hoc.cus.account.L2_api import problems
+from hoc.cus.account.L2_api.console import console_operations
+from hoc.cus.account.L5_engines.accounts_facade import AccountsFacade
+from hoc.cus.account.L5_engines.engines import Engines, postgres_engines
+from hoc.cus.account.L5_schemas import errors
+from hoc.cus.account.L5_schemas.errors import AccountsError
+from hoc.cus.account.L5_schemas.options import Options
+from hoc.settings import Settings
+
+REFERENCE = ROOT / "docs" / "reference"
+
+
+@pytest.fixture(scope="module")
+async def database_of_readers(postgres_server: TestServer) -> AsyncGenerator[str]:
+    """A database of its own: the server started here delivers every mail that is queued in it."""
+    async with postgres_server.new_database() as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def server(database_of_readers: str, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """What `make serve` starts, but for the embedded PostgreSQL, which has tests of its own."""
+    data = tmp_path_factory.mktemp("docs") / "data"
+    with serving(data, HOC_DATABASE_URL=database_of_readers) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def tenant_id(server: RunningServer) -> str:
+    return str(printed_json("demo", "--json", "--data-dir", server.data)["tenant_id"])
+
+
+@pytest.mark.parametrize("page", pages_with("sh run"))
+def test_shell_blocks_run_and_print_what_is_shown(page: str, server: RunningServer, tmp_path: Path) -> None:
+    run_shell(ROOT / page, server.url, tmp_path, environment(HOC_DATA_DIR=str(server.data)))
+
+
+@pytest.mark.parametrize("page", pages_with("python run"))
+def test_python_blocks_run_and_print_what_is_shown(
+    page: str, tenant_id: str, database_of_readers: str, tmp_path: Path
+) -> None:
+    given = environment(HOC_DATABASE_URL=database_of_readers, HOC_DATA_DIR=str(tmp_path), TENANT_ID=tenant_id)
+    run_python(ROOT / page, tmp_path, given)
+
+
+def test_python_blocks_that_are_not_run_are_python_and_few() -> None:
+    kept = [block for page in PAGES for block in blocks(page, "python")]
+    for block in kept:
+        ast.parse(block.code.replace("=…", "=None"))
+    assert len(kept) <= 1
+
+
+def test_every_route_is_documented_and_no_other() -> None:
+    operations = console_operations(postgres_engines(Options()), on_mail_queued=lambda: None)
+    routes = {(operation.method, operation.path, operation.status) for operation in operations}
+    page = (REFERENCE / "http.md").read_text()
+    rows = re.findall(r"^\| ([A-Z]+) \| `([^`]+)` \| [^|]+ \| (\d+) \|", page, re.MULTILINE)
+    assert {(method, path, int(status)) for method, path, status in rows} == routes
+
+
+def test_every_setting_is_documented_with_its_default() -> None:
+    page = (REFERENCE / "settings.md").read_text()
+    documented = dict(re.findall(r"^\| `(HOC_\w+)` \| `?([^|`]+)`? \|", page, re.MULTILINE))
+    assert documented == {
+        f"HOC_{name.upper()}": _shown(field.default) for name, field in Settings.model_fields.items()
+    }
+
+
+def _shown(default: object) -> str:
+    return "unset" if default is None else str(default).lower() if isinstance(default, bool) else str(default)
+
+
+def test_every_error_code_is_documented_and_no_other() -> None:
+    assert set(first_column(REFERENCE / "errors.md")) == _codes_in_use()
+
+
+def _codes_in_use() -> set[str]:
+    """Codes of the error classes, literals given for one, and those of refusals that only HTTP knows."""
+    classes = {
+        kind for kind in vars(errors).values() if inspect.isclass(kind) and issubclass(kind, AccountsError)
+    }
+    codes = {kind.code for kind in classes - {AccountsError}} | set(vars(problems)["_CODES"].values())
+    for source in (ROOT / "src" / "hoc").rglob("*.py"):
+        calls = (node for node in ast.walk(ast.parse(source.read_text())) if isinstance(node, ast.Call))
+        for call in calls:
+            given = [keyword.value for keyword in call.keywords if keyword.arg == "code"]
+            if isinstance(call.func, ast.Name) and call.func.id == "problem":
+                given += call.args[2:3]
+            codes |= {value.value for value in given if isinstance(value, ast.Constant)}
+    return codes
+
+
+def test_every_method_of_the_facade_and_its_engines_is_documented() -> None:
+    documented = re.findall(r"^- `([^`]+)`", (REFERENCE / "facade.md").read_text(), re.MULTILINE)
+    expected = [_signature("", method) for method in _public_methods(AccountsFacade)]
+    for attribute, engine in get_type_hints(Engines).items():
+        expected += [_signature(f"{attribute}.", method) for method in _public_methods(engine)]
+    assert documented == expected
+
+
+def _public_methods(kind: type) -> list[Callable[..., object]]:
+    return [member for name, member in vars(kind).items() if not name.startswith("_")]
+
+
+def _signature(prefix: str, method: Callable[..., object]) -> str:
+    """The method without self and annotations, as `name(session, *, limit=50)`."""
+    parts: list[str] = []
+    for parameter in list(inspect.signature(method).parameters.values())[1:]:
+        if parameter.kind is parameter.KEYWORD_ONLY and "*" not in parts:
+            parts.append("*")
+        stars = "**" if parameter.kind is parameter.VAR_KEYWORD else ""
+        default = parameter.default
+        shown = str(default) if isinstance(default, int | None) else f"'{default}'"
+        parts.append(stars + parameter.name + ("" if default is parameter.empty else f"={shown}"))
+    return f"{prefix}{method.__name__}({', '.join(parts)})"
+
+
+def test_every_command_is_documented(server: RunningServer) -> None:
+    from hoc.cli.commands import app
+
+    documented = set(re.findall(r"^## hoc (\w+)$", (REFERENCE / "cli.md").read_text(), re.MULTILINE))
+    assert documented == {command.name for command in app.registered_commands}
+    assert set(printed_json("info", "--json", "--data-dir", server.data)) == {
+        "http",
+        "database_url",
+        "nats_url",
+    }
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_links_lead_to_files_of_the_repository(page: Path) -> None:
+    targets = re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text())
+    local = [target for target in targets if not target.startswith("https://")]
+    assert [target for target in local if not (page.parent / target).exists()] == []
+
+
+def test_every_page_can_be_reached_from_the_index() -> None:
+    index = ROOT / "docs" / "index.md"
+    linked = {
+        (index.parent / target).resolve() for target in re.findall(r"\]\(([^)#]+)\)", index.read_text())
+    }
+    assert set(PAGES) - linked <= {index, ROOT / "README.md"}
