@@ -29,6 +29,7 @@ from hoc.cus.account.L5_schemas.records import Access
 from hoc.cus.account.L6_drivers.idempotency import SqlIdempotencyKeys
 from hoc.cus.account.L6_drivers.members import SqlMembers
 from hoc.database import Database
+from hoc.housekeeping import Housekeeping
 from hoc.mail.courier import Courier
 from hoc.mail.mailbox import DevelopmentMailbox
 from hoc.mail.sender import MailSender
@@ -58,6 +59,7 @@ class Accounts:
         self._courier = Courier(
             self.database, mail_sender(settings), mail_from=settings.mail_from, public_url=settings.public_url
         )
+        self._housekeeping = Housekeeping(self.database)
         gate = Gate(self.database, SharedReads(self._read_access), Idempotency(SqlIdempotencyKeys()))
         self.app = api(
             console_operations(self.engines, on_mail_queued=self._courier.wake),
@@ -69,9 +71,9 @@ class Accounts:
 
     @asynccontextmanager
     async def lifespan(self, _app: object = None) -> AsyncGenerator[None, None]:
-        """Deliver invitation mail while the surrounding application runs; then close the connections."""
+        """Deliver invitation mail and tidy up while the surrounding application runs; then disconnect."""
         try:
-            async with self._courier.running():
+            async with self._courier.running(), self._housekeeping.running():
                 yield
         finally:
             await self.database.close()

@@ -7,10 +7,10 @@ share the queue.
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from datetime import timedelta
 
+from hoc.background import in_background
 from hoc.cus.account.L5_engines.invitations import draw_letter
 from hoc.cus.account.L5_engines.session import utc_now
 from hoc.cus.account.L5_schemas.errors import UnavailableError
@@ -21,7 +21,7 @@ from hoc.database import Database
 from hoc.mail.message import InvitationMail, compose, invitation_link
 from hoc.mail.sender import MailRejectedError, MailSender, MailUnavailableError
 
-BATCH = 20
+BATCH = 5  # delivered one after the other: even if each takes the sender's 30 seconds, within the lease
 LEASE = timedelta(minutes=5)
 POLL_SECONDS = 1.0
 FIRST_PAUSE = timedelta(seconds=5)
@@ -51,16 +51,9 @@ class Courier:
         """Look at the queue now instead of at the next poll."""
         self._awake.set()
 
-    @asynccontextmanager
-    async def running(self) -> AsyncGenerator[None, None]:
+    def running(self) -> AbstractAsyncContextManager[None]:
         """Deliver in the background; at the end, what is under way is broken off and stays queued."""
-        task = asyncio.create_task(self._run(), name="hoc-courier")
-        try:
-            yield
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+        return in_background(self._run(), name="hoc-courier")
 
     async def deliver_due(self) -> int:
         """Deliver one batch of due mails; how many were taken from the queue."""
@@ -68,7 +61,14 @@ class Courier:
         async with self._database.transaction() as session:
             due = await self._queue.claim(session, now=now, lease_until=now + LEASE, batch=BATCH)
         for delivery in due:
-            await self._deliver(delivery)
+            try:
+                await self._deliver(delivery)
+            except UnavailableError:
+                raise
+            except Exception as problem:  # noqa: BLE001 - one mail must not keep the others from leaving
+                # Not its text, which may quote the address.
+                _log.error("invitation %s waits: %s", delivery.invitation_id, type(problem).__name__)
+                await self._postpone(delivery)
         return len(due)
 
     async def _run(self) -> None:

@@ -1,0 +1,302 @@
+"""Invitation mail leaves through a real SMTP server: at least once, and the newest mail's link works."""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Generator
+from contextlib import AsyncExitStack
+from email.message import EmailMessage
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from support.races import Request, meeting, race, rewrite
+from support.seed import add_tenants, add_users, execute, scalar
+from support.servers import development_keys, server_process
+from support.smtp import SmtpServer, smtp_server
+from support.waiting import until
+
+from hoc.cus.account.L5_engines.engines import postgres_engines
+from hoc.cus.account.L5_schemas.errors import AccountsError
+from hoc.cus.account.L5_schemas.options import Options
+from hoc.cus.account.L6_drivers.tables import metadata
+from hoc.database import Database
+from hoc.mail.courier import Courier
+from hoc.mail.message import link_in, token_in
+from hoc.mail.smtp import SmtpSender
+
+EMAIL = "grace@example.org"
+
+
+class Office:
+    """A tenant's owner who invites, and the queue and the couriers of their mail."""
+
+    def __init__(self, url: str, smtp: SmtpServer, owner: str, tenant: str, database: Database) -> None:
+        self.url, self.smtp, self.owner, self.tenant, self.database = url, smtp, owner, tenant, database
+        self.invitations = postgres_engines(Options()).invitations
+
+    def courier(self, database: Database | None = None, sender: Any = None) -> Courier:
+        return Courier(
+            database or self.database,
+            sender or SmtpSender.from_url(self.smtp.url),
+            mail_from="accounts@hoc.example",
+            public_url="https://app.example.com",
+        )
+
+    async def invite(self, email: str = EMAIL) -> str:
+        async with self.database.transaction() as session:
+            invited = await self.invitations.invite(session, self.tenant, self.owner, email=email)
+        return invited.id
+
+    async def resend(self, invitation_id: str) -> None:
+        async with self.database.transaction() as session:
+            await self.invitations.resend(session, self.tenant, self.owner, invitation_id)
+
+    async def accepts(self, invitation_id: str, token: str) -> bool:
+        try:
+            async with self.database.transaction() as session:
+                await self.invitations.accept(session, invitation_id, token)
+        except AccountsError:
+            return False
+        return True
+
+    async def queued(self) -> int:
+        count = await scalar(self.database, "SELECT count(*) FROM account.invitation_deliveries")
+        assert isinstance(count, int)
+        return count
+
+    async def due_again(self) -> None:
+        """Let pauses and leases run out."""
+        await execute(
+            self.database, "UPDATE account.invitation_deliveries SET due_at = now() - interval '1 s'"
+        )
+
+    def tokens(self) -> list[str]:
+        """Those of the mails that arrived, in order."""
+        links = [link_in(mail.message) for mail in self.smtp.messages()]
+        return [token_in(link) for link in links if link is not None]
+
+
+@pytest.fixture
+def smtp() -> Generator[SmtpServer]:
+    with smtp_server() as running:
+        yield running
+
+
+@pytest.fixture
+async def office(fresh_database_url: str, smtp: SmtpServer) -> AsyncGenerator[Office]:
+    async with AsyncExitStack() as stack:
+        database = Database(fresh_database_url)
+        stack.push_async_callback(database.close)
+        [owner] = await add_users(database, 1)
+        [tenant] = await add_tenants(database, 1, {owner: "owner"})
+        yield Office(fresh_database_url, smtp, owner, tenant, database)
+
+
+async def everything_stored(database: Database) -> str:
+    """Every row of every table, as text."""
+    async with database.reading() as session:
+        rows = [
+            await session.scalars(text(f"SELECT t::text FROM {t.fullname} t")) for t in metadata.sorted_tables
+        ]
+    return "\n".join(row for of_table in rows for row in of_table)
+
+
+async def test_the_mail_arrives_and_its_token_is_nowhere_else(
+    office: Office, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    invitation_id = await office.invite()
+    assert await office.courier().deliver_due() == 1
+    [mail] = office.smtp.messages()
+    assert mail.recipients == [EMAIL]
+    [token] = office.tokens()
+    secret = token.partition(".")[2]
+    stored = await everything_stored(office.database)
+    assert invitation_id in stored
+    assert secret not in stored
+    assert secret.encode().hex() not in stored
+    assert await office.accepts(invitation_id, token)
+    assert secret not in await everything_stored(office.database)
+    assert secret not in caplog.text
+    assert EMAIL not in caplog.text
+    assert await office.queued() == 0
+
+
+async def test_the_running_courier_is_woken(office: Office) -> None:
+    courier = office.courier()
+    async with courier.running():
+        await office.invite()
+        courier.wake()
+        await until(partial(_is_sent, office))
+
+
+async def _is_sent(office: Office, mails: int = 1) -> bool:
+    return len(office.smtp.messages()) >= mails and await office.queued() == 0
+
+
+async def test_mail_waits_for_the_mail_server(office: Office, caplog: pytest.LogCaptureFixture) -> None:
+    invitation_id = await office.invite()
+    office.smtp.refuse("RCPT", f"451 4.3.0 <{EMAIL}> try later")
+    await office.courier().deliver_due()
+    assert await office.queued() == 1
+    assert await office.courier().deliver_due() == 0
+    office.smtp.recover()
+    await office.due_again()
+    await office.courier().deliver_due()
+    [token] = office.tokens()
+    assert await office.accepts(invitation_id, token)
+    assert f"invitation {invitation_id} waits" in caplog.text
+    assert EMAIL not in caplog.text
+
+
+async def test_pauses_grow_to_a_quarter_of_an_hour(office: Office) -> None:
+    await office.invite()
+    office.smtp.kill()
+    pause = "SELECT extract(epoch FROM due_at - now())::int FROM account.invitation_deliveries"
+    pauses: list[Any] = []
+    for _ in range(10):
+        await office.courier().deliver_due()
+        pauses.append(await scalar(office.database, pause))
+        await office.due_again()
+    assert all(measured <= min(5 * 2**n, 900) for n, measured in enumerate(pauses))
+    assert pauses[-1] > 640
+
+
+async def test_refused_mail_is_given_up(office: Office, caplog: pytest.LogCaptureFixture) -> None:
+    invitation_id = await office.invite()
+    office.smtp.refuse("RCPT", f"550 5.1.1 <{EMAIL}> no such mailbox")
+    await office.courier().deliver_due()
+    assert await office.queued() == 0
+    assert f"invitation {invitation_id} cannot be mailed" in caplog.text
+    assert EMAIL not in caplog.text
+
+
+async def test_a_mail_that_cannot_be_written_does_not_hold_up_the_others(
+    office: Office, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Stumbling:
+        async def send(self, message: EmailMessage) -> None:
+            if "first" in str(message["To"]):
+                raise LookupError(message["To"])
+            await SmtpSender.from_url(office.smtp.url).send(message)
+
+    await office.invite("first@example.org")
+    await office.invite("second@example.org")
+    await office.courier(sender=Stumbling()).deliver_due()
+    assert [mail.recipients for mail in office.smtp.messages()] == [["second@example.org"]]
+    assert await office.queued() == 1
+    assert "waits: LookupError" in caplog.text
+    assert "first@example.org" not in caplog.text
+
+
+@pytest.mark.parametrize("taken_out", [False, True])
+async def test_two_couriers_send_no_mail_twice(office: Office, *, taken_out: bool) -> None:
+    other = Database(office.url)
+    try:
+        if taken_out:
+            for database in (office.database, other):
+                rewrite(database, (r"FOR UPDATE SKIP LOCKED", ""))
+        await office.invite()
+        async with meeting(office.url, "SELECT FROM account.invitation_deliveries FOR UPDATE") as held:
+            tasks = [await held.join(office.courier(pool).deliver_due()) for pool in (office.database, other)]
+        assert sum(await asyncio.gather(*tasks)) == (2 if taken_out else 0)
+        await office.courier().deliver_due()
+        assert len(office.smtp.messages()) == (2 if taken_out else 1)
+    finally:
+        await other.close()
+
+
+async def test_many_mails_leave_once_each_through_two_couriers(office: Office) -> None:
+    addresses = [f"person-{n}@example.org" for n in range(30)]
+    for address in addresses:
+        await office.invite(address)
+    async with office.courier().running(), office.courier().running():
+        await until(partial(_is_sent, office, len(addresses)))
+    assert sorted(mail.recipients[0] for mail in office.smtp.messages()) == sorted(addresses)
+
+
+class Interrupted:
+    """A sender that delivers, and before it says so lets something else happen."""
+
+    def __init__(self, office: Office, happening: Any) -> None:
+        self._sender = SmtpSender.from_url(office.smtp.url)
+        self._happening = happening
+
+    async def send(self, message: EmailMessage) -> None:
+        await self._sender.send(message)
+        await self._happening()
+
+
+async def test_sent_anew_while_the_first_mail_is_under_way(office: Office) -> None:
+    invitation_id = await office.invite()
+    await office.courier(sender=Interrupted(office, partial(office.resend, invitation_id))).deliver_due()
+    assert await office.queued() == 1
+    assert await office.courier().deliver_due() == 1
+    old, new = office.tokens()
+    assert not await office.accepts(invitation_id, old)
+    assert await office.accepts(invitation_id, new)
+
+
+async def test_a_courier_that_dies_after_sending_sends_again_with_a_new_token(office: Office) -> None:
+    class Died(BaseException):
+        pass
+
+    async def die() -> None:
+        raise Died
+
+    invitation_id = await office.invite()
+    with pytest.raises(Died):
+        await office.courier(sender=Interrupted(office, die)).deliver_due()
+    assert await office.courier().deliver_due() == 0
+    await office.due_again()
+    assert await office.courier().deliver_due() == 1
+    old, new = office.tokens()
+    assert not await office.accepts(invitation_id, old)
+    assert await office.accepts(invitation_id, new)
+
+
+@pytest.mark.parametrize("end", ["revoke", "expire", "accept"])
+async def test_nothing_is_sent_for_an_invitation_that_has_ended(office: Office, end: str) -> None:
+    invitation_id = await office.invite()
+    if end == "revoke":
+        async with office.database.transaction() as session:
+            await office.invitations.revoke(session, office.tenant, office.owner, invitation_id)
+    else:
+        change = {"expire": "expires_at = now()", "accept": "status = 'accepted'"}[end]
+        await execute(office.database, f"UPDATE account.invitations SET {change}")
+    await office.courier().deliver_due()
+    assert office.smtp.messages() == []
+    assert await office.queued() == 0
+
+
+async def test_an_invitation_that_is_rolled_back_queues_nothing(office: Office) -> None:
+    async with office.database.engine.connect() as session:
+        await office.invitations.invite(session, office.tenant, office.owner, email=EMAIL)
+        await session.rollback()
+    assert await office.queued() == 0
+    assert await office.courier().deliver_due() == 0
+
+
+async def test_a_server_that_is_killed_after_answering_loses_no_mail(office: Office, tmp_path: Path) -> None:
+    token = development_keys(tmp_path).issue(office.owner, office.tenant)
+    office.smtp.freeze()
+    with server_process(office.url, tmp_path, smtp_url=office.smtp.url) as server:
+        request = Request(server.port, "POST", "/accounts/users/invite", token, {"email": EMAIL})
+        [invited] = await race([request])
+        assert invited.status == 201
+        server.kill()
+    office.smtp.thaw()
+    assert await office.queued() == 1
+    await office.due_again()
+    with server_process(office.url, tmp_path, smtp_url=office.smtp.url) as server:
+        await until(partial(_is_sent, office))
+        token = office.tokens()[-1]
+        path = f"/accounts/invitations/{invited.body['id']}/accept"
+        [accepted] = await race([Request(server.port, "POST", path, body={"token": token})])
+        assert accepted.status == 200
+        secret = token.partition(".")[2]
+        assert secret not in server.log.read_text()
+        assert EMAIL not in server.log.read_text()
+        assert secret not in f"{invited}{accepted}"

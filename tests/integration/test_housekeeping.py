@@ -1,0 +1,102 @@
+"""What has served its time is deleted, and nothing else."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+import pytest
+from support.races import meeting, rewrite
+from support.seed import add_tenants, add_users, execute, scalar
+from support.waiting import until
+
+from hoc.asgi import Accounts
+from hoc.cus.account.L5_engines.idempotency import Idempotency
+from hoc.cus.account.L5_schemas.records import IdempotencyKey
+from hoc.cus.account.L6_drivers.idempotency import SqlIdempotencyKeys
+from hoc.database import Database
+from hoc.housekeeping import Housekeeping
+from hoc.settings import Settings
+
+NOW = datetime(2026, 3, 14, 10, 0, tzinfo=UTC)
+OLD_ROWS = 25
+
+COUNTERS = (
+    "INSERT INTO account.invitation_limits SELECT tenant_id, :day, 1 FROM account.tenants",
+    "INSERT INTO account.recipient_limits SELECT tenant_id, :day, 1 FROM account.tenants",
+)
+KEYS = (
+    "INSERT INTO account.idempotency_keys (tenant_id, principal, route, key, request_hash, created_at)"
+    " SELECT tenant_id, 'p', 'r', :key, '', :at FROM account.tenants"
+)
+LEFT = (
+    "SELECT ARRAY[(SELECT count(*) FROM account.invitation_limits),"
+    " (SELECT count(*) FROM account.recipient_limits), (SELECT count(*) FROM account.idempotency_keys)]"
+)
+
+
+@pytest.fixture
+async def store(fresh_database_url: str) -> AsyncGenerator[Database]:
+    async with AsyncExitStack() as stack:
+        database = Database(fresh_database_url)
+        stack.push_async_callback(database.close)
+        [owner] = await add_users(database, 1)
+        await add_tenants(database, OLD_ROWS, {owner: "owner"})
+        yield database
+
+
+async def fill(database: Database, at: datetime) -> None:
+    """A counter of this day and a key taken at this moment, for each tenant."""
+    for statement in COUNTERS:
+        await execute(database, statement, day=at.date())
+    await execute(database, KEYS, key=str(at), at=at)
+
+
+def housekeeping(database: Database) -> Housekeeping:
+    return Housekeeping(database, clock=lambda: NOW, batch=10)
+
+
+async def test_old_rows_go_and_others_stay(store: Database) -> None:
+    await fill(store, NOW - timedelta(days=4))
+    await fill(store, NOW - timedelta(days=3))
+    await fill(store, NOW - timedelta(hours=23))
+    await fill(store, NOW)
+    assert await housekeeping(store).tidy() == 2 * 3 * OLD_ROWS
+    assert await scalar(store, LEFT) == [2 * OLD_ROWS] * 3
+    assert await housekeeping(store).tidy() == 0
+
+
+async def test_several_at_once_do_not_disturb_each_other(store: Database) -> None:
+    await fill(store, NOW - timedelta(days=3))
+    await asyncio.gather(*(housekeeping(store).tidy() for _ in range(5)))
+    await housekeeping(store).tidy()
+    assert await scalar(store, LEFT) == [0, 0, 0]
+
+
+@pytest.mark.parametrize("taken_out", [False, True])
+async def test_a_key_that_is_taken_anew_meanwhile_stays(
+    fresh_database_url: str, store: Database, *, taken_out: bool
+) -> None:
+    key = IdempotencyKey("tenant", "principal", "route", "key")
+    keys = SqlIdempotencyKeys()
+    async with store.transaction() as session:
+        await Idempotency(keys, clock=lambda: NOW - timedelta(days=2)).begin(session, key, b"request")
+    if taken_out:
+        rewrite(store, (r"\) AND account\.idempotency_keys\.created_at < \$1.* RETURNING", ") RETURNING"))
+
+    async def take() -> None:
+        async with store.transaction() as session:
+            await Idempotency(keys, clock=lambda: NOW).begin(session, key, b"request")
+
+    async with meeting(fresh_database_url, "SELECT FROM account.idempotency_keys FOR UPDATE") as held:
+        await held.join(take())
+        tidied = await held.join(housekeeping(store).tidy())
+    assert await tidied == (1 if taken_out else 0)
+
+
+async def test_it_runs_with_the_application(fresh_database_url: str, store: Database) -> None:
+    await fill(store, NOW - timedelta(days=9_000))
+    settings = Settings.model_validate({"database_url": fresh_database_url})
+    async with Accounts(settings).lifespan():
+        await until(partial(scalar, store, LEFT.replace("ARRAY[", "0 = ALL(ARRAY[") + ")"))
