@@ -1,7 +1,5 @@
 """One PostgreSQL for the whole run, started if a test may want it, with a database for each worker."""
 
-import signal
-import threading
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -21,12 +19,8 @@ settings.load_profile("hoc")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if hasattr(config, "workerinput"):
-        return
-    config.stash[OWNER] = TestServerOwner()
-    if threading.current_thread() is threading.main_thread():
-        # Ended by SIGTERM the run stops what it started, as it does on Ctrl-C.
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if not hasattr(config, "workerinput"):
+        config.stash[OWNER] = TestServerOwner()
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -15,7 +15,6 @@ from hoc.cus.account.L5_schemas.errors import (
     TenantNotActiveError,
 )
 from hoc.cus.account.L5_schemas.options import Options
-from hoc.cus.account.L5_schemas.results import AcceptInvitationResult
 
 ROLES: tuple[str, ...] = ("owner", "admin", "member", "viewer")
 
@@ -158,12 +157,14 @@ async def test_accepting_again_is_the_same_answer(world: World) -> None:
     email = world.new_email()
     user_id = await world.add_user(email.upper())
     invitation_id, token = await world.invite(tenant_id, owner, email)
-    answers: list[AcceptInvitationResult] = []
-    for caller in (None, user_id, None):
+
+    async def accept(caller: str | None) -> object:
         async with world.transaction() as session:
-            answers.append(
-                await world.engines.invitations.accept(session, invitation_id, token, caller_user_id=caller)
+            return await world.engines.invitations.accept(
+                session, invitation_id, token, caller_user_id=caller
             )
+
+    answers = [await accept(caller) for caller in (None, user_id, None)]
     assert answers == [answers[0]] * 3
     async with world.reading() as session:
         assert (await world.facade.list_users(session, tenant_id)).total == 2

@@ -2,26 +2,22 @@
 
 import asyncio
 import os
-import shutil
-import tempfile
+import subprocess
+import sys
 import uuid
 from collections.abc import AsyncGenerator, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
-from hoc.embedded import DataDirectory, EmbeddedPostgres
 from hoc.migrations import migrate
 
 T = TypeVar("T")
-
-# Tests do not survive a power cut, so they need not wait for the disk.
-_IN_A_HURRY: Final = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +41,7 @@ class TestServer:
 
 
 class TestServerOwner:
-    """Starts the server when first asked for it, in the process that started the run, and stops it there.
+    """Starts the server when first asked for it, and stops it at the end of the run.
 
     With `HOC_TEST_DATABASE_URL` set, that server is used instead; its role must be able to create databases.
     """
@@ -61,7 +57,9 @@ class TestServerOwner:
         if self._server is None:
             url = os.environ.get("HOC_TEST_DATABASE_URL") or self._start()
             template = _new_name()
-            self._held.callback(lambda: run_beside(_execute(url, f'DROP DATABASE "{template}" WITH (FORCE)')))
+            self._held.callback(
+                lambda: run_beside(_execute(url, f'DROP DATABASE IF EXISTS "{template}" WITH (FORCE)'))
+            )
             run_beside(_create_template(url, template))
             self._server = TestServer(url, template)
         return self._server
@@ -72,13 +70,19 @@ class TestServerOwner:
         self._held.close()
 
     def _start(self) -> str:
-        # Not pytest's tmp_path: the user that root starts PostgreSQL as cannot enter that.
-        directory = Path(tempfile.mkdtemp(prefix="hoc-test-"))
-        self._held.callback(shutil.rmtree, directory, ignore_errors=True)
-        directory.chmod(0o711)
-        postgres = EmbeddedPostgres(DataDirectory(directory / "data"), settings=_IN_A_HURRY)
-        self._held.callback(postgres.stop)
-        return postgres.start()
+        """Start it beside the run, so that it ends with the run even if that is killed."""
+        process = subprocess.Popen(
+            [sys.executable, Path(__file__).with_name("postgres_process.py")],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,  # Ctrl-C is for the run
+        )
+        self._held.enter_context(process)  # closes its input, and waits
+        url = "" if process.stdout is None else process.stdout.readline().strip()
+        if not url:
+            raise RuntimeError("The PostgreSQL of the test run did not start; what it printed is above.")
+        return url
 
 
 def run_beside(work: Coroutine[None, None, T]) -> T:
