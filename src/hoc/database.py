@@ -134,6 +134,6 @@ def _sqlstate(problem: BaseException | None) -> str | None:
 
 def _unavailable() -> UnavailableError:
     return UnavailableError(
-        "The database cannot answer at the moment; nothing was decided. Try again.",
+        "The database did not answer in time. Before repeating a change, see whether it was made.",
         retry_after=RETRY_AFTER_SECONDS,
     )

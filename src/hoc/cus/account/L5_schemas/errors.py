@@ -15,7 +15,7 @@
     ├── StaleVersionError         412
     ├── IdempotencyKeyReusedError 422
     ├── LimitExceededError        429  a quota or a flood cap, with ``retry_after`` seconds
-    └── UnavailableError          503  the database is away or too busy; nothing was decided
+    └── UnavailableError          503  the database is away or too busy
 
 ``code`` is stable and meant for programs; the message is meant for people and holds nothing personal.
 """

@@ -1,26 +1,20 @@
-"""Invitations and the queue of their mails."""
+"""Invitations."""
 
 from datetime import datetime
 from typing import Any
 
 import uuid_utils
 from sqlalchemy import (
-    Date,
-    Integer,
     LargeBinary,
-    String,
     and_,
     case,
-    exists,
     func,
     literal,
     select,
-    text,
     true,
     update,
 )
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.types import DateTime
 
 from hoc.cus.account.L5_schemas.records import (
     Account,
@@ -35,6 +29,17 @@ from hoc.cus.account.L5_schemas.records import (
 )
 from hoc.cus.account.L5_schemas.results import InvitationResult
 from hoc.cus.account.L5_schemas.values import InvitationStatus, Role, TenantStatus
+from hoc.cus.account.L6_drivers.invitation_sending import (
+    CREATE,
+    EMAIL,
+    EMAIL_KEY,
+    INVITED_BY,
+    IS_PENDING,
+    OBSTACLES,
+    REISSUE,
+    RESULT,
+    THIS,
+)
 from hoc.cus.account.L6_drivers.statements import (
     NOW,
     TENANT,
@@ -43,214 +48,19 @@ from hoc.cus.account.L6_drivers.statements import (
     AnySelect,
     Paged,
     SqlSession,
-    any_of,
     fetch_all,
     fetch_one,
     param,
 )
 from hoc.cus.account.L6_drivers.tables import (
-    invitation_deliveries,
-    invitation_limits,
     invitations,
     member_counts,
     memberships,
-    recipient_limits,
     tenants,
     users,
 )
 
-INVITATION = param("invitation_id", String)
-EMAIL = param("email", String)
-EMAIL_KEY = param("email_key", String)
-ROLE = param("role", String)
-INVITED_BY = param("invited_by", String)
-EXPIRES_AT = param("expires_at", DateTime(timezone=True))
-DAY = param("day", Date)
 STATUS = param("status", String)
-PER_TENANT = param("per_tenant", Integer)
-PER_RECIPIENT = param("per_recipient", Integer)
-
-THIS = (invitations.c.tenant_id == TENANT) & (invitations.c.invitation_id == INVITATION)
-IS_PENDING = invitations.c.status == InvitationStatus.PENDING
-
-RESULT = (
-    invitations.c.invitation_id,
-    invitations.c.email,
-    invitations.c.role,
-    invitations.c.status,
-    invitations.c.created_at,
-    invitations.c.expires_at,
-    invitations.c.invited_by,
-)
-
-IS_MEMBER = (
-    exists()
-    .where(
-        memberships.c.tenant_id == TENANT,
-        memberships.c.user_id == users.c.user_id,
-        memberships.c.is_active,
-        users.c.email_key == EMAIL_KEY,
-        users.c.is_active,
-    )
-    .correlate_except(memberships, users)
-)
-OTHER_IS_PENDING = (
-    exists()
-    .where(
-        invitations.c.tenant_id == TENANT,
-        invitations.c.email_key == EMAIL_KEY,
-        IS_PENDING,
-        invitations.c.expires_at > NOW,
-        invitations.c.invitation_id != INVITATION,
-    )
-    .correlate_except(invitations)
-)
-
-# Looked at before a slot is taken, so that one limit's refusal does not use up the other.
-TENANT_LIMIT_REACHED = (
-    exists()
-    .where(
-        invitation_limits.c.tenant_id == TENANT,
-        invitation_limits.c.day == DAY,
-        invitation_limits.c.sent >= PER_TENANT,
-    )
-    .correlate_except(invitation_limits)
-)
-RECIPIENT_LIMIT_REACHED = (
-    exists()
-    .where(
-        recipient_limits.c.email_key == EMAIL_KEY,
-        recipient_limits.c.day == DAY,
-        recipient_limits.c.sent >= PER_RECIPIENT,
-    )
-    .correlate_except(recipient_limits)
-)
-
-
-def _slots(allowed: Any) -> Any:  # noqa: ANN401 - SQLAlchemy's CTE types do not compose
-    """Take one of the tenant's and one of the recipient's mails of the day, if ``allowed`` has a row."""
-    tenant_slot = (
-        insert(invitation_limits)
-        .from_select(["tenant_id", "day", "sent"], select(TENANT, DAY, literal(1)).select_from(allowed))
-        .on_conflict_do_update(
-            index_elements=[invitation_limits.c.tenant_id, invitation_limits.c.day],
-            set_={"sent": invitation_limits.c.sent + 1},
-            where=invitation_limits.c.sent < PER_TENANT,
-        )
-        .returning(invitation_limits.c.sent)
-        .cte("tenant_slot")
-    )
-    return (
-        insert(recipient_limits)
-        .from_select(
-            ["email_key", "day", "sent"], select(EMAIL_KEY, DAY, literal(1)).select_from(tenant_slot)
-        )
-        .on_conflict_do_update(
-            index_elements=[recipient_limits.c.email_key, recipient_limits.c.day],
-            set_={"sent": recipient_limits.c.sent + 1},
-            where=recipient_limits.c.sent < PER_RECIPIENT,
-        )
-        .returning(recipient_limits.c.sent)
-        .cte("recipient_slot")
-    )
-
-
-def _queue(written: Any) -> Any:  # noqa: ANN401 - SQLAlchemy's CTE types do not compose
-    """Queue the mail of a written invitation; a new request replaces one still waiting."""
-    given = {"delivery_id": param("delivery_id", String), "attempts": literal(0), "due_at": NOW}
-    return (
-        insert(invitation_deliveries)
-        .from_select(
-            ["tenant_id", "invitation_id", *given],
-            select(TENANT, written.c.invitation_id, *given.values()),
-        )
-        .on_conflict_do_update(
-            index_elements=[invitation_deliveries.c.tenant_id, invitation_deliveries.c.invitation_id],
-            set_=given,
-        )
-        .cte("queued")
-    )
-
-
-def _create() -> AnySelect:
-    allowed = (
-        select(memberships.c.user_id)
-        .select_from(memberships.join(tenants))
-        .where(
-            memberships.c.tenant_id == TENANT,
-            memberships.c.user_id == INVITED_BY,
-            memberships.c.is_active,
-            any_of(memberships.c.role, "granters"),
-            tenants.c.status == TenantStatus.ACTIVE,
-            ~IS_MEMBER,
-            ~OTHER_IS_PENDING,
-            ~TENANT_LIMIT_REACHED,
-            ~RECIPIENT_LIMIT_REACHED,
-        )
-        .cte("allowed")
-    )
-    slots = _slots(allowed)
-    given = {
-        "invitation_id": INVITATION,
-        "email": EMAIL,
-        "role": ROLE,
-        "invited_by": INVITED_BY,
-        "created_at": NOW,
-        "updated_at": NOW,
-        "expires_at": EXPIRES_AT,
-    }
-    written = (
-        insert(invitations)
-        .from_select(
-            ["tenant_id", "email_key", *given], select(TENANT, EMAIL_KEY, *given.values()).select_from(slots)
-        )
-        .on_conflict_do_update(
-            index_elements=[invitations.c.tenant_id, invitations.c.email_key],
-            # Literally: PostgreSQL does not match a parameter with the index's own condition.
-            index_where=text("status = 'pending'"),
-            set_=given | {"token_hash": None},
-            where=invitations.c.expires_at <= NOW,
-        )
-        .returning(*RESULT)
-        .cte("written")
-    )
-    return select(written).add_cte(_queue(written))
-
-
-def _reissue() -> AnySelect:
-    allowed = (
-        select(THIS_ROW.c.invitation_id)
-        .where(~OTHER_IS_PENDING, ~TENANT_LIMIT_REACHED, ~RECIPIENT_LIMIT_REACHED)
-        .cte("allowed")
-    )
-    slots = _slots(allowed)
-    written = (
-        update(invitations)
-        .where(THIS, exists().select_from(slots))
-        .values(
-            status=InvitationStatus.PENDING,
-            token_hash=None,
-            invited_by=INVITED_BY,
-            expires_at=EXPIRES_AT,
-            updated_at=NOW,
-        )
-        .returning(*RESULT)
-        .cte("written")
-    )
-    return select(written).add_cte(_queue(written))
-
-
-THIS_ROW = select(invitations.c.invitation_id).where(THIS).subquery("this_row")
-
-CREATE = _create()
-REISSUE = _reissue()
-
-OBSTACLES = select(
-    IS_MEMBER.label("already_member"),
-    OTHER_IS_PENDING.label("already_pending"),
-    TENANT_LIMIT_REACHED.label("tenant_limit_reached"),
-    RECIPIENT_LIMIT_REACHED.label("recipient_limit_reached"),
-)
 
 SHOWN_STATUS = case(
     (and_(IS_PENDING, invitations.c.expires_at <= NOW), literal(InvitationStatus.EXPIRED.value)),
