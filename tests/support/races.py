@@ -97,15 +97,15 @@ class Meeting:
 
 @asynccontextmanager
 async def meeting(database_url: str, lock: str, *values: object) -> AsyncGenerator[Meeting]:
-    """Hold what ``lock`` locks until the end of the block."""
+    """Hold what ``lock`` locks until the end of the block, then undo it."""
     holder = await asyncpg.connect(database_url)
     observer = await asyncpg.connect(database_url)
     try:
-        async with holder.transaction():
-            await holder.execute(lock, *values)
-            yield Meeting(observer)
+        await holder.execute("BEGIN")
+        await holder.execute(lock, *values)
+        yield Meeting(observer)
     finally:
-        await holder.close()
+        await holder.close()  # and with it the transaction
         await observer.close()
 
 
