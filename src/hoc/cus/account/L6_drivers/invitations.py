@@ -6,6 +6,7 @@ from typing import Any
 import uuid_utils
 from sqlalchemy import (
     LargeBinary,
+    String,
     and_,
     case,
     func,
