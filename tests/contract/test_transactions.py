@@ -49,6 +49,7 @@ async def scene(world: World) -> Scene:
 
 
 Operation = Callable[[Scene, Any], Awaitable[object]]
+Step = Callable[[Any], Awaitable[object]]
 
 CHANGES: dict[str, Operation] = {
     "update_user_role": lambda it, s: it.world.facade.update_user_role(
@@ -274,16 +275,45 @@ async def test_concurrent_preferences_all_survive(world: World) -> None:
     assert profile.version == 9
 
 
+async def overlapped(world: World, first: Step, second: Step) -> tuple[object, object]:
+    """What two operations answer when the second comes before the first is committed."""
+
+    async def come_second() -> object:
+        async with world.transaction() as session:
+            return await outcome(second(session))
+
+    async with world.transaction() as session:
+        one = await outcome(first(session))
+        other = asyncio.create_task(come_second())
+        await asyncio.sleep(0.2)  # as far as it gets before it has to wait
+    return one, await other
+
+
 async def test_two_owners_who_leave_together_leave_one(world: World) -> None:
     tenant_id, first = await world.tenant()
     second = await world.join(tenant_id, first, "owner")
+    leave = world.engines.members.leave
+    left, refused = await overlapped(
+        world, lambda s: leave(s, tenant_id, first), lambda s: leave(s, tenant_id, second)
+    )
+    assert left == {"message": "You have left the tenant", "user_id": first}
+    assert refused == (LastOwnerError, "last_owner")
 
-    async def leave(user_id: str) -> object:
-        async with world.transaction() as session:
-            return await outcome(world.engines.members.leave(session, tenant_id, user_id))
 
-    results = await asyncio.gather(leave(first), leave(second))
-    assert results.count((LastOwnerError, "last_owner")) == 1
+async def test_what_is_being_accepted_is_not_revoked(world: World) -> None:
+    tenant_id, owner = await world.tenant()
+    invitation_id, token = await world.invite(tenant_id, owner)
+    invitations = world.engines.invitations
+    accepted, refused = await overlapped(
+        world,
+        lambda s: invitations.accept(s, invitation_id, token),
+        lambda s: invitations.revoke(s, tenant_id, owner, invitation_id),
+    )
+    assert isinstance(accepted, AcceptInvitationResult)
+    assert refused == (ConflictError, "conflict")
+    async with world.reading() as session:
+        listed = await invitations.list(session, tenant_id, owner, status="accepted")
+    assert listed.value.total == 1
 
 
 async def test_concurrent_acceptances_are_one_membership_and_one_answer(world: World) -> None:
