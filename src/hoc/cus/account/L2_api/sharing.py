@@ -44,7 +44,20 @@ class SharedReads(Generic[Key, Value]):
     async def _serve(self) -> None:
         batch = {key: self._waiting.pop(key) for key in list(self._waiting)[:MAX_BATCH]}
         try:
+            # Another task may have taken them all.
+            if batch:
+                await self._answer(batch)
+        finally:
+            self._free += 1
+            self._start()
+
+    async def _answer(self, batch: dict[Key, asyncio.Future[Value | None]]) -> None:
+        try:
             found = await self._fetch(list(batch))
+        except asyncio.CancelledError:
+            for future in batch.values():
+                future.cancel()
+            raise
         except Exception as problem:  # noqa: BLE001 - every waiting reader gets it, whatever it is
             for future in batch.values():
                 future.set_exception(problem)
@@ -53,6 +66,3 @@ class SharedReads(Generic[Key, Value]):
         else:
             for key, future in batch.items():
                 future.set_result(found.get(key))
-        finally:
-            self._free += 1
-            self._start()
