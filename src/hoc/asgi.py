@@ -7,9 +7,10 @@ from importlib.metadata import version
 from starlette.applications import Starlette
 from starlette.authentication import AuthenticationBackend
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.routing import Mount
 
-from hoc.cus.account.L2_api.app import api
+from hoc.cus.account.L2_api.app import RequestIds, api
 from hoc.cus.account.L2_api.authentication import (
     DevelopmentKeys,
     GatewayBackend,
@@ -90,6 +91,7 @@ def create_app() -> Starlette:
     health = Health(accounts.database)
     app = Starlette(
         routes=[*health.routes(), Mount(settings.mount_path, accounts.app)],
+        middleware=[Middleware(RequestIds)],
         lifespan=accounts.lifespan,
         exception_handlers={HTTPException: on_http_exception, Exception: on_defect},
     )

@@ -12,6 +12,7 @@ from hoc.cus.account.L2_api.operations import Operation
 _SCHEMAS = "#/components/schemas/{model}"
 _GENERAL_ERRORS = (400, 401, 403, 503)
 _BODY_ERRORS = (413, 415)
+_ERROR_HEADERS = {401: ("WWW-Authenticate",), 429: ("Retry-After",), 503: ("Retry-After",)}
 
 _PROBLEM: dict[str, Any] = {
     "type": "object",
@@ -99,7 +100,7 @@ def _operation(operation: Operation, result: dict[str, Any]) -> dict[str, Any]:
 
 def _path_parameters(operation: Operation) -> list[dict[str, Any]]:
     return [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string", "pattern": "^[^/]+$"}}
         for name in re.findall(r"{(\w+)}", operation.path)
     ]
 
@@ -129,20 +130,26 @@ def _header_parameters(operation: Operation) -> list[dict[str, Any]]:
 def _responses(operation: Operation, result: dict[str, Any]) -> dict[str, Any]:
     success: dict[str, Any] = {
         "description": HTTPStatus(operation.status).phrase,
+        "headers": _headers("X-Request-Id", *(("ETag",) if operation.versioned else ())),
         "content": {"application/json": {"schema": result}},
     }
-    if operation.versioned:
-        success["headers"] = {"ETag": {"schema": {"type": "string"}}}
+    if operation.query is not None:
+        success["headers"] |= _headers("Link", required=False)
     errors = {*_GENERAL_ERRORS, *operation.errors}
     if operation.body is not None:
         errors.update(_BODY_ERRORS)
     if operation.idempotent:
         errors.add(422)
-    problems = {
-        str(status): {
-            "description": HTTPStatus(status).phrase,
-            "content": {"application/problem+json": {"schema": {"$ref": _SCHEMAS.format(model="Problem")}}},
-        }
-        for status in sorted(errors)
+    return {str(operation.status): success} | {str(status): _problem(status) for status in sorted(errors)}
+
+
+def _problem(status: int) -> dict[str, Any]:
+    return {
+        "description": HTTPStatus(status).phrase,
+        "headers": _headers("X-Request-Id", *_ERROR_HEADERS.get(status, ())),
+        "content": {"application/problem+json": {"schema": {"$ref": _SCHEMAS.format(model="Problem")}}},
     }
-    return {str(operation.status): success} | problems
+
+
+def _headers(*names: str, required: bool = True) -> dict[str, Any]:
+    return {name: {"required": required, "schema": {"type": "string"}} for name in names}
