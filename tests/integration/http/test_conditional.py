@@ -1,0 +1,60 @@
+"""ETag and If-Match: who changes what somebody else has changed meanwhile is told so."""
+
+import pytest
+from support.console import Console, Tenant, problem_of, raw
+
+
+@pytest.mark.parametrize(
+    "tag", ['"0"', '"999"', '"999999999999"', "1", '"x"', 'W/"1"', '"1", "2"', '""', '"', '"-1"', '"\u0661"']
+)
+async def test_a_tag_that_is_not_the_current_one(console: Console, tenant: Tenant, tag: str) -> None:
+    headers = console.as_(tenant.owner, tenant.tenant_id)
+    for path, body in (
+        ("/profile", {"display_name": "Me"}),
+        (f"/users/{tenant.viewer}/role", {"role": "member"}),
+    ):
+        answer = await console.client.put(path, json=body, headers=raw(headers, "If-Match", tag.encode()))
+        assert (answer.status_code, problem_of(answer)["code"]) == (412, "stale_version")
+    read = await console.client.get(f"/users/{tenant.viewer}", headers=headers)
+    assert read.json()["role"] == "viewer"
+
+
+async def test_the_current_tag_and_any(console: Console, tenant: Tenant) -> None:
+    headers = console.as_(tenant.owner, tenant.tenant_id)
+    tag = (await console.client.get("/profile", headers=headers)).headers["etag"]
+    for number, match in enumerate((tag, "*", " * ")):
+        body = {"display_name": f"Name {number}"}
+        answer = await console.client.put("/profile", json=body, headers=headers | {"If-Match": match})
+        assert answer.status_code == 200
+        assert answer.headers["etag"] == f'"{int(tag.strip(chr(34))) + number + 1}"'
+    stale = await console.client.put("/profile", json={}, headers=headers | {"If-Match": tag})
+    assert stale.status_code == 412
+
+
+async def test_no_change_is_no_new_version(console: Console, tenant: Tenant) -> None:
+    headers = console.as_(tenant.owner, tenant.tenant_id)
+    body = {"display_name": "Me", "timezone": "Europe/Berlin", "preferences": {"a": {"b": 1}}}
+    first = await console.client.put("/profile", json=body, headers=headers)
+    again = await console.client.put("/profile", json=body, headers=headers)
+    empty = await console.client.put("/profile", json={}, headers=headers)
+    for answer in (again, empty):
+        assert (answer.headers["etag"], answer.json()) == (first.headers["etag"], first.json())
+
+    path = f"/users/{tenant.viewer}"
+    before = await console.client.get(path, headers=headers)
+    await console.client.put(f"{path}/role", json={"role": "viewer"}, headers=headers)
+    after = await console.client.get(path, headers=headers)
+    assert (after.headers["etag"], after.json()) == (before.headers["etag"], before.json())
+
+
+async def test_of_two_changes_on_one_reading_one_is_stale(console: Console, tenant: Tenant) -> None:
+    headers = console.as_(tenant.owner, tenant.tenant_id)
+    path = f"/users/{tenant.viewer}"
+    tag = (await console.client.get(path, headers=headers)).headers["etag"]
+    statuses = [
+        (
+            await console.client.put(f"{path}/role", json={"role": role}, headers=headers | {"If-Match": tag})
+        ).status_code
+        for role in ("member", "admin")
+    ]
+    assert statuses == [200, 412]

@@ -1,0 +1,220 @@
+"""Every statement on a tenant-owned table names the tenant, and the catalog allows no other shape."""
+
+import re
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from sqlalchemy import event, text
+from support.console import Console, Tenant, new_email
+
+from hoc.cus.account.L6_drivers.deliveries import CLAIM, FINISH, POSTPONE
+from hoc.cus.account.L6_drivers.members import MEMBERSHIPS_OF
+from hoc.cus.account.L6_drivers.tables import SCHEMA, metadata
+
+# A slug is claimed across tenants, and the queue of mails is the courier's: both are keyed otherwise.
+GLOBAL_BY_DESIGN = {"tenant_slugs", "invitation_deliveries"}
+TENANT_OWNED = {table.name for table in metadata.tables.values() if "tenant_id" in table.c} - GLOBAL_BY_DESIGN
+
+ALLOWED = {
+    "a user's own memberships, across tenants": (MEMBERSHIPS_OF.by_offset, MEMBERSHIPS_OF.by_key),
+    "the courier's queue": (CLAIM, POSTPONE, FINISH),
+}
+
+
+def without_tenant(sql: str) -> set[str]:
+    """The tenant-owned tables that a statement touches without saying whose rows it means.
+
+    A table is bound by comparing its tenant_id with a parameter, or with that of something else in the
+    statement, or by being inserted into with one; somewhere in the statement there is the parameter itself.
+    """
+    if not re.search(r"tenant_id\s*=\s*\$\d|\$\d+::VARCHAR(?:\[\])?\s*(?:AS|,|\))", sql):
+        return {table for table in TENANT_OWNED if re.search(rf"\b{SCHEMA}\.{table}\b", sql)}
+    return {
+        table
+        for table in TENANT_OWNED
+        if re.search(rf"\b{SCHEMA}\.{table}\b", sql)
+        and not re.search(rf"\b{table}\.tenant_id\s*=\s*(?:\$\d|[\w.]+\.tenant_id)", sql)
+        and not re.search(rf"[\w.]+\.tenant_id\s*=\s*{SCHEMA}\.{table}\.tenant_id", sql)
+        and not re.search(rf"INSERT INTO {SCHEMA}\.{table} \((?:\w+, )*tenant_id", sql)
+    }
+
+
+@contextmanager
+def captured(console: Console) -> Generator[list[str]]:
+    statements: list[str] = []
+
+    def record(_c: Any, _cursor: Any, statement: str, _p: Any, _context: Any, _many: bool) -> None:
+        statements.append(" ".join(statement.split()))
+
+    engine = console.database.engine.sync_engine
+    event.listen(engine, "before_cursor_execute", record)
+    try:
+        yield statements
+    finally:
+        event.remove(engine, "before_cursor_execute", record)
+
+
+def allowed_sql(console: Console) -> set[str]:
+    dialect = console.database.engine.dialect
+    return {
+        " ".join(str(statement.compile(dialect=dialect)).split())
+        for statements in ALLOWED.values()
+        for statement in statements
+    }
+
+
+async def use_every_route(console: Console, tenant: Tenant) -> set[str]:
+    """Make calls that succeed, and some that are refused late; return the routes used."""
+    mine = console.as_(tenant.owner, tenant.tenant_id)
+    email = new_email()
+    invitation_id, token = await console.invite(tenant.tenant_id, tenant.owner)
+    other, _ = await console.invite(tenant.tenant_id, tenant.owner)
+    transfer = {"to_user_id": tenant.admin}
+    admin = console.as_(tenant.admin, tenant.tenant_id)
+    lists = (
+        "/projects",
+        "/memberships",
+        "/users",
+        "/tenant/users",
+        "/invitations",
+        "/billing/invoices",
+        "/support/tickets",
+    )
+    calls: list[tuple[str, str, Any, dict[str, str]]] = [
+        ("POST", "/projects", {"name": "Mine"}, mine),
+        ("GET", f"/projects/{tenant.tenant_id}", None, mine),
+        ("GET", f"/users/{tenant.viewer}", None, mine),
+        ("PUT", f"/users/{tenant.viewer}/role", {"role": "member"}, mine | {"If-Match": '"2"'}),
+        ("POST", "/users/invite", {"email": email}, mine | {"Idempotency-Key": "once"}),
+        ("POST", "/users/invite", {"email": email}, mine),
+        ("POST", f"/invitations/{invitation_id}/accept", {"token": token}, {}),
+        ("POST", f"/invitations/{invitation_id}/accept", {"token": token}, {}),
+        ("POST", f"/invitations/{other}/resend", {}, mine),
+        ("DELETE", f"/invitations/{other}", None, mine),
+        ("POST", "/tenant/ownership-transfer", transfer, mine),
+        ("GET", "/tenant/ownership-transfer", None, mine),
+        ("DELETE", "/tenant/ownership-transfer", None, mine),
+        ("POST", "/tenant/ownership-transfer", transfer, mine),
+        ("POST", "/tenant/ownership-transfer/accept", None, admin),
+        ("GET", "/profile", None, mine),
+        ("PUT", "/profile", {"display_name": "Me"}, mine),
+        ("GET", "/billing", None, mine),
+        ("GET", "/support", None, mine),
+        ("POST", "/support/tickets", {"subject": "Help", "description": "Please."}, mine),
+        ("DELETE", f"/users/{tenant.viewer}", None, admin),
+        ("POST", "/tenant/leave", None, console.as_(tenant.member, tenant.tenant_id)),
+        *(("GET", path, None, admin) for path in lists),
+        *(("GET", f"{path}?limit=1", None, admin) for path in lists),
+        ("GET", "/users?status=inactive", None, admin),
+        ("GET", "/users?role=owner", None, admin),
+        ("GET", "/users?role=owner&status=inactive", None, admin),
+        *(
+            ("GET", f"{path}", None, admin)
+            for path in (
+                "/invitations?status=pending",
+                "/support/tickets?status=open",
+                "/projects?status=active",
+            )
+        ),
+    ]
+    used: set[str] = set()
+    for method, path, body, headers in calls:
+        answer = await console.client.request(method, path, json=body, headers=headers)
+        assert answer.status_code in {200, 201, 409, 412}, (method, path, answer.text)
+        if "link" in answer.headers:
+            following = answer.links["next"]["url"].removeprefix("/accounts")
+            assert (await console.client.get(following, headers=headers)).status_code == 200
+        matched = re.sub(r"(?<=/)(?:usr|ten|inv)_\w+", "{}", path.partition("?")[0])
+        used.add(f"{method} {matched}")
+    return used
+
+
+async def test_every_statement_names_the_tenant(console: Console, tenant: Tenant) -> None:
+    with captured(console) as statements:
+        used = await use_every_route(console, tenant)
+    document = (await console.client.get("/openapi.json")).json()
+    documented = {
+        f"{method.upper()} {re.sub(r'{[^}]*}', '{}', path)}"
+        for path, item in document["paths"].items()
+        for method in item
+    }
+    assert used == documented
+    allowed = allowed_sql(console)
+    offending = {sql: missing for sql in set(statements) - allowed if (missing := without_tenant(sql))}
+    assert not offending
+    assert len(set(statements)) > 25
+    assert allowed & set(statements), "the exceptions are not used any more: take them off the list"
+
+
+@pytest.mark.parametrize(
+    ("sql", "missing"),
+    [
+        (
+            "SELECT x FROM account.memberships WHERE account.memberships.user_id = $1::VARCHAR",
+            {"memberships"},
+        ),
+        ("SELECT x FROM account.memberships WHERE account.memberships.tenant_id = $1::VARCHAR", set[str]()),
+        (
+            "SELECT x FROM account.invitations, account.tenants WHERE account.tenants.tenant_id = $1",
+            {"invitations"},
+        ),
+        (
+            "UPDATE account.member_counts SET members=$1 WHERE account.member_counts.role = $2::VARCHAR",
+            {"member_counts"},
+        ),
+        ("DELETE FROM account.support_tickets", {"support_tickets"}),
+        ("INSERT INTO account.invitations (tenant_id, email) SELECT $1::VARCHAR AS x", set[str]()),
+    ],
+)
+def test_the_check_sees_a_missing_tenant(sql: str, missing: set[str]) -> None:
+    assert without_tenant(sql) == missing
+
+
+async def catalog(console: Console, sql: str) -> list[Any]:
+    async with console.database.reading() as session:
+        return list((await session.execute(text(sql), {"schema": SCHEMA})).all())
+
+
+INDEXES = """
+    SELECT t.relname AS table_name, i.relname AS index_name, x.indisprimary, x.indisunique,
+           array(SELECT a.attname::text FROM unnest(x.indkey) WITH ORDINALITY k(n, o)
+                 JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = k.n ORDER BY k.o) AS columns
+    FROM pg_index x JOIN pg_class t ON t.oid = x.indrelid JOIN pg_class i ON i.oid = x.indexrelid
+    JOIN pg_namespace n ON n.oid = t.relnamespace WHERE n.nspname = :schema
+"""
+
+
+async def test_keys_of_tenant_owned_tables_begin_with_the_tenant(console: Console) -> None:
+    indexes = [row for row in await catalog(console, INDEXES) if row.table_name in TENANT_OWNED]
+    primary = {row.table_name: row.columns for row in indexes if row.indisprimary}
+    assert set(primary) == TENANT_OWNED
+    assert all(columns[0] == "tenant_id" for columns in primary.values())
+    without = [row.index_name for row in indexes if row.indisunique and "tenant_id" not in row.columns]
+    assert without == []
+
+
+async def test_there_are_no_triggers(console: Console) -> None:
+    found = await catalog(
+        console,
+        "SELECT t.tgname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid"
+        " JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = :schema AND NOT t.tgisinternal",
+    )
+    assert found == []
+
+
+async def test_nothing_global_refers_to_a_tenants_rows(console: Console) -> None:
+    references = await catalog(
+        console,
+        "SELECT f.relname AS referring, t.relname AS referred FROM pg_constraint c"
+        " JOIN pg_class f ON f.oid = c.conrelid JOIN pg_class t ON t.oid = c.confrelid"
+        " JOIN pg_namespace n ON n.oid = f.relnamespace WHERE c.contype = 'f' AND n.nspname = :schema",
+    )
+    assert references, "no foreign key at all: this test tests nothing"
+    crossing = [
+        (row.referring, row.referred)
+        for row in references
+        if row.referring not in TENANT_OWNED and row.referred in TENANT_OWNED
+    ]
+    assert crossing == []
