@@ -122,6 +122,7 @@ async def test_two_starters_migrate_once(empty_database_url: str) -> None:
             return waiting == 2 or any(starter.returncode is not None for starter in starters)
 
         await until(both_wait)
+        assert [starter.returncode for starter in starters] == [None, None]
         await observer.execute("SELECT pg_advisory_unlock(7463120001)")
         for starter in starters:
             _, errors = await starter.communicate()
