@@ -37,7 +37,26 @@ $$
 
 
 def upgrade() -> None:
+    op.execute("CREATE EXTENSION IF NOT EXISTS pg_trgm")
     op.execute(JSON_MERGE_PATCH)
+    op.create_table(
+        "account_registrations",
+        sa.Column("hour", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("shard", sa.SmallInteger(), nullable=False),
+        sa.Column("accounts", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("hour", "shard", name=op.f("pk_account_registrations")),
+        schema="account",
+        comment="accounts created by hour, for as long as statistics look back",
+    )
+    op.create_table(
+        "account_totals",
+        sa.Column("shard", sa.SmallInteger(), autoincrement=False, nullable=False),
+        sa.Column("accounts", sa.BigInteger(), nullable=False),
+        sa.Column("active", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("shard", name=op.f("pk_account_totals")),
+        schema="account",
+        comment="their sum is exact; in shards, so that registrations do not queue on one row",
+    )
     op.create_table(
         "idempotency_keys",
         sa.Column("tenant_id", sa.String(length=255), nullable=False),
@@ -140,6 +159,9 @@ def upgrade() -> None:
             comment="normalised once, in one function; compared",
         ),
         sa.Column("name", sa.String(length=255), nullable=True),
+        sa.Column(
+            "name_key", sa.Text(), nullable=True, comment="the name, folded as e-mail addresses are; searched"
+        ),
         sa.Column("is_active", sa.Boolean(), server_default=sa.text("true"), nullable=False),
         sa.Column(
             "preferences",
@@ -160,6 +182,23 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("user_id", name=op.f("pk_users")),
         schema="account",
         comment="one record for the console and the identity side",
+    )
+    op.create_index("ix_users_page", "users", ["created_at", "user_id"], unique=False, schema="account")
+    op.create_index(
+        "ix_users_page_by_status",
+        "users",
+        ["is_active", "created_at", "user_id"],
+        unique=False,
+        schema="account",
+    )
+    op.create_index(
+        "ix_users_search",
+        "users",
+        ["email_key", "name_key"],
+        unique=False,
+        schema="account",
+        postgresql_using="gin",
+        postgresql_ops={"email_key": "gin_trgm_ops", "name_key": "gin_trgm_ops"},
     )
     op.create_index(
         "uq_users_email_key_active",
@@ -438,6 +477,15 @@ def downgrade() -> None:
         schema="account",
         postgresql_where=sa.text("is_active"),
     )
+    op.drop_index(
+        "ix_users_search",
+        table_name="users",
+        schema="account",
+        postgresql_using="gin",
+        postgresql_ops={"email_key": "gin_trgm_ops", "name_key": "gin_trgm_ops"},
+    )
+    op.drop_index("ix_users_page_by_status", table_name="users", schema="account")
+    op.drop_index("ix_users_page", table_name="users", schema="account")
     op.drop_table("users", schema="account")
     op.drop_table("tenants", schema="account")
     op.drop_table("tenant_slugs", schema="account")
@@ -449,4 +497,6 @@ def downgrade() -> None:
     op.drop_table("invitation_deliveries", schema="account")
     op.drop_index(op.f("ix_idempotency_keys_created_at"), table_name="idempotency_keys", schema="account")
     op.drop_table("idempotency_keys", schema="account")
+    op.drop_table("account_totals", schema="account")
+    op.drop_table("account_registrations", schema="account")
     op.execute("DROP FUNCTION account.json_merge_patch(jsonb, jsonb)")

@@ -22,8 +22,10 @@ from hoc.cus.account.L2_api.authentication import (
 from hoc.cus.account.L2_api.calls import Gate
 from hoc.cus.account.L2_api.console import console_operations
 from hoc.cus.account.L2_api.health import Health
+from hoc.cus.account.L2_api.identity import IdentityRoutes
 from hoc.cus.account.L2_api.problems import on_defect, on_http_exception
 from hoc.cus.account.L2_api.sharing import SharedReads
+from hoc.cus.account.L5_engines.account_service import create_account_service
 from hoc.cus.account.L5_engines.engines import postgres_engines
 from hoc.cus.account.L5_engines.idempotency import Idempotency
 from hoc.cus.account.L5_schemas.records import Access
@@ -45,6 +47,7 @@ class Accounts:
         accounts = Accounts(Settings(), authentication=MyBackend())
         app = FastAPI(lifespan=accounts.lifespan)
         app.mount("/accounts", accounts.app)
+        app.mount("", accounts.identity)  # the identity service's routes, /api/v1/accounts/…
 
     Args:
         settings: `Settings.database_url` must be set.
@@ -69,6 +72,14 @@ class Accounts:
             version=version("hoc"),
             authentication=authentication,
         )
+        self.accounts = create_account_service(self.database)
+        self.identity = api(
+            IdentityRoutes(self.accounts).operations(),
+            gate,
+            title="hoc identity",
+            version=version("hoc"),
+            authentication=authentication,
+        )
 
     @asynccontextmanager
     async def lifespan(self, _app: object = None) -> AsyncGenerator[None, None]:
@@ -90,7 +101,7 @@ def create_app() -> Starlette:
     accounts = Accounts(settings, authentication=authentication(settings))
     health = Health(accounts.database)
     app = Starlette(
-        routes=[*health.routes(), Mount(settings.mount_path, accounts.app)],
+        routes=[*health.routes(), Mount(settings.mount_path, accounts.app), Mount("", accounts.identity)],
         middleware=[Middleware(RequestIds)],
         lifespan=accounts.lifespan,
         exception_handlers={HTTPException: on_http_exception, Exception: on_defect},

@@ -10,7 +10,13 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from hoc.cus.account.L5_schemas.errors import AccountsError, ConflictError, LastOwnerError, UnavailableError
+from hoc.cus.account.L5_schemas.errors import (
+    AccountsError,
+    AccountValidationError,
+    ConflictError,
+    LastOwnerError,
+    UnavailableError,
+)
 
 T = TypeVar("T")
 
@@ -122,6 +128,8 @@ def _refusal(constraint: str | None) -> AccountsError | None:
     match constraint:
         case "ck_member_counts_keeps_an_owner":
             return LastOwnerError("A tenant keeps at least one owner.")
+        case "uq_users_email_key_active":
+            return AccountValidationError.of("email", "is another active account's already")
         case "uq_invitations_pending":
             return ConflictError("An invitation to this address is pending.", code="already_pending")
         case _:

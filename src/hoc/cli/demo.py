@@ -6,19 +6,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hoc.cli.development import development_keys
 from hoc.cli.problems import database_problems
 from hoc.cli.running import hoc_command, load_settings, require_database, require_development
-from hoc.cus.account.L5_engines.email_address import parse_email
+from hoc.cus.account.L5_engines.email_address import fold, parse_email
 from hoc.cus.account.L5_engines.engines import Engines, postgres_engines
 from hoc.cus.account.L5_engines.invitations import draw_letter
 from hoc.cus.account.L5_engines.session import new_id, utc_now
 from hoc.cus.account.L5_schemas.values import Role
 from hoc.cus.account.L6_drivers.invitations import SqlInvitations
-from hoc.cus.account.L6_drivers.tables import users
+from hoc.cus.account.L6_drivers.registrations import register
 from hoc.database import create_engine
 from hoc.embedded import DataDirectory
 from hoc.settings import Settings
@@ -167,6 +166,7 @@ async def _add_accounts(session: AsyncConnection, people: list[_Person], calenda
                 "email": address.given,
                 "email_key": address.key,
                 "name": person.name,
+                "name_key": fold(person.name),
                 "email_verified": True,
                 "timezone": secrets.choice(_TIMEZONES),
                 "preferences": {"theme": secrets.choice(("dark", "light")), "digest": {"weekly": True}},
@@ -176,7 +176,7 @@ async def _add_accounts(session: AsyncConnection, people: list[_Person], calenda
                 "last_login_at": None if number % 7 == 6 else calendar.days_ago(min(number, days) / 3),  # noqa: PLR2004 - see above
             }
         )
-    await session.execute(insert(users), rows)
+    await register(session, rows)
 
 
 def _days_since_joining(number: int, count: int) -> float:

@@ -1,6 +1,6 @@
 """Request bodies and query parameters: their shape, strictly. What values mean is the engines' business."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -56,10 +56,14 @@ class StartTransfer(Body):
 Digits = Annotated[str, Field(pattern=r"^[0-9]{1,9}$")]
 
 
-class PageQuery(BaseModel):
-    """``limit`` 1 to 100; ``offset`` to 10,000 or a ``cursor`` from the page before."""
+class Query(BaseModel):
+    """Query parameters; unknown ones are ignored."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class PageQuery(Query):
+    """``limit`` 1 to 100; ``offset`` to 10,000 or a ``cursor`` from the page before."""
 
     limit: Digits | None = None
     offset: Digits | None = None
@@ -72,3 +76,23 @@ class StatusQuery(PageQuery):
 
 class UsersQuery(StatusQuery):
     role: Annotated[str, Field(max_length=32)] | None = None
+
+
+class AccountsQuery(Query):
+    """``page`` and ``page_size`` (1 to 100) to 10,000 accounts deep, or a ``cursor`` from the page before."""
+
+    page: Digits | None = None
+    page_size: Digits | None = None
+    is_active: Literal["true", "false", "all"] | None = None
+    search: Annotated[str, Field(max_length=255)] | None = None
+    cursor: Annotated[str, Field(max_length=1_024)] | None = None
+
+
+class SearchQuery(Query):
+    query: Annotated[str, Field(max_length=255)]
+    limit: Digits | None = None
+    include_inactive: Literal["true", "false"] | None = None
+
+
+class DeletionQuery(Query):
+    reason: Annotated[str, Field(max_length=500)] | None = None

@@ -3,17 +3,18 @@
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, fields
+from functools import cache
 from typing import Any, TypeVar, cast
 from urllib.parse import quote, urlencode
 
 import orjson
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
 from hoc.cus.account.L2_api.authentication import Caller, caller_of
-from hoc.cus.account.L2_api.bodies import Body, PageQuery
+from hoc.cus.account.L2_api.bodies import Query
 from hoc.cus.account.L2_api.problems import invalid_fields
 from hoc.cus.account.L2_api.sharing import SharedReads
 from hoc.cus.account.L5_engines.access import require_reader
@@ -32,11 +33,14 @@ from hoc.cus.account.L5_schemas.records import Access, IdempotencyKey, Page, Sto
 from hoc.database import Database
 
 T = TypeVar("T")
-BodyT = TypeVar("BodyT", bound=Body)
+BodyT = TypeVar("BodyT")
 
 MAX_BODY_BYTES = 65_536
 JSON = "application/json"
 
+_adapter: Callable[[Any], TypeAdapter[Any]] = cache(TypeAdapter)
+
+_NUMBERS = {"limit", "offset", "page", "page_size"}
 _ETAG = re.compile(r'"([0-9]{1,9})"')
 
 
@@ -81,6 +85,13 @@ class Call:
             raise ForbiddenError("Your credentials select no tenant.", code="no_tenant")
         return tenant_id
 
+    def authorize(self, scopes: tuple[str, ...], *, own: str | None = None) -> None:
+        """Let a caller with one of ``scopes`` pass, and one whose own account it is."""
+        caller = self.caller
+        granted = getattr(self._request.scope.get("auth"), "scopes", ())
+        if caller.user_id != own and not any(scope in granted for scope in scopes):
+            raise ForbiddenError(f"This needs the scope {' or '.join(scopes)}.", code="missing_scope")
+
     async def member(self) -> Access:
         """The caller as a member of the selected tenant, as of now; concurrent calls share the read."""
         return require_reader(await self._gate.access.get((self.tenant_id, self.caller.user_id)))
@@ -92,7 +103,7 @@ class Call:
             raise NotFoundError("There is no such object.")
         return value
 
-    def query(self, model: type[PageQuery]) -> dict[str, Any]:
+    def query(self, model: type[Query]) -> dict[str, Any]:
         """The given query parameters as keyword arguments of an engine's list."""
         given = self._request.query_params
         repeated = [name for name in model.model_fields if len(given.getlist(name)) > 1]
@@ -104,7 +115,7 @@ class Call:
             parsed = model.model_validate(dict(given)).model_dump(exclude_none=True)
         except ValidationError as refusal:
             raise invalid_fields(refusal, "?") from None
-        return parsed | {name: int(parsed[name]) for name in ("limit", "offset") if name in parsed}
+        return parsed | {name: int(parsed[name]) for name in _NUMBERS & parsed.keys()}
 
     async def body(self, model: type[BodyT]) -> BodyT:
         """The JSON body as ``model``. Raises 415, 413, or InvalidInputError with a pointer per field."""
@@ -113,11 +124,14 @@ class Call:
             raise HTTPException(415, f"Send the body as {JSON}.")
         self._raw_body = await self._read()
         try:
-            return model.model_validate(orjson.loads(self._raw_body))
+            # Only for what it refuses: numbers beyond a double, lone surrogates, hostile depth.
+            orjson.loads(self._raw_body)
+            body: BodyT = _adapter(model).validate_json(self._raw_body)
         except orjson.JSONDecodeError as refusal:
             raise InvalidInputError(f"The body is not JSON: {refusal.msg}", code="invalid_json") from None
         except ValidationError as refusal:
             raise invalid_fields(refusal, "/") from None
+        return body
 
     async def optional_body(self, model: type[BodyT]) -> BodyT:
         """Like `body`, but no body at all means every default."""
@@ -175,12 +189,16 @@ class Call:
     def page(self, page: Page[Any]) -> Response:
         """A list with ``next_cursor`` in its body and, when there is more, in a ``Link`` (RFC 8288)."""
         body = _fields(page.value) | {"next_cursor": page.next_cursor}
-        headers: dict[str, str] = {}
-        if page.next_cursor is not None:
-            query = dict(self._request.query_params) | {"cursor": page.next_cursor}
-            query.pop("offset", None)
-            headers["Link"] = f'<{quote(self._path)}?{urlencode(query)}>; rel="next"'
-        return Response(_encode(body), headers=headers, media_type=JSON)
+        return self.linked(answer(body), page.next_cursor)
+
+    def linked(self, response: Response, next_cursor: str | None) -> Response:
+        """The response with a ``Link`` to the page at ``next_cursor``."""
+        if next_cursor is not None:
+            query = dict(self._request.query_params) | {"cursor": next_cursor}
+            for start in ("offset", "page"):
+                query.pop(start, None)
+            response.headers["Link"] = f'<{quote(self._path)}?{urlencode(query)}>; rel="next"'
+        return response
 
     async def _read(self) -> bytes:
         received = bytearray()

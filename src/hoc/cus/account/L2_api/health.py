@@ -24,6 +24,7 @@ class Health:
     def routes(self) -> list[Route]:
         return [
             Route("/health", self.ready),
+            Route("/health/detailed", self.detailed),
             Route("/health/live", self.live),
             Route("/health/ready", self.ready),
         ]
@@ -38,6 +39,12 @@ class Health:
             return _answer(200, "healthy")
         return _answer(503, "unhealthy")
 
+    async def detailed(self, _request: Request) -> Response:
+        """Like `ready`, and what is connected."""
+        connected = await self._database_answers()
+        word, status = ("healthy", 200) if connected else ("unhealthy", 503)
+        return _answer(status, word, database_connected=connected)
+
     async def _database_answers(self) -> bool:
         try:
             async with asyncio.timeout(_PATIENCE_SECONDS), self._database.reading() as session:
@@ -47,7 +54,7 @@ class Health:
         return True
 
 
-def _answer(status: int, word: str) -> Response:
-    body = {"status": word, "timestamp": datetime.now(UTC)}
+def _answer(status: int, word: str, **details: bool) -> Response:
+    body = {"status": word, **details, "timestamp": datetime.now(UTC)}
     headers = {"Retry-After": "1"} if status == HTTPStatus.SERVICE_UNAVAILABLE else {}
     return Response(orjson.dumps(body), status, headers, media_type="application/json")

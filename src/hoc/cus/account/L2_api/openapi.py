@@ -5,8 +5,9 @@ from http import HTTPStatus
 from typing import Any
 
 from pydantic import TypeAdapter
-from pydantic.json_schema import models_json_schema
+from pydantic.json_schema import JsonSchemaMode
 
+from hoc.cus.account.L2_api.bodies import PageQuery
 from hoc.cus.account.L2_api.operations import Operation
 
 _SCHEMAS = "#/components/schemas/{model}"
@@ -40,15 +41,12 @@ _PROBLEM: dict[str, Any] = {
 
 def openapi_document(operations: list[Operation], *, title: str, version: str, server: str) -> dict[str, Any]:
     """The document as a plain dictionary; ``server`` is the path under which the operations are mounted."""
-    bodies = [operation.body for operation in operations if operation.body is not None]
-    _, defined = models_json_schema(
-        [(body, "validation") for body in dict.fromkeys(bodies)], ref_template=_SCHEMAS
-    )
-    schemas: dict[str, Any] = {"Problem": _PROBLEM} | defined.get("$defs", {})
+    schemas: dict[str, Any] = {"Problem": _PROBLEM}
     paths: dict[str, dict[str, Any]] = {}
     for operation in operations:
+        body = None if operation.body is None else _reference(operation.body, "validation", schemas)
         result = _result_schema(operation, schemas)
-        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation, result)
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation, body, result)
     return {
         "openapi": "3.1.0",
         "info": {"title": title, "version": version},
@@ -63,19 +61,26 @@ def openapi_document(operations: list[Operation], *, title: str, version: str, s
 
 
 def _result_schema(operation: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
-    """Register the result's dataclass and those it contains; a reference to it."""
-    schema = TypeAdapter(operation.result).json_schema(mode="serialization", ref_template=_SCHEMAS)
-    schemas |= schema.pop("$defs", {})
-    name = operation.result.__name__
-    if operation.query is not None:
+    result = _reference(operation.result, "serialization", schemas)
+    if operation.query is not None and issubclass(operation.query, PageQuery):
         # A page is its result and the cursor of the next one.
-        schema["properties"]["next_cursor"] = {"type": ["string", "null"]}
-        schema["required"] = [*schema["required"], "next_cursor"]
-    schemas[name] = schema
-    return {"$ref": _SCHEMAS.format(model=name)}
+        page = schemas[operation.result.__name__]
+        page["properties"]["next_cursor"] = {"type": ["string", "null"]}
+        page["required"] = [*page["required"], "next_cursor"]
+    return result
 
 
-def _operation(operation: Operation, result: dict[str, Any]) -> dict[str, Any]:
+def _reference(model: Any, mode: JsonSchemaMode, schemas: dict[str, Any]) -> dict[str, Any]:  # noqa: ANN401 - a class, or a list of one
+    """Register the model and those it contains; a reference to it, or itself where it is a list."""
+    schema = TypeAdapter(model).json_schema(mode=mode, ref_template=_SCHEMAS)
+    schemas |= schema.pop("$defs", {})
+    if schema.get("type") == "array":
+        return schema
+    schemas[model.__name__] = schema
+    return {"$ref": _SCHEMAS.format(model=model.__name__)}
+
+
+def _operation(operation: Operation, body: dict[str, Any] | None, result: dict[str, Any]) -> dict[str, Any]:
     described: dict[str, Any] = {
         "operationId": operation.name,
         "summary": operation.summary,
@@ -86,12 +91,10 @@ def _operation(operation: Operation, result: dict[str, Any]) -> dict[str, Any]:
         ],
         "responses": _responses(operation, result),
     }
-    if operation.body is not None:
-        schema = {"$ref": _SCHEMAS.format(model=operation.body.__name__)}
-        required = any(field.is_required() for field in operation.body.model_fields.values())
+    if body is not None:
         described["requestBody"] = {
-            "required": required,
-            "content": {"application/json": {"schema": schema}},
+            "required": not operation.body_optional,
+            "content": {"application/json": {"schema": body}},
         }
     if operation.public:
         described["security"] = [{}, {"bearer": []}]
@@ -108,13 +111,22 @@ def _path_parameters(operation: Operation) -> list[dict[str, Any]]:
 def _query_parameters(operation: Operation) -> list[dict[str, Any]]:
     if operation.query is None:
         return []
-    integer = {
+    known: dict[str, dict[str, Any]] = {
         "limit": {"type": "integer", "minimum": 1, "maximum": 100},
         "offset": {"type": "integer", "minimum": 0, "maximum": 10_000},
+        "page": {"type": "integer", "minimum": 1, "maximum": 10_001},
+        "page_size": {"type": "integer", "minimum": 1, "maximum": 100},
+        "is_active": {"enum": ["true", "false", "all"]},
+        "include_inactive": {"enum": ["true", "false"]},
     }
     return [
-        {"name": name, "in": "query", "required": False, "schema": integer.get(name, {"type": "string"})}
-        for name in operation.query.model_fields
+        {
+            "name": name,
+            "in": "query",
+            "required": field.is_required(),
+            "schema": known.get(name, {"type": "string"}),
+        }
+        for name, field in operation.query.model_fields.items()
     ]
 
 
@@ -133,14 +145,15 @@ def _responses(operation: Operation, result: dict[str, Any]) -> dict[str, Any]:
         "headers": _headers("X-Request-Id", *(("ETag",) if operation.versioned else ())),
         "content": {"application/json": {"schema": result}},
     }
-    if operation.query is not None:
+    if operation.query is not None and "cursor" in operation.query.model_fields:
         success["headers"] |= _headers("Link", required=False)
     errors = {*_GENERAL_ERRORS, *operation.errors}
     if operation.body is not None:
         errors.update(_BODY_ERRORS)
     if operation.idempotent:
         errors.add(422)
-    return {str(operation.status): success} | {str(status): _problem(status) for status in sorted(errors)}
+    successes = {str(status): success for status in (*operation.also, operation.status)}
+    return successes | {str(status): _problem(status) for status in sorted(errors)}
 
 
 def _problem(status: int) -> dict[str, Any]:

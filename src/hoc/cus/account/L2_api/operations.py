@@ -2,12 +2,13 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from hoc.cus.account.L2_api.bodies import Body, PageQuery
+from hoc.cus.account.L2_api.bodies import Query
 from hoc.cus.account.L2_api.calls import Call, Gate
 
 Handler = Callable[[Call], Awaitable[Response]]
@@ -15,16 +16,18 @@ Handler = Callable[[Call], Awaitable[Response]]
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """``result`` is the answer's dataclass (or ``dict``); ``errors`` the refusals beyond the general ones."""
+    """``result`` is the answer's type, ``also`` other codes it comes with, ``errors`` its own refusals."""
 
     method: str
     path: str
     handler: Handler
     summary: str
-    result: type
+    result: Any
     status: int = 200
-    body: type[Body] | None = None
-    query: type[PageQuery] | None = None
+    also: tuple[int, ...] = ()
+    body: type | None = None
+    body_optional: bool = False
+    query: type[Query] | None = None
     errors: tuple[int, ...] = ()
     public: bool = False
     versioned: bool = False

@@ -28,6 +28,11 @@ def parse_email(address: str, *, field: str = "email") -> EmailAddress:
 
 
 def email_key(address: str) -> str:
+    """What two addresses are compared by."""
+    return fold(address.strip())
+
+
+def fold(text: str) -> str:
     """Fold case without ever making two different addresses equal.
 
     A character is lowered only where that can be undone: the Kelvin sign, the dotted capital I or a capital
@@ -36,7 +41,7 @@ def email_key(address: str) -> str:
     """
     composed = (
         part if _COMPOSES_TO_ASCII.match(part) else unicodedata.normalize("NFC", part)
-        for part in _COMPOSES_TO_ASCII.split(address.strip())
+        for part in _COMPOSES_TO_ASCII.split(text)
     )
     return "".join(_lower(character) for part in composed for character in part)
 

@@ -32,13 +32,13 @@ class CursorScope:
             InvalidInputError: out of bounds, or a cursor that this list did not give.
         """
         if not 1 <= limit <= MAX_LIMIT:
-            raise _bad_parameter("limit", f"must be 1 to {MAX_LIMIT}")
+            raise bad_parameter("limit", f"must be 1 to {MAX_LIMIT}")
         if not 0 <= offset <= MAX_OFFSET:
-            raise _bad_parameter("offset", f"must be 0 to {MAX_OFFSET}; walk further with cursor")
+            raise bad_parameter("offset", f"must be 0 to {MAX_OFFSET}; walk further with cursor")
         if cursor is None:
             return Window(limit, offset)
         if offset:
-            raise _bad_parameter("offset", "cannot be combined with cursor")
+            raise bad_parameter("offset", "cannot be combined with cursor")
         return Window(limit, after=self._decode(cursor))
 
     def next_cursor(self, rows: Slice[Any]) -> str | None:
@@ -58,9 +58,9 @@ class CursorScope:
         except (ValueError, TypeError, OverflowError):
             key = None
         if key is None:
-            raise _bad_parameter("cursor", "is not a cursor of this list; start without one")
+            raise bad_parameter("cursor", "is not a cursor of this list; start without one")
         return key
 
 
-def _bad_parameter(name: str, detail: str) -> InvalidInputError:
+def bad_parameter(name: str, detail: str) -> InvalidInputError:
     return InvalidInputError(f"{name}: {detail}", problems=(FieldProblem(f"?{name}", detail),))

@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import orjson
 
+from hoc.cus.account.L5_engines.email_address import fold
 from hoc.cus.account.L5_engines.session import Clock, Session, utc_now
 from hoc.cus.account.L5_engines.text import clean_line
 from hoc.cus.account.L5_schemas.errors import InvalidInputError, NotFoundError, StaleVersionError
@@ -56,8 +57,10 @@ class Profiles:
         expected_version: int | None = None,
     ) -> Versioned[ProfileUpdateResult]:
         """Set what is given; preferences are merged (RFC 7396: null deletes a key)."""
+        name = None if display_name is None else clean_line("display_name", display_name)
         change = ProfileChange(
-            display_name=None if display_name is None else clean_line("display_name", display_name),
+            display_name=name,
+            name_key=None if name is None else fold(name),
             timezone=None if timezone is None else _known_timezone(timezone),
             preferences=checked_preferences({} if preferences is None else preferences),
             expected_version=expected_version,

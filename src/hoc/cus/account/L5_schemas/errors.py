@@ -2,12 +2,14 @@
 
     AccountsError
     ├── InvalidInputError         400  bad input, with a JSON pointer per field
-    │   └── OwnMembershipError    400  changing one's own role, removing oneself
+    │   ├── OwnMembershipError    400  changing one's own role, removing oneself
+    │   └── AccountValidationError 400 also an AccountServiceError
     ├── NotAuthenticatedError     401
     ├── ForbiddenError            403
     │   ├── NotAMemberError       403  also when the tenant does not exist
     │   └── TenantNotActiveError  403  suspended reads but does not write
     ├── NotFoundError             404  not there, another tenant's, or a wrong invitation token
+    │   └── AccountNotFoundError  404  also an AccountServiceError
     ├── ConflictError             409  already pending, already a member, slug taken …
     │   ├── LastOwnerError        409
     │   └── TransferPendingError  409
@@ -16,6 +18,8 @@
     ├── IdempotencyKeyReusedError 422
     ├── LimitExceededError        429  a quota or a flood cap, with ``retry_after`` seconds
     └── UnavailableError          503  the database is away or too busy
+
+The identity service's specification has a base of its own for its two, AccountServiceError.
 
 ``code`` is stable and meant for programs; the message is meant for people and holds nothing personal.
 """
@@ -126,3 +130,15 @@ class LimitExceededError(AccountsError):
 class UnavailableError(AccountsError):
     code = "unavailable"
     status_code = 503
+
+
+class AccountServiceError(AccountsError):
+    code = "account_service_error"
+
+
+class AccountNotFoundError(NotFoundError, AccountServiceError):
+    code = "account_not_found"
+
+
+class AccountValidationError(InvalidInputError, AccountServiceError):
+    code = "account_invalid"

@@ -164,6 +164,7 @@ class ProfileChange:
     """What to change in a profile: None leaves a field alone, ``preferences`` is a merge patch."""
 
     display_name: str | None
+    name_key: str | None
     timezone: str | None
     preferences: dict[str, Any]
     expected_version: int | None

@@ -41,6 +41,7 @@ from hoc.cus.account.L6_drivers.invitation_sending import (
     RESULT,
     THIS,
 )
+from hoc.cus.account.L6_drivers.registrations import any_shard, registered
 from hoc.cus.account.L6_drivers.statements import (
     NOW,
     TENANT,
@@ -122,7 +123,7 @@ ACCOUNT_BY_EMAIL = (
     .with_for_update(read=True)
 )
 
-CREATE_ACCOUNT = (
+_ACCOUNT, *_COUNTED = registered(
     insert(users)
     .values(
         user_id=USER,
@@ -133,8 +134,8 @@ CREATE_ACCOUNT = (
         updated_at=NOW,
     )
     .on_conflict_do_nothing()
-    .returning(users.c.user_id)
 )
+CREATE_ACCOUNT = select(_ACCOUNT.c.user_id).add_cte(*_COUNTED)
 
 
 def _add_member() -> AnySelect:
@@ -251,7 +252,13 @@ class SqlInvitations:
         self, session: SqlSession, user_id: str, address: EmailAddress, now: datetime
     ) -> bool:
         row = await fetch_one(
-            session, CREATE_ACCOUNT, user_id=user_id, email=address.given, email_key=address.key, now=now
+            session,
+            CREATE_ACCOUNT,
+            user_id=user_id,
+            email=address.given,
+            email_key=address.key,
+            now=now,
+            shard=any_shard(),
         )
         return row is not None
 

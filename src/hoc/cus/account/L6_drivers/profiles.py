@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import Integer, String, func, or_, select, update
+from sqlalchemy import Integer, String, Text, func, or_, select, update
 from sqlalchemy.dialects.postgresql import JSONB
 
 from hoc.cus.account.L5_schemas.records import ProfileChange, ProfileChanged, Versioned
@@ -77,6 +77,7 @@ def _update() -> AnySelect:
         )
         .values(
             name=judged.c.name,
+            name_key=func.coalesce(param("name_key", Text), users.c.name_key),
             timezone=judged.c.timezone,
             preferences=judged.c.preferences,
             version=users.c.version + 1,
@@ -116,6 +117,7 @@ class SqlProfiles:
             UPDATE,
             user_id=user_id,
             display_name=change.display_name,
+            name_key=change.name_key,
             timezone=change.timezone,
             patch=change.preferences,
             expected_version=change.expected_version,

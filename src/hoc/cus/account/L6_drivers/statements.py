@@ -36,9 +36,9 @@ _PREFIX = "given_"
 SqlSession: TypeAlias = AsyncSession | AsyncConnection
 
 
-def param(name: str, kind: Any) -> BindParameter[Any]:  # noqa: ANN401 - a type or an instance of one
+def param(name: str, kind: Any, *, literal_execute: bool = False) -> BindParameter[Any]:  # noqa: ANN401 - a type or an instance of one
     """A bind parameter, prefixed: SQLAlchemy takes one named like a column for a value to set."""
-    return bindparam(f"{_PREFIX}{name}", type_=kind)
+    return bindparam(f"{_PREFIX}{name}", type_=kind, literal_execute=literal_execute)
 
 
 TENANT = param("tenant_id", String)

@@ -87,6 +87,7 @@ users = Table(
     Column("email", String(255), nullable=False, comment="as given; shown and mailed to"),
     Column("email_key", String(512), nullable=False, comment="normalised once, in one function; compared"),
     Column("name", String(255)),
+    Column("name_key", Text, comment="the name, folded as e-mail addresses are; searched"),
     Column("is_active", Boolean, nullable=False, server_default=true()),
     Column("preferences", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
     Column("avatar_url", Text),
@@ -100,7 +101,35 @@ users = Table(
     _version(),
     CheckConstraint("deleted_at IS NULL OR NOT is_active", name="deleted_is_inactive"),
     Index("uq_users_email_key_active", "email_key", unique=True, postgresql_where=text("is_active")),
+    Index("ix_users_page", "created_at", "user_id"),
+    Index("ix_users_page_by_status", "is_active", "created_at", "user_id"),
+    Index(
+        "ix_users_search",
+        "email_key",
+        "name_key",
+        postgresql_using="gin",
+        postgresql_ops={"email_key": "gin_trgm_ops", "name_key": "gin_trgm_ops"},
+    ),
     comment="one record for the console and the identity side",
+)
+
+account_totals = Table(
+    "account_totals",
+    metadata,
+    Column("shard", SmallInteger, primary_key=True, autoincrement=False),
+    Column("accounts", BigInteger, nullable=False),
+    Column("active", BigInteger, nullable=False),
+    comment="their sum is exact; in shards, so that registrations do not queue on one row",
+)
+
+account_registrations = Table(
+    "account_registrations",
+    metadata,
+    Column("hour", DateTime(timezone=True), nullable=False),
+    Column("shard", SmallInteger, nullable=False),
+    Column("accounts", BigInteger, nullable=False),
+    PrimaryKeyConstraint("hour", "shard"),
+    comment="accounts created by hour, for as long as statistics look back",
 )
 
 tenants = Table(

@@ -6,6 +6,7 @@ from sqlalchemy import (
     SmallInteger,
     String,
     Text,
+    delete,
     func,
     literal,
     or_,
@@ -140,12 +141,29 @@ def _create() -> AnySelect:
 
 CREATE = _create()
 
-SET_STATUS = (
-    update(tenants)
-    .where(tenants.c.tenant_id == TENANT, any_of(tenants.c.status, "come_from"))
-    .values(status=param("new_status", String), version=tenants.c.version + 1, updated_at=func.now())
-    .returning(tenants.c.tenant_id)
-)
+
+def _set_status() -> AnySelect:
+    new_status = param("new_status", String)
+    moved = (
+        update(tenants)
+        .where(tenants.c.tenant_id == TENANT, any_of(tenants.c.status, "come_from"))
+        .values(status=new_status, version=tenants.c.version + 1, updated_at=func.now())
+        .returning(tenants.c.tenant_id)
+        .cte("moved")
+    )
+    # A closed tenant needs no owner any more: its counts would keep its last one from being deleted.
+    uncounted = (
+        delete(member_counts)
+        .where(
+            member_counts.c.tenant_id == moved.c.tenant_id,
+            new_status.in_([TenantStatus.TERMINATED, TenantStatus.ARCHIVED]),
+        )
+        .cte("uncounted")
+    )
+    return select(moved.c.tenant_id).add_cte(uncounted)
+
+
+SET_STATUS = _set_status()
 
 ADVANCE_ONBOARDING = (
     update(tenants)

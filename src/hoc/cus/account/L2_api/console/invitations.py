@@ -60,6 +60,7 @@ class InvitationRoutes:
                 "Send an invitation again with a new link",
                 InvitationResult,
                 body=ResendInvitation,
+                body_optional=True,
                 errors=(404, 409, 429),
                 idempotent=True,
             ),

@@ -1,0 +1,434 @@
+"""Account records, for the identity service. Every method is a transaction of its own."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    ColumnElement,
+    String,
+    Text,
+    case,
+    cast,
+    false,
+    func,
+    literal,
+    literal_column,
+    null,
+    or_,
+    select,
+    true,
+    union_all,
+    update,
+)
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.types import DateTime
+
+from hoc.cus.account.L5_schemas.errors import UnavailableError
+from hoc.cus.account.L5_schemas.identity import (
+    AccountChange,
+    AccountChanged,
+    AccountFilter,
+    AccountProfileResponse,
+    AccountStatsResponse,
+    AccountSummaryResponse,
+)
+from hoc.cus.account.L5_schemas.records import EmailAddress, ProfileChange, Slice, Window
+from hoc.cus.account.L6_drivers.profiles import SqlProfiles
+from hoc.cus.account.L6_drivers.registrations import SHARD, any_shard, registered
+from hoc.cus.account.L6_drivers.statements import (
+    NOW,
+    USER,
+    AnyRow,
+    AnySelect,
+    Paged,
+    fetch_all,
+    fetch_one,
+    param,
+)
+from hoc.cus.account.L6_drivers.tables import (
+    account_registrations,
+    account_totals,
+    member_counts,
+    memberships,
+    tenants,
+    users,
+)
+from hoc.database import Database
+
+MAX_COUNTED = 10_000
+
+EMAIL = param("email", String)
+EMAIL_KEY = param("email_key", String)
+NAME = param("name", String)
+NAME_KEY = param("name_key", Text)
+IS_ACTIVE = param("is_active", Boolean)
+IS_DELETED = param("is_deleted", Boolean)
+
+RECORD = (
+    users.c.user_id,
+    users.c.email,
+    users.c.name,
+    users.c.is_active,
+    users.c.preferences,
+    users.c.created_at,
+    users.c.updated_at,
+)
+SUMMARY = (users.c.user_id, users.c.email, users.c.name, users.c.is_active, users.c.created_at)
+
+FIND = select(*RECORD).where(users.c.user_id == USER, users.c.is_active)
+FIND_BY_EMAIL = select(*RECORD).where(users.c.email_key == EMAIL_KEY, users.c.is_active)
+
+
+def _ensure() -> AnySelect:
+    stored, *counted = registered(
+        insert(users)
+        .values(
+            user_id=USER,
+            email=EMAIL,
+            email_key=EMAIL_KEY,
+            name=NAME,
+            name_key=NAME_KEY,
+            created_at=NOW,
+            updated_at=NOW,
+        )
+        .on_conflict_do_nothing()
+    )
+    made = select(*(stored.c[column.name] for column in RECORD), true().label("was_created"))
+    there = select(*RECORD, false().label("was_created")).where(
+        users.c.user_id == USER, ~select(stored.c.user_id).exists()
+    )
+    both = union_all(made, there).subquery("both")
+    return select(both).add_cte(*counted)
+
+
+ENSURE = _ensure()
+
+
+def _update() -> AnySelect:
+    before = (
+        select(
+            *RECORD,
+            func.coalesce(NAME, users.c.name).label("new_name"),
+            func.coalesce(EMAIL, users.c.email).label("new_email"),
+            users.c.email_key,
+        )
+        .where(users.c.user_id == USER, users.c.is_active)
+        .with_for_update(key_share=True)
+        .cte("before")
+    )
+    name_changed = before.c.new_name.is_distinct_from(before.c.name)
+    email_changed = before.c.new_email != before.c.email
+    written = (
+        update(users)
+        .where(users.c.user_id == before.c.user_id, or_(name_changed, email_changed))
+        .values(
+            name=before.c.new_name,
+            name_key=func.coalesce(NAME_KEY, users.c.name_key),
+            email=before.c.new_email,
+            email_key=func.coalesce(EMAIL_KEY, users.c.email_key),
+            # Another address has yet to be verified; the same one in another case has been.
+            email_verified=users.c.email_verified
+            & (func.coalesce(EMAIL_KEY, users.c.email_key) == before.c.email_key),
+            version=users.c.version + 1,
+            updated_at=NOW,
+        )
+        .returning(users.c.user_id, users.c.updated_at)
+        .cte("written")
+    )
+    return select(
+        before.c.user_id,
+        before.c.new_email.label("email"),
+        before.c.new_name.label("name"),
+        before.c.is_active,
+        before.c.preferences,
+        before.c.created_at,
+        func.coalesce(written.c.updated_at, before.c.updated_at).label("updated_at"),
+        name_changed.label("name_changed"),
+        email_changed.label("email_changed"),
+    ).select_from(before.outerjoin(written, written.c.user_id == before.c.user_id))
+
+
+UPDATE = _update()
+
+LOCK = select(users.c.user_id).where(users.c.user_id == USER).with_for_update(key_share=True)
+
+# In one order for everybody, so that two of these cannot wait for each other.
+LOCK_TENANTS = (
+    select(tenants.c.tenant_id)
+    .select_from(tenants.join(memberships))
+    .where(memberships.c.user_id == USER)
+    .order_by(tenants.c.tenant_id)
+    .with_for_update(key_share=True, of=tenants)
+)
+
+
+def _set_active() -> AnySelect:
+    """The account, its place in the totals, and its part in every tenant: active together or not at all."""
+    delta = case((IS_ACTIVE, literal(1)), else_=literal(-1))
+    before = select(users.c.user_id, users.c.is_active).where(users.c.user_id == USER).cte("before")
+    changed = (
+        update(users)
+        .where(
+            users.c.user_id == before.c.user_id,
+            or_(users.c.is_active != IS_ACTIVE, users.c.deleted_at.is_(None) & IS_DELETED),
+        )
+        .values(
+            is_active=IS_ACTIVE,
+            deleted_at=case((IS_ACTIVE, null()), (IS_DELETED, NOW), else_=users.c.deleted_at),
+            version=users.c.version + 1,
+            updated_at=NOW,
+        )
+        .returning(users.c.user_id, before.c.is_active.label("was_active"))
+        .cte("changed")
+    )
+    flipped = select(changed.c.user_id).where(changed.c.was_active != IS_ACTIVE).cte("flipped")
+    totals = insert(account_totals).from_select(
+        ["shard", "accounts", "active"], select(SHARD, literal(0), delta).select_from(flipped)
+    )
+    counted = totals.on_conflict_do_update(
+        index_elements=[account_totals.c.shard],
+        set_={"active": account_totals.c.active + totals.excluded.active},
+    ).cte("counted")
+    moved = (
+        update(memberships)
+        .where(memberships.c.user_id == flipped.c.user_id)
+        .values(is_active=IS_ACTIVE)
+        .returning(memberships.c.tenant_id, memberships.c.role)
+        .cte("moved")
+    )
+    members = (
+        update(member_counts)
+        .where(member_counts.c.tenant_id == moved.c.tenant_id, member_counts.c.role == moved.c.role)
+        .values(members=member_counts.c.members + delta)
+        .cte("members")
+    )
+    return select(changed.c.user_id).add_cte(counted, moved, members)
+
+
+SET_ACTIVE = _set_active()
+
+# Written into each statement, so that the planner knows the term and can tell a rare one from a common one.
+PATTERN = param("pattern", Text, literal_execute=True)
+MATCHES = or_(users.c.email_key.like(PATTERN), users.c.name_key.like(PATTERN))
+
+TOTALS = {
+    None: func.coalesce(func.sum(account_totals.c.accounts), 0),
+    True: func.coalesce(func.sum(account_totals.c.active), 0),
+    False: func.coalesce(func.sum(account_totals.c.accounts - account_totals.c.active), 0),
+}
+
+
+def _kind(is_active: bool | None) -> list[ColumnElement[bool]]:
+    return [] if is_active is None else [users.c.is_active == literal_column(str(is_active))]
+
+
+def _list(is_active: bool | None) -> Paged:
+    """All accounts of a kind, newest first; the total is kept, not counted."""
+    return Paged(
+        select(*SUMMARY).where(*_kind(is_active)),
+        at=users.c.created_at,
+        row_id=users.c.user_id,
+        total=cast(select(TOTALS[is_active]).scalar_subquery(), BigInteger),
+        newest_first=True,
+    )
+
+
+def _search_rare(is_active: bool | None) -> Paged:
+    """Every match, found by trigrams, then ordered: for terms with at most MAX_COUNTED matches."""
+    found = select(*SUMMARY).where(MATCHES, *_kind(is_active)).limit(MAX_COUNTED + 1).cte("found")
+    return Paged(
+        select(*found.c),
+        at=found.c.created_at,
+        row_id=found.c.user_id,
+        total=select(func.count()).select_from(found).scalar_subquery(),
+        newest_first=True,
+    )
+
+
+def _search_common(is_active: bool | None) -> Paged:
+    """Matches met on the way from the newest account back: soon enough for a term that many match."""
+    return Paged(
+        select(*SUMMARY).where(MATCHES, *_kind(is_active)),
+        at=users.c.created_at,
+        row_id=users.c.user_id,
+        total=literal(MAX_COUNTED),
+        newest_first=True,
+    )
+
+
+KINDS: tuple[bool | None, ...] = (None, True, False)
+LISTS = {kind: _list(kind) for kind in KINDS}
+RARE = {kind: _search_rare(kind) for kind in KINDS}
+COMMON = {kind: _search_common(kind) for kind in KINDS}
+
+
+def _since(name: str) -> ColumnElement[int]:
+    """Accounts created since a moment: whole hours are kept, the hour it falls in is counted."""
+    moment = param(name, DateTime(timezone=True))
+    hour = func.date_trunc("hour", moment, "UTC")
+    whole_hours = (
+        select(func.coalesce(func.sum(account_registrations.c.accounts), 0))
+        .where(account_registrations.c.hour > hour)
+        .scalar_subquery()
+    )
+    part = (
+        select(func.count())
+        .select_from(users)
+        .where(users.c.created_at >= moment, users.c.created_at < hour + timedelta(hours=1))
+        .scalar_subquery()
+    )
+    return cast(whole_hours + part, BigInteger).label(name)
+
+
+STATS = select(
+    cast(TOTALS[None], BigInteger).label("total"),
+    cast(TOTALS[True], BigInteger).label("active"),
+    _since("last_7d"),
+    _since("last_30d"),
+)
+
+PING = select(literal(1))
+
+
+class AccountRepository:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._profiles = SqlProfiles()
+
+    async def get_account_by_id(self, user_id: str) -> AccountProfileResponse | None:
+        async with self._database.reading() as session:
+            row = await fetch_one(session, FIND, user_id=user_id)
+        return None if row is None else _record(row)
+
+    async def get_account_by_email(self, email_key: str) -> AccountProfileResponse | None:
+        async with self._database.reading() as session:
+            row = await fetch_one(session, FIND_BY_EMAIL, email_key=email_key)
+        return None if row is None else _record(row)
+
+    async def ensure_account_exists(
+        self, user_id: str, address: EmailAddress, name: str, *, name_key: str, now: datetime
+    ) -> tuple[AccountProfileResponse, bool] | None:
+        values = {
+            "user_id": user_id,
+            "email": address.given,
+            "email_key": address.key,
+            "name": name,
+            "name_key": name_key,
+            "now": now,
+            "shard": any_shard(),
+        }
+        async with self._database.reading() as session:
+            # Again when nothing came back: a rival's row, committed meanwhile, shows to a new statement.
+            row = await fetch_one(session, ENSURE, **values) or await fetch_one(session, ENSURE, **values)
+        return None if row is None else (_record(row), row.was_created)
+
+    async def update_account_profile(
+        self, user_id: str, change: AccountChange, now: datetime
+    ) -> AccountChanged | None:
+        address = change.address
+        async with self._database.reading() as session:
+            row = await fetch_one(
+                session,
+                UPDATE,
+                user_id=user_id,
+                name=change.name,
+                name_key=change.name_key,
+                email=None if address is None else address.given,
+                email_key=None if address is None else address.key,
+                now=now,
+            )
+        if row is None:
+            return None
+        changed = {"name": row.name_changed, "email": row.email_changed}
+        return AccountChanged(_record(row), [field for field, is_changed in changed.items() if is_changed])
+
+    async def update_account_preferences(
+        self, user_id: str, preferences: dict[str, Any], *, max_bytes: int, now: datetime
+    ) -> bool | None:
+        """None when they would be too large."""
+        change = ProfileChange(None, None, None, preferences, None, max_bytes)
+        async with self._database.reading() as session:
+            outcome = await self._profiles.update(session, user_id, change, now)
+        if outcome is None:
+            return False
+        return None if outcome.is_too_large else True
+
+    async def set_account_status(
+        self, user_id: str, *, is_active: bool, is_deleted: bool = False, now: datetime
+    ) -> bool:
+        async with self._database.transaction() as session:
+            if await fetch_one(session, LOCK, user_id=user_id) is None:
+                return False
+            await fetch_all(session, LOCK_TENANTS, user_id=user_id)
+            await fetch_one(
+                session,
+                SET_ACTIVE,
+                user_id=user_id,
+                is_active=is_active,
+                is_deleted=is_deleted,
+                now=now,
+                shard=any_shard(),
+            )
+        return True
+
+    async def list_accounts(
+        self, wanted: AccountFilter, window: Window
+    ) -> tuple[Slice[AccountSummaryResponse], bool]:
+        async with self._database.reading() as session:
+            if wanted.term is None:
+                return await LISTS[wanted.is_active].fetch(session, window, _summary), False
+            pattern = f"%{_literal(wanted.term)}%"
+            found = await RARE[wanted.is_active].fetch(session, window, _summary, pattern=pattern)
+            if found.total <= MAX_COUNTED:
+                return found, False
+            return await COMMON[wanted.is_active].fetch(session, window, _summary, pattern=pattern), True
+
+    async def get_account_stats(self, now: datetime) -> AccountStatsResponse:
+        async with self._database.reading() as session:
+            [row] = await fetch_all(
+                session, STATS, last_7d=now - timedelta(days=7), last_30d=now - timedelta(days=30)
+            )
+        return AccountStatsResponse(
+            total_accounts=row.total,
+            active_accounts=row.active,
+            inactive_accounts=row.total - row.active,
+            recent_registrations_7d=row.last_7d,
+            recent_registrations_30d=row.last_30d,
+        )
+
+    async def check_connection(self) -> bool:
+        try:
+            async with self._database.reading() as session:
+                await fetch_one(session, PING)
+        except UnavailableError:
+            return False
+        return True
+
+
+def _literal(term: str) -> str:
+    r"""The term with LIKE's ``%``, ``_`` and ``\`` standing for themselves."""
+    return term.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
+
+
+def _record(row: AnyRow) -> AccountProfileResponse:
+    return AccountProfileResponse(
+        user_id=row.user_id,
+        email=row.email,
+        name=row.name,
+        is_active=row.is_active,
+        preferences=row.preferences,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )
+
+
+def _summary(row: AnyRow) -> AccountSummaryResponse:
+    return AccountSummaryResponse(
+        user_id=row.user_id,
+        email=row.email,
+        name=row.name,
+        is_active=row.is_active,
+        created_at=row.created_at,
+    )

@@ -1,0 +1,51 @@
+"""New account records, counted in the statement that stores them."""
+
+import random
+from typing import Any
+
+from sqlalchemy import CTE, SmallInteger, func, select
+from sqlalchemy.dialects.postgresql import Insert, insert
+
+from hoc.cus.account.L6_drivers.statements import SqlSession, fetch_all, param
+from hoc.cus.account.L6_drivers.tables import account_registrations, account_totals, users
+
+SHARDS = 16
+SHARD = param("shard", SmallInteger)
+
+
+def any_shard() -> int:
+    """A value of ``SHARD``, for one statement."""
+    return random.randrange(SHARDS)  # noqa: S311 - spreads load, keeps no secret
+
+
+async def register(session: SqlSession, accounts: list[dict[str, Any]]) -> None:
+    """Store complete account records, each a row of `users`."""
+    stored, *counted = registered(insert(users).values(accounts))
+    await fetch_all(session, select(stored.c.user_id).add_cte(*counted), shard=any_shard())
+
+
+def registered(new_accounts: Insert) -> tuple[CTE, CTE, CTE]:
+    """``new_accounts`` as a CTE of the rows it stored, then the two that count them."""
+    stored = new_accounts.returning(*users.c).cte("stored")
+    totals = insert(account_totals).from_select(
+        ["shard", "accounts", "active"],
+        select(SHARD, func.count(), func.count().filter(stored.c.is_active))
+        .select_from(stored)
+        .having(func.count() > 0),
+    )
+    totals = totals.on_conflict_do_update(
+        index_elements=[account_totals.c.shard],
+        set_={
+            "accounts": account_totals.c.accounts + totals.excluded.accounts,
+            "active": account_totals.c.active + totals.excluded.active,
+        },
+    )
+    hour = func.date_trunc("hour", stored.c.created_at, "UTC")
+    hours = insert(account_registrations).from_select(
+        ["hour", "shard", "accounts"], select(hour, SHARD, func.count()).group_by(hour)
+    )
+    hours = hours.on_conflict_do_update(
+        index_elements=[account_registrations.c.hour, account_registrations.c.shard],
+        set_={"accounts": account_registrations.c.accounts + hours.excluded.accounts},
+    )
+    return stored, totals.cte("counted_totals"), hours.cte("counted_hours")
