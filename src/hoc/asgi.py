@@ -58,7 +58,11 @@ class Accounts:
     def __init__(self, settings: Settings, *, authentication: AuthenticationBackend | None = None) -> None:
         if settings.database_url is None:
             raise ValueError("HOC_DATABASE_URL is not set: name the PostgreSQL database to use.")
-        self.database = Database(settings.database_url.get_secret_value(), pool_size=settings.pool_size)
+        self.database = Database(
+            settings.database_url.get_secret_value(),
+            pool_size=settings.pool_size,
+            statement_timeout_ms=settings.statement_timeout_ms,
+        )
         self.engines = postgres_engines(settings.options())
         self._courier = Courier(
             self.database, mail_sender(settings), mail_from=settings.mail_from, public_url=settings.public_url

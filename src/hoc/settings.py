@@ -26,6 +26,9 @@ class Settings(BaseSettings):
         default=None, description="PostgreSQL 15 or later; unset: an embedded one"
     )
     pool_size: Count = Field(default=10, description="database connections of each server process, at most")
+    statement_timeout_ms: Count = Field(
+        default=5_000, description="after this PostgreSQL cancels a statement, or its wait for a lock"
+    )
     public_url: str = Field(
         default="http://127.0.0.1:8201", description="where invitation links lead; never taken from a request"
     )

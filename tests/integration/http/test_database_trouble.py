@@ -60,10 +60,7 @@ async def test_an_exhausted_pool_is_said_soon(fresh_database_url: str, tmp_path:
 
 
 async def test_a_held_lock_ends_in_503(fresh_database_url: str, tmp_path: Path) -> None:
-    accounts, keys = accounts_on(fresh_database_url, tmp_path)
-    await accounts.database.close()
-    # As it is made, apart from its patience.
-    accounts.database.__init__(fresh_database_url, pool_size=2, statement_timeout_ms=200)  # type: ignore[misc]
+    accounts, keys = accounts_on(fresh_database_url, tmp_path, pool_size=2, statement_timeout_ms=200)
     async with serving(accounts, keys) as console:
         tenant_id, owner = await console.add_tenant()
         viewer = await console.add_member(tenant_id, owner, "viewer")

@@ -31,8 +31,8 @@ class BillingRoutes:
         return answer(await call.read(lambda session: self._billing.summary(session, member.tenant_id)))
 
     async def list_invoices(self, call: Call) -> Response:
-        query = call.query(PageQuery)
         member = await call.member()
+        query = call.query(PageQuery)
         return call.page(
             await call.read(lambda session: self._billing.list_invoices(session, member.tenant_id, **query))
         )

@@ -86,8 +86,8 @@ class InvitationRoutes:
         return response
 
     async def list_invitations(self, call: Call) -> Response:
-        query = call.query(StatusQuery)
         tenant_id, caller_id = call.tenant_id, call.caller.user_id
+        query = call.query(StatusQuery)
         return call.page(
             await call.read(lambda session: self._invitations.list(session, tenant_id, caller_id, **query))
         )

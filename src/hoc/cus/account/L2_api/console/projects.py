@@ -58,8 +58,8 @@ class ProjectRoutes:
         ]
 
     async def list_projects(self, call: Call) -> Response:
-        query = call.query(StatusQuery)
         member = await call.member()
+        query = call.query(StatusQuery)
         return call.page(
             await call.read(lambda session: self._projects.list(session, member.tenant_id, **query))
         )

@@ -54,8 +54,8 @@ class SupportRoutes:
         )
 
     async def list_tickets(self, call: Call) -> Response:
-        query = call.query(StatusQuery)
         member = await call.member()
+        query = call.query(StatusQuery)
         return call.page(
             await call.read(lambda session: self._support.list_tickets(session, member.tenant_id, **query))
         )

@@ -69,15 +69,15 @@ class UserRoutes:
         ]
 
     async def list_users(self, call: Call) -> Response:
-        query = call.query(UsersQuery)
         member = await call.member()
+        query = call.query(UsersQuery)
         return call.page(
             await call.read(lambda session: self._members.list_users(session, member.tenant_id, **query))
         )
 
     async def list_tenant_users(self, call: Call) -> Response:
-        query = call.query(PageQuery)
         member = await call.member()
+        query = call.query(PageQuery)
         return call.page(
             await call.read(
                 lambda session: self._members.list_tenant_users(session, member.tenant_id, **query)
