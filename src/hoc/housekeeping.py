@@ -14,6 +14,7 @@ from hoc.cus.account.L5_schemas.errors import UnavailableError
 from hoc.cus.account.L6_drivers.expired import (
     IDEMPOTENCY_KEYS,
     RECIPIENT_COUNTERS,
+    REGISTRATIONS,
     TENANT_COUNTERS,
     SqlExpired,
 )
@@ -27,6 +28,8 @@ _KEPT = (
     (TENANT_COUNTERS, timedelta(days=2)),
     (RECIPIENT_COUNTERS, timedelta(days=2)),
     (IDEMPOTENCY_KEYS, LIFETIME),
+    # Statistics look 30 days back.
+    (REGISTRATIONS, timedelta(days=32)),
 )
 
 _log = logging.getLogger("hoc.housekeeping")

@@ -67,6 +67,15 @@ async def test_old_rows_go_and_others_stay(store: Database) -> None:
     assert await housekeeping(store).tidy() == 0
 
 
+async def test_hours_stay_as_long_as_statistics_look_back(store: Database) -> None:
+    hours = "INSERT INTO account.account_registrations VALUES (:hour, 0, 7)"
+    for days in (33, 31, 1):
+        await execute(store, hours, hour=NOW - timedelta(days=days))
+    await housekeeping(store).tidy()
+    kept = "SELECT array_agg(hour ORDER BY hour) FROM account.account_registrations"
+    assert await scalar(store, kept) == [NOW - timedelta(days=31), NOW - timedelta(days=1)]
+
+
 async def test_several_at_once_do_not_disturb_each_other(store: Database) -> None:
     await fill(store, NOW - timedelta(days=3))
     await asyncio.gather(*(housekeeping(store).tidy() for _ in range(5)))

@@ -1,4 +1,4 @@
-"""Rows that have served their time: counters of past days, idempotency keys past their lifetime."""
+"""Rows that have served their time: counters of past days, old idempotency keys, hours out of statistics."""
 
 from datetime import datetime
 
@@ -6,7 +6,12 @@ from sqlalchemy import ColumnElement, Date, Executable, Integer, Table, cast, de
 from sqlalchemy.types import DateTime
 
 from hoc.cus.account.L6_drivers.statements import SqlSession, fetch_all, fetch_one, param
-from hoc.cus.account.L6_drivers.tables import idempotency_keys, invitation_limits, recipient_limits
+from hoc.cus.account.L6_drivers.tables import (
+    account_registrations,
+    idempotency_keys,
+    invitation_limits,
+    recipient_limits,
+)
 
 ADVISORY_LOCK = 7_463_120_002
 BEFORE = param("before", DateTime(timezone=True))
@@ -23,6 +28,7 @@ def _batch(table: Table, is_expired: ColumnElement[bool]) -> Executable:
 TENANT_COUNTERS = _batch(invitation_limits, invitation_limits.c.day < DAY_BEFORE)
 RECIPIENT_COUNTERS = _batch(recipient_limits, recipient_limits.c.day < DAY_BEFORE)
 IDEMPOTENCY_KEYS = _batch(idempotency_keys, idempotency_keys.c.created_at < BEFORE)
+REGISTRATIONS = _batch(account_registrations, account_registrations.c.hour < BEFORE)
 
 TAKE_TURN = select(func.pg_try_advisory_xact_lock(ADVISORY_LOCK).label("is_mine"))
 
