@@ -47,7 +47,7 @@ class Accounts:
         accounts = Accounts(Settings(), authentication=MyBackend())
         app = FastAPI(lifespan=accounts.lifespan)
         app.mount("/accounts", accounts.app)
-        app.mount("", accounts.identity)  # the identity service's routes, /api/v1/accounts/…
+        app.mount("/api/v1", accounts.identity)
 
     Args:
         settings: `Settings.database_url` must be set.
@@ -105,7 +105,11 @@ def create_app() -> Starlette:
     accounts = Accounts(settings, authentication=authentication(settings))
     health = Health(accounts.database)
     app = Starlette(
-        routes=[*health.routes(), Mount(settings.mount_path, accounts.app), Mount("", accounts.identity)],
+        routes=[
+            *health.routes(),
+            Mount("/api/v1", accounts.identity),
+            Mount(settings.mount_path, accounts.app),
+        ],
         middleware=[Middleware(RequestIds)],
         lifespan=accounts.lifespan,
         exception_handlers={HTTPException: on_http_exception, Exception: on_defect},

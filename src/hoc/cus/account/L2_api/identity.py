@@ -1,4 +1,4 @@
-"""The identity service's operations, by the scopes of who calls."""
+"""The identity service's operations, by the scopes of who calls. They are mounted at ``/api/v1``."""
 
 from starlette.responses import Response
 
@@ -21,7 +21,7 @@ from hoc.cus.account.L5_schemas.identity import (
     MessageResponse,
 )
 
-PREFIX = "/api/v1/accounts"
+PREFIX = "/accounts"
 
 READ = ("accounts:read", "accounts:admin")
 WRITE = ("accounts:write", "accounts:admin")
