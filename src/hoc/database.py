@@ -21,6 +21,7 @@ from hoc.cus.account.L5_schemas.errors import (
 T = TypeVar("T")
 
 MAX_ATTEMPTS = 3
+CONNECT_TIMEOUT_SECONDS = 1
 RETRY_AFTER_SECONDS = 1
 
 _SERIALIZATION_FAILURE = "40001"
@@ -56,16 +57,22 @@ class Database:
             async with self.engine.begin() as connection:
                 yield connection
 
-    async def transact(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-        """Run ``work`` in a transaction; again from its start, up to three times, if it lost a deadlock."""
+    async def transact(
+        self, work: Callable[[AsyncConnection], Awaitable[T]], *, one_statement: bool = False
+    ) -> T:
+        """Run ``work`` in a transaction; again from its start, up to three times, if it lost a deadlock.
+
+        Work of ``one_statement`` is a transaction by itself, and saves the round trips of another.
+        """
+        session = self.reading if one_statement else self.transaction
         for _ in range(MAX_ATTEMPTS - 1):
             try:
-                async with self.transaction() as connection:
+                async with session() as connection:
                     return await work(connection)
             except UnavailableError as problem:
                 if _sqlstate(problem.__cause__) not in {_SERIALIZATION_FAILURE, _DEADLOCK}:
                     raise
-        async with self.transaction() as connection:
+        async with session() as connection:
             return await work(connection)
 
     async def close(self) -> None:
@@ -89,7 +96,7 @@ def create_engine(url: str, *, pool_size: int = 10, statement_timeout_ms: int = 
         # A bound value belongs to a person; it must not reach a log inside an error's text.
         hide_parameters=True,
         connect_args={
-            "timeout": 3,
+            "timeout": CONNECT_TIMEOUT_SECONDS,
             "command_timeout": statement_timeout_ms / 1_000 + 1,
             "server_settings": {
                 "application_name": "hoc",

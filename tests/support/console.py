@@ -9,7 +9,6 @@ from typing import Any, Protocol
 
 import httpx
 from pydantic import SecretStr
-from sqlalchemy import text
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -22,27 +21,12 @@ from hoc.cus.account.L2_api.problems import on_http_exception
 from hoc.cus.account.L5_engines.email_address import email_key
 from hoc.cus.account.L5_engines.invitations import draw_letter
 from hoc.cus.account.L5_engines.session import utc_now
+from hoc.cus.account.L5_schemas.identity import AccountStatusChangeRequest
 from hoc.cus.account.L6_drivers.invitations import SqlInvitations
+from hoc.cus.account.L6_drivers.registrations import register
 from hoc.settings import Settings
 
 MOUNT = "/accounts"
-
-ADD_USER = text(
-    "INSERT INTO account.users (user_id, email, email_key, email_verified)"
-    " VALUES (:user_id, :email, :key, true)"
-)
-
-# What the identity side's statements do: memberships and their counts follow the account.
-DEACTIVATE = text(
-    "WITH account_off AS ("
-    "  UPDATE account.users SET is_active = false, deleted_at = CASE WHEN :deleted THEN now() END"
-    "  WHERE user_id = :user_id RETURNING user_id"
-    "), memberships_off AS ("
-    "  UPDATE account.memberships m SET is_active = false FROM account_off a"
-    "  WHERE m.user_id = a.user_id AND m.is_active RETURNING m.tenant_id, m.role"
-    ") UPDATE account.member_counts c SET members = members - 1 FROM memberships_off m"
-    "  WHERE c.tenant_id = m.tenant_id AND c.role = m.role"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +75,17 @@ class Console:
     async def add_user(self, email: str | None = None) -> str:
         user_id, address = f"usr_{uuid.uuid4().hex}", email or new_email()
         async with self.database.transaction() as session:
-            values = {"user_id": user_id, "email": address, "key": email_key(address)}
-            await session.execute(ADD_USER, values)
+            key = email_key(address)
+            account = {"user_id": user_id, "email": address, "email_key": key, "email_verified": True}
+            await register(session, [account])
         return user_id
 
     async def deactivate(self, user_id: str, *, deleted: bool = False) -> None:
-        async with self.database.transaction() as session:
-            await session.execute(DEACTIVATE, {"user_id": user_id, "deleted": deleted})
+        if deleted:
+            await self.accounts.accounts.delete_account(user_id)
+        else:
+            inactive = AccountStatusChangeRequest(is_active=False)
+            await self.accounts.accounts.change_account_status(user_id, inactive)
 
     async def add_tenant(self, owner: str | None = None) -> tuple[str, str]:
         """A tenant with one owner; returns both ids."""

@@ -6,12 +6,9 @@ from dataclasses import dataclass
 from sqlalchemy import text
 
 from hoc.cus.account.L5_engines.invitations import token_hash
+from hoc.cus.account.L6_drivers.registrations import register
 from hoc.database import Database
 
-_USERS = text(
-    "INSERT INTO account.users (user_id, email, email_key, email_verified)"
-    " SELECT id, id || '@example.com', id || '@example.com', true FROM unnest(CAST(:ids AS text[])) AS id"
-)
 _TENANTS = text(
     "WITH created AS ("
     "  INSERT INTO account.tenants (tenant_id, name, slug) SELECT id, id, id"
@@ -31,13 +28,25 @@ _INVITATION = text(
     " VALUES (:tenant_id, :id, :email, :email, :role, :token_hash, :invited_by, now() + interval '1 day')"
 )
 _WRONG_COUNTS = text(
-    "SELECT tenant_id, c.role, c.members, count(m.user_id) AS real FROM account.member_counts c"
-    " LEFT JOIN account.memberships m USING (tenant_id, role) GROUP BY 1, 2, 3"
+    "SELECT c.tenant_id, c.role, c.members, count(m.user_id) AS real FROM account.member_counts c"
+    " LEFT JOIN account.memberships m ON (m.tenant_id, m.role) = (c.tenant_id, c.role) AND m.is_active"
+    " GROUP BY 1, 2, 3"
     " HAVING c.members <> count(m.user_id)"
 )
 _OWNERLESS = text(
     "SELECT tenant_id FROM account.tenants t WHERE NOT EXISTS ("
-    "  SELECT FROM account.memberships m WHERE m.tenant_id = t.tenant_id AND m.role = 'owner')"
+    "  SELECT FROM account.memberships m"
+    "  WHERE m.tenant_id = t.tenant_id AND m.role = 'owner' AND m.is_active)"
+)
+_UNLIKE_THEIR_ACCOUNT = text(
+    "SELECT m.tenant_id, m.user_id FROM account.memberships m JOIN account.users u USING (user_id)"
+    " WHERE m.is_active <> u.is_active"
+)
+_WRONG_TOTALS = text(
+    "SELECT kept.accounts, kept.active, real.accounts, real.active"
+    " FROM (SELECT sum(accounts) AS accounts, sum(active) AS active FROM account.account_totals) kept,"
+    " (SELECT count(*) AS accounts, count(*) FILTER (WHERE is_active) AS active FROM account.users) real"
+    " WHERE (kept.accounts, kept.active) <> (real.accounts, real.active)"
 )
 
 
@@ -57,8 +66,15 @@ class SeededInvitation:
 async def add_users(database: Database, count: int) -> list[str]:
     """Active accounts; the address of each is its id ``@example.com``."""
     ids = [f"usr-{uuid.uuid4().hex}" for _ in range(count)]
+    addresses = {user_id: f"{user_id}@example.com" for user_id in ids}
     async with database.transaction() as session:
-        await session.execute(_USERS, {"ids": ids})
+        await register(
+            session,
+            [
+                {"user_id": user_id, "email": address, "email_key": address, "email_verified": True}
+                for user_id, address in addresses.items()
+            ],
+        )
     return ids
 
 
@@ -115,8 +131,13 @@ async def owner_count(database: Database, tenant_id: str) -> object:
 
 
 async def damage(database: Database) -> list[str]:
-    """Every tenant without an owner, and every member count that is not the real one."""
+    """Every tenant without an owner, every count that is not the real one, every membership left behind."""
+    queries = {
+        "count": _WRONG_COUNTS,
+        "no owner": _OWNERLESS,
+        "unlike its account": _UNLIKE_THEIR_ACCOUNT,
+        "totals": _WRONG_TOTALS,
+    }
     async with database.reading() as session:
-        wrong = await session.execute(_WRONG_COUNTS)
-        ownerless = await session.execute(_OWNERLESS)
-        return [f"count: {row}" for row in wrong] + [f"no owner: {row}" for row in ownerless]
+        found = [(name, await session.execute(query)) for name, query in queries.items()]
+        return [f"{name}: {row}" for name, rows in found for row in rows]

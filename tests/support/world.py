@@ -10,19 +10,23 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import pytest
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from hoc.cus.account.L5_engines.account_service import MAX_COUNTED, AccountService
 from hoc.cus.account.L5_engines.accounts_facade import AccountsFacade
 from hoc.cus.account.L5_engines.email_address import email_key
 from hoc.cus.account.L5_engines.engines import Engines, postgres_engines
 from hoc.cus.account.L5_engines.invitations import draw_letter
 from hoc.cus.account.L5_schemas.errors import AccountsError
+from hoc.cus.account.L5_schemas.identity import AccountStatusChangeRequest
 from hoc.cus.account.L5_schemas.options import Options
 from hoc.cus.account.L5_schemas.records import Page
+from hoc.cus.account.L6_drivers.accounts import AccountRepository
 from hoc.cus.account.L6_drivers.invitations import SqlInvitations
+from hoc.cus.account.L6_drivers.registrations import register
 from hoc.database import Database
 from hoc.testing import MemoryDatabase, invitation_token, memory_engines
+from hoc.testing.accounts import MemoryAccounts
 
 T = TypeVar("T")
 
@@ -66,6 +70,7 @@ class World(ABC):
         self.clock = FakeClock()
         self.engines = self.engines_with(Options())
         self.facade = AccountsFacade(self.engines)
+        self.accounts = self.accounts_with()
         self._numbers = itertools.count(1)
         self._name = uuid.uuid4().hex[:12]
 
@@ -90,12 +95,19 @@ class World(ABC):
         """Store an active account and return its id."""
 
     @abstractmethod
-    async def deactivate(self, user_id: str, *, deleted: bool = False) -> None:
-        """Deactivate, or delete, an account."""
+    def accounts_with(self, *, max_counted: int = MAX_COUNTED) -> AccountService:
+        """The identity service, counting a search term's matches so far."""
 
     @abstractmethod
     async def draw(self, session: Any, tenant_id: str, invitation_id: str) -> str:
         """The token that the invitation's mail carries."""
+
+    async def deactivate(self, user_id: str, *, deleted: bool = False) -> None:
+        """Deactivate, or delete, an account."""
+        if deleted:
+            await self.accounts.delete_account(user_id)
+        else:
+            await self.accounts.change_account_status(user_id, AccountStatusChangeRequest(is_active=False))
 
     def new_email(self) -> str:
         return f"person-{next(self._numbers)}-{self._name}@example.com"
@@ -180,6 +192,9 @@ class MemoryWorld(World):
     def engines_with(self, options: Options) -> Engines:
         return memory_engines(self.database, options=options, clock=self.clock)
 
+    def accounts_with(self, *, max_counted: int = MAX_COUNTED) -> AccountService:
+        return AccountService(MemoryAccounts(self.database), clock=self.clock, max_counted=max_counted)
+
     def transaction(self) -> AbstractAsyncContextManager[Any]:
         return self.database.transaction()
 
@@ -194,30 +209,8 @@ class MemoryWorld(World):
             self.new_id(), email or self.new_email(), email_verified=email_verified, clock=self.clock
         )
 
-    async def deactivate(self, user_id: str, *, deleted: bool = False) -> None:
-        await self.database.deactivate_user(user_id, deleted=deleted)
-
     async def draw(self, session: Any, tenant_id: str, invitation_id: str) -> str:
         return await invitation_token(session, tenant_id, invitation_id, clock=self.clock)
-
-
-ADD_USER = text(
-    "INSERT INTO account.users (user_id, email, email_key, email_verified, created_at, updated_at)"
-    " VALUES (:user_id, :email, :email_key, :email_verified, :now, :now)"
-)
-
-# What the identity side's statement does: the memberships and their counts follow the account.
-DEACTIVATE = text(
-    "WITH account_off AS ("
-    "  UPDATE account.users SET is_active = false, version = version + 1, updated_at = now(),"
-    "    deleted_at = CASE WHEN :deleted THEN now() END"
-    "  WHERE user_id = :user_id AND is_active RETURNING user_id"
-    "), memberships_off AS ("
-    "  UPDATE account.memberships m SET is_active = false FROM account_off a"
-    "  WHERE m.user_id = a.user_id AND m.is_active RETURNING m.tenant_id, m.role"
-    ") UPDATE account.member_counts c SET members = members - 1 FROM memberships_off m"
-    "  WHERE c.tenant_id = m.tenant_id AND c.role = m.role"
-)
 
 
 class PostgresWorld(World):
@@ -227,6 +220,9 @@ class PostgresWorld(World):
 
     def engines_with(self, options: Options) -> Engines:
         return postgres_engines(options, clock=self.clock)
+
+    def accounts_with(self, *, max_counted: int = MAX_COUNTED) -> AccountService:
+        return AccountService(AccountRepository(self.database), clock=self.clock, max_counted=max_counted)
 
     def transaction(self) -> AbstractAsyncContextManager[Any]:
         return self.database.transaction()
@@ -239,20 +235,17 @@ class PostgresWorld(World):
 
     async def add_user(self, email: str | None = None, *, email_verified: bool = True) -> str:
         user_id, address = self.new_id(), email or self.new_email()
-        values = {
+        account = {
             "user_id": user_id,
             "email": address,
             "email_key": email_key(address),
             "email_verified": email_verified,
-            "now": self.clock.now,
+            "created_at": self.clock.now,
+            "updated_at": self.clock.now,
         }
         async with self.transaction() as session:
-            await session.execute(ADD_USER, values)
+            await register(session, [account])
         return user_id
-
-    async def deactivate(self, user_id: str, *, deleted: bool = False) -> None:
-        async with self.transaction() as session:
-            await session.execute(DEACTIVATE, {"user_id": user_id, "deleted": deleted})
 
     async def draw(self, session: Any, tenant_id: str, invitation_id: str) -> str:
         drawn = await draw_letter(SqlInvitations(), session, tenant_id, invitation_id, now=self.clock.now)

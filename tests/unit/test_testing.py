@@ -18,6 +18,7 @@ def test_what_it_exports() -> None:
         "MemoryDatabase",
         "MemorySession",
         "invitation_token",
+        "memory_account_service",
         "memory_engines",
         "memory_facade",
     ]

@@ -19,11 +19,19 @@
 
     asyncio.run(main())
 
+`memory_account_service` is the identity service on the same accounts: what one side changes, the other sees.
 A `MemorySession` goes wherever code under test passes an AsyncSession on to the facade, and can be committed
 and rolled back like one. For a test of outcomes at another time give ``memory_facade`` a ``clock``.
 """
 
 from hoc.testing.database import MemoryDatabase, MemorySession
-from hoc.testing.wiring import invitation_token, memory_engines, memory_facade
+from hoc.testing.wiring import invitation_token, memory_account_service, memory_engines, memory_facade
 
-__all__ = ["MemoryDatabase", "MemorySession", "invitation_token", "memory_engines", "memory_facade"]
+__all__ = [
+    "MemoryDatabase",
+    "MemorySession",
+    "invitation_token",
+    "memory_account_service",
+    "memory_engines",
+    "memory_facade",
+]

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -82,20 +81,12 @@ class MemoryDatabase:
 
         Raises:
             NotFoundError: no such account.
+            LastOwnerError: a tenant would have no active owner left.
         """
         async with self.transaction() as session:
             tables = await session.writable()
-            user = tables.users.get(user_id)
-            if user is None:
+            if not tables.set_account_status(user_id, is_active=False, is_deleted=deleted, now=utc_now()):
                 raise NotFoundError("There is no such account.")
-            now = utc_now()
-            tables.users[user_id] = replace(
-                user,
-                is_active=False,
-                deleted_at=now if deleted else None,
-                updated_at=now,
-                version=user.version + 1,
-            )
 
     def committed(self) -> Tables:
         """The state every new reader sees; nobody changes it."""

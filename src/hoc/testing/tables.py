@@ -1,9 +1,10 @@
 """What a `MemoryDatabase` holds: immutable rows in one dict a table, copied by whoever wants to write."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import date, datetime
 
+from hoc.cus.account.L5_schemas.errors import AccountValidationError, LastOwnerError
 from hoc.cus.account.L5_schemas.records import Subscription
 from hoc.cus.account.L5_schemas.results import (
     InvoiceSummaryResult,
@@ -128,3 +129,45 @@ class Tables:
         """A membership counts as long as its account is active."""
         membership = self.memberships.get((tenant_id, user_id))
         return membership if membership is not None and self.users[user_id].is_active else None
+
+    def set_account_status(self, user_id: str, *, is_active: bool, is_deleted: bool, now: datetime) -> bool:
+        """Activate, deactivate or delete an account; its memberships follow. False: no such account.
+
+        Raises:
+            AccountValidationError: the address is another active account's.
+            LastOwnerError: a tenant that is not closed would have no active owner left.
+        """
+        user = self.users.get(user_id)
+        if user is None:
+            return False
+        if user.is_active == is_active and not (is_deleted and user.deleted_at is None):
+            return True
+        if is_active and self.account_by_email(user.email_key) is not None:
+            raise AccountValidationError.of("email", "is another active account's already")
+        if not is_active and any(self._is_last_owner(membership) for membership in self._owned_by(user)):
+            raise LastOwnerError("A tenant keeps at least one owner.")
+        deleted_at = None if is_active else now if is_deleted else user.deleted_at
+        self.users[user_id] = replace(
+            user, is_active=is_active, deleted_at=deleted_at, version=user.version + 1, updated_at=now
+        )
+        return True
+
+    def _owned_by(self, user: UserRow) -> list[MembershipRow]:
+        """Its memberships as an owner of tenants that still need one."""
+        closed = {TenantStatus.TERMINATED, TenantStatus.ARCHIVED}
+        return [
+            membership
+            for membership in self.memberships.values()
+            if user.is_active
+            and (membership.user_id, membership.role) == (user.user_id, Role.OWNER)
+            and self.tenants[membership.tenant_id].status not in closed
+        ]
+
+    def _is_last_owner(self, membership: MembershipRow) -> bool:
+        return not any(
+            other.tenant_id == membership.tenant_id
+            and other.role is Role.OWNER
+            and other.user_id != membership.user_id
+            and self.users[other.user_id].is_active
+            for other in self.memberships.values()
+        )

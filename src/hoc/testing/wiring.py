@@ -1,11 +1,13 @@
-"""The domain's engines and facade on a `MemoryDatabase`."""
+"""The domain's engines, facade and identity service on a `MemoryDatabase`."""
 
+from hoc.cus.account.L5_engines.account_service import AccountService
 from hoc.cus.account.L5_engines.accounts_facade import AccountsFacade
 from hoc.cus.account.L5_engines.engines import Engines, Stores, build_engines
 from hoc.cus.account.L5_engines.invitations import draw_letter
 from hoc.cus.account.L5_engines.session import Clock, utc_now
 from hoc.cus.account.L5_schemas.errors import NotFoundError
 from hoc.cus.account.L5_schemas.options import Options
+from hoc.testing.accounts import MemoryAccounts
 from hoc.testing.billing import MemoryBilling
 from hoc.testing.database import MemoryDatabase, MemorySession
 from hoc.testing.invitations import MemoryInvitations
@@ -39,6 +41,11 @@ def memory_engines(
         invitations=MemoryInvitations(database),
     )
     return build_engines(stores, options or Options(), clock=clock)
+
+
+def memory_account_service(database: MemoryDatabase, *, clock: Clock = utc_now) -> AccountService:
+    """The identity service on the accounts that the facade on this database has, and the other way round."""
+    return AccountService(MemoryAccounts(database), clock=clock)
 
 
 async def invitation_token(

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from hoc.database import Database
 
 MAX_TERM_LENGTH = 255
+MAX_COUNTED = 10_000
 
 
 class AccountRepositoryProtocol(Protocol):
@@ -81,9 +82,9 @@ class AccountRepositoryProtocol(Protocol):
         ...
 
     async def list_accounts(
-        self, wanted: AccountFilter, window: Window
+        self, wanted: AccountFilter, window: Window, *, max_counted: int
     ) -> tuple[Slice[AccountSummaryResponse], bool]:
-        """Newest first, and whether counting stopped before the end."""
+        """Newest first, and whether counting a term's matches stopped at ``max_counted`` before the end."""
         ...
 
     async def get_account_stats(self, now: datetime) -> AccountStatsResponse: ...
@@ -92,9 +93,18 @@ class AccountRepositoryProtocol(Protocol):
 
 
 class AccountService:
-    def __init__(self, repository: AccountRepositoryProtocol, *, clock: Clock = utc_now) -> None:
+    """The identity operations; ``max_counted`` is where counting the matches of a search term stops."""
+
+    def __init__(
+        self,
+        repository: AccountRepositoryProtocol,
+        *,
+        clock: Clock = utc_now,
+        max_counted: int = MAX_COUNTED,
+    ) -> None:
         self.repository = repository
         self._clock = clock
+        self._max_counted = max_counted
 
     async def ensure_account(self, request: AccountEnsureRequest) -> tuple[AccountProfileResponse, bool]:
         """Create the account unless it is there; the account as stored, and whether it was created.
@@ -197,7 +207,7 @@ class AccountService:
             wanted = AccountFilter(params.is_active, _term("search", params.search))
             scope = CursorScope("accounts", str(wanted.is_active), search=wanted.term)
             window = scope.window(params.page_size, 0 if params.cursor else offset, params.cursor)
-        rows, capped = await self.repository.list_accounts(wanted, window)
+        rows, capped = await self.repository.list_accounts(wanted, window, max_counted=self._max_counted)
         return AccountSearchResponse(
             accounts=rows.rows,
             total=rows.total,
@@ -217,7 +227,9 @@ class AccountService:
             if term is None:
                 raise bad_parameter("query", "must not be empty")
         wanted = AccountFilter(None if params.include_inactive else True, term)
-        rows, _ = await self.repository.list_accounts(wanted, Window(params.limit))
+        rows, _ = await self.repository.list_accounts(
+            wanted, Window(params.limit), max_counted=self._max_counted
+        )
         return rows.rows
 
     async def get_account_by_email(self, email: str) -> AccountProfileResponse | None:

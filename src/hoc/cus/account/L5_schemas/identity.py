@@ -50,7 +50,7 @@ class AccountStatusChangeRequest:
 
 @dataclass(frozen=True, slots=True)
 class AccountListParams:
-    """``cursor`` continues a list in place of ``page``; ``is_active`` None lists all but deleted accounts."""
+    """``cursor`` continues a list in place of ``page``; ``is_active`` None lists accounts of both kinds."""
 
     page: int = 1
     page_size: int = 50

@@ -7,6 +7,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     ColumnElement,
+    Integer,
     String,
     Text,
     case,
@@ -23,6 +24,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import DateTime
 
 from hoc.cus.account.L5_schemas.errors import UnavailableError
@@ -56,8 +58,6 @@ from hoc.cus.account.L6_drivers.tables import (
     users,
 )
 from hoc.database import Database
-
-MAX_COUNTED = 10_000
 
 EMAIL = param("email", String)
 EMAIL_KEY = param("email_key", String)
@@ -211,6 +211,7 @@ SET_ACTIVE = _set_active()
 
 # Written into each statement, so that the planner knows the term and can tell a rare one from a common one.
 PATTERN = param("pattern", Text, literal_execute=True)
+MAX_COUNTED = param("max_counted", Integer, literal_execute=True)
 MATCHES = or_(users.c.email_key.like(PATTERN), users.c.name_key.like(PATTERN))
 
 TOTALS = {
@@ -236,8 +237,13 @@ def _list(is_active: bool | None) -> Paged:
 
 
 def _search_rare(is_active: bool | None) -> Paged:
-    """Every match, found by trigrams, then ordered: for terms with at most MAX_COUNTED matches."""
-    found = select(*SUMMARY).where(MATCHES, *_kind(is_active)).limit(MAX_COUNTED + 1).cte("found")
+    """Every match, found by trigrams, then ordered: for terms with at most ``max_counted`` matches."""
+    found = (
+        select(*SUMMARY)
+        .where(MATCHES, *_kind(is_active))
+        .limit(MAX_COUNTED + literal_column("1"))
+        .cte("found")
+    )
     return Paged(
         select(*found.c),
         at=found.c.created_at,
@@ -253,7 +259,7 @@ def _search_common(is_active: bool | None) -> Paged:
         select(*SUMMARY).where(MATCHES, *_kind(is_active)),
         at=users.c.created_at,
         row_id=users.c.user_id,
-        total=literal(MAX_COUNTED),
+        total=cast(MAX_COUNTED, BigInteger),
         newest_first=True,
     )
 
@@ -328,8 +334,9 @@ class AccountRepository:
         self, user_id: str, change: AccountChange, now: datetime
     ) -> AccountChanged | None:
         address = change.address
-        async with self._database.reading() as session:
-            row = await fetch_one(
+
+        async def changed_by(session: AsyncConnection) -> AnyRow | None:
+            return await fetch_one(
                 session,
                 UPDATE,
                 user_id=user_id,
@@ -339,6 +346,9 @@ class AccountRepository:
                 email_key=None if address is None else address.key,
                 now=now,
             )
+
+        # Two accounts that take each other's address wait for each other: one has to begin again.
+        row = await self._database.transact(changed_by, one_statement=True)
         if row is None:
             return None
         changed = {"name": row.name_changed, "email": row.email_changed}
@@ -358,7 +368,7 @@ class AccountRepository:
     async def set_account_status(
         self, user_id: str, *, is_active: bool, is_deleted: bool = False, now: datetime
     ) -> bool:
-        async with self._database.transaction() as session:
+        async def change(session: AsyncConnection) -> bool:
             if await fetch_one(session, LOCK, user_id=user_id) is None:
                 return False
             await fetch_all(session, LOCK_TENANTS, user_id=user_id)
@@ -371,19 +381,22 @@ class AccountRepository:
                 now=now,
                 shard=any_shard(),
             )
-        return True
+            return True
+
+        # Whoever joins with a new account counts it before the member; this counts the member first.
+        return await self._database.transact(change)
 
     async def list_accounts(
-        self, wanted: AccountFilter, window: Window
+        self, wanted: AccountFilter, window: Window, *, max_counted: int
     ) -> tuple[Slice[AccountSummaryResponse], bool]:
         async with self._database.reading() as session:
             if wanted.term is None:
                 return await LISTS[wanted.is_active].fetch(session, window, _summary), False
-            pattern = f"%{_literal(wanted.term)}%"
-            found = await RARE[wanted.is_active].fetch(session, window, _summary, pattern=pattern)
-            if found.total <= MAX_COUNTED:
+            values = {"pattern": f"%{_literal(wanted.term)}%", "max_counted": max_counted}
+            found = await RARE[wanted.is_active].fetch(session, window, _summary, **values)
+            if found.total <= max_counted:
                 return found, False
-            return await COMMON[wanted.is_active].fetch(session, window, _summary, pattern=pattern), True
+            return await COMMON[wanted.is_active].fetch(session, window, _summary, **values), True
 
     async def get_account_stats(self, now: datetime) -> AccountStatsResponse:
         async with self._database.reading() as session:

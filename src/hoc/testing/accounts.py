@@ -1,0 +1,160 @@
+"""Account records for the identity service, in the tables that the console's stores read."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import orjson
+
+from hoc.cus.account.L5_engines.email_address import fold
+from hoc.cus.account.L5_schemas.errors import AccountValidationError
+from hoc.cus.account.L5_schemas.identity import (
+    AccountChange,
+    AccountChanged,
+    AccountFilter,
+    AccountProfileResponse,
+    AccountStatsResponse,
+    AccountSummaryResponse,
+)
+from hoc.cus.account.L5_schemas.records import EmailAddress, ProfileChange, Slice, SortKey, Window
+from hoc.testing.database import MemoryDatabase
+from hoc.testing.profiles import MemoryProfiles
+from hoc.testing.store import slice_of
+from hoc.testing.tables import Tables, UserRow
+
+
+class MemoryAccounts:
+    """Each method is a transaction of its own."""
+
+    def __init__(self, database: MemoryDatabase) -> None:
+        self._database = database
+        self._profiles = MemoryProfiles(database)
+
+    async def get_account_by_id(self, user_id: str) -> AccountProfileResponse | None:
+        user = self._database.committed().users.get(user_id)
+        return None if user is None or not user.is_active else _record(user)
+
+    async def get_account_by_email(self, email_key: str) -> AccountProfileResponse | None:
+        user = self._database.committed().account_by_email(email_key)
+        return None if user is None else _record(user)
+
+    async def ensure_account_exists(
+        self,
+        user_id: str,
+        address: EmailAddress,
+        name: str,
+        *,
+        name_key: str,  # noqa: ARG002 - names are folded when searched
+        now: datetime,
+    ) -> tuple[AccountProfileResponse, bool] | None:
+        async with self._database.transaction() as session:
+            tables = await session.writable()
+            stored = tables.users.get(user_id)
+            if stored is not None:
+                return _record(stored), False
+            if tables.account_by_email(address.key) is not None:
+                return None
+            made = UserRow(user_id, address.given, address.key, name, False, now, now)
+            tables.users[user_id] = made
+            return _record(made), True
+
+    async def update_account_profile(
+        self, user_id: str, change: AccountChange, now: datetime
+    ) -> AccountChanged | None:
+        async with self._database.transaction() as session:
+            tables = await session.writable()
+            user = tables.users.get(user_id)
+            if user is None or not user.is_active:
+                return None
+            address = change.address or EmailAddress(user.email, user.email_key)
+            changed = replace(
+                user,
+                name=user.name if change.name is None else change.name,
+                email=address.given,
+                email_key=address.key,
+                email_verified=user.email_verified and address.key == user.email_key,
+            )
+            fields = [field for field in ("name", "email") if getattr(changed, field) != getattr(user, field)]
+            if fields:
+                if tables.account_by_email(address.key) not in {None, user}:
+                    raise AccountValidationError.of("email", "is another active account's already")
+                changed = replace(changed, version=user.version + 1, updated_at=now)
+                tables.users[user_id] = changed
+            return AccountChanged(_record(changed), fields)
+
+    async def update_account_preferences(
+        self, user_id: str, preferences: dict[str, Any], *, max_bytes: int, now: datetime
+    ) -> bool | None:
+        change = ProfileChange(None, None, None, preferences, None, max_bytes)
+        async with self._database.transaction() as session:
+            outcome = await self._profiles.update(session, user_id, change, now)
+        if outcome is None:
+            return False
+        return None if outcome.is_too_large else True
+
+    async def set_account_status(
+        self, user_id: str, *, is_active: bool, is_deleted: bool = False, now: datetime
+    ) -> bool:
+        async with self._database.transaction() as session:
+            tables = await session.writable()
+            return tables.set_account_status(user_id, is_active=is_active, is_deleted=is_deleted, now=now)
+
+    async def list_accounts(
+        self, wanted: AccountFilter, window: Window, *, max_counted: int
+    ) -> tuple[Slice[AccountSummaryResponse], bool]:
+        found = slice_of(
+            (
+                (SortKey(user.created_at, user.user_id), _summary(user))
+                for user in _matching(self._database.committed(), wanted)
+            ),
+            window,
+            newest_first=True,
+        )
+        is_capped = wanted.term is not None and found.total > max_counted
+        return (replace(found, total=max_counted) if is_capped else found), is_capped
+
+    async def get_account_stats(self, now: datetime) -> AccountStatsResponse:
+        users = self._database.committed().users.values()
+        active = sum(user.is_active for user in users)
+        return AccountStatsResponse(
+            total_accounts=len(users),
+            active_accounts=active,
+            inactive_accounts=len(users) - active,
+            recent_registrations_7d=sum(user.created_at >= now - timedelta(days=7) for user in users),
+            recent_registrations_30d=sum(user.created_at >= now - timedelta(days=30) for user in users),
+        )
+
+    async def check_connection(self) -> bool:
+        return True
+
+
+def _matching(tables: Tables, wanted: AccountFilter) -> Iterator[UserRow]:
+    return (
+        user
+        for user in tables.users.values()
+        if wanted.is_active in {None, user.is_active}
+        and (wanted.term is None or wanted.term in user.email_key or wanted.term in fold(user.name or ""))
+    )
+
+
+def _record(user: UserRow) -> AccountProfileResponse:
+    return AccountProfileResponse(
+        user_id=user.user_id,
+        email=user.email,
+        name=user.name,
+        is_active=user.is_active,
+        preferences=orjson.loads(user.preferences),
+        created_at=user.created_at,
+        updated_at=user.updated_at,
+    )
+
+
+def _summary(user: UserRow) -> AccountSummaryResponse:
+    return AccountSummaryResponse(
+        user_id=user.user_id,
+        email=user.email,
+        name=user.name,
+        is_active=user.is_active,
+        created_at=user.created_at,
+    )
