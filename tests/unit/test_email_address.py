@@ -3,10 +3,11 @@
 import sys
 
 import pytest
+from email_validator import SPECIAL_USE_DOMAIN_NAMES
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hoc.cus.account.L5_engines.email_address import email_key, parse_email
+from hoc.cus.account.L5_engines.email_address import PLAIN, email_key, fold, is_plain, parse_email, validate
 from hoc.cus.account.L5_schemas.errors import InvalidInputError
 
 # Each looks like, folds to, or in one language or another lowers to plain letters.
@@ -101,3 +102,32 @@ def test_any_text_is_parsed_or_refused(address: str) -> None:
     assert parsed.key == email_key(address)
     assert len(parsed.given) <= 255
     assert len(parsed.key) <= 512
+
+
+_WORDS = st.text(alphabet="aAzZ09_+-.x", min_size=1, max_size=30)
+_DOMAINS = st.lists(
+    st.one_of(
+        st.sampled_from(("example", "Mail", "xn--a", "xn", "a--b", "test", "LOCAL", "com", "c0m", "1")),
+        st.text(alphabet="aZ09-", max_size=24),
+    ),
+    min_size=1,
+    max_size=4,
+).map(".".join)
+_SHORTCUT = PLAIN.pattern
+
+
+@given(st.one_of(st.builds("{}@{}".format, _WORDS, _DOMAINS), st.from_regex(_SHORTCUT, fullmatch=True)))
+def test_the_shortcut_for_plain_addresses_accepts_nothing_else(address: str) -> None:
+    if is_plain(address):
+        validate(address, "email")
+
+
+@pytest.mark.parametrize("domain", [*SPECIAL_USE_DOMAIN_NAMES, "printer.LOCAL", "a.Localhost", "x.invalid"])
+def test_the_shortcut_leaves_special_domains_to_the_validator(domain: str) -> None:
+    assert not is_plain(f"ada@{domain}")
+
+
+@given(st.text(alphabet=st.characters(max_codepoint=0x7F)))
+def test_ascii_folds_to_lower_case_as_every_other_text_does(text: str) -> None:
+    beyond_ascii = "é"
+    assert f"{fold(text)}{beyond_ascii}" == fold(f"{text}{beyond_ascii}")

@@ -5,7 +5,7 @@
 import json
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -26,6 +26,7 @@ DataDir = Annotated[
         help="Where keys, development mail and the embedded PostgreSQL are kept.",
     ),
 ]
+Kind = Literal["csv", "jsonl"]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -127,3 +128,53 @@ def mailbox(*, as_json: Json = False, data_dir: DataDir = None) -> None:
 
     mails = read_mailbox(DataDirectory(data_dir))
     typer.echo(json.dumps(mails, indent=2, ensure_ascii=False) if as_json else readable_mailbox(mails))
+
+
+@app.command("import")
+def import_(
+    *,
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="CSV with a header, or JSON lines; - for standard input.")
+    ],
+    rejects: Annotated[
+        Path | None,
+        typer.Option(
+            dir_okay=False, help="Write rejected rows' lines and reasons here, not to the terminal."
+        ),
+    ] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Import accounts from a file of one a row.
+
+    The columns are user_id, email, name, and if you like is_active, preferences (JSON), created_at (ISO 8601
+    with its zone), email_verified, timezone and avatar_url.
+
+    An account whose user_id is there already is left unchanged, so that a file can be imported again. Exit
+    code 1 when a row was rejected; all others are imported even then.
+    """
+    from hoc.cli.transfer import import_file
+    from hoc.embedded import DataDirectory
+
+    if import_file(DataDirectory(data_dir), file, rejects).rejected:
+        raise typer.Exit(1)
+
+
+@app.command("export")
+def export(
+    *,
+    file: Annotated[
+        str, typer.Argument(metavar="[FILE]", help="Where to; standard output if left out.")
+    ] = "-",
+    kind: Annotated[
+        Kind | None, typer.Option("--format", show_default="by FILE's ending, else csv", help="How.")
+    ] = None,
+    include_inactive: Annotated[
+        bool, typer.Option("--include-inactive", help="Deactivated and deleted accounts, too.")
+    ] = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Export accounts as they are at one moment, in the columns that `hoc import` takes."""
+    from hoc.cli.transfer import export_file
+    from hoc.embedded import DataDirectory
+
+    export_file(DataDirectory(data_dir), file, kind, include_inactive=include_inactive)

@@ -61,7 +61,7 @@ class Profiles:
         change = ProfileChange(
             display_name=name,
             name_key=None if name is None else fold(name),
-            timezone=None if timezone is None else _known_timezone(timezone),
+            timezone=None if timezone is None else known_timezone(timezone),
             preferences=checked_preferences({} if preferences is None else preferences),
             expected_version=expected_version,
             max_preferences_bytes=MAX_PREFERENCES_BYTES,
@@ -109,7 +109,8 @@ def _children(item: Json) -> list[Json]:
     return item if isinstance(item, list) else []
 
 
-def _known_timezone(name: str) -> str:
+def known_timezone(name: str) -> str:
+    """The name of an IANA time zone, or a refusal."""
     try:
         ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):

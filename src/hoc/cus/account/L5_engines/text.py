@@ -16,7 +16,7 @@ def clean_line(field: str, value: str, *, max_length: int = 255) -> str:
     line = value.strip()
     if not 1 <= len(line) <= max_length:
         raise InvalidInputError.of(field, f"must have 1 to {max_length} characters")
-    if any(unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"} for character in line):
+    if _has_any(line, {"Cc", "Cs", "Zl", "Zp"}):
         raise InvalidInputError.of(field, "must not contain control characters or line breaks")
     return line
 
@@ -54,6 +54,11 @@ def choice_filter(field: str, value: str | None, kind: type[Choice]) -> Choice |
 
 def is_storable_id(value: str) -> bool:
     """Whether an identifier could exist at all: short, and free of what PostgreSQL text cannot hold."""
-    return 1 <= len(value) <= MAX_ID_LENGTH and not any(
-        unicodedata.category(character) in {"Cc", "Cs"} for character in value
+    return 1 <= len(value) <= MAX_ID_LENGTH and not _has_any(value, {"Cc", "Cs"})
+
+
+def _has_any(text: str, unprintable: set[str]) -> bool:
+    """Whether a character is of these Unicode categories, none of which is printable."""
+    return not text.isprintable() and any(
+        unicodedata.category(character) in unprintable for character in text
     )

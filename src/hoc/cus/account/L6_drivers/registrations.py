@@ -3,7 +3,7 @@
 import random
 from typing import Any
 
-from sqlalchemy import CTE, SmallInteger, func, select
+from sqlalchemy import CTE, ColumnElement, SmallInteger, func, select
 from sqlalchemy.dialects.postgresql import Insert, insert
 
 from hoc.cus.account.L6_drivers.statements import SqlSession, fetch_all, param
@@ -24,8 +24,13 @@ async def register(session: SqlSession, accounts: list[dict[str, Any]]) -> None:
     await fetch_all(session, select(stored.c.user_id).add_cte(*counted), shard=any_shard())
 
 
-def registered(new_accounts: Insert) -> tuple[CTE, CTE, CTE]:
-    """``new_accounts`` as a CTE of the rows it stored, then the two that count them."""
+def registered(
+    new_accounts: Insert, *, hours_since: ColumnElement[Any] | None = None
+) -> tuple[CTE, CTE, CTE]:
+    """``new_accounts`` as a CTE of the rows it stored, then the two that count them.
+
+    Accounts created before ``hours_since`` are left out of the counts by hour, which would soon be deleted.
+    """
     stored = new_accounts.returning(*users.c).cte("stored")
     totals = insert(account_totals).from_select(
         ["shard", "accounts", "active"],
@@ -41,9 +46,10 @@ def registered(new_accounts: Insert) -> tuple[CTE, CTE, CTE]:
         },
     )
     hour = func.date_trunc("hour", stored.c.created_at, "UTC")
-    hours = insert(account_registrations).from_select(
-        ["hour", "shard", "accounts"], select(hour, SHARD, func.count()).group_by(hour)
-    )
+    by_hour = select(hour, SHARD, func.count()).group_by(hour)
+    if hours_since is not None:
+        by_hour = by_hour.where(hour >= hours_since)
+    hours = insert(account_registrations).from_select(["hour", "shard", "accounts"], by_hour)
     hours = hours.on_conflict_do_update(
         index_elements=[account_registrations.c.hour, account_registrations.c.shard],
         set_={"accounts": account_registrations.c.accounts + hours.excluded.accounts},
