@@ -1,0 +1,327 @@
+"""`hoc import` and `hoc export` beside a PostgreSQL."""
+
+import csv
+import json
+import signal
+import subprocess
+from collections.abc import AsyncGenerator, Callable, Iterable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+from support.command_line import HOC, environment, hoc, refusal
+from support.postgres import TestServer
+
+from hoc.cus.account.L5_engines.account_service import AccountService
+from hoc.cus.account.L6_drivers.accounts import AccountRepository
+from hoc.database import Database
+from hoc.transfer.importing import BATCH
+
+HEADER = "user_id,email,name,is_active,preferences,created_at,email_verified,timezone,avatar_url"
+EVERYTHING = (
+    f"{HEADER}\n"
+    'u1,Ada@Example.com,"Lovelace, ""Ada"" ",true,"{""a"": {""b"": [1, ""é\\n\\\\""]}}",'
+    "2025-01-31T09:30:00.123456+01:00,true,Europe/Berlin,https://example.com/a.png\n"
+    "u2,zoë@bücher.example,Zoë \N{KELVIN SIGN},,,,,,\n"
+    "u3,ada@example.com,Gone,false,,2026-01-01T00:00:00Z,f,,\n"
+)
+STORED = """
+    SELECT user_id, email, email_key, name, name_key, is_active, preferences, created_at, email_verified,
+           timezone, avatar_url
+    FROM account.users ORDER BY user_id"""
+
+
+@asynccontextmanager
+async def connected(url: str) -> AsyncGenerator[asyncpg.Connection]:
+    connection = await asyncpg.connect(url)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def stored(url: str) -> list[dict[str, Any]]:
+    async with connected(url) as connection:
+        return [dict(row) for row in await connection.fetch(STORED)]
+
+
+async def assert_exact(url: str) -> None:
+    """Totals and statistics are what counting gives."""
+    async with connected(url) as connection:
+        counted = await connection.fetchrow("""
+            SELECT count(*), count(*) FILTER (WHERE is_active), count(*) FILTER (WHERE NOT is_active),
+                   count(*) FILTER (WHERE created_at >= now() - interval '7 days'),
+                   count(*) FILTER (WHERE created_at >= now() - interval '30 days')
+            FROM account.users""")
+    database = Database(url, pool_size=1)
+    try:
+        stats = await AccountService(AccountRepository(database)).get_service_stats()
+    finally:
+        await database.close()
+    assert counted is not None
+    assert tuple(counted) == (
+        stats.total_accounts,
+        stats.active_accounts,
+        stats.inactive_accounts,
+        stats.recent_registrations_7d,
+        stats.recent_registrations_30d,
+    )
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8", newline="")
+    return path
+
+
+def many(path: Path, count: int) -> Path:
+    """Write accounts created evenly over 40 days, one in ten inactive."""
+    now = datetime.now(UTC)
+    rows = (
+        f"u{i:06},user{i}@example.com,User {i},{'false' if i % 10 == 0 else 'true'},"
+        f"{(now - timedelta(days=40 * i / count)).isoformat()}"
+        for i in range(count)
+    )
+    return write(path, "\n".join(["user_id,email,name,is_active,created_at", *rows, ""]))
+
+
+def importing(file: Path | str, data: Path, url: str) -> subprocess.Popen[str]:
+    """Begin an import."""
+    return subprocess.Popen(
+        [HOC, "import", file, "--data-dir", data],
+        env=environment(HOC_DATABASE_URL=url),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def summary(imported: int, there: int, rejected: int) -> str:
+    return f"{imported:,} imported, {there:,} already there, {rejected:,} rejected in "
+
+
+async def test_every_column_is_stored_by_the_rules_of_the_services(
+    fresh_database_url: str, tmp_path: Path
+) -> None:
+    file = write(tmp_path / "accounts.csv", EVERYTHING)
+    done = hoc("import", file, "--data-dir", tmp_path, HOC_DATABASE_URL=fresh_database_url)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(summary(3, 0, 0))
+    ada, zoe, gone = await stored(fresh_database_url)
+    assert json.loads(ada.pop("preferences")) == {"a": {"b": [1, "é\n\\"]}}
+    assert ada == {
+        "user_id": "u1",
+        "email": "Ada@Example.com",
+        "email_key": "ada@example.com",
+        "name": 'Lovelace, "Ada"',
+        "name_key": 'lovelace, "ada"',
+        "is_active": True,
+        "created_at": datetime(2025, 1, 31, 8, 30, 0, 123456, UTC),
+        "email_verified": True,
+        "timezone": "Europe/Berlin",
+        "avatar_url": "https://example.com/a.png",
+    }
+    assert (zoe["name_key"], zoe["is_active"], zoe["preferences"]) == ("zoë \N{KELVIN SIGN}", True, "{}")
+    assert (gone["is_active"], gone["email_verified"]) == (False, False)
+    await assert_exact(fresh_database_url)
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+async def test_an_export_imports_again_into_the_same_accounts(
+    postgres_server: TestServer, fresh_database_url: str, tmp_path: Path, kind: str
+) -> None:
+    file = write(tmp_path / "accounts.csv", EVERYTHING)
+    assert hoc("import", file, "--data-dir", tmp_path, HOC_DATABASE_URL=fresh_database_url).returncode == 0
+    exported = tmp_path / f"out.{kind}"
+    options = ("--include-inactive", "--data-dir", tmp_path)
+    assert hoc("export", exported, *options, HOC_DATABASE_URL=fresh_database_url).returncode == 0
+    assert exported.stat().st_mode & 0o777 == 0o600
+    printed = hoc("export", "--format", kind, *options, HOC_DATABASE_URL=fresh_database_url)
+    assert printed.stdout == exported.read_text(encoding="utf-8")
+    async with postgres_server.new_database() as other:
+        done = hoc("import", exported, "--data-dir", tmp_path, HOC_DATABASE_URL=other)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert await stored(other) == await stored(fresh_database_url)
+        await assert_exact(other)
+
+
+def test_an_export_holds_active_accounts_unless_told_otherwise(
+    fresh_database_url: str, tmp_path: Path
+) -> None:
+    file = write(tmp_path / "accounts.csv", EVERYTHING)
+    hoc("import", file, "--data-dir", tmp_path, HOC_DATABASE_URL=fresh_database_url)
+    printed = hoc("export", "--data-dir", tmp_path, HOC_DATABASE_URL=fresh_database_url)
+    rows = list(csv.DictReader(printed.stdout.splitlines()))
+    assert sorted(row["user_id"] for row in rows) == ["u1", "u2"]
+    assert ",".join(rows[0]) == HEADER
+
+
+CSV_ROWS = (
+    ("user_id,email,name,is_active,preferences,created_at", None),
+    ("good1,good1@example.com,Good,,,", None),
+    ("a,no address,A,,,", "email: "),
+    (",b@example.com,B,,,", "user_id: must be"),
+    ("c,,C,,,", "email: is missing"),
+    ("good1,other@example.com,Other,,,", "user_id: is on an earlier line with other content"),
+    ("d,GOOD1@example.com,D,,,", "email: is another active account's already"),
+    ("e,there@example.com,E,,,", "email: is another active account's already"),
+    ("good2,there@example.com,Not active,false,,", None),
+    ("f,f@example.com,F\0,,,", "name: must not contain control characters"),
+    ("g,g@example.com,G,perhaps,,", "is_active: must be true or false"),
+    ('h,h@example.com,H,,{"a":,', "preferences: must be JSON"),
+    ("i,i@example.com,I,,[],", "preferences: must be a JSON object"),
+    ("j,j@example.com,J,,,2026-01-01T00:00:00", "created_at: must be a time with its zone"),
+    ("k,k@example.com,K,,,0001-01-01T00:00:00+05:00", "created_at: must be a time with its zone"),
+    ("l,l@example.com,L", "has 3 values for 6 columns"),
+    (f"m,m@example.com,{'M' * 200_000},,,", "is not CSV"),
+    ("good1,good1@example.com,Good,,,", None),
+    ("", None),
+    ("good3,good3@example.com,Good,,,", None),
+)
+JSON_ROWS = (
+    ('{"user_id": "good1", "email": "good1@example.com", "name": "Good", "preferences": {"a": 1}}', None),
+    ('{"user_id": "a", ', "is not JSON"),
+    ("[]", "is not a JSON object"),
+    (
+        '{"user_id": "b", "email": "b@example.com", "name": "B", "colour": "red"}',
+        "unknown column 'colour'",
+    ),
+    ('{"user_id": 7, "email": "c@example.com", "name": "C"}', "user_id: must be text"),
+    ('{"user_id": "d", "email": "d@example.com", "name": "D", "is_active": 2}', "is_active: must be"),
+    (r'{"user_id": "e", "email": "e@example.com", "name": "\ud800"}', "is not JSON"),
+    (r'{"user_id": "f", "email": "f@example.com", "name": "F", "preferences": {"a": "\u0000"}}', "NUL"),
+    ('{"user_id": "g", "email": "g@example.com", "name": "G", "timezone": "Mars"}', "timezone: must be"),
+    ('{"user_id": "good3", "email": "good3@example.com", "name": "Good"}', None),
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "good"),
+    [("r.csv", CSV_ROWS, ["good1", "good2", "good3"]), ("r.jsonl", JSON_ROWS, ["good1", "good3"])],
+)
+@pytest.mark.parametrize("to_file", [False, True])
+async def test_each_rejected_row_is_reported_and_nothing_of_it_is_stored(
+    fresh_database_url: str,
+    tmp_path: Path,
+    name: str,
+    rows: Iterable[tuple[str, str | None]],
+    good: list[str],
+    *,
+    to_file: bool,
+) -> None:
+    there = write(tmp_path / "there.csv", "user_id,email,name\nthere,There@example.com,There\n")
+    hoc("import", there, "--data-dir", tmp_path, HOC_DATABASE_URL=fresh_database_url)
+    file = write(tmp_path / name, "".join(f"{row}\n" for row, _ in rows))
+    rejects = tmp_path / "rejects.txt"
+    options = ("--rejects", rejects) if to_file else ()
+    done = hoc("import", file, *options, "--data-dir", tmp_path, HOC_DATABASE_URL=fresh_database_url)
+    assert done.returncode == 1
+    report = (rejects.read_text() if to_file else done.stderr).splitlines()
+    expected = [(line, why) for line, (_, why) in enumerate(rows, start=1) if why is not None]
+    assert [line.partition(":")[0] for line in report] == [f"line {line}" for line, _ in expected]
+    assert [said for said, (_, why) in zip(report, expected, strict=True) if why not in said] == []
+    repeated = 1 if name.endswith("csv") else 0
+    assert done.stdout.startswith(summary(len(good), repeated, len(expected)))
+    assert [row["user_id"] for row in await stored(fresh_database_url)] == [*good, "there"]
+    await assert_exact(fresh_database_url)
+
+
+async def test_what_is_not_utf_8_costs_its_own_row(fresh_database_url: str, tmp_path: Path) -> None:
+    file = tmp_path / "latin"
+    file.write_bytes(b"user_id,email,name\na,a@example.com,Zo\xeb\nb,b@example.com,Bea\n")
+    done = hoc("import", file, "--data-dir", tmp_path, HOC_DATABASE_URL=fresh_database_url)
+    assert done.stderr == "line 2: name: must not contain control characters or line breaks\n"
+    assert [row["user_id"] for row in await stored(fresh_database_url)] == ["b"]
+
+
+async def test_lines_are_counted_where_a_row_begins(fresh_database_url: str, tmp_path: Path) -> None:
+    file = write(tmp_path / "f.csv", '\ufeffuser_id,email,name\na,a@example.com,"A\nA"\nb,b,B\n')
+    done = hoc("import", file, "--data-dir", tmp_path, HOC_DATABASE_URL=fresh_database_url)
+    assert [line.split(":")[0] for line in done.stderr.splitlines()] == ["line 2", "line 4"]
+
+
+async def test_what_is_there_is_left_unchanged(fresh_database_url: str, tmp_path: Path) -> None:
+    file = write(tmp_path / "f.csv", EVERYTHING)
+    for outcome in (summary(3, 0, 0), summary(0, 3, 0)):
+        done = hoc("import", file, "--data-dir", tmp_path, HOC_DATABASE_URL=fresh_database_url)
+        assert done.stdout.startswith(outcome)
+    before = await stored(fresh_database_url)
+    other = write(tmp_path / "g.csv", "user_id,email,name\nu1,new@example.com,New\n")
+    done = hoc("import", other, "--data-dir", tmp_path, HOC_DATABASE_URL=fresh_database_url)
+    assert (done.returncode, done.stdout[: len(summary(0, 1, 0))]) == (0, summary(0, 1, 0))
+    assert await stored(fresh_database_url) == before
+    await assert_exact(fresh_database_url)
+
+
+@pytest.mark.parametrize(
+    ("header", "why"),
+    [
+        ("user_id,email,name,colour", "unknown column 'colour'"),
+        ("user_id,name", "the header lacks email"),
+        ("user_id,email,name,name", "a column twice"),
+    ],
+)
+def test_a_header_that_does_not_fit_is_one_line(
+    fresh_database_url: str, tmp_path: Path, header: str, why: str
+) -> None:
+    file = write(tmp_path / "f.csv", f"{header}\n1,2,3,4\n")
+    line, code = refusal("import", file, "--data-dir", tmp_path, HOC_DATABASE_URL=fresh_database_url)
+    assert why in line
+    assert code == 1
+
+
+def test_a_file_that_is_not_there_is_one_line(fresh_database_url: str, tmp_path: Path) -> None:
+    missing = tmp_path / "missing" / "f.csv"
+    for command in ("import", "export"):
+        line, code = refusal(command, missing, "--data-dir", tmp_path, HOC_DATABASE_URL=fresh_database_url)
+        assert str(missing) in line
+        assert code == 1
+
+
+async def test_the_standard_input_is_read(fresh_database_url: str, tmp_path: Path) -> None:
+    with importing("-", tmp_path, fresh_database_url) as process:
+        printed, _ = process.communicate('{"user_id": "a", "email": "a@example.com", "name": "A"}\n')
+    assert printed.startswith(summary(1, 0, 0))
+
+
+async def test_killed_it_leaves_whole_batches_and_completes_the_next_time(
+    fresh_database_url: str, tmp_path: Path
+) -> None:
+    count = 8 * BATCH
+    file = many(tmp_path / "many.csv", count)
+    with importing(file, tmp_path, fresh_database_url) as process:
+        await wait_for_first_batch(fresh_database_url, process.poll)
+        process.send_signal(signal.SIGKILL)
+    async with connected(fresh_database_url) as connection:
+        others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+        while await connection.fetchval(others) > 1:  # PostgreSQL is still noticing
+            pass
+        found = await connection.fetchval("SELECT count(*) FROM account.users")
+    assert found % BATCH == 0
+    assert 0 < found < count
+    await assert_exact(fresh_database_url)
+    done = hoc("import", file, "--data-dir", tmp_path, HOC_DATABASE_URL=fresh_database_url)
+    assert done.stdout.startswith(summary(count - found, found, 0))
+    await assert_exact(fresh_database_url)
+
+
+async def wait_for_first_batch(url: str, ended: Callable[[], int | None]) -> None:
+    async with connected(url) as connection:
+        while not await connection.fetchval("SELECT EXISTS (SELECT FROM account.users)"):
+            assert ended() is None, "It ended without storing anything."
+
+
+async def test_two_imports_of_one_file_at_once_share_the_work(
+    fresh_database_url: str, tmp_path: Path
+) -> None:
+    files = [many(tmp_path / "f.csv", BATCH + 1), tmp_path / "backwards.csv"]
+    header, *rows = files[0].read_text().splitlines()
+    write(files[1], "\n".join([header, *reversed(rows), ""]))
+    processes = [importing(file, tmp_path, fresh_database_url) for file in files]
+    printed = [process.communicate()[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0]
+    assert sum(int(line.split()[0].replace(",", "")) for line in printed) == BATCH + 1
+    assert len(await stored(fresh_database_url)) == BATCH + 1
+    await assert_exact(fresh_database_url)
