@@ -1,12 +1,15 @@
 """Every contract holds in memory and on PostgreSQL."""
 
+from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING
 
 import pytest
 from support.world import MemoryWorld, PostgresWorld, World
 
+from hoc.database import Database
+
 if TYPE_CHECKING:
-    from hoc.database import Database
+    from support.postgres import TestServer
 
 
 @pytest.fixture(params=["memory", "postgresql"])
@@ -15,3 +18,18 @@ def world(request: pytest.FixtureRequest) -> World:
         return MemoryWorld()
     database: Database = request.getfixturevalue("database")
     return PostgresWorld(database)
+
+
+@pytest.fixture(params=["memory", "postgresql"])
+async def empty_world(request: pytest.FixtureRequest) -> AsyncGenerator[World]:
+    """A world without accounts, for what counts all there are."""
+    if request.param == "memory":
+        yield MemoryWorld()
+        return
+    server: TestServer = request.getfixturevalue("postgres_server")
+    async with server.new_database() as url:
+        database = Database(url)
+        try:
+            yield PostgresWorld(database)
+        finally:
+            await database.close()
