@@ -1,9 +1,15 @@
-"""A plain Starlette application that mounts the console elsewhere and lets hoc verify access tokens.
+"""A plain Starlette application that mounts the console elsewhere, and accounts, and lets hoc verify tokens.
 
     HOC_DATABASE_URL=postgresql://… HOC_JWT_ISSUER=https://login.example.com HOC_JWT_AUDIENCE=console \
     HOC_JWT_PUBLIC_KEY="$(cat public-key.pem)" uvicorn --app-dir examples starlette_app:app
 
     curl -H "Authorization: Bearer $TOKEN" http://127.0.0.1:8000/team/users
+
+A back end whose token has the scope `accounts:write` makes the accounts:
+
+    curl -H "Authorization: Bearer $BACK_END" -H 'Content-Type: application/json' \
+      http://127.0.0.1:8000/api/v1/accounts/ensure \
+      -d '{"user_id": "usr_ada", "email": "ada@example.com", "name": "Ada"}'
 
 Use `JwksUrl("https://…/jwks.json")` instead of `StaticKeys` where the issuer publishes its keys.
 """
@@ -30,8 +36,11 @@ accounts = Accounts(
 
 
 async def home(_request: Request) -> PlainTextResponse:
-    """Answer everybody: the authentication above guards the mounted console only."""
+    """Answer everybody: the authentication above guards what is mounted only."""
     return PlainTextResponse("The team's console is under /team.")
 
 
-app = Starlette(routes=[Route("/", home), Mount("/team", accounts.app)], lifespan=accounts.lifespan)
+app = Starlette(
+    routes=[Route("/", home), Mount("/team", accounts.app), Mount("/api/v1", accounts.identity)],
+    lifespan=accounts.lifespan,
+)

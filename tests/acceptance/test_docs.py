@@ -4,8 +4,9 @@ import ast
 import inspect
 import re
 from collections.abc import AsyncGenerator, Callable
+from dataclasses import MISSING, Field, fields, is_dataclass
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, cast, get_type_hints
 
 import pytest
 from support.command_line import RunningServer, environment, printed_json, serving
@@ -14,9 +15,11 @@ from support.postgres import TestServer
 
 from hoc.cus.account.L2_api import problems
 from hoc.cus.account.L2_api.console import console_operations
+from hoc.cus.account.L2_api.identity import IdentityRoutes
+from hoc.cus.account.L5_engines.account_service import AccountRepositoryProtocol, AccountService
 from hoc.cus.account.L5_engines.accounts_facade import AccountsFacade
 from hoc.cus.account.L5_engines.engines import Engines, postgres_engines
-from hoc.cus.account.L5_schemas import errors
+from hoc.cus.account.L5_schemas import errors, identity
 from hoc.cus.account.L5_schemas.errors import AccountsError
 from hoc.cus.account.L5_schemas.options import Options
 from hoc.settings import Settings
@@ -65,11 +68,19 @@ def test_python_blocks_that_are_not_run_are_python_and_few() -> None:
 
 
 def test_every_route_is_documented_and_no_other() -> None:
-    operations = console_operations(postgres_engines(Options()), on_mail_queued=lambda: None)
-    routes = {(operation.method, operation.path, operation.status) for operation in operations}
+    console = console_operations(postgres_engines(Options()), on_mail_queued=lambda: None)
+    service = AccountService(cast("AccountRepositoryProtocol", None))
+    routes = [
+        (route.method, mounted_at + route.path, {route.status, *route.also})
+        for mounted_at, operations in {"": console, "/api/v1": IdentityRoutes(service).operations()}.items()
+        for route in operations
+    ]
     page = (REFERENCE / "http.md").read_text()
-    rows = re.findall(r"^\| ([A-Z]+) \| `([^`]+)` \| [^|]+ \| (\d+) \|", page, re.MULTILINE)
-    assert {(method, path, int(status)) for method, path, status in rows} == routes
+    rows = re.findall(r"^\| ([A-Z]+) \| `([^`]+)` \| [^|]+ \| ([^|]+) \|", page, re.MULTILINE)
+    documented = [
+        (method, path, {int(code) for code in re.findall(r"\d+", cell)}) for method, path, cell in rows
+    ]
+    assert documented == routes
 
 
 def test_every_setting_is_documented_with_its_default() -> None:
@@ -110,6 +121,24 @@ def test_every_method_of_the_facade_and_its_engines_is_documented() -> None:
     for attribute, engine in get_type_hints(Engines).items():
         expected += [_signature(f"{attribute}.", method) for method in _public_methods(engine)]
     assert documented == expected
+
+
+def test_every_method_and_model_of_the_account_service_is_documented() -> None:
+    page = (REFERENCE / "account-service.md").read_text()
+    expected = [_signature("", method) for method in _public_methods(AccountService)]
+    expected += [_signature("", method) for method in _public_methods(AccountRepositoryProtocol)]
+    assert re.findall(r"^- `([^`]+)`", page, re.MULTILINE) == expected
+
+    rows = re.findall(r"^\| `(Account\w+|MessageResponse)` \| (.*) \|$", page, re.MULTILINE)
+    assert {name: cells.replace("`", "") for name, cells in rows} == {
+        kind.__name__: ", ".join(_field(field) for field in fields(kind))
+        for kind in vars(identity).values()
+        if inspect.isclass(kind) and is_dataclass(kind) and kind.__module__ == identity.__name__
+    }
+
+
+def _field(field: Field[Any]) -> str:
+    return field.name if field.default is MISSING else f"{field.name}={field.default}"
 
 
 def _public_methods(kind: type) -> list[Callable[..., object]]:

@@ -95,13 +95,19 @@ def test_fastapi_routes_and_the_console_share_the_hosts_sign_in(demo: Demo) -> N
         assert client.get("/accounts/openapi.json").json()["servers"] == [{"url": "/accounts"}]
 
 
-def test_starlette_mounts_the_console_elsewhere_with_its_own_tokens(demo: Demo) -> None:
+def test_starlette_mounts_the_console_elsewhere_and_accounts_with_its_own_tokens(demo: Demo) -> None:
     key, other_key = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
     pem = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
     variables = {"HOC_JWT_PUBLIC_KEY": pem, "HOC_JWT_ISSUER": ISSUER, "HOC_JWT_AUDIENCE": AUDIENCE}
 
-    def bearer(user_id: str, signed_with: Ed25519PrivateKey) -> dict[str, str]:
-        claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": user_id, "tenant_id": demo.tenant_id}
+    def bearer(user_id: str, signed_with: Ed25519PrivateKey, scope: str = "") -> dict[str, str]:
+        claims = {
+            "iss": ISSUER,
+            "aud": AUDIENCE,
+            "sub": user_id,
+            "tenant_id": demo.tenant_id,
+            "scope": scope,
+        }
         expiry = datetime.now(UTC) + timedelta(hours=1)
         return {
             "Authorization": f"Bearer {jwt.encode(claims | {'exp': expiry}, signed_with, algorithm='EdDSA')}"
@@ -116,6 +122,14 @@ def test_starlette_mounts_the_console_elsewhere_with_its_own_tokens(demo: Demo) 
         assert client.get("/team/profile").status_code == 401
         assert client.get("/team/profile", headers=bearer(owner, other_key)).status_code == 401
         assert client.get("/team/profile", headers=bearer("usr_stranger", key)).status_code == 403
+
+        ada = {"user_id": "usr_ada", "email": "ada@example.com", "name": "Ada"}
+        ensure = "/api/v1/accounts/ensure"
+        assert client.post(ensure, headers=bearer("usr_ada", key), json=ada).json()["code"] == "missing_scope"
+        back_end = bearer("back-end", key, "accounts:write")
+        assert [client.post(ensure, headers=back_end, json=ada).status_code for _ in range(2)] == [201, 200]
+        project = {"name": "Analytical Engines"}
+        assert client.post("/team/projects", headers=bearer("usr_ada", key), json=project).status_code == 201
 
 
 def test_the_script_commits_both_rows_or_neither(demo: Demo) -> None:
