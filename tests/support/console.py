@@ -26,7 +26,9 @@ from hoc.cus.account.L6_drivers.invitations import SqlInvitations
 from hoc.cus.account.L6_drivers.registrations import register
 from hoc.settings import Settings
 
+HOST = "http://console.test"
 MOUNT = "/accounts"
+IDENTITY_MOUNT = "/api/v1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +50,20 @@ class ConsoleOn(Protocol):
 
 
 class Console:
-    """`client` speaks to the application, whose parts are here to look behind it."""
+    """`client` speaks to the console, `identity` to the identity service; their parts are to look behind."""
 
-    def __init__(self, accounts: Accounts, keys: DevelopmentKeys, client: httpx.AsyncClient) -> None:
+    def __init__(
+        self,
+        accounts: Accounts,
+        keys: DevelopmentKeys,
+        client: httpx.AsyncClient,
+        identity: httpx.AsyncClient,
+    ) -> None:
         self.accounts = accounts
         self.engines = accounts.engines
         self.database = accounts.database
         self.client = client
+        self.identity = identity
         self._keys = keys
         self._fuzzed: dict[str, str] | None = None
 
@@ -64,6 +73,10 @@ class Console:
     def as_(self, user_id: str, tenant_id: str | None = None) -> dict[str, str]:
         """The headers of a request by this user."""
         return {"Authorization": f"Bearer {self.token(user_id, tenant_id)}"}
+
+    def scoped(self, *scopes: str, user_id: str = "service") -> dict[str, str]:
+        """The headers of a caller with these scopes."""
+        return {"Authorization": f"Bearer {self._keys.issue(user_id, scopes=scopes)}"}
 
     async def fuzzed(self) -> dict[str, str]:
         """The headers of one owner for all examples of a fuzzer: what they leave behind is input too."""
@@ -141,14 +154,17 @@ def accounts_on(url: str, directory: Path, **settings: Any) -> tuple[Accounts, D
 async def serving(accounts: Accounts, keys: DevelopmentKeys) -> AsyncGenerator[Console]:
     """The mounted application behind a client, until its connections are closed."""
     app = Starlette(
-        routes=[Mount(MOUNT, accounts.app)],
+        routes=[Mount(MOUNT, accounts.app), Mount(IDENTITY_MOUNT, accounts.identity)],
         middleware=[Middleware(RequestIds)],
         exception_handlers={HTTPException: on_http_exception},
     )
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     try:
-        async with httpx.AsyncClient(transport=transport, base_url=f"http://console.test{MOUNT}") as client:
-            yield Console(accounts, keys, client)
+        async with (
+            httpx.AsyncClient(transport=transport, base_url=f"{HOST}{MOUNT}") as client,
+            httpx.AsyncClient(transport=transport, base_url=f"{HOST}{IDENTITY_MOUNT}") as identity,
+        ):
+            yield Console(accounts, keys, client, identity)
     finally:
         await accounts.database.close()
 

@@ -32,9 +32,14 @@ class TwoServers:
         tenant: str | None = None,
         body: object = None,
     ) -> Request:
-        """A request to the server with this number, modulo two; ``user`` None is nobody."""
+        """A request to the console of the server with this number, modulo two; ``user`` None is nobody."""
         token = None if user is None else self.keys.issue(user, tenant)
         return Request(self.ports[server % 2], method, f"/accounts{path}", token, body)
+
+    def identity(self, server: int, method: str, path: str, body: object = None) -> Request:
+        """A request to the identity service, by a caller who may do anything there."""
+        token = self.keys.issue("service", scopes=["accounts:admin"])
+        return Request(self.ports[server % 2], method, f"/api/v1/accounts{path}", token, body)
 
 
 @asynccontextmanager
