@@ -1,9 +1,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+ACCOUNTS ?= 1000000
 INSTALLED := $(VENV)/.installed
 
-.PHONY: serve test check format pin clean
+.PHONY: serve test check bench format pin clean
 
 serve: $(INSTALLED)  ## run everything on this machine: PostgreSQL, migrations, HTTP on 127.0.0.1:8201
 	@$(BIN)/hoc serve
@@ -18,6 +19,9 @@ check: $(INSTALLED)  ## what CI runs
 	$(BIN)/basedpyright
 	$(BIN)/lint-imports
 	$(MAKE) test
+
+bench: $(INSTALLED)  ## a million accounts: how fast they come and go, and what each read costs
+	@$(BIN)/python bench/million.py --accounts $(ACCOUNTS)
 
 format: $(INSTALLED)
 	$(BIN)/ruff format .

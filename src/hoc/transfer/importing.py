@@ -10,7 +10,7 @@ from typing import Final
 
 from hoc.cus.account.L5_engines.session import utc_now
 from hoc.cus.account.L5_schemas.errors import InvalidInputError
-from hoc.cus.account.L6_drivers.transfers import store_accounts
+from hoc.cus.account.L6_drivers.transfers import settle_accounts, store_accounts
 from hoc.database import Database
 from hoc.transfer.files import Rejection, Rows
 from hoc.transfer.records import COLUMNS, REQUIRED, Account, account_of
@@ -77,6 +77,9 @@ async def import_accounts(
                 following = await reading
             progress(read)
             batch = following
+        if outcome.imported >= BATCH:
+            async with database.reading() as session:
+                await settle_accounts(session)
     finally:
         await database.close()
     return outcome
