@@ -307,12 +307,12 @@ async def test_accounts_made_by_invitations_count(empty_world: World) -> None:
         invitation_id, token = await world.invite(tenant_id, owner)
         for _ in range(2):
             async with world.transaction() as session:
-                await world.engines.invitations.accept(session, invitation_id, token)
+                await world.engines.acceptances.accept(session, invitation_id, token)
     assert await world.accounts.get_service_stats() == AccountStatsResponse(3, 3, 0, 3, 3)
     assert (await world.accounts.list_accounts(AccountListParams())).total == 3
     undone, token = await world.invite(tenant_id, owner)
     async with world.session() as session:
-        await world.engines.invitations.accept(session, undone, token)
+        await world.engines.acceptances.accept(session, undone, token)
         await session.rollback()
     assert await world.accounts.get_service_stats() == AccountStatsResponse(3, 3, 0, 3, 3)
     assert (await world.accounts.list_accounts(AccountListParams(is_active=None))).total == 3

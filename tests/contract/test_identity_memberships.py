@@ -52,7 +52,7 @@ async def test_who_joined_by_invitation_has_an_account(world: World) -> None:
     email = world.new_email()
     invitation_id, token = await world.invite(tenant_id, owner, email)
     async with world.transaction() as session:
-        await world.engines.invitations.accept(session, invitation_id, token)
+        await world.engines.acceptances.accept(session, invitation_id, token)
     account = await world.accounts.get_account_by_email(email.upper())
     assert account is not None
     assert (account.email, account.name, account.is_active) == (email, None, True)
@@ -150,7 +150,7 @@ async def test_an_invitation_does_not_revive(world: World) -> None:
     await world.accounts.change_account_status(gone, INACTIVE)
     invitation_id, token = await world.invite(tenant_id, owner, email)
     async with world.transaction() as session:
-        await world.engines.invitations.accept(session, invitation_id, token)
+        await world.engines.acceptances.accept(session, invitation_id, token)
     account = await world.accounts.get_account_by_email(email)
     assert account is not None
     assert account.user_id != gone

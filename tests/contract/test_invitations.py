@@ -119,9 +119,10 @@ async def test_an_expired_one_shows_so_and_is_replaced(world: World) -> None:
     expired_id, token = await world.invite(tenant_id, owner, email)
     world.clock.advance(days=7)
     invitations = world.engines.invitations
+    acceptances = world.engines.acceptances
     async with world.transaction() as session:
         with pytest.raises(InvitationExpiredError):
-            await invitations.accept(session, expired_id, token)
+            await acceptances.accept(session, expired_id, token)
         expired = (await invitations.list(session, tenant_id, owner, status="expired")).value
         assert [(item.id, item.status) for item in expired.invitations] == [(expired_id, "expired")]
         assert expired.total == 1
@@ -131,7 +132,7 @@ async def test_an_expired_one_shows_so_and_is_replaced(world: World) -> None:
         listed = (await invitations.list(session, tenant_id, owner)).value
         assert listed.invitations == [renewed]
         with pytest.raises(NotFoundError):
-            await invitations.accept(session, expired_id, token)
+            await acceptances.accept(session, expired_id, token)
 
 
 async def test_accepting_makes_an_account_for_the_invited_address(world: World) -> None:
@@ -160,7 +161,7 @@ async def test_accepting_again_is_the_same_answer(world: World) -> None:
 
     async def accept(caller: str | None) -> object:
         async with world.transaction() as session:
-            return await world.engines.invitations.accept(
+            return await world.engines.acceptances.accept(
                 session, invitation_id, token, caller_user_id=caller
             )
 
@@ -175,7 +176,7 @@ async def test_an_acceptance_is_for_the_invited_account_only(world: World) -> No
     tenant_id, owner = await world.tenant()
     email, somebody = world.new_email(), await world.add_user()
     invitation_id, token = await world.invite(tenant_id, owner, email)
-    accept = world.engines.invitations.accept
+    accept = world.engines.acceptances.accept
     async with world.transaction() as session:
         for caller in (somebody, owner):
             with pytest.raises(ForbiddenError):
@@ -200,9 +201,9 @@ async def test_an_unverified_account_joins_unless_the_policy_demands_more(world:
     strict = world.engines_with(Options(require_verified_email=True))
     async with world.transaction() as session:
         with pytest.raises(ForbiddenError) as unverified:
-            await strict.invitations.accept(session, invitation_id, token)
+            await strict.acceptances.accept(session, invitation_id, token)
         assert unverified.value.error == "email_not_verified"
-        assert (await world.engines.invitations.accept(session, invitation_id, token)).success
+        assert (await world.engines.acceptances.accept(session, invitation_id, token)).success
     assert await world.role_of(tenant_id, user_id) == "member"
 
 
@@ -237,10 +238,10 @@ async def test_a_wrong_token_and_no_invitation_are_one_answer(world: World) -> N
         ("x" * 100_000, token),
     ]
     async with world.transaction() as session:
-        answers = {await refusal(world.engines.invitations.accept(session, *attempt)) for attempt in attempts}
+        answers = {await refusal(world.engines.acceptances.accept(session, *attempt)) for attempt in attempts}
         assert len(answers) == 1
         assert next(iter(answers))[0] is NotFoundError
-        assert (await world.engines.invitations.accept(session, invitation_id, token)).success
+        assert (await world.engines.acceptances.accept(session, invitation_id, token)).success
 
 
 async def test_sending_again_gives_a_new_term_and_kills_the_old_link(world: World) -> None:
@@ -248,28 +249,30 @@ async def test_sending_again_gives_a_new_term_and_kills_the_old_link(world: Worl
     invitation_id, old = await world.invite(team.tenant_id, team.owner)
     world.clock.advance(days=3)
     invitations = world.engines.invitations
+    acceptances = world.engines.acceptances
     async with world.transaction() as session:
         sent = await invitations.resend(session, team.tenant_id, team.admin, invitation_id)
         assert (sent.id, sent.status, sent.invited_by) == (invitation_id, "pending", team.admin)
         assert (sent.expires_at - world.clock.now).days == 7
         with pytest.raises(NotFoundError):
-            await invitations.accept(session, invitation_id, old)
+            await acceptances.accept(session, invitation_id, old)
         new = await world.draw(session, team.tenant_id, invitation_id)
         newest = await world.draw(session, team.tenant_id, invitation_id)
         for dead in (old, new):
             with pytest.raises(NotFoundError):
-                await invitations.accept(session, invitation_id, dead)
-        assert (await invitations.accept(session, invitation_id, newest)).success
+                await acceptances.accept(session, invitation_id, dead)
+        assert (await acceptances.accept(session, invitation_id, newest)).success
 
 
 async def test_sending_again_revives_the_expired_but_nothing_else(world: World) -> None:
     tenant_id, owner = await world.tenant()
     invitations = world.engines.invitations
+    acceptances = world.engines.acceptances
     accepted, token = await world.invite(tenant_id, owner)
     revoked, _ = await world.invite(tenant_id, owner)
     expired, _ = await world.invite(tenant_id, owner)
     async with world.transaction() as session:
-        await invitations.accept(session, accepted, token)
+        await acceptances.accept(session, accepted, token)
         await invitations.revoke(session, tenant_id, owner, revoked)
     world.clock.advance(days=8)
     async with world.transaction() as session:
@@ -286,19 +289,20 @@ async def test_a_revoked_invitation_is_dead(world: World) -> None:
     team = await world.team()
     invitation_id, token = await world.invite(team.tenant_id, team.owner)
     invitations = world.engines.invitations
+    acceptances = world.engines.acceptances
     async with world.transaction() as session:
         revoked = await invitations.revoke(session, team.tenant_id, team.admin, invitation_id)
         assert revoked.status == "revoked"
         assert await invitations.revoke(session, team.tenant_id, team.owner, invitation_id) == revoked
         with pytest.raises(NotFoundError):
-            await invitations.accept(session, invitation_id, token)
+            await acceptances.accept(session, invitation_id, token)
 
 
 async def test_an_accepted_invitation_is_not_revoked(world: World) -> None:
     tenant_id, owner = await world.tenant()
     invitation_id, token = await world.invite(tenant_id, owner)
     async with world.transaction() as session:
-        await world.engines.invitations.accept(session, invitation_id, token)
+        await world.engines.acceptances.accept(session, invitation_id, token)
         with pytest.raises(ConflictError):
             await world.engines.invitations.revoke(session, tenant_id, owner, invitation_id)
 
@@ -340,11 +344,11 @@ async def test_an_inviter_who_may_no_longer_grant(world: World, fall: str) -> No
         await world.deactivate(team.admin)
     async with world.transaction() as session:
         with pytest.raises(ForbiddenError):
-            await world.engines.invitations.accept(session, invitation_id, token)
+            await world.engines.acceptances.accept(session, invitation_id, token)
         # Until somebody who may grant the role vouches for it.
         await world.engines.invitations.resend(session, team.tenant_id, team.owner, invitation_id)
         fresh = await world.draw(session, team.tenant_id, invitation_id)
-        assert (await world.engines.invitations.accept(session, invitation_id, fresh)).role == "admin"
+        assert (await world.engines.acceptances.accept(session, invitation_id, fresh)).role == "admin"
 
 
 async def test_a_token_does_not_bring_a_removed_member_back(world: World) -> None:
@@ -353,10 +357,10 @@ async def test_a_token_does_not_bring_a_removed_member_back(world: World) -> Non
     user_id = await world.add_user(email)
     invitation_id, token = await world.invite(tenant_id, owner, email)
     async with world.transaction() as session:
-        await world.engines.invitations.accept(session, invitation_id, token)
+        await world.engines.acceptances.accept(session, invitation_id, token)
         await world.engines.members.remove(session, tenant_id, owner, user_id)
         with pytest.raises(NotFoundError):
-            await world.engines.invitations.accept(session, invitation_id, token)
+            await world.engines.acceptances.accept(session, invitation_id, token)
     assert await world.role_of(tenant_id, user_id) is None
 
 
@@ -379,7 +383,7 @@ async def test_nobody_joins_a_closed_tenant(world: World) -> None:
         await world.suspend(tenant_id, status)
         async with world.transaction() as session:
             with pytest.raises(TenantNotActiveError):
-                await world.engines.invitations.accept(session, invitation_id, token)
+                await world.engines.acceptances.accept(session, invitation_id, token)
 
 
 async def test_a_foreign_invitation_is_like_none(world: World) -> None:

@@ -177,14 +177,14 @@ async def test_suspended_reads_but_does_not_write(world: World) -> None:
             engines.invitations.invite(session, tenant_id, team.owner, email=world.new_email()),
             engines.invitations.resend(session, tenant_id, team.owner, invitation_id),
             engines.invitations.revoke(session, tenant_id, team.owner, invitation_id),
-            engines.invitations.accept(session, invitation_id, token),
+            engines.acceptances.accept(session, invitation_id, token),
             engines.support.create_ticket(session, tenant_id, team.owner, subject="S", description="D"),
         ):
             with pytest.raises(TenantNotActiveError):
                 await write
     await world.suspend(tenant_id, "active")
     async with world.transaction() as session:
-        assert (await engines.invitations.accept(session, invitation_id, token)).success
+        assert (await engines.acceptances.accept(session, invitation_id, token)).success
 
 
 @pytest.mark.parametrize("status", ["terminated", "archived"])

@@ -304,9 +304,10 @@ async def test_what_is_being_accepted_is_not_revoked(world: World) -> None:
     tenant_id, owner = await world.tenant()
     invitation_id, token = await world.invite(tenant_id, owner)
     invitations = world.engines.invitations
+    acceptances = world.engines.acceptances
     accepted, refused = await overlapped(
         world,
-        lambda s: invitations.accept(s, invitation_id, token),
+        lambda s: acceptances.accept(s, invitation_id, token),
         lambda s: invitations.revoke(s, tenant_id, owner, invitation_id),
     )
     assert isinstance(accepted, AcceptInvitationResult)
@@ -322,7 +323,7 @@ async def test_concurrent_acceptances_are_one_membership_and_one_answer(world: W
 
     async def accept() -> AcceptInvitationResult:
         async with world.transaction() as session:
-            return await world.engines.invitations.accept(session, invitation_id, token)
+            return await world.engines.acceptances.accept(session, invitation_id, token)
 
     answers = await asyncio.gather(*(accept() for _ in range(8)))
     assert answers == [answers[0]] * 8

@@ -34,7 +34,8 @@ class Office:
 
     def __init__(self, url: str, smtp: SmtpServer, owner: str, tenant: str, database: Database) -> None:
         self.url, self.smtp, self.owner, self.tenant, self.database = url, smtp, owner, tenant, database
-        self.invitations = postgres_engines(Options()).invitations
+        engines = postgres_engines(Options())
+        self.invitations, self.acceptances = engines.invitations, engines.acceptances
 
     def courier(self, database: Database | None = None, sender: Any = None) -> Courier:
         return Courier(
@@ -56,7 +57,7 @@ class Office:
     async def accepts(self, invitation_id: str, token: str) -> bool:
         try:
             async with self.database.transaction() as session:
-                await self.invitations.accept(session, invitation_id, token)
+                await self.acceptances.accept(session, invitation_id, token)
         except AccountsError:
             return False
         return True

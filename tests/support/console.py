@@ -19,7 +19,7 @@ from hoc.cus.account.L2_api.app import RequestIds
 from hoc.cus.account.L2_api.authentication import DevelopmentKeys
 from hoc.cus.account.L2_api.problems import on_http_exception
 from hoc.cus.account.L5_engines.email_address import email_key
-from hoc.cus.account.L5_engines.invitations import draw_letter
+from hoc.cus.account.L5_engines.letters import draw_letter
 from hoc.cus.account.L5_engines.session import utc_now
 from hoc.cus.account.L5_schemas.identity import AccountStatusChangeRequest
 from hoc.cus.account.L6_drivers.invitations import SqlInvitations
@@ -124,7 +124,7 @@ class Console:
         user_id = await self.add_user(email)
         invitation_id, token = await self.invite(tenant_id, inviter, role, email)
         async with self.database.transaction() as session:
-            await self.engines.invitations.accept(session, invitation_id, token)
+            await self.engines.acceptances.accept(session, invitation_id, token)
         return user_id
 
     async def tenant(self) -> Tenant:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import text
 
-from hoc.cus.account.L5_engines.invitations import token_hash
+from hoc.cus.account.L5_engines.letters import token_hash
 from hoc.cus.account.L6_drivers.registrations import register
 from hoc.database import Database
 

@@ -16,7 +16,7 @@ from hoc.cus.account.L5_engines.account_service import MAX_COUNTED, AccountServi
 from hoc.cus.account.L5_engines.accounts_facade import AccountsFacade
 from hoc.cus.account.L5_engines.email_address import email_key
 from hoc.cus.account.L5_engines.engines import Engines, postgres_engines
-from hoc.cus.account.L5_engines.invitations import draw_letter
+from hoc.cus.account.L5_engines.letters import draw_letter
 from hoc.cus.account.L5_schemas.errors import AccountsError
 from hoc.cus.account.L5_schemas.identity import AccountStatusChangeRequest
 from hoc.cus.account.L5_schemas.options import Options
@@ -136,9 +136,10 @@ class World(ABC):
         joining = user_id or await self.add_user(address)
         async with self.transaction() as session:
             invitations = self.engines.invitations
+            acceptances = self.engines.acceptances
             invited = await invitations.invite(session, tenant_id, inviter, email=address, role=role)
             token = await self.draw(session, tenant_id, invited.id)
-            await invitations.accept(session, invited.id, token)
+            await acceptances.accept(session, invited.id, token)
         return joining
 
     async def team(self) -> Team:

@@ -13,7 +13,7 @@ from hoc.cli.problems import database_problems
 from hoc.cli.running import hoc_command, load_settings, require_database, require_development
 from hoc.cus.account.L5_engines.email_address import fold, parse_email
 from hoc.cus.account.L5_engines.engines import Engines, postgres_engines
-from hoc.cus.account.L5_engines.invitations import draw_letter
+from hoc.cus.account.L5_engines.letters import draw_letter
 from hoc.cus.account.L5_engines.session import new_id, utc_now
 from hoc.cus.account.L5_schemas.values import Role
 from hoc.cus.account.L6_drivers.invitations import SqlInvitations
@@ -213,7 +213,7 @@ async def _join(
         if letter is None:
             raise RuntimeError("An invitation just made has no letter.")
         calendar.days_ago(days)
-        await engines.invitations.accept(session, invitation.id, letter[1])
+        await engines.acceptances.accept(session, invitation.id, letter[1])
 
 
 async def _bill(engines: Engines, session: AsyncConnection, tenant_id: str, calendar: _Calendar) -> None:

@@ -11,7 +11,7 @@ from contextlib import AbstractAsyncContextManager, suppress
 from datetime import timedelta
 
 from hoc.background import in_background
-from hoc.cus.account.L5_engines.invitations import draw_letter
+from hoc.cus.account.L5_engines.letters import draw_letter
 from hoc.cus.account.L5_engines.session import utc_now
 from hoc.cus.account.L5_schemas.errors import UnavailableError
 from hoc.cus.account.L5_schemas.records import DueDelivery, InvitationLetter

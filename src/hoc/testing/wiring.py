@@ -3,7 +3,7 @@
 from hoc.cus.account.L5_engines.account_service import AccountService
 from hoc.cus.account.L5_engines.accounts_facade import AccountsFacade
 from hoc.cus.account.L5_engines.engines import Engines, Stores, build_engines
-from hoc.cus.account.L5_engines.invitations import draw_letter
+from hoc.cus.account.L5_engines.letters import draw_letter
 from hoc.cus.account.L5_engines.session import Clock, utc_now
 from hoc.cus.account.L5_schemas.errors import NotFoundError
 from hoc.cus.account.L5_schemas.options import Options
@@ -30,6 +30,7 @@ def memory_engines(
     database: MemoryDatabase, *, options: Options | None = None, clock: Clock = utc_now
 ) -> Engines:
     """The engines behind the facade, for operations that it does not have."""
+    invitations = MemoryInvitations(database)
     stores = Stores(
         tenants=MemoryTenants(database),
         members=MemoryMembers(database),
@@ -38,7 +39,8 @@ def memory_engines(
         billing=MemoryBilling(database),
         usage=MemoryUsage(database),
         tickets=MemoryTickets(database),
-        invitations=MemoryInvitations(database),
+        invitations=invitations,
+        acceptances=invitations,
     )
     return build_engines(stores, options or Options(), clock=clock)
 

@@ -161,12 +161,13 @@ async def test_the_lock_on_the_invitation_makes_an_accepted_one_final(
 ) -> None:
     ada, *_ = at.owners
     invitations = at.engines.invitations
+    acceptances = at.engines.acceptances
     invitation = await add_invitation(at.one, at.tenant, ada)
     if taken_out:
         await at.take_out(LOCK_INVITATION)
     await at.meet(
         "SELECT FROM account.invitations FOR UPDATE",
-        lambda session: invitations.accept(session, invitation.id, invitation.token),
+        lambda session: acceptances.accept(session, invitation.id, invitation.token),
         lambda session: getattr(invitations, withdraw)(session, at.tenant, ada, invitation.id),
     )
     joined = "SELECT count(*) FROM account.memberships WHERE role = 'member'"
@@ -271,7 +272,7 @@ async def test_the_index_of_addresses_lets_two_invitations_make_one_account(
     second, third = await add_tenants(at.one, 2, {ada: "owner"})
     one = await add_invitation(at.one, second, ada, email="new@example.com")
     other = await add_invitation(at.one, third, ada, email="new@example.com")
-    accept = at.engines.invitations.accept
+    accept = at.engines.acceptances.accept
     if taken_out:
         await at.take_out(ONE_ACCOUNT)
     done = await at.meet(

@@ -76,6 +76,7 @@ class AccountsFacade:
         self.usage = engines.usage
         self.support = engines.support
         self.invitations = engines.invitations
+        self.acceptances = engines.acceptances
 
     async def list_projects(
         self,
@@ -300,7 +301,7 @@ class AccountsFacade:
     ) -> AcceptInvitationResult:
         """Join with the token from the mail; ``success`` False and a reason when that cannot be."""
         try:
-            return await self.invitations.accept(session, invitation_id, token, caller_user_id=caller_user_id)
+            return await self.acceptances.accept(session, invitation_id, token, caller_user_id=caller_user_id)
         except AccountsError as refusal:
             return AcceptInvitationResult(success=False, message=refusal.message, tenant_id=None, role=None)
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from hoc.cus.account.L5_engines.acceptances import Acceptances, AcceptanceStore
 from hoc.cus.account.L5_engines.billing import Billing, BillingStore
 from hoc.cus.account.L5_engines.invitations import Invitations, InvitationStore
 from hoc.cus.account.L5_engines.members import Members, MemberStore
@@ -26,6 +27,7 @@ class Stores:
     usage: UsageStore
     tickets: TicketStore
     invitations: InvitationStore
+    acceptances: AcceptanceStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,7 @@ class Engines:
     usage: Usage
     support: Support
     invitations: Invitations
+    acceptances: Acceptances
 
 
 def build_engines(stores: Stores, options: Options, *, clock: Clock = utc_now) -> Engines:
@@ -55,6 +58,11 @@ def build_engines(stores: Stores, options: Options, *, clock: Clock = utc_now) -
             stores.invitations,
             stores.members,
             limits=options.invitation_limits,
+            clock=clock,
+        ),
+        acceptances=Acceptances(
+            stores.acceptances,
+            stores.members,
             require_verified_email=options.require_verified_email,
             clock=clock,
         ),
@@ -73,6 +81,7 @@ def postgres_engines(options: Options, *, clock: Clock = utc_now) -> Engines:
     from hoc.cus.account.L6_drivers.tickets import SqlTickets  # noqa: PLC0415 - see above
     from hoc.cus.account.L6_drivers.usage import SqlUsage  # noqa: PLC0415 - see above
 
+    invitations = SqlInvitations()
     stores = Stores(
         tenants=SqlTenants(),
         members=SqlMembers(),
@@ -81,6 +90,7 @@ def postgres_engines(options: Options, *, clock: Clock = utc_now) -> Engines:
         billing=SqlBilling(),
         usage=SqlUsage(),
         tickets=SqlTickets(),
-        invitations=SqlInvitations(),
+        invitations=invitations,
+        acceptances=invitations,
     )
     return build_engines(stores, options, clock=clock)

@@ -1,12 +1,5 @@
-"""Inviting somebody by e-mail, and accepting.
+"""Inviting somebody by e-mail, sending again, revoking."""
 
-An invitation is created without a token. The courier draws one when it composes the mail, stores only its
-SHA-256 and forgets it: the token exists in the delivered mail and nowhere else, and a mail that has to be
-sent again carries a new one.
-"""
-
-import hashlib
-import hmac
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -14,22 +7,17 @@ from hoc.cus.account.L5_engines import policy
 from hoc.cus.account.L5_engines.access import AccessReader, access_of, require, require_reader, require_writer
 from hoc.cus.account.L5_engines.email_address import parse_email
 from hoc.cus.account.L5_engines.paging import CursorScope
-from hoc.cus.account.L5_engines.session import Clock, Session, new_id, new_secret, utc_now
-from hoc.cus.account.L5_engines.text import choice, choice_filter, is_storable_id
+from hoc.cus.account.L5_engines.session import Clock, Session, new_id, utc_now
+from hoc.cus.account.L5_engines.text import choice, choice_filter
 from hoc.cus.account.L5_schemas.errors import (
     ConflictError,
-    ForbiddenError,
     InvalidInputError,
-    InvitationExpiredError,
     LimitExceededError,
     NotFoundError,
-    TenantNotActiveError,
 )
 from hoc.cus.account.L5_schemas.records import (
     Access,
-    Account,
     EmailAddress,
-    InvitationLetter,
     InvitationLimits,
     InvitationTerms,
     InviteObstacles,
@@ -39,11 +27,10 @@ from hoc.cus.account.L5_schemas.records import (
     Window,
 )
 from hoc.cus.account.L5_schemas.results import (
-    AcceptInvitationResult,
     InvitationListResult,
     InvitationResult,
 )
-from hoc.cus.account.L5_schemas.values import InvitationStatus, Role, TenantStatus
+from hoc.cus.account.L5_schemas.values import InvitationStatus, Role
 
 DEFAULT_DAYS = 7
 MAX_DAYS = 30
@@ -94,20 +81,6 @@ class InvitationStore(Protocol):
         self, session: Session, tenant_id: str, invitation_id: str, now: datetime
     ) -> InvitationResult | None: ...
 
-    async def account_by_email(self, session: Session, email_key: str) -> Account | None:
-        """The active account with this address, kept from changing until the transaction ends."""
-        ...
-
-    async def create_account(
-        self, session: Session, user_id: str, address: EmailAddress, now: datetime
-    ) -> bool:
-        """An active account with a verified address; False when the address was taken meanwhile."""
-        ...
-
-    async def add_member(self, session: Session, terms: InvitationTerms, user_id: str, now: datetime) -> None:
-        """The invited membership, unless there is one already, and the invitation marked accepted."""
-        ...
-
 
 class Invitations:
     def __init__(
@@ -116,13 +89,11 @@ class Invitations:
         access: AccessReader,
         *,
         limits: InvitationLimits | None = None,
-        require_verified_email: bool = False,
         clock: Clock = utc_now,
     ) -> None:
         self._invitations = invitations
         self._access = access
         self._limits = limits or InvitationLimits()
-        self._require_verified_email = require_verified_email
         self._clock = clock
 
     async def invite(
@@ -224,74 +195,6 @@ class Invitations:
             raise _no_such_invitation()
         return revoked
 
-    async def accept(
-        self, session: Session, invitation_id: str, token: str, *, caller_user_id: str | None = None
-    ) -> AcceptInvitationResult:
-        """Join with the token from the mail; the same answer however often and however concurrently.
-
-        An account is made for the invited address if none is active. A caller who is signed in must be that
-        account.
-
-        Raises:
-            NotFoundError: no such invitation, or not its token: one answer for both, and for a dead token.
-            InvitationExpiredError, ForbiddenError, TenantNotActiveError
-        """
-        terms = await self._lock_by_token(session, invitation_id, token)
-        if terms.status == InvitationStatus.ACCEPTED:
-            return await self._accepted_before(session, terms, caller_user_id)
-        if terms.status != InvitationStatus.PENDING:
-            raise _no_such_invitation()
-        if terms.expires_at <= self._clock():
-            raise InvitationExpiredError("This invitation has expired; ask for a new one.")
-        if terms.tenant_status is not TenantStatus.ACTIVE:
-            raise TenantNotActiveError("This tenant does not take new members at present.")
-        if terms.inviter_role is None or not policy.can_grant(terms.inviter_role, terms.role):
-            raise ForbiddenError("Who sent this invitation may no longer grant its role; ask for a new one.")
-        user_id = await self._account_for(session, terms, caller_user_id)
-        await self._invitations.add_member(session, terms, user_id, self._clock())
-        return await self._joined(session, terms, user_id)
-
-    async def _lock_by_token(self, session: Session, invitation_id: str, token: str) -> InvitationTerms:
-        tenant_id, _, secret = token.partition(".") if len(token) <= MAX_TOKEN_LENGTH else ("", "", "")
-        if not (secret and is_storable_id(tenant_id) and is_storable_id(invitation_id)):
-            raise _no_such_invitation()
-        terms = await self._invitations.lock(session, tenant_id, invitation_id)
-        if terms is None or terms.token_hash is None:
-            raise _no_such_invitation()
-        if not hmac.compare_digest(terms.token_hash, token_hash(token)):
-            raise _no_such_invitation()
-        return terms
-
-    async def _accepted_before(
-        self, session: Session, terms: InvitationTerms, caller_user_id: str | None
-    ) -> AcceptInvitationResult:
-        user_id = terms.accepted_user_id or ""
-        if caller_user_id not in {None, user_id}:
-            raise _someone_elses()
-        return await self._joined(session, terms, user_id)
-
-    async def _joined(self, session: Session, terms: InvitationTerms, user_id: str) -> AcceptInvitationResult:
-        access = await access_of(self._access, session, terms.tenant_id, user_id)
-        if access is None:
-            raise _no_such_invitation()
-        return AcceptInvitationResult(
-            success=True, message="Invitation accepted", tenant_id=terms.tenant_id, role=access.role
-        )
-
-    async def _account_for(self, session: Session, terms: InvitationTerms, caller_user_id: str | None) -> str:
-        account = await self._invitations.account_by_email(session, terms.email_key)
-        if account is None and caller_user_id is None:
-            user_id = new_id("usr")
-            address = EmailAddress(terms.email, terms.email_key)
-            if await self._invitations.create_account(session, user_id, address, self._clock()):
-                return user_id
-            account = await self._invitations.account_by_email(session, terms.email_key)
-        if account is None or caller_user_id not in {None, account.user_id}:
-            raise _someone_elses()
-        if self._require_verified_email and not account.email_verified:
-            raise ForbiddenError("Verify your e-mail address first.", code="email_not_verified")
-        return account.user_id
-
     async def _lock_for_manager(
         self, session: Session, tenant_id: str, caller_user_id: str, invitation_id: str
     ) -> InvitationTerms:
@@ -331,33 +234,6 @@ class Invitations:
         )
 
 
-class LetterStore(Protocol):
-    async def draw(
-        self,
-        session: Session,
-        tenant_id: str,
-        invitation_id: str,
-        *,
-        token_hash: bytes,
-        now: datetime,
-    ) -> InvitationLetter | None:
-        """Give a pending, unexpired invitation this token; None when there is nothing to send any more."""
-        ...
-
-
-async def draw_letter(
-    letters: LetterStore, session: Session, tenant_id: str, invitation_id: str, *, now: datetime
-) -> tuple[InvitationLetter, str] | None:
-    """The mail's content and its fresh raw token, which carries the tenant; every earlier token is dead."""
-    token = f"{tenant_id}.{new_secret()}"
-    letter = await letters.draw(session, tenant_id, invitation_id, token_hash=token_hash(token), now=now)
-    return None if letter is None else (letter, token)
-
-
-def token_hash(token: str) -> bytes:
-    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
-
-
 def _require_granter(access: Access | None, role: Role) -> None:
     member = require_writer(access)
     require(member.role.can_manage_users, "invite members")
@@ -382,7 +258,3 @@ def _refusal(obstacles: InviteObstacles) -> ConflictError | LimitExceededError:
 
 def _no_such_invitation() -> NotFoundError:
     return NotFoundError("There is no such invitation, or this is not its token.")
-
-
-def _someone_elses() -> ForbiddenError:
-    return ForbiddenError("This invitation is for another account.", code="not_your_invitation")

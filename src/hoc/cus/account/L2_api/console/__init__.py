@@ -17,7 +17,7 @@ def console_operations(engines: Engines, *, on_mail_queued: Callable[[], None]) 
     return [
         *ProjectRoutes(engines.projects, engines.members).operations(),
         *UserRoutes(engines.members).operations(),
-        *InvitationRoutes(engines.invitations, on_mail_queued).operations(),
+        *InvitationRoutes(engines.invitations, engines.acceptances, on_mail_queued).operations(),
         *OwnershipRoutes(engines.ownership).operations(),
         *ProfileRoutes(engines.profiles).operations(),
         *BillingRoutes(engines.billing).operations(),

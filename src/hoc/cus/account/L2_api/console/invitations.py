@@ -7,6 +7,7 @@ from starlette.responses import Response
 from hoc.cus.account.L2_api.bodies import AcceptInvitation, InviteUser, ResendInvitation, StatusQuery
 from hoc.cus.account.L2_api.calls import Call
 from hoc.cus.account.L2_api.operations import Operation
+from hoc.cus.account.L5_engines.acceptances import Acceptances
 from hoc.cus.account.L5_engines.invitations import Invitations
 from hoc.cus.account.L5_schemas.results import (
     AcceptInvitationResult,
@@ -18,8 +19,11 @@ from hoc.cus.account.L5_schemas.results import (
 class InvitationRoutes:
     """``on_queued`` is called after a commit that queued a mail."""
 
-    def __init__(self, invitations: Invitations, on_queued: Callable[[], None]) -> None:
+    def __init__(
+        self, invitations: Invitations, acceptances: Acceptances, on_queued: Callable[[], None]
+    ) -> None:
         self._invitations = invitations
+        self._acceptances = acceptances
         self._on_queued = on_queued
 
     def operations(self) -> list[Operation]:
@@ -97,7 +101,7 @@ class InvitationRoutes:
         invitation_id = call.path("invitation_id")
         body = await call.body(AcceptInvitation)
         return await call.write(
-            lambda session: self._invitations.accept(
+            lambda session: self._acceptances.accept(
                 session, invitation_id, body.token, caller_user_id=None if caller is None else caller.user_id
             )
         )
