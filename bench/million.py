@@ -40,6 +40,10 @@ INDEX_SIZES: Final = """
 
 def main() -> None:
     options = _options()
+    print(
+        f"{options.accounts:,} accounts, seed {options.seed}, {options.requests} requests of each kind\n",
+        flush=True,
+    )
     with tempfile.TemporaryDirectory(prefix="hoc-bench-", dir=options.directory) as name:
         place = Path(name)
         place.chmod(0o711)  # PostgreSQL, run by another user, passes through

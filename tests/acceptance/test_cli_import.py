@@ -295,8 +295,9 @@ async def test_killed_it_leaves_whole_batches_and_completes_the_next_time(
         await wait_for_first_batch(fresh_database_url, process.poll)
         process.send_signal(signal.SIGKILL)
     async with connected(fresh_database_url) as connection:
-        others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
-        while await connection.fetchval(others) > 1:  # PostgreSQL is still noticing
+        clients = """SELECT count(*) FROM pg_stat_activity
+            WHERE datname = current_database() AND backend_type = 'client backend'"""
+        while await connection.fetchval(clients) > 1:  # PostgreSQL is still noticing
             pass
         found = await connection.fetchval("SELECT count(*) FROM account.users")
     assert found % BATCH == 0
