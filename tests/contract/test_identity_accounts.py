@@ -86,7 +86,10 @@ async def test_a_deactivated_account_is_returned_as_it_is(world: World) -> None:
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        *[("user_id", value) for value in ("", "x" * 256, "a\x00", "a\nb", "\ud800")],
+        *[
+            ("user_id", value)
+            for value in ("", "x" * 256, "a\x00", "a\nb", "\ud800", "a/b", "..", "a b", "\u2028", "a\u202e")
+        ],
         *[("email", value) for value in ("", "ada", "a@b@c", "a\x00@example.com", "\ud800@example.com")],
         ("email", f"{'x' * 250}@example.com"),
         *[("name", value) for value in ("", "  ", "x" * 256, "a\nb", "\x00", "\ud800", "a\x1b[31m")],

@@ -8,7 +8,7 @@ import orjson
 
 from hoc.cus.account.L5_engines.email_address import fold, parse_email
 from hoc.cus.account.L5_engines.profiles import checked_preferences, known_timezone
-from hoc.cus.account.L5_engines.text import clean_line, is_storable_id
+from hoc.cus.account.L5_engines.text import clean_line, is_account_id
 from hoc.cus.account.L5_schemas.errors import InvalidInputError
 from hoc.transfer.files import Row
 
@@ -36,12 +36,14 @@ def account_of(row: Row, line: int, now: datetime) -> Account:
         InvalidInputError: naming the column, and quoting nothing of its value.
     """
     user_id = _text(row, "user_id")
-    if user_id is None or not is_storable_id(user_id):
-        _refuse("user_id", "must be 1 to 255 characters without control characters")
+    if user_id is None or not is_account_id(user_id):
+        _refuse("user_id", "must be 1 to 255 visible characters without /")
     email = _text(row, "email")
     if email is None:
         _refuse("email", "is missing")
     address = parse_email(email)
+    if "name" not in row:
+        _refuse("name", "is missing")
     # An account without a name can be stored by hand, and then exported; it is let in again.
     name = _optional(row, "name", lambda value: clean_line("name", value))
     return (

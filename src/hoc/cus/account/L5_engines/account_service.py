@@ -12,7 +12,7 @@ from hoc.cus.account.L5_engines.email_address import fold, parse_email
 from hoc.cus.account.L5_engines.paging import MAX_LIMIT, MAX_OFFSET, CursorScope, bad_parameter
 from hoc.cus.account.L5_engines.profiles import MAX_PREFERENCES_BYTES, checked_preferences
 from hoc.cus.account.L5_engines.session import Clock, utc_now
-from hoc.cus.account.L5_engines.text import clean_line, is_storable_id
+from hoc.cus.account.L5_engines.text import clean_line, is_account_id, is_storable_id
 from hoc.cus.account.L5_schemas.errors import (
     AccountNotFoundError,
     AccountValidationError,
@@ -116,10 +116,8 @@ class AccountService:
             AccountValidationError: bad input, or the address is another active account's.
         """
         with _validation():
-            if not is_storable_id(request.user_id):
-                raise InvalidInputError.of(
-                    "user_id", "must be 1 to 255 characters without control characters"
-                )
+            if not is_account_id(request.user_id):
+                raise InvalidInputError.of("user_id", "must be 1 to 255 visible characters without /")
             address = parse_email(request.email)
             name = clean_line("name", request.name)
         ensured = await self.repository.ensure_account_exists(

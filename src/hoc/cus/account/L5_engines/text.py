@@ -62,3 +62,13 @@ def _has_any(text: str, unprintable: set[str]) -> bool:
     return not text.isprintable() and any(
         unicodedata.category(character) in unprintable for character in text
     )
+
+
+def is_account_id(value: str) -> bool:
+    """Whether an account may get this identifier: visible throughout, and one segment of a URL's path."""
+    return (
+        is_storable_id(value)
+        and value not in {".", ".."}
+        and "/" not in value
+        and not any(unicodedata.category(character) in {"Cf", "Zs", "Zl", "Zp"} for character in value)
+    )

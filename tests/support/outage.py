@@ -1,0 +1,80 @@
+"""A database that goes away and comes back: a TCP proxy in front of it that can be cut or go silent."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from sqlalchemy import make_url
+
+
+class Proxy:
+    """Forwards to a database; ``cut`` refuses everybody, ``silence`` takes connections and says nothing."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._target = (host, port)
+        self._server: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._is_silent = False
+        self.port = 0
+
+    async def connect(self) -> None:
+        """Forward, from the same port as before."""
+        self._is_silent = False
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def cut(self) -> None:
+        """Close every connection and the port."""
+        if self._server is not None:
+            self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def silence(self) -> None:
+        """Close every connection; the port takes new ones, and nothing comes back."""
+        await self.cut()
+        self._is_silent = True
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        try:
+            if self._is_silent:
+                await asyncio.Event().wait()
+            await self._forward(reader, writer)
+        except (OSError, asyncio.CancelledError):
+            pass
+        finally:
+            self._tasks.discard(task)
+            writer.transport.abort()
+
+    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection(*self._target)
+        try:
+            await asyncio.gather(_copy(reader, back), _copy(there, writer))
+        finally:
+            back.transport.abort()
+
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while received := await reader.read(65_536):
+        writer.write(received)
+        await writer.drain()
+    writer.close()
+
+
+@asynccontextmanager
+async def proxied(database_url: str) -> AsyncGenerator[tuple[str, Proxy]]:
+    """The database's address behind a proxy, and the proxy."""
+    url = make_url(database_url)
+    proxy = Proxy(url.host or "127.0.0.1", url.port or 5432)
+    await proxy.connect()
+    behind = url.set(host="127.0.0.1", port=proxy.port).render_as_string(hide_password=False)
+    try:
+        yield behind, proxy
+    finally:
+        await proxy.cut()
