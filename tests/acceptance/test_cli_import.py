@@ -193,6 +193,7 @@ JSON_ROWS = (
     (r'{"user_id": "e", "email": "e@example.com", "name": "\ud800"}', "is not JSON"),
     (r'{"user_id": "f", "email": "f@example.com", "name": "F", "preferences": {"a": "\u0000"}}', "NUL"),
     ('{"user_id": "g", "email": "g@example.com", "name": "G", "timezone": "Mars"}', "timezone: must be"),
+    ('{"user_id": "h", "email": "h@example.com"}', "name: is missing"),
     ('{"user_id": "good3", "email": "good3@example.com", "name": "Good"}', None),
 )
 

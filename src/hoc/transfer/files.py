@@ -101,7 +101,7 @@ class Rows:
                 yield Rejection(number, f"has {len(values)} values for {len(header)} columns")
             else:
                 # An empty value is none: CSV does not tell the two apart.
-                yield number, {name: value for name, value in zip(header, values, strict=True) if value}
+                yield number, {name: value or None for name, value in zip(header, values, strict=True)}
 
     def _checked(self, header: list[str]) -> list[str]:
         if unknown := set(header) - self._known:
