@@ -16,6 +16,8 @@ class Proxy:
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._is_silent = False
+        self._flowing = asyncio.Event()
+        self._flowing.set()
         self.port = 0
 
     async def connect(self) -> None:
@@ -31,6 +33,13 @@ class Proxy:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def freeze(self) -> None:
+        """Keep every connection, and forward nothing more until `thaw`."""
+        self._flowing.clear()
+
+    def thaw(self) -> None:
+        self._flowing.set()
 
     async def silence(self) -> None:
         """Close every connection; the port takes new ones, and nothing comes back."""
@@ -55,16 +64,16 @@ class Proxy:
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there, back = await asyncio.open_connection(*self._target)
         try:
-            await asyncio.gather(_copy(reader, back), _copy(there, writer))
+            await asyncio.gather(self._copy(reader, back), self._copy(there, writer))
         finally:
             back.transport.abort()
 
-
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while received := await reader.read(65_536):
-        writer.write(received)
-        await writer.drain()
-    writer.close()
+    async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while received := await reader.read(65_536):
+            await self._flowing.wait()
+            writer.write(received)
+            await writer.drain()
+        writer.close()
 
 
 @asynccontextmanager

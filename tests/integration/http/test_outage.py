@@ -85,6 +85,7 @@ async def service(
         monkeypatch.setenv("HOC_DATABASE_URL", url)
         monkeypatch.setenv("HOC_DATA_DIR", str(tmp_path))
         monkeypatch.setenv("HOC_DEVELOPMENT", "true")
+        monkeypatch.setenv("HOC_STATEMENT_TIMEOUT_MS", "300")
         app = create_app()
         await stack.enter_async_context(app.router.lifespan_context(app))
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
@@ -148,6 +149,24 @@ async def test_a_database_that_is_silent(service: Service) -> None:
         assert (await service.client.get(path)).status_code == status
     await service.proxy.cut()
     await service.proxy.connect()
+    await assert_everything_is_back(service)
+
+
+async def test_a_database_that_freezes(service: Service) -> None:
+    """Its connections stay, and nothing comes through them."""
+    await service.until_healthy()
+    requests = await service.every_operation()
+    service.proxy.freeze()
+    try:
+        for at in range(0, len(requests), 8):
+            part = requests[at : at + 8]
+            answers = await asyncio.gather(*(service.client.send(request) for _, request in part))
+            for (label, _), answer in zip(part, answers, strict=True):
+                assert (answer.status_code, problem_of(answer)["code"]) == (503, "unavailable"), label
+        assert (await service.client.get("/health")).status_code == 503
+        assert (await service.client.get("/health/live")).status_code == 200
+    finally:
+        service.proxy.thaw()
     await assert_everything_is_back(service)
 
 
