@@ -15,6 +15,7 @@ from sqlalchemy import (
     Text,
     cast,
     exists,
+    func,
     select,
     text,
 )
@@ -85,13 +86,16 @@ STORE = (
 )
 THERE = select(users.c.user_id).where(any_of(users.c.user_id, "user_ids"))
 
+# Two batches with the same accounts in another order would deadlock, again and again.
+ADVISORY_LOCK: Final = 7_463_120_003
+TAKE_TURN = select(func.pg_advisory_xact_lock(ADVISORY_LOCK))
 SETTLE = text(f"VACUUM (ANALYZE, SKIP_LOCKED) {users.fullname}")
 
 
 async def store_accounts(
     session: AsyncConnection, accounts: Sequence[tuple[Any, ...]], now: datetime
 ) -> tuple[int, list[int]]:
-    """Store those whose id and, if active, address are free, and count them.
+    """In turn with other imports, store those whose id and, if active, address are free, and count them.
 
     Args:
         session: an open transaction on asyncpg.
@@ -101,6 +105,7 @@ async def store_accounts(
     Returns:
         How many have an id that was there already, and the ``line`` of each whose address was taken.
     """
+    await session.execute(TAKE_TURN)
     await session.execute(CREATE_STAGED)
     driver = await _driver(session)
     await driver.copy_records_to_table(staged.name, records=accounts, columns=STAGED)
