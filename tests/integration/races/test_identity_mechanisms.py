@@ -13,6 +13,7 @@ import pytest
 from support.races import meeting, rewrite
 from support.seed import add_invitation, add_tenants, add_users, damage, execute, scalar
 
+import hoc.database
 from hoc.cus.account.L5_engines.account_service import AccountService, create_account_service
 from hoc.cus.account.L5_engines.engines import postgres_engines
 from hoc.cus.account.L5_schemas.errors import AccountsError, UnavailableError
@@ -23,6 +24,7 @@ from hoc.cus.account.L5_schemas.identity import (
     AccountUpdateRequest,
 )
 from hoc.cus.account.L5_schemas.options import Options
+from hoc.cus.account.L6_drivers import accounts, invitations, registrations
 from hoc.database import Database
 
 # As patterns in the SQL that is sent, and what stands there once the mechanism is gone.
@@ -65,7 +67,8 @@ class Rivals:
         """Let all meet at the lock; whether each was done, not refused."""
         async with meeting(self.url, lock) as held:
             tasks = [await held.join(_is_done(work)) for work in works]
-        return list(await asyncio.gather(*tasks))
+        await asyncio.wait(tasks)
+        return [task.result() for task in tasks]
 
 
 async def _is_done(work: Coroutine[Any, Any, object]) -> bool:
@@ -202,3 +205,27 @@ async def test_the_lock_while_merging_keeps_both_preferences(at: Rivals, *, take
     )
     merged = (await at.one.get_account_profile(user)).preferences
     assert merged == ({"tabs": 4} if taken_out else {"theme": "dark", "tabs": 4})
+
+
+@in_place_and_taken_out
+async def test_beginning_again_gets_two_out_of_a_deadlock(
+    at: Rivals, monkeypatch: pytest.MonkeyPatch, *, taken_out: bool
+) -> None:
+    """Joining with a new account counts it before the member; deactivating counts the member before it."""
+    for module in (registrations, accounts, invitations):
+        monkeypatch.setattr(module, "any_shard", lambda: 0)
+    owner, user = await add_users(at.database, 2)
+    [tenant] = await add_tenants(at.database, 1, {owner: "owner", user: "member"})
+    invitation = await add_invitation(at.database, tenant, owner)
+    acceptances = postgres_engines(Options()).acceptances
+    works = (
+        at.database.transact(lambda session: acceptances.accept(session, invitation.id, invitation.token)),
+        at.other.change_account_status(user, INACTIVE),
+    )
+    if taken_out:
+        monkeypatch.setattr(hoc.database, "MAX_ATTEMPTS", 1)
+        with pytest.raises(UnavailableError):
+            await at.meet("SELECT FROM account.account_totals FOR UPDATE", *works)
+        return
+    assert await at.meet("SELECT FROM account.account_totals FOR UPDATE", *works) == [True, True]
+    assert await damage(at.database) == []
