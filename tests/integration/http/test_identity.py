@@ -66,7 +66,7 @@ async def test_who_may_call_what(console: Console, label: str, caller: str) -> N
     bodies: dict[str, Any] = {
         f"POST {PREFIX}/ensure": new_account(),
         f"PUT {PREFIX}/profile/{{user_id}}": {"name": "Eve"},
-        f"PUT {PREFIX}/preferences/{{user_id}}": {"preferences": {"theme": "dark"}},
+        f"PUT {PREFIX}/preferences/{{user_id}}": {"theme": "dark"},
         f"PUT {PREFIX}/status/{{user_id}}": {"is_active": False, "reason": "asked to"},
     }
     answer = await console.identity.request(
@@ -126,9 +126,7 @@ async def test_an_account_through_its_life(console: Console) -> None:
     email = new_email()
     changed = await console.identity.put(profile, json={"name": "Eve", "email": email}, headers=own)
     assert (changed.json()["name"], changed.json()["email"]) == ("Eve", email)
-    merged = await console.identity.put(
-        f"{PREFIX}/preferences/{user_id}", json={"preferences": {"a": {"b": 1}}}, headers=own
-    )
+    merged = await console.identity.put(f"{PREFIX}/preferences/{user_id}", json={"a": {"b": 1}}, headers=own)
     assert merged.json() == {"message": "Preferences updated successfully"}
     assert (await console.identity.get(profile, headers=own)).json()["preferences"] == {"a": {"b": 1}}
     found = await console.identity.get(f"{PREFIX}/by-email/{email.upper()}", headers=admin)
@@ -168,7 +166,7 @@ async def test_unknown_accounts_are_not_found(console: Console) -> None:
         ("GET", f"profile/{nobody}", None),
         ("PUT", f"profile/{nobody}", {"name": "Ada"}),
         ("DELETE", f"profile/{nobody}", None),
-        ("PUT", f"preferences/{nobody}", {"preferences": {}}),
+        ("PUT", f"preferences/{nobody}", {}),
         ("PUT", f"status/{nobody}", {"is_active": True}),
         ("GET", f"by-email/{nobody}@example.com", None),
     ]

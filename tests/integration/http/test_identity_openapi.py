@@ -91,7 +91,7 @@ async def test_every_success_is_as_documented(console: Console) -> None:
         (f"POST {PREFIX}/ensure", {}, {}, account),
         (f"GET {PREFIX}/profile/{{user_id}}", this, {}, None),
         (f"PUT {PREFIX}/profile/{{user_id}}", this, {}, {"name": "Eve"}),
-        (f"PUT {PREFIX}/preferences/{{user_id}}", this, {}, {"preferences": {"theme": "dark"}}),
+        (f"PUT {PREFIX}/preferences/{{user_id}}", this, {}, {"theme": "dark"}),
         (f"GET {PREFIX}", {}, {"page_size": "1"}, None),
         (f"GET {PREFIX}/search", {}, {"query": email}, None),
         (f"GET {PREFIX}/by-email/{{email}}", {"email": email}, {}, None),

@@ -30,7 +30,7 @@ BODIES: dict[str, Any] = {
     "POST /tenant/ownership-transfer": {"to_user_id": "usr_1"},
     "POST /accounts/ensure": {"user_id": "usr_1", "email": "ada@example.com", "name": "Ada"},
     "PUT /accounts/profile/{user_id}": {"name": "Ada"},
-    "PUT /accounts/preferences/{user_id}": {"preferences": {"theme": "dark"}},
+    "PUT /accounts/preferences/{user_id}": {"theme": "dark"},
     "PUT /accounts/status/{user_id}": {"is_active": False},
 }
 

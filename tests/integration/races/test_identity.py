@@ -85,9 +85,7 @@ async def test_of_deactivated_accounts_with_one_address_one_is_revived(servers: 
 async def test_preferences_merged_at_once_all_survive(servers: TwoServers) -> None:
     for user in await add_users(servers.database, ROUNDS):
         path = f"/preferences/{user}"
-        answers = await race(
-            [servers.identity(n, "PUT", path, {"preferences": {f"k{n}": n}}) for n in range(PREFERENCES)]
-        )
+        answers = await race([servers.identity(n, "PUT", path, {f"k{n}": n}) for n in range(PREFERENCES)])
         assert {answer.status for answer in answers} == {200}
         [account] = await race([servers.identity(0, "GET", f"/profile/{user}")])
         assert account.body["preferences"] == {f"k{n}": n for n in range(PREFERENCES)}

@@ -1,12 +1,14 @@
 """The identity service's operations, by the scopes of who calls. They are mounted at ``/api/v1``."""
 
+from typing import Any
+
 from starlette.responses import Response
 
 from hoc.cus.account.L2_api.bodies import AccountsQuery, DeletionQuery, SearchQuery
 from hoc.cus.account.L2_api.calls import Call, answer
 from hoc.cus.account.L2_api.operations import Operation
 from hoc.cus.account.L5_engines.account_service import AccountService
-from hoc.cus.account.L5_schemas.errors import AccountNotFoundError
+from hoc.cus.account.L5_schemas.errors import AccountNotFoundError, AccountValidationError, FieldProblem
 from hoc.cus.account.L5_schemas.identity import (
     AccountEnsureRequest,
     AccountListParams,
@@ -76,9 +78,9 @@ class IdentityRoutes:
                 "PUT",
                 f"{PREFIX}/preferences/{{user_id}}",
                 self.update_preferences,
-                "Merge preferences into an account's (RFC 7396)",
+                "Merge preferences into an account's: the body is the patch (RFC 7396)",
                 MessageResponse,
-                body=AccountPreferencesRequest,
+                body=dict[str, Any],
                 errors=(404,),
             ),
             Operation(
@@ -144,8 +146,13 @@ class IdentityRoutes:
     async def update_preferences(self, call: Call) -> Response:
         user_id = call.path("user_id")
         call.authorize(WRITE, own=user_id)
-        request = await call.body(AccountPreferencesRequest)
-        await self._accounts.update_account_preferences(user_id, request)
+        patch: dict[str, Any] = await call.body(dict[str, Any])
+        try:
+            await self._accounts.update_account_preferences(user_id, AccountPreferencesRequest(patch))
+        except AccountValidationError as refusal:
+            # The patch is the whole body here, and no member of it.
+            problems = tuple(FieldProblem("", found.detail) for found in refusal.problems)
+            raise AccountValidationError(refusal.message, problems=problems) from None
         return answer(MessageResponse("Preferences updated successfully"))
 
     async def list_accounts(self, call: Call) -> Response:

@@ -71,10 +71,10 @@ def _result_schema(operation: Operation, schemas: dict[str, Any]) -> dict[str, A
 
 
 def _reference(model: Any, mode: JsonSchemaMode, schemas: dict[str, Any]) -> dict[str, Any]:  # noqa: ANN401 - a class, or a list of one
-    """Register the model and those it contains; a reference to it, or itself where it is a list."""
+    """Register the model and those it contains; a reference to it, or itself where it has no name."""
     schema = TypeAdapter(model).json_schema(mode=mode, ref_template=_SCHEMAS)
     schemas |= schema.pop("$defs", {})
-    if schema.get("type") == "array":
+    if not isinstance(model, type):
         return schema
     schemas[model.__name__] = schema
     return {"$ref": _SCHEMAS.format(model=model.__name__)}

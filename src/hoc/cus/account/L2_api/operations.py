@@ -25,7 +25,7 @@ class Operation:
     result: Any
     status: int = 200
     also: tuple[int, ...] = ()
-    body: type | None = None
+    body: Any = None
     body_optional: bool = False
     query: type[Query] | None = None
     errors: tuple[int, ...] = ()
