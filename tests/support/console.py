@@ -22,7 +22,7 @@ from hoc.cus.account.L5_engines.email_address import email_key
 from hoc.cus.account.L5_engines.letters import draw_letter
 from hoc.cus.account.L5_engines.session import utc_now
 from hoc.cus.account.L5_schemas.identity import AccountStatusChangeRequest
-from hoc.cus.account.L6_drivers.invitations import SqlInvitations
+from hoc.cus.account.L6_drivers.letters import SqlLetters
 from hoc.cus.account.L6_drivers.registrations import register
 from hoc.settings import Settings
 
@@ -115,7 +115,7 @@ class Console:
             invited = await self.engines.invitations.invite(
                 session, tenant_id, inviter, email=email or new_email(), role=role
             )
-            drawn = await draw_letter(SqlInvitations(), session, tenant_id, invited.id, now=utc_now())
+            drawn = await draw_letter(SqlLetters(), session, tenant_id, invited.id, now=utc_now())
         assert drawn is not None
         return invited.id, drawn[1]
 

@@ -22,7 +22,7 @@ from hoc.cus.account.L5_schemas.identity import AccountStatusChangeRequest
 from hoc.cus.account.L5_schemas.options import Options
 from hoc.cus.account.L5_schemas.records import Page
 from hoc.cus.account.L6_drivers.accounts import AccountRepository
-from hoc.cus.account.L6_drivers.invitations import SqlInvitations
+from hoc.cus.account.L6_drivers.letters import SqlLetters
 from hoc.cus.account.L6_drivers.registrations import register
 from hoc.database import Database
 from hoc.testing import MemoryDatabase, invitation_token, memory_engines
@@ -249,7 +249,7 @@ class PostgresWorld(World):
         return user_id
 
     async def draw(self, session: Any, tenant_id: str, invitation_id: str) -> str:
-        drawn = await draw_letter(SqlInvitations(), session, tenant_id, invitation_id, now=self.clock.now)
+        drawn = await draw_letter(SqlLetters(), session, tenant_id, invitation_id, now=self.clock.now)
         assert drawn is not None
         return drawn[1]
 

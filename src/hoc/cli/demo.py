@@ -16,13 +16,14 @@ from hoc.cus.account.L5_engines.engines import Engines, postgres_engines
 from hoc.cus.account.L5_engines.letters import draw_letter
 from hoc.cus.account.L5_engines.session import new_id, utc_now
 from hoc.cus.account.L5_schemas.values import Role
-from hoc.cus.account.L6_drivers.invitations import SqlInvitations
+from hoc.cus.account.L6_drivers.letters import SqlLetters
 from hoc.cus.account.L6_drivers.registrations import register
 from hoc.database import create_engine
 from hoc.embedded import DataDirectory
 from hoc.settings import Settings
 
 _AGE_DAYS: Final = 140
+_GONE: Final = 7  # every seventh has registered and never come back
 _NAMED: Final = (Role.OWNER, Role.ADMIN, Role.MEMBER, Role.VIEWER)
 _OTHERS: Final = (Role.ADMIN,) * 2 + (Role.MEMBER,) * 13 + (Role.VIEWER,) * 5
 _COMPANIES: Final = (
@@ -172,8 +173,7 @@ async def _add_accounts(session: AsyncConnection, people: list[_Person], calenda
                 "preferences": {"theme": secrets.choice(("dark", "light")), "digest": {"weekly": True}},
                 "created_at": registered,
                 "updated_at": registered,
-                # Every seventh has registered and never come back.
-                "last_login_at": None if number % 7 == 6 else calendar.days_ago(min(number, days) / 3),  # noqa: PLR2004 - see above
+                "last_login_at": calendar.days_ago(min(number, days) / 3) if (number + 1) % _GONE else None,
             }
         )
     await register(session, rows)
@@ -209,7 +209,7 @@ async def _join(
         invitation = await engines.invitations.invite(
             session, tenant_id, owner.user_id, email=person.email, role=role
         )
-        letter = await draw_letter(SqlInvitations(), session, tenant_id, invitation.id, now=calendar())
+        letter = await draw_letter(SqlLetters(), session, tenant_id, invitation.id, now=calendar())
         if letter is None:
             raise RuntimeError("An invitation just made has no letter.")
         calendar.days_ago(days)

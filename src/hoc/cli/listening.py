@@ -5,8 +5,9 @@ import socket
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 
 from hoc.cli.problems import CommandError
 
@@ -29,8 +30,9 @@ class Address:
     def url(self) -> str:
         """Where this machine reaches it."""
         ip = ip_address(self.host)
-        host = ("::1" if ip.version == 6 else "127.0.0.1") if ip.is_unspecified else self.host  # noqa: PLR2004 - IPv6
-        return f"http://[{host}]:{self.port}" if ip.version == 6 else f"http://{host}:{self.port}"  # noqa: PLR2004 - IPv6
+        is_v6 = isinstance(ip, IPv6Address)
+        host = ("::1" if is_v6 else "127.0.0.1") if ip.is_unspecified else self.host
+        return f"http://[{host}]:{self.port}" if is_v6 else f"http://{host}:{self.port}"
 
 
 def resolve(host: str, port: int) -> Address:
@@ -85,7 +87,7 @@ def answers(address: Address) -> bool:
     connection = HTTPConnection(address.url.removeprefix("http://"), timeout=1)
     try:
         connection.request("GET", "/health/live")
-        return connection.getresponse().status == 200  # noqa: PLR2004 - OK
+        return connection.getresponse().status == HTTPStatus.OK
     except (OSError, HTTPException):
         return False
     finally:

@@ -16,7 +16,7 @@ from hoc.cus.account.L5_engines.session import utc_now
 from hoc.cus.account.L5_schemas.errors import UnavailableError
 from hoc.cus.account.L5_schemas.records import DueDelivery, InvitationLetter
 from hoc.cus.account.L6_drivers.deliveries import SqlDeliveries
-from hoc.cus.account.L6_drivers.invitations import SqlInvitations
+from hoc.cus.account.L6_drivers.letters import SqlLetters
 from hoc.database import Database
 from hoc.mail.message import InvitationMail, compose, invitation_link
 from hoc.mail.sender import MailRejectedError, MailSender, MailUnavailableError
@@ -44,7 +44,7 @@ class Courier:
         self._mail_from = mail_from
         self._public_url = public_url
         self._queue = SqlDeliveries()
-        self._letters = SqlInvitations()
+        self._letters = SqlLetters()
         self._awake = asyncio.Event()
 
     def wake(self) -> None:

@@ -12,7 +12,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.authentication import AuthenticationMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hoc.cus.account.L2_api.calls import Gate
@@ -59,7 +59,6 @@ def api(
     title: str,
     version: str,
     authentication: AuthenticationBackend | None,
-    extra_routes: list[BaseRoute] | None = None,
 ) -> Starlette:
     """An application of these operations, its OpenAPI document and its problem documents.
 
@@ -79,7 +78,7 @@ def api(
             Middleware(AuthenticationMiddleware, backend=authentication, on_error=on_authentication_error)
         )
     app = Starlette(
-        routes=[*(extra_routes or []), *routes(operations, gate), Route("/openapi.json", openapi)],
+        routes=[*routes(operations, gate), Route("/openapi.json", openapi)],
         middleware=middleware,
         exception_handlers={
             AccountsError: on_accounts_error,

@@ -5,7 +5,6 @@ from typing import Any
 
 import uuid_utils
 from sqlalchemy import (
-    LargeBinary,
     String,
     and_,
     case,
@@ -20,7 +19,6 @@ from sqlalchemy.dialects.postgresql import insert
 from hoc.cus.account.L5_schemas.records import (
     Account,
     EmailAddress,
-    InvitationLetter,
     InvitationLimits,
     InvitationTerms,
     InviteObstacles,
@@ -167,27 +165,6 @@ def _add_member() -> AnySelect:
 
 ADD_MEMBER = _add_member()
 
-DRAW = (
-    update(invitations)
-    .where(
-        THIS,
-        IS_PENDING,
-        invitations.c.expires_at > NOW,
-        tenants.c.tenant_id == invitations.c.tenant_id,
-    )
-    .values(token_hash=param("token_hash", LargeBinary))
-    .returning(
-        invitations.c.email,
-        invitations.c.role,
-        invitations.c.expires_at,
-        tenants.c.name.label("tenant_name"),
-        select(users.c.name)
-        .where(users.c.user_id == invitations.c.invited_by)
-        .scalar_subquery()
-        .label("inviter_name"),
-    )
-)
-
 
 class SqlInvitations:
     async def create(
@@ -272,35 +249,6 @@ class SqlInvitations:
             invitation_id=terms.invitation_id,
             user_id=user_id,
             now=now,
-        )
-
-    async def draw(
-        self,
-        session: SqlSession,
-        tenant_id: str,
-        invitation_id: str,
-        *,
-        token_hash: bytes,
-        now: datetime,
-    ) -> InvitationLetter | None:
-        row = await fetch_one(
-            session,
-            DRAW,
-            tenant_id=tenant_id,
-            invitation_id=invitation_id,
-            token_hash=token_hash,
-            now=now,
-        )
-        if row is None:
-            return None
-        return InvitationLetter(
-            tenant_id=tenant_id,
-            invitation_id=invitation_id,
-            email=row.email,
-            role=row.role,
-            tenant_name=row.tenant_name,
-            inviter_name=row.inviter_name,
-            expires_at=row.expires_at,
         )
 
 
