@@ -19,6 +19,8 @@ from hoc.migrations import migrate
 
 T = TypeVar("T")
 
+_DROP_ATTEMPTS = 100
+
 
 @dataclass(frozen=True, slots=True)
 class TestServer:
@@ -37,7 +39,7 @@ class TestServer:
         try:
             yield _with_database(self.url, name)
         finally:
-            await _execute(self.url, f'DROP DATABASE "{name}" WITH (FORCE)')
+            await _drop(self.url, name)
 
 
 class TestServerOwner:
@@ -57,9 +59,7 @@ class TestServerOwner:
         if self._server is None:
             url = os.environ.get("HOC_TEST_DATABASE_URL") or self._start()
             template = _new_name()
-            self._held.callback(
-                lambda: run_beside(_execute(url, f'DROP DATABASE IF EXISTS "{template}" WITH (FORCE)'))
-            )
+            self._held.callback(lambda: run_beside(_drop(url, template)))
             run_beside(_create_template(url, template))
             self._server = TestServer(url, template)
         return self._server
@@ -94,6 +94,18 @@ def run_beside(work: Coroutine[None, None, T]) -> T:
 async def _create_template(url: str, name: str) -> None:
     await _execute(url, f'CREATE DATABASE "{name}"')
     await migrate(_with_database(url, name))
+
+
+async def _drop(url: str, name: str) -> None:
+    for _ in range(_DROP_ATTEMPTS):
+        try:
+            await _execute(url, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        except asyncpg.InsufficientPrivilegeError:
+            # The superuser's autovacuum is at work in it, and only a superuser may end that.
+            await asyncio.sleep(0.2)
+        else:
+            return
+    raise TimeoutError(f"autovacuum does not leave the database {name}")
 
 
 async def _execute(url: str, statement: str) -> None:
