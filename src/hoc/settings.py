@@ -1,7 +1,7 @@
 """Everything a deployment sets, from the environment: ``HOC_`` and the field's name."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -29,6 +29,26 @@ class Settings(BaseSettings):
     statement_timeout_ms: Count = Field(
         default=5_000, description="after this PostgreSQL cancels a statement, or its wait for a lock"
     )
+    listen_database_url: SecretStr | None = Field(
+        default=None, description="for LISTEN, where `database_url` leads to a pooler in transaction mode"
+    )
+    nats_url: SecretStr | None = Field(
+        default=None, description="NATS with JetStream, to publish events on; unset: an embedded one"
+    )
+    nats_stream: str = Field(default="ACCOUNTS", description="the stream that events are published to")
+    events_source: str = Field(default="urn:hoc:accounts", description="CloudEvents `source` of events")
+    consul_url: str | None = Field(
+        default=None, description="Consul agent that `hoc serve` registers with; unset: it does not"
+    )
+    consul_token: SecretStr | None = Field(default=None, description="ACL token for the Consul agent")
+    consul_service: str = Field(default="account_service", description="name to register under")
+    consul_address: str | None = Field(
+        default=None, description="host:port that others reach this server at; unset: where it listens"
+    )
+    log_format: Literal["json", "line"] | None = Field(
+        default=None, description="json or line; unset: lines on a terminal, JSON otherwise"
+    )
+    log_requests: bool = Field(default=False, description="log every answered request, by its route")
     public_url: str = Field(
         default="http://127.0.0.1:8201", description="where invitation links lead; never taken from a request"
     )
