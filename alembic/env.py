@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 
 from alembic import context
 from sqlalchemy import Connection, text
@@ -11,6 +12,8 @@ from hoc.cus.account.L6_drivers.tables import SCHEMA, metadata
 from hoc.database import sqlalchemy_url
 
 ADVISORY_LOCK = 7_463_120_001
+# Partitions come and go with the months; their table stands for them.
+PARTITION = re.compile(r"events_\d{4}_\d{2}")
 
 
 def run(connection: Connection) -> None:
@@ -19,7 +22,7 @@ def run(connection: Connection) -> None:
         target_metadata=metadata,
         version_table_schema=SCHEMA,
         include_schemas=True,
-        include_name=lambda name, kind, _parents: kind != "schema" or name == SCHEMA,
+        include_name=_is_ours,
         compare_type=True,
         compare_server_default=True,
     )
@@ -29,6 +32,12 @@ def run(connection: Connection) -> None:
         connection.execute(text("SET LOCAL lock_timeout = '2s'"))
         connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
         context.run_migrations()
+
+
+def _is_ours(name: str | None, kind: str, _parents: object) -> bool:
+    if kind == "schema":
+        return name == SCHEMA
+    return kind != "table" or name is None or not PARTITION.fullmatch(name)
 
 
 async def run_from_command_line() -> None:

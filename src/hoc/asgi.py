@@ -1,8 +1,10 @@
 """The composition root: everything that runs behind HTTP, put together from settings."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 from importlib.metadata import version
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.authentication import AuthenticationBackend
@@ -21,17 +23,25 @@ from hoc.cus.account.L2_api.authentication import (
 )
 from hoc.cus.account.L2_api.calls import Gate
 from hoc.cus.account.L2_api.console import console_operations
+from hoc.cus.account.L2_api.feed import FeedRoutes
 from hoc.cus.account.L2_api.health import Health
 from hoc.cus.account.L2_api.identity import IdentityRoutes
 from hoc.cus.account.L2_api.problems import on_defect, on_http_exception
 from hoc.cus.account.L2_api.sharing import SharedReads
 from hoc.cus.account.L5_engines.account_service import create_account_service
 from hoc.cus.account.L5_engines.engines import postgres_engines
+from hoc.cus.account.L5_engines.event_feed import EventFeed
 from hoc.cus.account.L5_engines.idempotency import Idempotency
 from hoc.cus.account.L5_schemas.records import Access
+from hoc.cus.account.L6_drivers.event_log import SqlEventLog
 from hoc.cus.account.L6_drivers.idempotency import SqlIdempotencyKeys
 from hoc.cus.account.L6_drivers.members import SqlMembers
 from hoc.database import Database
+from hoc.events.billing import billing_handlers
+from hoc.events.message import Handler
+from hoc.events.observer import EventObserver
+from hoc.events.service import EventService
+from hoc.events.wakeups import Doorbell
 from hoc.housekeeping import Housekeeping
 from hoc.mail.courier import Courier
 from hoc.mail.mailbox import DevelopmentMailbox
@@ -53,9 +63,19 @@ class Accounts:
         settings: `Settings.database_url` must be set.
         authentication: says who calls. None: the application around it does, with Starlette's
             AuthenticationMiddleware; where nobody does, every route but the public one answers 401.
+        handlers: of others' events, by subject, beside those of billing; one for a subject of billing's
+            replaces that. They need `Settings.nats_url`.
+        observer: is told what becomes of events.
     """
 
-    def __init__(self, settings: Settings, *, authentication: AuthenticationBackend | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        authentication: AuthenticationBackend | None = None,
+        handlers: Mapping[str, Handler] | None = None,
+        observer: EventObserver | None = None,
+    ) -> None:
         if settings.database_url is None:
             raise ValueError("HOC_DATABASE_URL is not set: name the PostgreSQL database to use.")
         self.database = Database(
@@ -68,6 +88,11 @@ class Accounts:
             self.database, mail_sender(settings), mail_from=settings.mail_from, public_url=settings.public_url
         )
         self._housekeeping = Housekeeping(self.database)
+        self._doorbell = Doorbell(self.database)
+        self.database.after_write(self._doorbell.ring)
+        self.events = EventService(
+            settings, billing_handlers(self.engines.billing) | dict(handlers or {}), observer=observer
+        )
         gate = Gate(self.database, SharedReads(self._read_access), Idempotency(SqlIdempotencyKeys()))
         self.app = api(
             console_operations(self.engines, on_mail_queued=self._courier.wake),
@@ -78,7 +103,7 @@ class Accounts:
         )
         self.accounts = create_account_service(self.database)
         self.identity = api(
-            IdentityRoutes(self.accounts).operations(),
+            [*IdentityRoutes(self.accounts).operations(), *FeedRoutes(EventFeed(SqlEventLog())).operations()],
             gate,
             title="hoc identity",
             version=version("hoc"),
@@ -87,9 +112,14 @@ class Accounts:
 
     @asynccontextmanager
     async def lifespan(self, _app: object = None) -> AsyncGenerator[None, None]:
-        """Deliver invitation mail and tidy up while the surrounding application runs; then disconnect."""
+        """Deliver mail, relay events and tidy up while the surrounding application runs; then disconnect."""
         try:
-            async with self._courier.running(), self._housekeeping.running():
+            async with (
+                self._courier.running(),
+                self._housekeeping.running(),
+                self._doorbell.running(),
+                self.events.running(),
+            ):
                 yield
         finally:
             await self.database.close()
@@ -101,16 +131,28 @@ class Accounts:
 
 def create_app() -> Starlette:
     """The service that `hoc serve` runs, configured from the environment."""
+    # Imported here: mounting `Accounts` needs none of the extra's libraries.
+    from hoc.telemetry.service import EventMetrics, MetricsEndpoint, observed  # noqa: PLC0415 - see above
+
     settings = Settings()
-    accounts = Accounts(settings, authentication=authentication(settings))
-    health = Health(accounts.database)
+    observer = EventMetrics()
+    accounts = Accounts(settings, authentication=authentication(settings), observer=observer)
+
+    async def events() -> dict[str, Any]:
+        status = await accounts.events.status()
+        observer.waiting(status.events_unpublished, status.oldest_unpublished_seconds)
+        return asdict(status)
+
+    metrics = MetricsEndpoint(accounts.database, [events])
+    routes = [
+        *Health(accounts.database, events).routes(),
+        *metrics.routes(),
+        Mount("/api/v1", accounts.identity),
+        Mount(settings.mount_path, accounts.app),
+    ]
     app = Starlette(
-        routes=[
-            *health.routes(),
-            Mount("/api/v1", accounts.identity),
-            Mount(settings.mount_path, accounts.app),
-        ],
-        middleware=[Middleware(RequestIds)],
+        routes=routes,
+        middleware=[Middleware(RequestIds), *observed(routes, metrics, log_requests=settings.log_requests)],
         lifespan=accounts.lifespan,
         exception_handlers={HTTPException: on_http_exception, Exception: on_defect},
     )

@@ -1,7 +1,7 @@
 """PostgreSQL as the HTTP adapter and the courier use it: short reads, whole transactions, honest outages."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from typing import TypeVar
 
 import orjson
@@ -42,6 +42,11 @@ class Database:
     def __init__(self, url: str, *, pool_size: int = 10, statement_timeout_ms: int = 5_000) -> None:
         self.engine = create_engine(url, pool_size=pool_size, statement_timeout_ms=statement_timeout_ms)
         self._autocommit = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._after_write: Callable[[], None] = _nothing
+
+    def after_write(self, callback: Callable[[], None]) -> None:
+        """Have ``callback`` called whenever `transact` has committed."""
+        self._after_write = callback
 
     @asynccontextmanager
     async def reading(self) -> AsyncGenerator[AsyncConnection, None]:
@@ -64,19 +69,31 @@ class Database:
 
         Work of ``one_statement`` is a transaction by itself, and saves the round trips of another.
         """
-        session = self.reading if one_statement else self.transaction
+        done = await self._transact(work, self.reading if one_statement else self.transaction)
+        self._after_write()
+        return done
+
+    async def _transact(
+        self,
+        work: Callable[[AsyncConnection], Awaitable[T]],
+        session: Callable[[], AbstractAsyncContextManager[AsyncConnection]],
+    ) -> T:
         for _ in range(MAX_ATTEMPTS - 1):
             try:
                 async with session() as connection:
                     return await work(connection)
             except UnavailableError as problem:
-                if _sqlstate(problem.__cause__) not in {_SERIALIZATION_FAILURE, _DEADLOCK}:
+                if sqlstate(problem.__cause__) not in {_SERIALIZATION_FAILURE, _DEADLOCK}:
                     raise
         async with session() as connection:
             return await work(connection)
 
     async def close(self) -> None:
         await self.engine.dispose()
+
+
+def _nothing() -> None:
+    pass
 
 
 def sqlalchemy_url(url: str) -> URL:
@@ -121,12 +138,20 @@ def domain_errors() -> Generator[None, None, None]:
     except (OSError, TimeoutError, PoolTimeoutError) as problem:
         raise _unavailable() from problem
     except DBAPIError as problem:
-        raise _translated(problem) from problem
+        translated = _translated(problem)
+        if translated is problem:
+            raise
+        raise translated from problem
+
+
+def sqlstate(problem: BaseException | None) -> str | None:
+    """PostgreSQL's code for what went wrong, None where it said nothing."""
+    return getattr(getattr(problem, "orig", None), "sqlstate", None)
 
 
 def _translated(problem: DBAPIError) -> Exception:
-    sqlstate = _sqlstate(problem)
-    if problem.connection_invalidated or sqlstate is None or sqlstate.startswith(_OUTAGES):
+    state = sqlstate(problem)
+    if problem.connection_invalidated or state is None or state.startswith(_OUTAGES):
         return _unavailable()
     return _refusal(getattr(getattr(problem.orig, "__cause__", None), "constraint_name", None)) or problem
 
@@ -141,10 +166,6 @@ def _refusal(constraint: str | None) -> AccountsError | None:
             return ConflictError("An invitation to this address is pending.", code="already_pending")
         case _:
             return None
-
-
-def _sqlstate(problem: BaseException | None) -> str | None:
-    return getattr(getattr(problem, "orig", None), "sqlstate", None)
 
 
 def _unavailable() -> UnavailableError:

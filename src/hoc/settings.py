@@ -36,6 +36,10 @@ class Settings(BaseSettings):
         default=None, description="NATS with JetStream, to publish events on; unset: an embedded one"
     )
     nats_stream: str = Field(default="ACCOUNTS", description="the stream that events are published to")
+    nats_inbound_stream: str | None = Field(
+        default=None,
+        description="stream to make for others' events if none carries them; unset: wait",
+    )
     events_source: str = Field(default="urn:hoc:accounts", description="CloudEvents `source` of events")
     consul_url: str | None = Field(
         default=None, description="Consul agent that `hoc serve` registers with; unset: it does not"

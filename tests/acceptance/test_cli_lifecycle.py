@@ -1,17 +1,24 @@
-"""`hoc serve` with a PostgreSQL of its own: started, stopped, killed, and started again."""
+"""`hoc serve` with a PostgreSQL and a NATS of its own: started, stopped, killed, and started again."""
 
+import asyncio
 import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
+import psutil
 import pytest
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
 from support.command_line import (
     HOC,
     command_of,
     data_directory,
     environment,
     hoc,
+    nats_of,
     postgres_of,
     printed_json,
     refusal,
@@ -19,6 +26,7 @@ from support.command_line import (
     wait_until,
 )
 
+STARTING_NATS = "Starting NATS"
 STEPS = ["Starting PostgreSQL", "Migrating the database", "Stopping"]
 
 
@@ -32,6 +40,29 @@ def first_start() -> Iterator[tuple[Path, list[str]]]:
         yield data, server.steps
 
 
+def left_in(data: Path) -> list[psutil.Process]:
+    """The services that run in a data directory."""
+    return postgres_of(data) + nats_of(data)
+
+
+def ask_for_jetstream(url: str) -> bool:
+    """Whether a client is told how JetStream is used."""
+
+    async def ask() -> None:
+        client: Any = Client()  # which in part has no types
+        try:
+            await client.connect(url, allow_reconnect=False)
+            await client.jetstream().account_info()
+        finally:
+            await client.close()
+
+    try:
+        asyncio.run(ask())
+    except (NatsError, OSError):
+        return False
+    return True
+
+
 @pytest.fixture
 def data(first_start: tuple[Path, list[str]]) -> Path:
     return first_start[0]
@@ -43,18 +74,22 @@ def test_the_first_start_prints_a_line_per_step_and_the_second_has_fewer(
     with serving(data) as again:
         assert again.get("/health/ready").status_code == 200
         again.stop()
-    assert first_start[1] == ["Unpacking PostgreSQL 18", "Initialising the database cluster", *STEPS]
-    assert again.steps == STEPS
+    assert first_start[1] == [
+        STARTING_NATS,
+        "Unpacking PostgreSQL 18",
+        "Initialising the database cluster",
+        *STEPS,
+    ]
+    assert again.steps == [STARTING_NATS, *STEPS]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_told_to_stop_it_ends_with_0_and_leaves_nothing_running(data: Path, number: signal.Signals) -> None:
     with serving(data) as server:
         assert printed_json("info", "--json", "--data-dir", data)["http"] == server.url
-        postgres = postgres_of(data)
-        assert postgres
+        assert (len(postgres_of(data)), len(nats_of(data))) == (1, 1)
         assert server.stop(number) == 0
-    assert postgres_of(data) == []
+    assert left_in(data) == []
     assert not (data / "server.json").exists()
     stopped = hoc("info", "--json", "--data-dir", data)
     assert (stopped.stdout, stopped.returncode) == (
@@ -63,7 +98,9 @@ def test_told_to_stop_it_ends_with_0_and_leaves_nothing_running(data: Path, numb
     )
 
 
-@pytest.mark.parametrize("step", ["Unpacking PostgreSQL 18", "Initialising the database cluster", STEPS[0]])
+@pytest.mark.parametrize(
+    "step", ["Unpacking PostgreSQL 18", "Initialising the database cluster", STEPS[0], STARTING_NATS]
+)
 def test_told_to_stop_while_it_starts_it_ends_with_0_and_leaves_nothing_running(step: str) -> None:
     with data_directory() as data:
         command = [str(HOC), "serve", "--port", "0", "--data-dir", str(data)]
@@ -74,7 +111,7 @@ def test_told_to_stop_while_it_starts_it_ends_with_0_and_leaves_nothing_running(
             process.terminate()
             process.stderr.read()
         assert process.returncode == 0
-        assert postgres_of(data) == []
+        assert left_in(data) == []
 
 
 def test_what_demo_prints_works_as_pasted_and_outlives_the_server(data: Path) -> None:
@@ -93,18 +130,21 @@ def test_what_demo_prints_works_as_pasted_and_outlives_the_server(data: Path) ->
         assert server.get("/accounts/users", tenant["owner"]["token"]).json()["total"] == 24
 
 
-def test_killed_it_starts_again_and_takes_over_its_postgres(data: Path) -> None:
+def test_killed_it_starts_again_and_takes_over_its_postgres_and_its_nats(data: Path) -> None:
     with serving(data) as server:
         tenant = printed_json("demo", "--json", "--data-dir", data)
         assert server.stop(signal.SIGKILL) == -signal.SIGKILL
-    [left] = postgres_of(data)
+    [postgres], [nats] = postgres_of(data), nats_of(data)
     assert hoc("info", "--data-dir", data).returncode == 1  # server.json is there, its server is not
     with serving(data) as server:
-        assert postgres_of(data) == [left]
+        assert left_in(data) == [postgres, nats]
         assert server.get("/accounts/users", tenant["owner"]["token"]).json()["total"] == 24
         assert server.stop() == 0
-    assert server.steps[0] == "Taking over the PostgreSQL that is still running"
-    assert postgres_of(data) == []
+    assert server.steps[:2] == [
+        "Taking over the NATS that is still running",
+        "Taking over the PostgreSQL that is still running",
+    ]
+    assert left_in(data) == []
 
 
 def test_a_postgres_that_is_killed_is_brought_back(data: Path) -> None:
@@ -118,7 +158,57 @@ def test_a_postgres_that_is_killed_is_brought_back(data: Path) -> None:
         wait_until(lambda: server.get("/accounts/users", tenant["owner"]["token"]).status_code == 200)
         assert server.stop() == 0
     assert "PostgreSQL has died" in server.steps
-    assert postgres_of(data) == []
+    assert left_in(data) == []
+
+
+def test_it_brings_a_nats_along_and_brings_it_back_on_the_same_port(data: Path) -> None:
+    with serving(data, "--workers", "2") as server:
+        url = printed_json("info", "--json", "--data-dir", data)["nats_url"]
+        assert ask_for_jetstream(url)
+        assert {worker.environ()["HOC_NATS_URL"] for worker in server.workers()} == {url}
+        [nats] = nats_of(data)
+        nats.kill()
+        wait_until(lambda: nats_of(data) not in ([], [nats]))
+        wait_until(lambda: ask_for_jetstream(url))
+        assert printed_json("info", "--json", "--data-dir", data)["nats_url"] == url
+        assert server.get("/health/ready").status_code == 200
+        assert server.stop() == 0
+    assert "NATS has died" in server.steps
+    assert left_in(data) == []
+
+
+def test_info_for_people_shows_nats_without_its_password(data: Path) -> None:
+    with serving(data):
+        url: str = printed_json("info", "--json", "--data-dir", data)["nats_url"]
+        shown = hoc("info", "--data-dir", data).stdout
+    parts = urlsplit(url)
+    assert f"nats://***@127.0.0.1:{parts.port}\n" in shown
+    assert parts.password is not None
+    assert parts.password not in shown
+
+
+def test_with_a_nats_of_its_own_configured_it_starts_none(data: Path) -> None:
+    configured = "nats://token@127.0.0.1:1"
+    with serving(data, HOC_NATS_URL=configured):
+        assert printed_json("info", "--json", "--data-dir", data)["nats_url"] == configured
+        assert nats_of(data) == []
+        shown = hoc("info", "--data-dir", data).stdout
+    assert "nats://***@127.0.0.1:1\n" in shown
+
+
+def test_a_nats_that_cannot_start_is_told_and_nothing_is_left(data: Path) -> None:
+    store, aside = data / "nats" / "jetstream", data / "nats" / "aside"
+    store.rename(aside)
+    store.touch()
+    try:
+        failed = hoc("serve", "--port", "0", "--data-dir", data)
+    finally:
+        store.unlink()
+        aside.rename(store)
+    assert failed.returncode == 1
+    assert "hoc: The embedded NATS does not start:" in failed.stderr
+    assert "Traceback" not in failed.stderr
+    assert left_in(data) == []
 
 
 def test_a_second_server_on_the_same_directory_is_refused_and_the_first_serves_on(data: Path) -> None:
@@ -134,7 +224,7 @@ def test_migrate_without_a_server_starts_the_database_for_it(data: Path) -> None
     migrated = hoc("migrate", "--data-dir", data)
     assert (migrated.returncode, migrated.stderr.splitlines()) == (0, STEPS[:2])
     assert migrated.stdout.startswith("The database is at revision ")
-    assert postgres_of(data) == []
+    assert left_in(data) == []
 
 
 def test_without_a_server_demo_says_how_to_start_one(data: Path) -> None:

@@ -19,6 +19,8 @@ import psutil
 
 HOC = Path(sys.executable).parent / "hoc"
 
+_STEPS = ("Starting NATS", "Migrating the database")
+
 
 def environment(**variables: str) -> dict[str, str]:
     """This process's environment, without what would configure hoc, plus `variables`."""
@@ -42,7 +44,7 @@ def hoc(*arguments: str | Path, **variables: str) -> subprocess.CompletedProcess
 def refusal(*arguments: str | Path, **variables: str) -> tuple[str, int]:
     """Run a command that is to be refused in one line; return the line and the exit code."""
     refused = hoc(*arguments, **variables)
-    [line] = [line for line in refused.stderr.splitlines() if line != "Migrating the database"]
+    [line] = [line for line in refused.stderr.splitlines() if line not in _STEPS]
     assert refused.stdout == ""
     assert line.startswith("hoc: ")
     return line, refused.returncode
@@ -137,7 +139,7 @@ def data_directory() -> Generator[Path]:
         place = Path(name)
         place.chmod(0o711)
         yield place / "data"
-        left = postgres_of(place / "data")
+        left = postgres_of(place / "data") + nats_of(place / "data")
         for process in left:
             process.kill()
         wait_until(lambda: not any(command_of(process) for process in left))
@@ -145,8 +147,16 @@ def data_directory() -> Generator[Path]:
 
 def postgres_of(data: Path) -> list[psutil.Process]:
     """The PostgreSQL that runs in a data directory."""
-    cluster = str(data / "postgres" / "cluster")
-    return [process for process in psutil.process_iter() if cluster in command_of(process)]
+    return _processes_with(data / "postgres" / "cluster")
+
+
+def nats_of(data: Path) -> list[psutil.Process]:
+    """The NATS that runs in a data directory."""
+    return _processes_with(data / "nats" / "nats-server.conf")
+
+
+def _processes_with(argument: Path) -> list[psutil.Process]:
+    return [process for process in psutil.process_iter() if str(argument) in command_of(process)]
 
 
 def command_of(process: psutil.Process) -> list[str]:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import pytest
+from sqlalchemy import null, select, union_all
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from hoc.cus.account.L5_engines.account_service import MAX_COUNTED, AccountService
@@ -21,9 +22,12 @@ from hoc.cus.account.L5_schemas.errors import AccountsError
 from hoc.cus.account.L5_schemas.identity import AccountStatusChangeRequest
 from hoc.cus.account.L5_schemas.options import Options
 from hoc.cus.account.L5_schemas.records import Page
+from hoc.cus.account.L5_schemas.results import EventResult
+from hoc.cus.account.L6_drivers import event_log
 from hoc.cus.account.L6_drivers.accounts import AccountRepository
 from hoc.cus.account.L6_drivers.letters import SqlLetters
 from hoc.cus.account.L6_drivers.registrations import register
+from hoc.cus.account.L6_drivers.tables import events, outbox
 from hoc.database import Database
 from hoc.testing import MemoryDatabase, invitation_token, memory_engines
 from hoc.testing.accounts import MemoryAccounts
@@ -32,6 +36,12 @@ T = TypeVar("T")
 
 NOWHERE = "ten_00000000000000000000000000000000"
 NOBODY = "usr_00000000000000000000000000000000"
+
+# In line or not yet.
+EVERY_EVENT = union_all(
+    select(*(outbox.c[name] for name in event_log.COLUMNS), null().label("sequence")),
+    select(*(events.c[name] for name in event_log.COLUMNS), events.c.sequence),
+).subquery("every_event")
 
 
 class FakeClock:
@@ -101,6 +111,10 @@ class World(ABC):
     @abstractmethod
     async def draw(self, session: Any, tenant_id: str, invitation_id: str) -> str:
         """The token that the invitation's mail carries."""
+
+    @abstractmethod
+    async def events(self, *, tenant_id: str | None = None, user_id: str | None = None) -> list[EventResult]:
+        """The committed events of a tenant, of a user, or of both together; oldest first."""
 
     async def deactivate(self, user_id: str, *, deleted: bool = False) -> None:
         """Deactivate, or delete, an account."""
@@ -213,6 +227,13 @@ class MemoryWorld(World):
     async def draw(self, session: Any, tenant_id: str, invitation_id: str) -> str:
         return await invitation_token(session, tenant_id, invitation_id, clock=self.clock)
 
+    async def events(self, *, tenant_id: str | None = None, user_id: str | None = None) -> list[EventResult]:
+        return [
+            event
+            for event in self.database.events()
+            if tenant_id in {None, event.tenant_id} and user_id in {None, event.user_id}
+        ]
+
 
 class PostgresWorld(World):
     def __init__(self, database: Database) -> None:
@@ -252,6 +273,15 @@ class PostgresWorld(World):
         drawn = await draw_letter(SqlLetters(), session, tenant_id, invitation_id, now=self.clock.now)
         assert drawn is not None
         return drawn[1]
+
+    async def events(self, *, tenant_id: str | None = None, user_id: str | None = None) -> list[EventResult]:
+        wanted = select(EVERY_EVENT).order_by(EVERY_EVENT.c.position)
+        if tenant_id is not None:
+            wanted = wanted.where(EVERY_EVENT.c.tenant_id == tenant_id)
+        if user_id is not None:
+            wanted = wanted.where(EVERY_EVENT.c.user_id == user_id)
+        async with self.database.reading() as session:
+            return [event_log.event(row) for row in await session.execute(wanted)]
 
 
 async def refusal(operation: Awaitable[object]) -> tuple[type[AccountsError], str, str]:

@@ -10,13 +10,22 @@ import pytest
 import hoc.testing
 from hoc.cus.account.L5_engines.accounts_facade import AccountsErrorResult, InvitationResult
 from hoc.cus.account.L5_schemas.errors import ConflictError, InvalidInputError, NotFoundError
-from hoc.testing import MemoryDatabase, invitation_token, memory_engines, memory_facade
+from hoc.events.message import Message
+from hoc.events.publisher import MessageRefusedError, Publisher
+from hoc.testing import (
+    MemoryDatabase,
+    RecordingPublisher,
+    invitation_token,
+    memory_engines,
+    memory_facade,
+)
 
 
 def test_what_it_exports() -> None:
     assert hoc.testing.__all__ == [
         "MemoryDatabase",
         "MemorySession",
+        "RecordingPublisher",
         "invitation_token",
         "memory_account_service",
         "memory_engines",
@@ -140,3 +149,27 @@ async def test_only_a_pending_invitation_has_a_token() -> None:
         await engines.invitations.revoke(session, tenant_id, "ada", invited.id)
         with pytest.raises(NotFoundError):
             await invitation_token(session, tenant_id, invited.id)
+
+
+async def test_events_are_a_copy_of_what_is_committed() -> None:
+    database = MemoryDatabase()
+    await database.add_user("ada", "ada@example.com", "Ada")
+    [event] = database.events()
+    assert (event.sequence, event.type, event.data["name"]) == (1, "user.created", "Ada")
+    event.data.clear()
+    await database.deactivate_user("ada", deleted=True)
+    await database.add_user("bob", "bob@example.com")
+    assert [event.data["user_id"] for event in database.events()] == ["ada", "ada", "bob"]
+
+
+async def test_a_recording_publisher_keeps_what_it_does_not_refuse() -> None:
+    one, other = (Message(event_id, "user.created", b"{}", {}) for event_id in ("1", "2"))
+    recording = RecordingPublisher()
+    publisher: Publisher = recording
+    assert publisher.is_connected
+    await publisher.publish(one)
+    recording.refusing = lambda message: MessageRefusedError("too large") if message is other else None
+    with pytest.raises(MessageRefusedError, match="too large"):
+        await publisher.publish(other)
+    await publisher.publish(one)
+    assert recording.messages == [one, one]

@@ -1,28 +1,36 @@
 """`hoc info`."""
 
+import re
+
 from sqlalchemy import make_url
 
 from hoc.cli.problems import database_problems
-from hoc.cli.running import load_settings, running_database
+from hoc.cli.running import load_settings, running_database, running_nats
 from hoc.embedded import DataDirectory
 
 
 def find(data: DataDirectory) -> dict[str, str | None]:
-    """Return `http`, `database_url` (with its password) and `nats_url`, None for what does not run."""
+    """Return `http`, `database_url` and `nats_url`, passwords included, None for what does not run."""
     server = data.server()
     if server is not None:
         return {"http": server.http, "database_url": server.database_url, "nats_url": server.nats_url}
-    url = running_database(load_settings(), data)
-    return {"http": None, "database_url": url, "nats_url": None}
+    settings = load_settings()
+    return {
+        "http": None,
+        "database_url": running_database(settings, data),
+        "nats_url": running_nats(settings, data),
+    }
 
 
 def readable(found: dict[str, str | None]) -> str:
-    """Return the same for people; the database's password is left to `--json`."""
-    url = found["database_url"]
+    """Return the same for people; passwords are left to `--json`."""
+    url, nats_url = found["database_url"], found["nats_url"]
     if url is not None:
         with database_problems(url):
             url = make_url(url).render_as_string(hide_password=True)
+    if nats_url is not None:  # all of its login, because in a user's place there may be a token
+        nats_url = re.sub(r"^(\w+://)?.*@", r"\1***@", nats_url)
     return "\n".join(
         f"{label:9} {value or 'not running'}"
-        for label, value in (("server", found["http"]), ("database", url), ("NATS", found["nats_url"]))
+        for label, value in (("server", found["http"]), ("database", url), ("NATS", nats_url))
     )

@@ -1,4 +1,4 @@
-"""What is meant by a command: which settings, which data directory, which database, which server."""
+"""What is meant by a command: which settings, which data directory, which database, NATS and server."""
 
 import shlex
 import sys
@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from hoc.cli.problems import CommandError
-from hoc.embedded import DataDirectory, EmbeddedPostgres
+from hoc.embedded import DataDirectory, EmbeddedNats, EmbeddedPostgres
 from hoc.settings import Settings
 
 
@@ -50,6 +50,19 @@ def running_database(settings: Settings, data: DataDirectory) -> str | None:
         return configured
     server = data.server()
     return server.database_url if server else EmbeddedPostgres(data).running_url()
+
+
+def configured_nats(settings: Settings) -> str | None:
+    """Return HOC_NATS_URL; None when it is not set, or empty."""
+    return settings.nats_url.get_secret_value() if settings.nats_url else None
+
+
+def running_nats(settings: Settings, data: DataDirectory) -> str | None:
+    """Return HOC_NATS_URL, else the NATS of the server that runs on this data directory, if any."""
+    if configured := configured_nats(settings):
+        return configured
+    server = data.server()
+    return server.nats_url if server else EmbeddedNats(data).running_url()
 
 
 def require_database(settings: Settings, data: DataDirectory) -> str:

@@ -1,4 +1,4 @@
-"""`hoc serve`: a database, its schema, and uvicorn in front of it, until it is told to stop."""
+"""`hoc serve`: a database, its schema, NATS, and uvicorn in front of them, until it is told to stop."""
 
 import os
 import signal
@@ -6,7 +6,7 @@ import socket
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from threading import Event, Thread
-from typing import Any, Final
+from typing import Final
 
 import typer
 import uvicorn
@@ -16,28 +16,28 @@ from uvicorn.supervisors import Multiprocess
 from hoc.cli.listening import Address, answers, bound, listen, resolve
 from hoc.cli.migrate import migrate_database, say
 from hoc.cli.problems import CommandError
-from hoc.cli.running import configured_database, hoc_command, is_development, load_settings
+from hoc.cli.running import (
+    configured_database,
+    configured_nats,
+    hoc_command,
+    is_development,
+    load_settings,
+)
 from hoc.embedded import (
     DataDirectory,
     DataDirectoryError,
+    EmbeddedNats,
     EmbeddedPostgres,
     EmbeddedServiceError,
     ServerState,
 )
 from hoc.settings import Settings
+from hoc.telemetry.workers import metrics_shared_by_workers
 
 _GRACE_SECONDS: Final = 20
 _POLL_SECONDS: Final = 1.0
 _READY_POLL_SECONDS: Final = 0.05
 _RETRY_SECONDS: Final = 10.0
-_LOGGING: Final[dict[str, Any]] = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["stderr"], "level": "WARNING"},
-    "loggers": {"hoc": {"level": "INFO"}},
-}
 
 
 def serve(*, host: str, port: int, workers: int, data: DataDirectory) -> None:
@@ -54,11 +54,15 @@ def serve(*, host: str, port: int, workers: int, data: DataDirectory) -> None:
     stopping = _stop_signals()
     with data.lock(), bound(address) as (listener, address):
         try:
-            with _database(settings, data) as url:
+            with (
+                _service("NATS", configured_nats(settings), EmbeddedNats(data, say)) as nats_url,
+                _service("PostgreSQL", configured_database(settings), EmbeddedPostgres(data, say)) as url,
+            ):
                 migrate_database(url)
-                _configure(settings, data, url, address, development=development)
+                _configure(settings, data, url, nats_url, address, development=development)
+                state = ServerState(address.url, database_url=url, nats_url=nats_url, pid=os.getpid())
                 if not stopping.is_set():
-                    _run(listener, address, workers, lambda: _announce(data, url, address, stopping))
+                    _run(listener, address, workers, lambda: _announce(data, state, stopping))
                     say("Stopping")
         except EmbeddedServiceError:
             if not stopping.is_set():  # Ctrl-C reaches the programs that set PostgreSQL up, too
@@ -87,14 +91,14 @@ def _stop_signals() -> Event:
 
 
 @contextmanager
-def _database(settings: Settings, data: DataDirectory) -> Generator[str]:
-    configured = configured_database(settings)
+def _service(name: str, configured: str | None, embedded: EmbeddedPostgres | EmbeddedNats) -> Generator[str]:
+    """Give the configured URL; without one, that of the embedded service, which runs until the block ends."""
     if configured is not None:
         yield configured
         return
-    with EmbeddedPostgres(data, say) as postgres:
-        url = postgres.start()
-        with _beside(lambda ended: _keep_running(postgres, url, ended)):
+    with embedded:
+        url = embedded.start()
+        with _beside(lambda ended: _keep_running(name, embedded, url, ended)):
             yield url
 
 
@@ -111,30 +115,33 @@ def _beside(work: Callable[[Event], None]) -> Generator[None]:
         thread.join()
 
 
-def _keep_running(postgres: EmbeddedPostgres, url: str, ended: Event) -> None:
-    """Bring PostgreSQL back when it dies."""
+def _keep_running(name: str, embedded: EmbeddedPostgres | EmbeddedNats, url: str, ended: Event) -> None:
+    """Bring the service back when it dies."""
     pause = _POLL_SECONDS
     while not ended.wait(pause):
         pause = _POLL_SECONDS
-        if postgres.is_running():
+        if embedded.is_running():
             continue
-        say("PostgreSQL has died")
+        say(f"{name} has died")
         try:
-            moved = postgres.start() != url
+            moved = embedded.start() != url
         except (EmbeddedServiceError, DataDirectoryError) as problem:
             say(str(problem))
             pause = _RETRY_SECONDS
             continue
         if moved:
-            say("PostgreSQL's port was taken meanwhile; start this server again.")
+            say(f"{name}'s port was taken meanwhile; start this server again.")
             os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _configure(
-    settings: Settings, data: DataDirectory, url: str, address: Address, *, development: bool
+    settings: Settings, data: DataDirectory, url: str, nats_url: str, address: Address, *, development: bool
 ) -> None:
     """Leave what was decided in the environment, where the application of every process reads it."""
     os.environ["HOC_DATABASE_URL"] = url
+    os.environ["HOC_NATS_URL"] = nats_url
+    if configured_nats(settings) is None:
+        os.environ.setdefault("HOC_NATS_INBOUND_STREAM", "BILLING")
     os.environ["HOC_DATA_DIR"] = str(data.path)
     os.environ["HOC_DEVELOPMENT"] = str(development).lower()
     if "public_url" not in settings.model_fields_set:
@@ -143,8 +150,9 @@ def _configure(
 
 def _run(listener: socket.socket, address: Address, workers: int, ready: Callable[[], None]) -> None:
     """Run uvicorn until a signal ends it; `ready` is called once requests are answered."""
-    # Loaded here, because it may look at the environment.
+    # Loaded here, because they may look at the environment.
     from hoc.asgi import create_app  # noqa: PLC0415 - see above
+    from hoc.telemetry.logs import logging_config  # noqa: PLC0415 - see above
 
     try:
         app = create_app()  # in each case, so that a bad setting is one line and not one per process
@@ -160,7 +168,7 @@ def _run(listener: socket.socket, address: Address, workers: int, ready: Callabl
         server_header=False,
         proxy_headers=False,
         access_log=False,
-        log_config=_LOGGING,
+        log_config=logging_config(load_settings().log_format),
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
     listen(listener, address)
@@ -181,7 +189,8 @@ def _run_here(config: uvicorn.Config, listener: socket.socket) -> None:
 
 def _run_workers(config: uvicorn.Config, listener: socket.socket) -> None:
     supervisor = Multiprocess(config, [listener])
-    supervisor.run()
+    with metrics_shared_by_workers():
+        supervisor.run()
     if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):
         raise _not_started()
 
@@ -197,11 +206,11 @@ def _when_it_answers(address: Address, ready: Callable[[], None], ended: Event) 
             return
 
 
-def _announce(data: DataDirectory, url: str, address: Address, stopping: Event) -> None:
-    data.write_server(ServerState(http=address.url, database_url=url, nats_url=None, pid=os.getpid()))
+def _announce(data: DataDirectory, state: ServerState, stopping: Event) -> None:
+    data.write_server(state)
     settings = load_settings()
-    typer.echo(f"\nhoc serves on {address.url}{settings.mount_path.rstrip('/')}\n{_who_calls(settings)}")
-    typer.echo(f"\nIs it ready?\n\n  curl -s {address.url}/health/ready")
+    typer.echo(f"\nhoc serves on {state.http}{settings.mount_path.rstrip('/')}\n{_who_calls(settings)}")
+    typer.echo(f"\nIs it ready?\n\n  curl -s {state.http}/health/ready")
     if settings.development:
         typer.echo("\nA tenant to try it with, and a curl line that lists its users:")
         typer.echo(f"\n  {hoc_command('demo', data)}")

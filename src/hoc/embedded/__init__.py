@@ -6,6 +6,7 @@ from hoc.embedded.data_directory import (
     DataDirectoryInUseError,
     ServerState,
 )
+from hoc.embedded.nats import EmbeddedNats
 from hoc.embedded.postgres import EmbeddedPostgres
 from hoc.embedded.service import EmbeddedServiceError
 
@@ -13,6 +14,7 @@ __all__ = [
     "DataDirectory",
     "DataDirectoryError",
     "DataDirectoryInUseError",
+    "EmbeddedNats",
     "EmbeddedPostgres",
     "EmbeddedServiceError",
     "ServerState",

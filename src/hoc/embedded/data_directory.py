@@ -24,11 +24,11 @@ class DataDirectoryInUseError(DataDirectoryError):
 
 @dataclass(frozen=True, slots=True)
 class ServerState:
-    """Where a running server is to be found. `database_url` holds a password and stays out of the repr."""
+    """Where a running server is to be found. The two URLs hold passwords and stay out of the repr."""
 
     http: str
     database_url: str = field(repr=False)
-    nats_url: str | None
+    nats_url: str | None = field(repr=False)
     pid: int
 
 

@@ -16,20 +16,24 @@
         async with database.reading() as session:
             users = await accounts.list_users(session, tenant_id)
         assert joined.role == "member" and users.total == 2
+        assert [event.type for event in database.events()][-2:] == ["invitation.accepted", "member.joined"]
 
     asyncio.run(main())
 
 `memory_account_service` is the identity service on the same accounts: what one side changes, the other sees.
 A `MemorySession` goes wherever code under test passes an AsyncSession on to the facade, and can be committed
-and rolled back like one. For a test of outcomes at another time give ``memory_facade`` a ``clock``.
+and rolled back like one; `MemoryDatabase.events` is what has been committed of what happened. For a test of
+outcomes at another time give ``memory_facade`` a ``clock``. `RecordingPublisher` stands in for NATS.
 """
 
 from hoc.testing.database import MemoryDatabase, MemorySession
+from hoc.testing.publisher import RecordingPublisher
 from hoc.testing.wiring import invitation_token, memory_account_service, memory_engines, memory_facade
 
 __all__ = [
     "MemoryDatabase",
     "MemorySession",
+    "RecordingPublisher",
     "invitation_token",
     "memory_account_service",
     "memory_engines",

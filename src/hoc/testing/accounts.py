@@ -20,8 +20,9 @@ from hoc.cus.account.L5_schemas.identity import (
 from hoc.cus.account.L5_schemas.records import EmailAddress, ProfileChange, Slice, SortKey, Window
 from hoc.testing.database import MemoryDatabase
 from hoc.testing.profiles import MemoryProfiles
+from hoc.testing.rows import UserRow
 from hoc.testing.store import slice_of
-from hoc.testing.tables import Tables, UserRow
+from hoc.testing.tables import Tables
 
 
 class MemoryAccounts:
@@ -47,6 +48,7 @@ class MemoryAccounts:
         *,
         name_key: str,  # noqa: ARG002 - names are folded when searched
         now: datetime,
+        actor: str | None,
     ) -> tuple[AccountProfileResponse, bool] | None:
         async with self._database.transaction() as session:
             tables = await session.writable()
@@ -56,11 +58,11 @@ class MemoryAccounts:
             if tables.account_by_email(address.key) is not None:
                 return None
             made = UserRow(user_id, address.given, address.key, name, False, now, now)
-            tables.users[user_id] = made
+            tables.add_user(made, actor=actor)
             return _record(made), True
 
     async def update_account_profile(
-        self, user_id: str, change: AccountChange, now: datetime
+        self, user_id: str, change: AccountChange, now: datetime, *, actor: str | None
     ) -> AccountChanged | None:
         async with self._database.transaction() as session:
             tables = await session.writable()
@@ -75,30 +77,42 @@ class MemoryAccounts:
                 email_key=address.key,
                 email_verified=user.email_verified and address.key == user.email_key,
             )
-            fields = [field for field in ("name", "email") if getattr(changed, field) != getattr(user, field)]
-            if fields:
-                if tables.account_by_email(address.key) not in {None, user}:
-                    raise AccountValidationError.of("email", "is another active account's already")
-                changed = replace(changed, version=user.version + 1, updated_at=now)
-                tables.users[user_id] = changed
-            return AccountChanged(_record(changed), fields)
+            if tables.account_by_email(address.key) not in {None, user}:
+                raise AccountValidationError.of("email", "is another active account's already")
+            stored, fields = tables.update_profile(changed, now=now, actor=actor)
+            return AccountChanged(_record(stored), fields)
 
     async def update_account_preferences(
-        self, user_id: str, preferences: dict[str, Any], *, max_bytes: int, now: datetime
+        self,
+        user_id: str,
+        preferences: dict[str, Any],
+        *,
+        max_bytes: int,
+        now: datetime,
+        actor: str | None,
     ) -> bool | None:
         change = ProfileChange(None, None, None, preferences, None, max_bytes)
         async with self._database.transaction() as session:
-            outcome = await self._profiles.update(session, user_id, change, now)
+            outcome = await self._profiles.update(session, user_id, change, now, actor=actor)
         if outcome is None:
             return False
         return None if outcome.is_too_large else True
 
     async def set_account_status(
-        self, user_id: str, *, is_active: bool, is_deleted: bool = False, now: datetime
+        self,
+        user_id: str,
+        *,
+        is_active: bool,
+        is_deleted: bool = False,
+        now: datetime,
+        reason: str | None,
+        actor: str | None,
     ) -> bool:
         async with self._database.transaction() as session:
             tables = await session.writable()
-            return tables.set_account_status(user_id, is_active=is_active, is_deleted=is_deleted, now=now)
+            return tables.set_account_status(
+                user_id, is_active=is_active, is_deleted=is_deleted, now=now, reason=reason, actor=actor
+            )
 
     async def list_accounts(
         self, wanted: AccountFilter, window: Window, *, max_counted: int

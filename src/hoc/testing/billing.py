@@ -2,14 +2,23 @@
 
 from dataclasses import replace
 from datetime import datetime
+from typing import TypeVar
 
 from hoc.cus.account.L5_engines.session import utc_now
+from hoc.cus.account.L5_schemas.events import (
+    TenantInvoiceRecordedEventData,
+    TenantSubscriptionChangedEventData,
+)
 from hoc.cus.account.L5_schemas.records import Slice, SortKey, Subscription, Window
 from hoc.cus.account.L5_schemas.results import BillingSummaryResult, InvoiceSummaryResult
-from hoc.cus.account.L5_schemas.values import BillingPeriod, Plan, SubscriptionStatus
+from hoc.cus.account.L5_schemas.values import BillingPeriod, InvoiceStatus, Plan, SubscriptionStatus
 from hoc.testing.database import MemorySession
+from hoc.testing.rows import Dated
 from hoc.testing.store import MemoryStore, slice_of
 from hoc.testing.usage import usage_of
+
+K = TypeVar("K")
+T = TypeVar("T")
 
 
 class MemoryBilling(MemoryStore):
@@ -20,7 +29,7 @@ class MemoryBilling(MemoryStore):
         tenant = tables.tenants.get(tenant_id)
         if tenant is None:
             return None
-        subscription = tables.subscriptions.get(tenant_id)
+        subscription = await self.find_subscription(session, tenant_id)
         usage = usage_of(tables, tenant, now.date())
         return BillingSummaryResult(
             plan=tenant.plan,
@@ -45,8 +54,8 @@ class MemoryBilling(MemoryStore):
     ) -> Slice[InvoiceSummaryResult]:
         return slice_of(
             (
-                (SortKey(invoice.period_start, invoice.invoice_id), invoice)
-                for (owner_id, _), invoice in self.read(session).invoices.items()
+                (SortKey(stored.value.period_start, stored.value.invoice_id), stored.value)
+                for (owner_id, _), stored in self.read(session).invoices.items()
                 if owner_id == tenant_id
             ),
             window,
@@ -57,24 +66,74 @@ class MemoryBilling(MemoryStore):
         tables = self.read(session)
         return tenant_id in tables.subscriptions if tenant_id in tables.tenants else None
 
-    async def put_subscription(self, session: MemorySession, subscription: Subscription) -> bool:
+    async def lock_tenant(self, session: MemorySession, tenant_id: str) -> bool:
+        return tenant_id in (await self.write(session)).tenants
+
+    async def find_subscription(self, session: MemorySession, tenant_id: str) -> Subscription | None:
+        stored = self.read(session).subscriptions.get(tenant_id)
+        return None if stored is None else stored.value
+
+    async def find_invoice(
+        self, session: MemorySession, tenant_id: str, invoice_id: str
+    ) -> InvoiceSummaryResult | None:
+        stored = self.read(session).invoices.get((tenant_id, invoice_id))
+        return None if stored is None else stored.value
+
+    async def put_subscription(
+        self, session: MemorySession, subscription: Subscription, *, as_of: datetime, actor: str | None
+    ) -> None:
         tables = await self.write(session)
-        tenant = tables.tenants.get(subscription.tenant_id)
-        if tenant is None:
-            return False
-        tables.subscriptions[subscription.tenant_id] = subscription
+        tenant = tables.tenants[subscription.tenant_id]
+        if not _is_news(tables.subscriptions, tenant.tenant_id, subscription, as_of):
+            return
+        now = utc_now()
         plan = Plan.FREE if subscription.status is SubscriptionStatus.CANCELED else subscription.plan
         if tenant.plan is not plan:
             tables.tenants[tenant.tenant_id] = replace(
-                tenant, plan=plan, version=tenant.version + 1, updated_at=utc_now()
+                tenant, plan=plan, version=tenant.version + 1, updated_at=now
             )
-        return True
+        event = TenantSubscriptionChangedEventData(
+            tenant_id=tenant.tenant_id,
+            plan=subscription.plan,
+            tenant_plan=plan,
+            status=subscription.status,
+            billing_period=subscription.billing_period,
+            current_period_start=subscription.current_period_start,
+            current_period_end=subscription.current_period_end,
+            next_invoice_date=subscription.next_invoice_date,
+            changed_at=now,
+        )
+        tables.record(event, actor=actor, at=now)
 
     async def put_invoice(
-        self, session: MemorySession, tenant_id: str, invoice: InvoiceSummaryResult
-    ) -> bool:
+        self,
+        session: MemorySession,
+        tenant_id: str,
+        invoice: InvoiceSummaryResult,
+        *,
+        as_of: datetime,
+        actor: str | None,
+    ) -> None:
         tables = await self.write(session)
-        if tenant_id not in tables.tenants:
-            return False
-        tables.invoices[tenant_id, invoice.invoice_id] = invoice
-        return True
+        if not _is_news(tables.invoices, (tenant_id, invoice.invoice_id), invoice, as_of):
+            return
+        now = utc_now()
+        event = TenantInvoiceRecordedEventData(
+            tenant_id=tenant_id,
+            invoice_id=invoice.invoice_id,
+            period_start=invoice.period_start,
+            period_end=invoice.period_end,
+            amount_cents=invoice.amount_cents,
+            status=InvoiceStatus(invoice.status),
+            recorded_at=now,
+        )
+        tables.record(event, actor=actor, at=now)
+
+
+def _is_news(stored: dict[K, Dated[T]], key: K, value: T, as_of: datetime) -> bool:
+    """Store the value unless a later one is there; whether it is another than before."""
+    before = stored.get(key)
+    if before is not None and before.as_of > as_of:
+        return False
+    stored[key] = Dated(value, as_of)
+    return before is None or before.value != value

@@ -9,7 +9,9 @@ from typing import Self, TypeVar
 from hoc.cus.account.L5_engines.email_address import parse_email
 from hoc.cus.account.L5_engines.session import Clock, utc_now
 from hoc.cus.account.L5_schemas.errors import ConflictError, NotFoundError
-from hoc.testing.tables import Tables, UserRow
+from hoc.cus.account.L5_schemas.results import EventResult
+from hoc.testing.rows import UserRow
+from hoc.testing.tables import Tables
 
 T = TypeVar("T")
 
@@ -73,7 +75,8 @@ class MemoryDatabase:
         tables = await session.writable()
         if user_id in tables.users or tables.account_by_email(address.key):
             raise ConflictError("This user id or e-mail address is taken.")
-        tables.users[user_id] = UserRow(user_id, address.given, address.key, name, email_verified, now, now)
+        user = UserRow(user_id, address.given, address.key, name, email_verified, now, now)
+        tables.add_user(user, actor=None)
         return user_id
 
     async def deactivate_user(self, user_id: str, *, deleted: bool = False) -> None:
@@ -85,8 +88,15 @@ class MemoryDatabase:
         """
         async with self.transaction() as session:
             tables = await session.writable()
-            if not tables.set_account_status(user_id, is_active=False, is_deleted=deleted, now=utc_now()):
+            found = tables.set_account_status(
+                user_id, is_active=False, is_deleted=deleted, now=utc_now(), reason=None, actor=None
+            )
+            if not found:
                 raise NotFoundError("There is no such account.")
+
+    def events(self) -> list[EventResult]:
+        """What has happened and is committed, oldest first: what a server would publish."""
+        return self._committed.line()
 
     def committed(self) -> Tables:
         """The state every new reader sees; nobody changes it."""

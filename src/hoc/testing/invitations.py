@@ -3,10 +3,16 @@
 from dataclasses import replace
 from datetime import datetime
 
+from hoc.cus.account.L5_schemas.events import (
+    InvitationAcceptedEventData,
+    InvitationCreatedEventData,
+    InvitationResentEventData,
+    InvitationRevokedEventData,
+    MemberJoinedEventData,
+)
 from hoc.cus.account.L5_schemas.records import (
     Account,
     EmailAddress,
-    InvitationLetter,
     InvitationLimits,
     InvitationTerms,
     InviteObstacles,
@@ -18,8 +24,10 @@ from hoc.cus.account.L5_schemas.records import (
 from hoc.cus.account.L5_schemas.results import InvitationResult
 from hoc.cus.account.L5_schemas.values import InvitationStatus, Role, TenantStatus
 from hoc.testing.database import MemorySession
+from hoc.testing.invitation_sending import count_mail, has_expired, obstacles_to, pending_to
+from hoc.testing.rows import InvitationRow, MembershipRow, UserRow
 from hoc.testing.store import MemoryStore, slice_of
-from hoc.testing.tables import InvitationRow, MembershipRow, Tables, UserRow
+from hoc.testing.tables import Tables
 
 
 class MemoryInvitations(MemoryStore):
@@ -36,10 +44,10 @@ class MemoryInvitations(MemoryStore):
             return None
         if tables.tenants[invitation.tenant_id].status is not TenantStatus.ACTIVE:
             return None
-        if _obstacles(tables, invitation, limits) != InviteObstacles(False, False, False, False):
+        if obstacles_to(tables, invitation, limits) != InviteObstacles(False, False, False, False):
             return None
-        _count_mail(tables, invitation)
-        expired = _pending_to(tables, invitation)
+        count_mail(tables, invitation)
+        expired = pending_to(tables, invitation)
         if expired is not None:
             del tables.invitations[expired.tenant_id, expired.invitation_id]
         row = InvitationRow(
@@ -53,12 +61,23 @@ class MemoryInvitations(MemoryStore):
             created_at=invitation.created_at,
             expires_at=invitation.expires_at,
         )
+        now = invitation.created_at
+        event = InvitationCreatedEventData(
+            row.tenant_id,
+            row.invitation_id,
+            row.email,
+            row.role,
+            row.invited_by,
+            created_at=now,
+            expires_at=row.expires_at,
+        )
+        tables.record(event, actor=row.invited_by, at=now)
         return _stored(tables, row)
 
     async def obstacles(
         self, session: MemorySession, invitation: NewInvitation, limits: InvitationLimits
     ) -> InviteObstacles:
-        return _obstacles(self.read(session), invitation, limits)
+        return obstacles_to(self.read(session), invitation, limits)
 
     async def page(
         self,
@@ -70,7 +89,7 @@ class MemoryInvitations(MemoryStore):
         now: datetime,
     ) -> Slice[InvitationResult]:
         shown = (
-            _result(replace(row, status=InvitationStatus.EXPIRED) if _has_expired(row, now) else row)
+            _result(replace(row, status=InvitationStatus.EXPIRED) if has_expired(row, now) else row)
             for (owner_id, _), row in self.read(session).invitations.items()
             if owner_id == tenant_id
         )
@@ -108,12 +127,12 @@ class MemoryInvitations(MemoryStore):
     ) -> InvitationResult | None:
         tables = await self.write(session)
         row = tables.invitations.get((invitation.tenant_id, invitation.invitation_id))
-        obstacles = _obstacles(tables, invitation, limits)
+        obstacles = obstacles_to(tables, invitation, limits)
         if row is None or replace(obstacles, already_member=False) != InviteObstacles(
             False, False, False, False
         ):
             return None
-        _count_mail(tables, invitation)
+        count_mail(tables, invitation)
         renewed = replace(
             row,
             status=InvitationStatus.PENDING,
@@ -121,6 +140,17 @@ class MemoryInvitations(MemoryStore):
             invited_by=invitation.invited_by,
             expires_at=invitation.expires_at,
         )
+        now = invitation.created_at
+        event = InvitationResentEventData(
+            row.tenant_id,
+            row.invitation_id,
+            row.email,
+            row.role,
+            renewed.invited_by,
+            resent_at=now,
+            expires_at=renewed.expires_at,
+        )
+        tables.record(event, actor=renewed.invited_by, at=now)
         return _stored(tables, renewed)
 
     async def revoke(
@@ -128,12 +158,18 @@ class MemoryInvitations(MemoryStore):
         session: MemorySession,
         tenant_id: str,
         invitation_id: str,
-        now: datetime,  # noqa: ARG002 - updated_at is not kept
+        now: datetime,
+        *,
+        actor: str,
     ) -> InvitationResult | None:
         tables = await self.write(session)
         row = tables.invitations.get((tenant_id, invitation_id))
         if row is None:
             return None
+        if row.status == InvitationStatus.REVOKED:
+            return _result(row)
+        event = InvitationRevokedEventData(tenant_id, invitation_id, row.email, row.role, revoked_at=now)
+        tables.record(event, actor=actor, at=now)
         return _stored(tables, replace(row, status=InvitationStatus.REVOKED, token_hash=None))
 
     async def account_by_email(self, session: MemorySession, email_key: str) -> Account | None:
@@ -146,7 +182,7 @@ class MemoryInvitations(MemoryStore):
         tables = await self.write(session)
         if user_id in tables.users or tables.account_by_email(address.key) is not None:
             return False
-        tables.users[user_id] = UserRow(
+        user = UserRow(
             user_id,
             address.given,
             address.key,
@@ -155,6 +191,7 @@ class MemoryInvitations(MemoryStore):
             created_at=now,
             updated_at=now,
         )
+        tables.add_user(user, actor=user_id)
         return True
 
     async def add_member(
@@ -165,77 +202,18 @@ class MemoryInvitations(MemoryStore):
         if row.status != InvitationStatus.PENDING:
             return
         _stored(tables, replace(row, status=InvitationStatus.ACCEPTED, accepted_user_id=user_id))
-        tables.memberships.setdefault(
-            (terms.tenant_id, user_id),
-            MembershipRow(terms.tenant_id, user_id, row.role, row.invited_by, joined_at=now, updated_at=now),
+        tenant_id, key = terms.tenant_id, (terms.tenant_id, user_id)
+        accepted = InvitationAcceptedEventData(
+            tenant_id, row.invitation_id, user_id, row.role, accepted_at=now
         )
-
-    async def draw(
-        self,
-        session: MemorySession,
-        tenant_id: str,
-        invitation_id: str,
-        *,
-        token_hash: bytes,
-        now: datetime,
-    ) -> InvitationLetter | None:
-        tables = await self.write(session)
-        row = tables.invitations.get((tenant_id, invitation_id))
-        if row is None or row.status != InvitationStatus.PENDING or row.expires_at <= now:
-            return None
-        _stored(tables, replace(row, token_hash=token_hash))
-        inviter = tables.users.get(row.invited_by)
-        return InvitationLetter(
-            tenant_id=tenant_id,
-            invitation_id=invitation_id,
-            email=row.email,
-            role=row.role,
-            tenant_name=tables.tenants[tenant_id].name,
-            inviter_name=None if inviter is None else inviter.name,
-            expires_at=row.expires_at,
+        tables.record(accepted, actor=user_id, at=now)
+        if key in tables.memberships:
+            return
+        tables.memberships[key] = MembershipRow(
+            tenant_id, user_id, row.role, row.invited_by, joined_at=now, updated_at=now
         )
-
-
-def _obstacles(tables: Tables, invitation: NewInvitation, limits: InvitationLimits) -> InviteObstacles:
-    account = tables.account_by_email(invitation.email_key)
-    pending = _pending_to(tables, invitation)
-    day = invitation.created_at.date()
-    return InviteObstacles(
-        already_member=account is not None
-        and tables.active_membership(invitation.tenant_id, account.user_id) is not None,
-        already_pending=pending is not None and not _has_expired(pending, invitation.created_at),
-        tenant_limit_reached=tables.tenant_mails.get((invitation.tenant_id, day), 0)
-        >= limits.per_tenant_per_day,
-        recipient_limit_reached=tables.recipient_mails.get((invitation.email_key, day), 0)
-        >= limits.per_recipient_per_day,
-    )
-
-
-def _pending_to(tables: Tables, invitation: NewInvitation) -> InvitationRow | None:
-    """Another invitation of the same address by the same tenant that is pending, expired or not."""
-    return next(
-        (
-            row
-            for (tenant_id, invitation_id), row in tables.invitations.items()
-            if (tenant_id, row.email_key) == (invitation.tenant_id, invitation.email_key)
-            and invitation_id != invitation.invitation_id
-            and row.status == InvitationStatus.PENDING
-        ),
-        None,
-    )
-
-
-def _count_mail(tables: Tables, invitation: NewInvitation) -> None:
-    day = invitation.created_at.date()
-    for mails, key in (
-        (tables.tenant_mails, (invitation.tenant_id, day)),
-        (tables.recipient_mails, (invitation.email_key, day)),
-    ):
-        mails[key] = mails.get(key, 0) + 1
-
-
-def _has_expired(row: InvitationRow, now: datetime) -> bool:
-    return row.status == InvitationStatus.PENDING and row.expires_at <= now
+        joined = MemberJoinedEventData(tenant_id, user_id, row.role, row.invited_by, joined_at=now)
+        tables.record(joined, actor=user_id, at=now)
 
 
 def _stored(tables: Tables, row: InvitationRow) -> InvitationResult:

@@ -4,6 +4,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from hoc.cus.account.L5_engines.session import utc_now
+from hoc.cus.account.L5_schemas.events import (
+    MemberLeftEventData,
+    MemberRemovedEventData,
+    MemberRoleChangedEventData,
+)
 from hoc.cus.account.L5_schemas.records import Access, Slice, SortKey, Versioned, Window
 from hoc.cus.account.L5_schemas.results import (
     MembershipResult,
@@ -13,8 +18,9 @@ from hoc.cus.account.L5_schemas.results import (
 )
 from hoc.cus.account.L5_schemas.values import Role, UserStatus
 from hoc.testing.database import MemorySession
+from hoc.testing.rows import MembershipRow, UserRow
 from hoc.testing.store import MemoryStore, slice_of
-from hoc.testing.tables import MembershipRow, Tables, UserRow
+from hoc.testing.tables import Tables
 
 
 class MemoryMembers(MemoryStore):
@@ -86,22 +92,33 @@ class MemoryMembers(MemoryStore):
         )
 
     async def set_role(
-        self, session: MemorySession, tenant_id: str, user_id: str, role: Role
+        self, session: MemorySession, tenant_id: str, user_id: str, role: Role, *, actor: str
     ) -> TenantUserResult | None:
         tables = await self.write(session)
         membership = tables.active_membership(tenant_id, user_id)
         if membership is None:
             return None
         if membership.role is not role:
-            membership = replace(membership, role=role, version=membership.version + 1, updated_at=utc_now())
+            now, previous = utc_now(), membership.role
+            membership = replace(membership, role=role, version=membership.version + 1, updated_at=now)
             tables.memberships[tenant_id, user_id] = membership
+            event = MemberRoleChangedEventData(tenant_id, user_id, role, previous, changed_at=now)
+            tables.record(event, actor=actor, at=now)
         return _tenant_user(membership, tables.users[user_id])
 
-    async def delete(self, session: MemorySession, tenant_id: str, user_id: str) -> bool:
+    async def delete(self, session: MemorySession, tenant_id: str, user_id: str, *, actor: str) -> bool:
         tables = await self.write(session)
-        if tables.active_membership(tenant_id, user_id) is None:
+        membership = tables.active_membership(tenant_id, user_id)
+        if membership is None:
             return False
         del tables.memberships[tenant_id, user_id]
+        now = utc_now()
+        event = (
+            MemberLeftEventData(tenant_id, user_id, membership.role, left_at=now)
+            if actor == user_id
+            else MemberRemovedEventData(tenant_id, user_id, membership.role, removed_at=now)
+        )
+        tables.record(event, actor=actor, at=now)
         return True
 
 

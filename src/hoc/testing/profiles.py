@@ -10,8 +10,8 @@ import orjson
 from hoc.cus.account.L5_schemas.records import ProfileChange, ProfileChanged, Versioned
 from hoc.cus.account.L5_schemas.results import ProfileResult, ProfileUpdateResult
 from hoc.testing.database import MemorySession
+from hoc.testing.rows import UserRow
 from hoc.testing.store import MemoryStore
-from hoc.testing.tables import UserRow
 
 
 class MemoryProfiles(MemoryStore):
@@ -37,7 +37,13 @@ class MemoryProfiles(MemoryStore):
         return Versioned(profile, user.version)
 
     async def update(
-        self, session: MemorySession, user_id: str, change: ProfileChange, now: datetime
+        self,
+        session: MemorySession,
+        user_id: str,
+        change: ProfileChange,
+        now: datetime,
+        *,
+        actor: str | None,
     ) -> ProfileChanged | None:
         tables = await self.write(session)
         user = tables.users.get(user_id)
@@ -55,10 +61,8 @@ class MemoryProfiles(MemoryStore):
         is_too_large = _stored_size(merged) > change.max_preferences_bytes
         if is_stale or is_too_large:
             return ProfileChanged(_profile(user), is_stale, is_too_large)
-        if changed != user:
-            changed = replace(changed, version=user.version + 1, updated_at=now)
-            tables.users[user_id] = changed
-        return ProfileChanged(_profile(changed), is_stale=False, is_too_large=False)
+        stored_now, _ = tables.update_profile(changed, now=now, actor=actor)
+        return ProfileChanged(_profile(stored_now), is_stale=False, is_too_large=False)
 
 
 def merge_patch(target: object, patch: object) -> object:

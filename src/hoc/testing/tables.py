@@ -1,99 +1,35 @@
-"""What a `MemoryDatabase` holds: immutable rows in one dict a table, copied by whoever wants to write."""
+"""What a `MemoryDatabase` holds: one dict a table, copied by whoever wants to write."""
 
-from collections.abc import Mapping
+import uuid
 from dataclasses import dataclass, field, fields, replace
 from datetime import date, datetime
 
+import orjson
+
 from hoc.cus.account.L5_schemas.errors import AccountValidationError, LastOwnerError
-from hoc.cus.account.L5_schemas.records import Subscription
-from hoc.cus.account.L5_schemas.results import (
-    InvoiceSummaryResult,
-    OwnershipTransferResult,
-    SupportTicketResult,
+from hoc.cus.account.L5_schemas.events import (
+    EventData,
+    UserCreatedEventData,
+    UserDeletedEventData,
+    UserProfileUpdatedEventData,
+    UserStatusChangedEventData,
 )
-from hoc.cus.account.L5_schemas.values import PLAN_QUOTAS, Onboarding, Plan, Role, TenantStatus
+from hoc.cus.account.L5_schemas.records import Subscription
+from hoc.cus.account.L5_schemas.results import EventResult, InvoiceSummaryResult, OwnershipTransferResult
+from hoc.cus.account.L5_schemas.values import Role, TenantStatus
+from hoc.testing.rows import (
+    Dated,
+    EventRow,
+    InvitationRow,
+    MembershipRow,
+    TenantKey,
+    TenantRow,
+    TicketRow,
+    UsageRow,
+    UserRow,
+)
 
-TenantKey = tuple[str, str]
-"""A tenant-owned row's key: the tenant's id, then its own."""
-
-
-@dataclass(frozen=True, slots=True)
-class UserRow:
-    """``preferences`` is encoded JSON, so that nobody can change a stored document in place."""
-
-    user_id: str
-    email: str
-    email_key: str
-    name: str | None
-    email_verified: bool
-    created_at: datetime
-    updated_at: datetime
-    is_active: bool = True
-    deleted_at: datetime | None = None
-    preferences: bytes = b"{}"
-    timezone: str | None = None
-    avatar_url: str | None = None
-    oauth_provider: str | None = None
-    last_login_at: datetime | None = None
-    version: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class TenantRow:
-    """``quotas`` are the tenant's own, where they are not its plan's."""
-
-    tenant_id: str
-    name: str
-    slug: str
-    description: str | None
-    created_at: datetime
-    updated_at: datetime
-    status: TenantStatus = TenantStatus.ACTIVE
-    plan: Plan = Plan.FREE
-    onboarding_state: Onboarding = Onboarding.CREATED
-    quotas: Mapping[str, int] = field(default_factory=dict[str, int])
-    version: int = 1
-
-    def quota(self, name: str) -> int:
-        """Resolve one quota: the tenant's own, else its plan's."""
-        of_plan: int = getattr(PLAN_QUOTAS[self.plan], name)
-        return self.quotas.get(name, of_plan)
-
-
-@dataclass(frozen=True, slots=True)
-class MembershipRow:
-    tenant_id: str
-    user_id: str
-    role: Role
-    invited_by: str | None
-    joined_at: datetime
-    updated_at: datetime
-    version: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class InvitationRow:
-    tenant_id: str
-    invitation_id: str
-    email: str
-    email_key: str
-    role: Role
-    status: str
-    invited_by: str
-    created_at: datetime
-    expires_at: datetime
-    token_hash: bytes | None = None
-    accepted_user_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class UsageRow:
-    """``day`` is the UTC day that ``runs_today`` counts."""
-
-    day: date
-    runs_today: int
-    runs_this_month: int
-    tokens_this_month: int
+_PROFILE = ("name", "email", "timezone", "preferences")
 
 
 @dataclass(slots=True)
@@ -107,17 +43,35 @@ class Tables:
     invitations: dict[TenantKey, InvitationRow] = field(default_factory=dict[TenantKey, InvitationRow])
     tenant_mails: dict[tuple[str, date], int] = field(default_factory=dict[tuple[str, date], int])
     recipient_mails: dict[tuple[str, date], int] = field(default_factory=dict[tuple[str, date], int])
-    subscriptions: dict[str, Subscription] = field(default_factory=dict[str, Subscription])
-    invoices: dict[TenantKey, InvoiceSummaryResult] = field(
-        default_factory=dict[TenantKey, InvoiceSummaryResult]
+    subscriptions: dict[str, Dated[Subscription]] = field(default_factory=dict[str, Dated[Subscription]])
+    invoices: dict[TenantKey, Dated[InvoiceSummaryResult]] = field(
+        default_factory=dict[TenantKey, Dated[InvoiceSummaryResult]]
     )
     usage: dict[str, UsageRow] = field(default_factory=dict[str, UsageRow])
-    tickets: dict[TenantKey, SupportTicketResult] = field(
-        default_factory=dict[TenantKey, SupportTicketResult]
-    )
+    tickets: dict[TenantKey, TicketRow] = field(default_factory=dict[TenantKey, TicketRow])
+    events: list[EventRow] = field(default_factory=list[EventRow])
 
     def copy(self) -> "Tables":
         return Tables(**{table.name: getattr(self, table.name).copy() for table in fields(self)})
+
+    def record(
+        self, data: EventData, *, actor: str | None, at: datetime, about_user: str | None = None
+    ) -> None:
+        """Note an event beside what it tells of; ``about_user``: whose it is, where its data has no user."""
+        row = EventRow(
+            event_id=str(uuid.uuid4()),
+            type=data.event_type,
+            time=at,
+            tenant_id=getattr(data, "tenant_id", None),
+            user_id=getattr(data, "user_id", about_user),
+            actor=actor,
+            payload=orjson.dumps(data),
+        )
+        self.events.append(row)
+
+    def line(self) -> list[EventResult]:
+        """All events, oldest first. Only one session writes at a time: so they are in line at once."""
+        return [row.result(sequence) for sequence, row in enumerate(self.events, start=1)]
 
     def account_by_email(self, email_key: str) -> UserRow | None:
         """The active account with this address; there is at most one."""
@@ -130,7 +84,47 @@ class Tables:
         membership = self.memberships.get((tenant_id, user_id))
         return membership if membership is not None and self.users[user_id].is_active else None
 
-    def set_account_status(self, user_id: str, *, is_active: bool, is_deleted: bool, now: datetime) -> bool:
+    def add_user(self, user: UserRow, *, actor: str | None) -> None:
+        self.users[user.user_id] = user
+        created = UserCreatedEventData(
+            user_id=user.user_id,
+            email=user.email,
+            name=user.name or "",
+            subscription_plan="free",
+            created_at=user.created_at,
+        )
+        self.record(created, actor=actor, at=user.updated_at)
+
+    def update_profile(
+        self, changed: UserRow, *, now: datetime, actor: str | None
+    ) -> tuple[UserRow, list[str]]:
+        """Store a user's own fields; the row as it is then, and which of them really changed."""
+        user = self.users[changed.user_id]
+        updated = [name for name in _PROFILE if getattr(changed, name) != getattr(user, name)]
+        if not updated:
+            return user, updated
+        changed = replace(changed, version=user.version + 1, updated_at=now)
+        self.users[user.user_id] = changed
+        event = UserProfileUpdatedEventData(
+            user_id=changed.user_id,
+            email=changed.email,
+            name=changed.name or "",
+            updated_fields=updated,
+            updated_at=now,
+        )
+        self.record(event, actor=actor, at=now)
+        return changed, updated
+
+    def set_account_status(
+        self,
+        user_id: str,
+        *,
+        is_active: bool,
+        is_deleted: bool,
+        now: datetime,
+        reason: str | None,
+        actor: str | None,
+    ) -> bool:
         """Activate, deactivate or delete an account; its memberships follow. False: no such account.
 
         Raises:
@@ -150,6 +144,19 @@ class Tables:
         self.users[user_id] = replace(
             user, is_active=is_active, deleted_at=deleted_at, version=user.version + 1, updated_at=now
         )
+        event = (
+            UserDeletedEventData(user_id, user.email, reason, deleted_at=now)
+            if is_deleted
+            else UserStatusChangedEventData(
+                user_id,
+                user.email,
+                is_active,
+                reason,
+                changed_at=now,
+                changed_by="system" if actor is None else actor,
+            )
+        )
+        self.record(event, actor=actor, at=now)
         return True
 
     def _owned_by(self, user: UserRow) -> list[MembershipRow]:

@@ -1,15 +1,23 @@
 """Tenants, read as projects."""
 
 from dataclasses import replace
-from datetime import date
+from datetime import date, datetime
 
 from hoc.cus.account.L5_engines.session import utc_now
+from hoc.cus.account.L5_schemas.events import (
+    MemberJoinedEventData,
+    TenantCreatedEventData,
+    TenantOnboardingAdvancedEventData,
+    TenantQuotasChangedEventData,
+    TenantStatusChangedEventData,
+)
 from hoc.cus.account.L5_schemas.records import NewTenant, Slice, SortKey, Versioned, Window
 from hoc.cus.account.L5_schemas.results import ProjectDetailResult, ProjectSummaryResult
 from hoc.cus.account.L5_schemas.values import Onboarding, Role, TenantStatus
 from hoc.testing.database import MemorySession
+from hoc.testing.rows import MembershipRow, TenantRow
 from hoc.testing.store import MemoryStore, slice_of
-from hoc.testing.tables import MembershipRow, TenantRow
+from hoc.testing.tables import Tables
 from hoc.testing.usage import usage_of
 
 
@@ -68,36 +76,76 @@ class MemoryTenants(MemoryStore):
         tables.memberships[tenant.tenant_id, owner_user_id] = MembershipRow(
             tenant.tenant_id, owner_user_id, Role.OWNER, invited_by=None, joined_at=now, updated_at=now
         )
+        created = TenantCreatedEventData(
+            tenant.tenant_id, tenant.name, tenant.slug, owner_user_id, created_at=now
+        )
+        joined = MemberJoinedEventData(
+            tenant.tenant_id, owner_user_id, Role.OWNER, invited_by=None, joined_at=now
+        )
+        tables.record(created, actor=owner_user_id, at=now, about_user=owner_user_id)
+        tables.record(joined, actor=owner_user_id, at=now)
         return True
 
     async def set_status(
-        self, session: MemorySession, tenant_id: str, status: TenantStatus, come_from: list[str]
+        self,
+        session: MemorySession,
+        tenant_id: str,
+        status: TenantStatus,
+        come_from: list[str],
+        *,
+        actor: str | None,
     ) -> bool:
-        tenant = (await self.write(session)).tenants.get(tenant_id)
+        tables = await self.write(session)
+        tenant = tables.tenants.get(tenant_id)
         if tenant is None or tenant.status not in come_from:
             return False
-        return await self._change(session, replace(tenant, status=status))
+        now = _change(tables, replace(tenant, status=status))
+        event = TenantStatusChangedEventData(tenant_id, status, changed_at=now)
+        tables.record(event, actor=actor, at=now)
+        return True
 
-    async def advance_onboarding(self, session: MemorySession, tenant_id: str, state: Onboarding) -> bool:
-        tenant = (await self.write(session)).tenants.get(tenant_id)
+    async def advance_onboarding(
+        self, session: MemorySession, tenant_id: str, state: Onboarding, *, actor: str | None
+    ) -> bool:
+        tables = await self.write(session)
+        tenant = tables.tenants.get(tenant_id)
         if tenant is None or tenant.onboarding_state >= state:
             return False
-        return await self._change(session, replace(tenant, onboarding_state=state))
+        now = _change(tables, replace(tenant, onboarding_state=state))
+        event = TenantOnboardingAdvancedEventData(tenant_id, int(state), changed_at=now)
+        tables.record(event, actor=actor, at=now)
+        return True
 
-    async def set_quotas(self, session: MemorySession, tenant_id: str, quotas: dict[str, int | None]) -> bool:
-        tenant = (await self.write(session)).tenants.get(tenant_id)
+    async def set_quotas(
+        self, session: MemorySession, tenant_id: str, quotas: dict[str, int | None], *, actor: str | None
+    ) -> bool:
+        tables = await self.write(session)
+        tenant = tables.tenants.get(tenant_id)
         if tenant is None:
             return False
         given = {**tenant.quotas, **quotas}
         own = {name: value for name, value in given.items() if value is not None}
         if own == tenant.quotas:
             return False
-        return await self._change(session, replace(tenant, quotas=own))
-
-    async def _change(self, session: MemorySession, tenant: TenantRow) -> bool:
-        tables = await self.write(session)
-        tables.tenants[tenant.tenant_id] = replace(tenant, version=tenant.version + 1, updated_at=utc_now())
+        now = _change(tables, replace(tenant, quotas=own))
+        event = TenantQuotasChangedEventData(
+            tenant_id=tenant_id,
+            max_workers=own.get("max_workers"),
+            max_runs_per_day=own.get("max_runs_per_day"),
+            max_concurrent_runs=own.get("max_concurrent_runs"),
+            max_tokens_per_month=own.get("max_tokens_per_month"),
+            max_api_keys=own.get("max_api_keys"),
+            changed_at=now,
+        )
+        tables.record(event, actor=actor, at=now)
         return True
+
+
+def _change(tables: Tables, tenant: TenantRow) -> datetime:
+    """Store the changed row, and say when."""
+    now = utc_now()
+    tables.tenants[tenant.tenant_id] = replace(tenant, version=tenant.version + 1, updated_at=now)
+    return now
 
 
 def _summary(tenant: TenantRow) -> ProjectSummaryResult:

@@ -3,10 +3,12 @@
 from dataclasses import replace
 from datetime import datetime
 
+from hoc.cus.account.L5_schemas.events import TicketCreatedEventData, TicketUpdatedEventData
 from hoc.cus.account.L5_schemas.records import Slice, SortKey, Window
 from hoc.cus.account.L5_schemas.results import SupportTicketResult
-from hoc.cus.account.L5_schemas.values import TenantStatus, TicketStatus
+from hoc.cus.account.L5_schemas.values import TenantStatus, TicketCategory, TicketPriority, TicketStatus
 from hoc.testing.database import MemorySession
+from hoc.testing.rows import TicketRow
 from hoc.testing.store import MemoryStore, slice_of
 
 _DONE = {TicketStatus.RESOLVED, TicketStatus.CLOSED}
@@ -21,7 +23,17 @@ class MemoryTickets(MemoryStore):
             return False
         if tables.tenants[tenant_id].status is not TenantStatus.ACTIVE:
             return False
-        tables.tickets[tenant_id, ticket.id] = ticket
+        tables.tickets[tenant_id, ticket.id] = TicketRow(user_id, ticket)
+        event = TicketCreatedEventData(
+            tenant_id=tenant_id,
+            ticket_id=ticket.id,
+            user_id=user_id,
+            subject=ticket.subject,
+            category=TicketCategory(ticket.category),
+            priority=TicketPriority(ticket.priority),
+            created_at=ticket.created_at,
+        )
+        tables.record(event, actor=user_id, at=ticket.created_at)
         return True
 
     async def page(
@@ -29,9 +41,9 @@ class MemoryTickets(MemoryStore):
     ) -> Slice[SupportTicketResult]:
         return slice_of(
             (
-                (SortKey(ticket.created_at, ticket.id), ticket)
-                for (owner_id, _), ticket in self.read(session).tickets.items()
-                if owner_id == tenant_id and status in {None, ticket.status}
+                (SortKey(row.ticket.created_at, row.ticket.id), row.ticket)
+                for (owner_id, _), row in self.read(session).tickets.items()
+                if owner_id == tenant_id and status in {None, row.ticket.status}
             ),
             window,
             newest_first=True,
@@ -46,18 +58,30 @@ class MemoryTickets(MemoryStore):
         status: TicketStatus,
         resolution: str | None,
         now: datetime,
+        actor: str | None,
     ) -> SupportTicketResult | None:
-        tickets = (await self.write(session)).tickets
-        ticket = tickets.get((tenant_id, ticket_id))
-        if ticket is None:
+        tables = await self.write(session)
+        row = tables.tickets.get((tenant_id, ticket_id))
+        if row is None:
             return None
+        ticket = row.ticket
         changed = replace(
             ticket,
             status=status,
             resolution=ticket.resolution if resolution is None else resolution,
             resolved_at=(ticket.resolved_at or now) if status in _DONE else None,
         )
-        if changed != ticket:
-            changed = replace(changed, updated_at=now)
-        tickets[tenant_id, ticket_id] = changed
+        if changed == ticket:
+            return ticket
+        changed = replace(changed, updated_at=now)
+        tables.tickets[tenant_id, ticket_id] = replace(row, ticket=changed)
+        event = TicketUpdatedEventData(
+            tenant_id=tenant_id,
+            ticket_id=ticket_id,
+            user_id=row.user_id,
+            status=status,
+            resolution=changed.resolution,
+            updated_at=now,
+        )
+        tables.record(event, actor=actor, at=now)
         return changed

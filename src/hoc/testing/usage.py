@@ -5,8 +5,9 @@ from datetime import date
 from hoc.cus.account.L5_schemas.results import UsageResult
 from hoc.cus.account.L5_schemas.values import TenantStatus
 from hoc.testing.database import MemorySession
+from hoc.testing.rows import TenantRow, UsageRow
 from hoc.testing.store import MemoryStore
-from hoc.testing.tables import Tables, TenantRow, UsageRow
+from hoc.testing.tables import Tables
 
 
 class MemoryUsage(MemoryStore):

@@ -10,7 +10,9 @@ from hoc.cus.account.L5_schemas.options import Options
 from hoc.testing.accounts import MemoryAccounts
 from hoc.testing.billing import MemoryBilling
 from hoc.testing.database import MemoryDatabase, MemorySession
+from hoc.testing.events import MemoryEventLog
 from hoc.testing.invitations import MemoryInvitations
+from hoc.testing.letters import MemoryLetters
 from hoc.testing.members import MemoryMembers
 from hoc.testing.ownership import MemoryOwnershipTransfers
 from hoc.testing.profiles import MemoryProfiles
@@ -41,6 +43,7 @@ def memory_engines(
         tickets=MemoryTickets(database),
         invitations=invitations,
         acceptances=invitations,
+        events=MemoryEventLog(database),
     )
     return build_engines(stores, options or Options(), clock=clock)
 
@@ -58,7 +61,7 @@ async def invitation_token(
     Raises:
         NotFoundError: no such invitation is pending.
     """
-    letters = MemoryInvitations(session.database)
+    letters = MemoryLetters(session.database)
     drawn = await draw_letter(letters, session, tenant_id, invitation_id, now=clock())
     if drawn is None:
         raise NotFoundError("No such invitation is pending.")

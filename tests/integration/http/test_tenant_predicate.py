@@ -6,16 +6,20 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import ClauseElement, event, text
 from support.console import Console, Tenant, new_email
 
 from hoc.cus.account.L6_drivers.deliveries import CLAIM, FINISH, POSTPONE
+from hoc.cus.account.L6_drivers.event_log import OF_TENANT
 from hoc.cus.account.L6_drivers.members import MEMBERSHIPS_OF
 from hoc.cus.account.L6_drivers.tables import SCHEMA, metadata
 
-# A slug is claimed across tenants, and the queue of mails is the courier's: both are keyed otherwise.
-GLOBAL_BY_DESIGN = {"tenant_slugs", "invitation_deliveries"}
+# A slug is claimed across tenants, the queue of mails is the courier's, events go by their place in line:
+# all are keyed otherwise.
+EVENTS = {"outbox", "events"}
+GLOBAL_BY_DESIGN = {"tenant_slugs", "invitation_deliveries"} | EVENTS
 TENANT_OWNED = {table.name for table in metadata.tables.values() if "tenant_id" in table.c} - GLOBAL_BY_DESIGN
+READ_BY_TENANT = TENANT_OWNED | EVENTS
 
 ALLOWED = {
     "a user's own memberships, across tenants": (MEMBERSHIPS_OF.by_offset, MEMBERSHIPS_OF.by_key),
@@ -24,16 +28,16 @@ ALLOWED = {
 
 
 def without_tenant(sql: str) -> set[str]:
-    """The tenant-owned tables that a statement touches without saying whose rows it means.
+    """The tables with tenants' rows that a statement touches without saying whose it means.
 
     A table is bound by comparing its tenant_id with a parameter, or with that of something else in the
     statement, or by being inserted into with one; somewhere in the statement there is the parameter itself.
     """
     if not re.search(r"tenant_id\s*=\s*\$\d|\$\d+::VARCHAR(?:\[\])?\s*(?:AS|,|\))", sql):
-        return {table for table in TENANT_OWNED if re.search(rf"\b{SCHEMA}\.{table}\b", sql)}
+        return {table for table in READ_BY_TENANT if re.search(rf"\b{SCHEMA}\.{table}\b", sql)}
     return {
         table
-        for table in TENANT_OWNED
+        for table in READ_BY_TENANT
         if re.search(rf"\b{SCHEMA}\.{table}\b", sql)
         and not re.search(rf"\b{table}\.tenant_id\s*=\s*(?:\$\d|[\w.]+\.tenant_id)", sql)
         and not re.search(rf"[\w.]+\.tenant_id\s*=\s*{SCHEMA}\.{table}\.tenant_id", sql)
@@ -56,13 +60,12 @@ def captured(console: Console) -> Generator[list[str]]:
         event.remove(engine, "before_cursor_execute", record)
 
 
+def sql_of(console: Console, statement: ClauseElement) -> str:
+    return " ".join(str(statement.compile(dialect=console.database.engine.dialect)).split())
+
+
 def allowed_sql(console: Console) -> set[str]:
-    dialect = console.database.engine.dialect
-    return {
-        " ".join(str(statement.compile(dialect=dialect)).split())
-        for statements in ALLOWED.values()
-        for statement in statements
-    }
+    return {sql_of(console, statement) for statements in ALLOWED.values() for statement in statements}
 
 
 async def use_every_route(console: Console, tenant: Tenant) -> set[str]:
@@ -81,6 +84,7 @@ async def use_every_route(console: Console, tenant: Tenant) -> set[str]:
         "/invitations",
         "/billing/invoices",
         "/support/tickets",
+        "/audit",
     )
     calls: list[tuple[str, str, Any, dict[str, str]]] = [
         ("POST", "/projects", {"name": "Mine"}, mine),
@@ -166,10 +170,18 @@ async def test_every_statement_names_the_tenant(console: Console, tenant: Tenant
         ),
         ("DELETE FROM account.support_tickets", {"support_tickets"}),
         ("INSERT INTO account.invitations (tenant_id, email) SELECT $1::VARCHAR AS x", set[str]()),
+        ("INSERT INTO account.outbox (type, tenant_id) SELECT 'a', $1::VARCHAR AS x", set[str]()),
     ],
 )
 def test_the_check_sees_a_missing_tenant(sql: str, missing: set[str]) -> None:
     assert without_tenant(sql) == missing
+
+
+@pytest.mark.parametrize("table", sorted(EVENTS))
+async def test_the_audit_trail_names_the_tenant_in_both_tables(console: Console, table: str) -> None:
+    sql = sql_of(console, OF_TENANT)
+    assert without_tenant(sql) == set()
+    assert without_tenant(sql.replace(f"{table}.tenant_id = ", f"{table}.user_id = ")) == {table}
 
 
 async def catalog(console: Console, sql: str) -> list[Any]:

@@ -1,6 +1,7 @@
 """The console as an ASGI application that can be mounted anywhere."""
 
 import re
+from contextvars import ContextVar
 from functools import cache
 
 import orjson
@@ -26,6 +27,9 @@ from hoc.cus.account.L2_api.problems import (
 )
 from hoc.cus.account.L5_schemas.errors import AccountsError
 
+current_request_id: ContextVar[str | None] = ContextVar("hoc.request_id", default=None)
+"""The id of the request that is handled here; None outside of one."""
+
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,64}\Z")
 
 
@@ -42,6 +46,8 @@ class RequestIds:
         given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
         request_id = given.decode() if _REQUEST_ID.match(given) else uuid_utils.uuid7().hex
         scope["hoc.request_id"] = request_id
+        # Never reset: each request has a task of its own, and a defect is logged further out than here.
+        current_request_id.set(request_id)
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":

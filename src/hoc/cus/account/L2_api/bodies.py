@@ -1,5 +1,6 @@
 """Request bodies and query parameters: their shape, strictly. What values mean is the engines' business."""
 
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -62,12 +63,33 @@ class Query(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
 
-class PageQuery(Query):
-    """``limit`` 1 to 100; ``offset`` to 10,000 or a ``cursor`` from the page before."""
+class CursorQuery(Query):
+    """``limit`` 1 to 100; a ``cursor`` from the page before."""
 
     limit: Digits | None = None
-    offset: Digits | None = None
     cursor: Annotated[str, Field(max_length=1_024)] | None = None
+
+
+class PageQuery(CursorQuery):
+    """Instead of a ``cursor``, an ``offset`` to 10,000."""
+
+    offset: Digits | None = None
+
+
+class AuditQuery(CursorQuery):
+    """``since`` and ``until`` are ISO 8601 with a time zone."""
+
+    actor: Annotated[str, Field(max_length=255)] | None = None
+    type: Annotated[str, Field(max_length=64)] | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+class FeedQuery(Query):
+    """``after`` is a sequence number; ``limit`` 1 to 100."""
+
+    after: Annotated[str, Field(pattern=r"^[0-9]{1,19}$")] | None = None
+    limit: Digits | None = None
 
 
 class StatusQuery(PageQuery):

@@ -40,7 +40,7 @@ JSON = "application/json"
 
 _adapter: Callable[[Any], TypeAdapter[Any]] = cache(TypeAdapter)
 
-_NUMBERS = {"limit", "offset", "page", "page_size"}
+_NUMBERS = {"limit", "offset", "page", "page_size", "after"}
 _ETAG = re.compile(r'"([0-9]{1,9})"')
 
 

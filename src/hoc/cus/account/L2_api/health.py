@@ -1,8 +1,10 @@
 """Whether the process lives, and whether it can serve."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from http import HTTPStatus
+from typing import Any
 
 import orjson
 from sqlalchemy import text
@@ -18,8 +20,11 @@ _PATIENCE_SECONDS = 0.8
 
 
 class Health:
-    def __init__(self, database: Database) -> None:
+    """``events`` says how things stand with events; it raises UnavailableError without the database."""
+
+    def __init__(self, database: Database, events: Callable[[], Awaitable[dict[str, Any]]]) -> None:
         self._database = database
+        self._events = events
 
     def routes(self) -> list[Route]:
         return [
@@ -40,10 +45,13 @@ class Health:
         return _answer(503, "unhealthy")
 
     async def detailed(self, _request: Request) -> Response:
-        """Like `ready`, and what is connected."""
-        connected = await self._database_answers()
-        word, status = ("healthy", 200) if connected else ("unhealthy", 503)
-        return _answer(status, word, database_connected=connected)
+        """Like `ready`, and what is connected and what waits. NATS away is no reason to be unhealthy."""
+        try:
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                events = await self._events()
+        except (UnavailableError, TimeoutError):
+            return _answer(503, "unhealthy", database_connected=False)
+        return _answer(200, "healthy", database_connected=True, **events)
 
     async def _database_answers(self) -> bool:
         try:
@@ -54,7 +62,7 @@ class Health:
         return True
 
 
-def _answer(status: int, word: str, **details: bool) -> Response:
+def _answer(status: int, word: str, **details: object) -> Response:
     body = {"status": word, **details, "timestamp": datetime.now(UTC)}
     headers = {"Retry-After": "1"} if status == HTTPStatus.SERVICE_UNAVAILABLE else {}
     return Response(orjson.dumps(body), status, headers, media_type="application/json")

@@ -123,7 +123,8 @@ class IdentityRoutes:
 
     async def ensure_account(self, call: Call) -> Response:
         call.authorize(WRITE)
-        account, was_created = await self._accounts.ensure_account(await call.body(AccountEnsureRequest))
+        request = await call.body(AccountEnsureRequest)
+        account, was_created = await self._accounts.ensure_account(request, actor=call.caller.user_id)
         return answer(account, 201 if was_created else 200)
 
     async def get_account(self, call: Call) -> Response:
@@ -135,12 +136,15 @@ class IdentityRoutes:
         user_id = call.path("user_id")
         call.authorize(WRITE, own=user_id)
         request = await call.body(AccountUpdateRequest)
-        return answer(await self._accounts.update_account_profile(user_id, request))
+        return answer(
+            await self._accounts.update_account_profile(user_id, request, actor=call.caller.user_id)
+        )
 
     async def delete_account(self, call: Call) -> Response:
         user_id = call.path("user_id")
         call.authorize(ADMIN)
-        await self._accounts.delete_account(user_id, **call.query(DeletionQuery))
+        query = call.query(DeletionQuery)
+        await self._accounts.delete_account(user_id, **query, actor=call.caller.user_id)
         return answer(MessageResponse("Account deleted successfully"))
 
     async def update_preferences(self, call: Call) -> Response:
@@ -148,7 +152,9 @@ class IdentityRoutes:
         call.authorize(WRITE, own=user_id)
         patch: dict[str, Any] = await call.body(dict[str, Any])
         try:
-            await self._accounts.update_account_preferences(user_id, AccountPreferencesRequest(patch))
+            await self._accounts.update_account_preferences(
+                user_id, AccountPreferencesRequest(patch), actor=call.caller.user_id
+            )
         except AccountValidationError as refusal:
             # The patch is the whole body here, and no member of it.
             problems = tuple(FieldProblem("", found.detail) for found in refusal.problems)
@@ -180,7 +186,7 @@ class IdentityRoutes:
         user_id = call.path("user_id")
         call.authorize(ADMIN)
         request = await call.body(AccountStatusChangeRequest)
-        await self._accounts.change_account_status(user_id, request)
+        await self._accounts.change_account_status(user_id, request, actor=call.caller.user_id)
         word = "activated" if request.is_active else "deactivated"
         return answer(MessageResponse(f"Account {word} successfully"))
 

@@ -7,8 +7,9 @@ from typing import Any
 from pydantic import TypeAdapter
 from pydantic.json_schema import JsonSchemaMode
 
-from hoc.cus.account.L2_api.bodies import PageQuery
+from hoc.cus.account.L2_api.bodies import CursorQuery
 from hoc.cus.account.L2_api.operations import Operation
+from hoc.cus.account.L5_schemas.events import EVENTS
 
 _SCHEMAS = "#/components/schemas/{model}"
 _GENERAL_ERRORS = (400, 401, 403, 503)
@@ -62,7 +63,7 @@ def openapi_document(operations: list[Operation], *, title: str, version: str, s
 
 def _result_schema(operation: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
     result = _reference(operation.result, "serialization", schemas)
-    if operation.query is not None and issubclass(operation.query, PageQuery):
+    if operation.query is not None and issubclass(operation.query, CursorQuery):
         # A page is its result and the cursor of the next one.
         page = schemas[operation.result.__name__]
         page["properties"]["next_cursor"] = {"type": ["string", "null"]}
@@ -114,10 +115,14 @@ def _query_parameters(operation: Operation) -> list[dict[str, Any]]:
     known: dict[str, dict[str, Any]] = {
         "limit": {"type": "integer", "minimum": 1, "maximum": 100},
         "offset": {"type": "integer", "minimum": 0, "maximum": 10_000},
+        "after": {"type": "integer", "minimum": 0, "maximum": 2**63 - 1},
         "page": {"type": "integer", "minimum": 1, "maximum": 10_001},
         "page_size": {"type": "integer", "minimum": 1, "maximum": 100},
         "is_active": {"enum": ["true", "false", "all"]},
         "include_inactive": {"enum": ["true", "false"]},
+        "since": {"type": "string", "format": "date-time"},
+        "until": {"type": "string", "format": "date-time"},
+        "type": {"enum": list(EVENTS)},
     }
     return [
         {

@@ -43,7 +43,7 @@ MAX_COUNTED = 10_000
 
 
 class AccountRepositoryProtocol(Protocol):
-    """Account records."""
+    """Account records. What changes one records its event with it; ``actor`` is whom the event names."""
 
     async def get_account_by_id(self, user_id: str) -> AccountProfileResponse | None:
         """An active account."""
@@ -54,25 +54,45 @@ class AccountRepositoryProtocol(Protocol):
         ...
 
     async def ensure_account_exists(
-        self, user_id: str, address: EmailAddress, name: str, *, name_key: str, now: datetime
+        self,
+        user_id: str,
+        address: EmailAddress,
+        name: str,
+        *,
+        name_key: str,
+        now: datetime,
+        actor: str | None,
     ) -> tuple[AccountProfileResponse, bool] | None:
         """The account as stored, active or not, and whether this call made it; None: the address is taken."""
         ...
 
     async def update_account_profile(
-        self, user_id: str, change: AccountChange, now: datetime
+        self, user_id: str, change: AccountChange, now: datetime, *, actor: str | None
     ) -> AccountChanged | None:
         """None: no such active account. Raises AccountValidationError when the address is taken."""
         ...
 
     async def update_account_preferences(
-        self, user_id: str, preferences: dict[str, Any], *, max_bytes: int, now: datetime
+        self,
+        user_id: str,
+        preferences: dict[str, Any],
+        *,
+        max_bytes: int,
+        now: datetime,
+        actor: str | None,
     ) -> bool | None:
         """Merge (RFC 7396) where they are stored. False: no such active account; None: too large then."""
         ...
 
     async def set_account_status(
-        self, user_id: str, *, is_active: bool, is_deleted: bool = False, now: datetime
+        self,
+        user_id: str,
+        *,
+        is_active: bool,
+        is_deleted: bool = False,
+        now: datetime,
+        reason: str | None,
+        actor: str | None,
     ) -> bool:
         """The account and its memberships together; False: no such account.
 
@@ -93,7 +113,10 @@ class AccountRepositoryProtocol(Protocol):
 
 
 class AccountService:
-    """The identity operations; ``max_counted`` is where counting the matches of a search term stops."""
+    """The identity operations; ``max_counted`` is where counting the matches of a search term stops.
+
+    ``actor`` is who asks for a change, for its event and the audit trail; None: nobody in particular.
+    """
 
     def __init__(
         self,
@@ -106,7 +129,9 @@ class AccountService:
         self._clock = clock
         self._max_counted = max_counted
 
-    async def ensure_account(self, request: AccountEnsureRequest) -> tuple[AccountProfileResponse, bool]:
+    async def ensure_account(
+        self, request: AccountEnsureRequest, *, actor: str | None = None
+    ) -> tuple[AccountProfileResponse, bool]:
         """Create the account unless it is there; the account as stored, and whether it was created.
 
         However many callers race with one ``user_id``, one creates and all get the same account. An account
@@ -121,7 +146,7 @@ class AccountService:
             address = parse_email(request.email)
             name = clean_line("name", request.name)
         ensured = await self.repository.ensure_account_exists(
-            request.user_id, address, name, name_key=fold(name), now=self._clock()
+            request.user_id, address, name, name_key=fold(name), now=self._clock(), actor=actor
         )
         if ensured is None:
             raise AccountValidationError.of("email", "is another active account's already")
@@ -135,7 +160,7 @@ class AccountService:
         return account
 
     async def update_account_profile(
-        self, user_id: str, request: AccountUpdateRequest
+        self, user_id: str, request: AccountUpdateRequest, *, actor: str | None = None
     ) -> AccountProfileResponse:
         """Change name and address, whichever is given; a new address has yet to be verified."""
         with _validation():
@@ -145,17 +170,21 @@ class AccountService:
                 name_key=None if name is None else fold(name),
                 address=None if request.email is None else parse_email(request.email),
             )
-        changed = await self.repository.update_account_profile(_known(user_id), change, self._clock())
+        changed = await self.repository.update_account_profile(
+            _known(user_id), change, self._clock(), actor=actor
+        )
         if changed is None:
             raise _not_found()
         return changed.account
 
-    async def update_account_preferences(self, user_id: str, request: AccountPreferencesRequest) -> bool:
+    async def update_account_preferences(
+        self, user_id: str, request: AccountPreferencesRequest, *, actor: str | None = None
+    ) -> bool:
         """Merge the preferences into what is stored (RFC 7396), 16 KiB and eight levels at most."""
         with _validation():
             patch = checked_preferences(request.preferences)
         merged = await self.repository.update_account_preferences(
-            _known(user_id), patch, max_bytes=MAX_PREFERENCES_BYTES, now=self._clock()
+            _known(user_id), patch, max_bytes=MAX_PREFERENCES_BYTES, now=self._clock(), actor=actor
         )
         if merged is None:
             raise AccountValidationError.of(
@@ -165,28 +194,34 @@ class AccountService:
             raise _not_found()
         return True
 
-    async def change_account_status(self, user_id: str, request: AccountStatusChangeRequest) -> bool:
+    async def change_account_status(
+        self, user_id: str, request: AccountStatusChangeRequest, *, actor: str | None = None
+    ) -> bool:
         """Activate or deactivate; its memberships count, or not, from the same moment on.
+
+        The reason, if any, goes into the event and is kept nowhere else.
 
         Raises:
             AccountNotFoundError, AccountValidationError: the address is another's by now.
             LastOwnerError: a tenant would be left without an active owner; hand it over first.
         """
         with _validation():
-            _check_reason(request.reason)
-        now = self._clock()
-        if not await self.repository.set_account_status(
-            _known(user_id), is_active=request.is_active, now=now
-        ):
+            reason = _checked_reason(request.reason)
+        changed = await self.repository.set_account_status(
+            _known(user_id), is_active=request.is_active, now=self._clock(), reason=reason, actor=actor
+        )
+        if not changed:
             raise _not_found()
         return True
 
-    async def delete_account(self, user_id: str, reason: str | None = None) -> bool:
+    async def delete_account(
+        self, user_id: str, reason: str | None = None, *, actor: str | None = None
+    ) -> bool:
         """Deactivate for good, keeping the record; deleting again changes nothing. Errors as for a status."""
         with _validation():
-            _check_reason(reason)
+            given = _checked_reason(reason)
         deleted = await self.repository.set_account_status(
-            _known(user_id), is_active=False, is_deleted=True, now=self._clock()
+            _known(user_id), is_active=False, is_deleted=True, now=self._clock(), reason=given, actor=actor
         )
         if not deleted:
             raise _not_found()
@@ -281,9 +316,8 @@ def _term(name: str, term: str | None) -> str | None:
     return fold(term.strip())
 
 
-def _check_reason(reason: str | None) -> None:
-    if reason is not None:
-        clean_line("reason", reason, max_length=500)
+def _checked_reason(reason: str | None) -> str | None:
+    return None if reason is None else clean_line("reason", reason, max_length=500)
 
 
 def _not_found() -> AccountNotFoundError:

@@ -77,6 +77,7 @@ class AccountsFacade:
         self.support = engines.support
         self.invitations = engines.invitations
         self.acceptances = engines.acceptances
+        self.audit = engines.audit
 
     async def list_projects(
         self,

@@ -1,5 +1,6 @@
 """What a tenant's plan costs and has cost: read by the console, written by whoever bills."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -29,9 +30,33 @@ class BillingStore(Protocol):
         """None when there is no such tenant."""
         ...
 
-    async def put_subscription(self, session: Session, subscription: Subscription) -> bool: ...
+    async def lock_tenant(self, session: Session, tenant_id: str) -> bool:
+        """Serialise changes of its billing; False: no such tenant."""
+        ...
 
-    async def put_invoice(self, session: Session, tenant_id: str, invoice: InvoiceSummaryResult) -> bool: ...
+    async def find_subscription(self, session: Session, tenant_id: str) -> Subscription | None: ...
+
+    async def find_invoice(
+        self, session: Session, tenant_id: str, invoice_id: str
+    ) -> InvoiceSummaryResult | None: ...
+
+    async def put_subscription(
+        self, session: Session, subscription: Subscription, *, as_of: datetime, actor: str | None
+    ) -> None:
+        """Create or replace, and let the tenant's plan follow; nothing if what is stored is as of later."""
+        ...
+
+    async def put_invoice(
+        self,
+        session: Session,
+        tenant_id: str,
+        invoice: InvoiceSummaryResult,
+        *,
+        as_of: datetime,
+        actor: str | None,
+    ) -> None:
+        """Create or replace; nothing if what is stored is as of later."""
+        ...
 
 
 class Billing:
@@ -71,10 +96,13 @@ class Billing:
         current_period_start: datetime,
         current_period_end: datetime,
         next_invoice_date: datetime | None = None,
+        as_of: datetime | None = None,
+        actor: str | None = None,
     ) -> BillingSummaryResult:
         """Create or replace the tenant's subscription; its plan, and so its quotas, follow.
 
-        A canceled subscription puts the tenant back on the free plan. The same call twice changes nothing.
+        A canceled subscription puts the tenant back on the free plan. The same call twice changes nothing,
+        nor does one ``as_of`` (by default now) an earlier time than what is stored.
         """
         subscription = Subscription(
             tenant_id=tenant_id,
@@ -89,8 +117,20 @@ class Billing:
         )
         if subscription.current_period_end <= subscription.current_period_start:
             raise InvalidInputError.of("current_period_end", "must be after current_period_start")
-        if not await self._billing.put_subscription(session, subscription):
-            raise _no_such_tenant()
+        await self._lock(session, tenant_id)
+        await self._billing.put_subscription(session, subscription, as_of=self._as_of(as_of), actor=actor)
+        return await self.summary(session, tenant_id)
+
+    async def cancel_subscription(
+        self, session: Session, tenant_id: str, *, as_of: datetime | None = None, actor: str | None = None
+    ) -> BillingSummaryResult:
+        """Put the tenant back on the free plan. Raises NotFoundError when there is no subscription."""
+        await self._lock(session, tenant_id)
+        current = await self._billing.find_subscription(session, tenant_id)
+        if current is None:
+            raise NotFoundError("This tenant has no subscription.")
+        canceled = replace(current, status=SubscriptionStatus.CANCELED)
+        await self._billing.put_subscription(session, canceled, as_of=self._as_of(as_of), actor=actor)
         return await self.summary(session, tenant_id)
 
     async def record_invoice(
@@ -104,8 +144,14 @@ class Billing:
         amount_cents: int,
         status: str,
         description: str,
+        as_of: datetime | None = None,
+        actor: str | None = None,
     ) -> InvoiceSummaryResult:
-        """Create or replace one invoice by its id, as the billing system knows it."""
+        """Create or replace one invoice by its id, as the billing system knows it; ``as_of`` as above.
+
+        Returns:
+            The invoice as it is stored then: the given one, unless a later one is there.
+        """
         if not is_storable_id(invoice_id):
             raise InvalidInputError.of("invoice_id", "must be 1 to 255 characters of text")
         if not 0 <= amount_cents < 2**63:
@@ -118,9 +164,43 @@ class Billing:
             status=choice("status", status, InvoiceStatus),
             description=clean_text("description", description, max_length=1_000),
         )
-        if not await self._billing.put_invoice(session, tenant_id, invoice):
+        await self._lock(session, tenant_id)
+        await self._billing.put_invoice(session, tenant_id, invoice, as_of=self._as_of(as_of), actor=actor)
+        return await self._billing.find_invoice(session, tenant_id, invoice_id) or invoice
+
+    async def record_payment(
+        self,
+        session: Session,
+        tenant_id: str,
+        *,
+        invoice_id: str,
+        as_of: datetime | None = None,
+        actor: str | None = None,
+    ) -> InvoiceSummaryResult:
+        """Mark an invoice as paid; a subscription that was past due is active again.
+
+        Raises:
+            NotFoundError: there is no such invoice, or not yet.
+        """
+        moment = self._as_of(as_of)
+        await self._lock(session, tenant_id)
+        invoice = await self._billing.find_invoice(session, tenant_id, invoice_id)
+        if invoice is None:
+            raise NotFoundError("This tenant has no such invoice.")
+        paid = replace(invoice, status=InvoiceStatus.PAID)
+        await self._billing.put_invoice(session, tenant_id, paid, as_of=moment, actor=actor)
+        current = await self._billing.find_subscription(session, tenant_id)
+        if current is not None and current.status is SubscriptionStatus.PAST_DUE:
+            active = replace(current, status=SubscriptionStatus.ACTIVE)
+            await self._billing.put_subscription(session, active, as_of=moment, actor=actor)
+        return await self._billing.find_invoice(session, tenant_id, invoice_id) or paid
+
+    async def _lock(self, session: Session, tenant_id: str) -> None:
+        if not await self._billing.lock_tenant(session, tenant_id):
             raise _no_such_tenant()
-        return invoice
+
+    def _as_of(self, given: datetime | None) -> datetime:
+        return self._clock() if given is None else _utc("as_of", given)
 
 
 def _utc(field: str, value: datetime) -> datetime:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from hoc.cus.account.L5_engines.acceptances import Acceptances, AcceptanceStore
+from hoc.cus.account.L5_engines.audit import AuditStore, AuditTrail
 from hoc.cus.account.L5_engines.billing import Billing, BillingStore
 from hoc.cus.account.L5_engines.invitations import Invitations, InvitationStore
 from hoc.cus.account.L5_engines.members import Members, MemberStore
@@ -28,6 +29,7 @@ class Stores:
     tickets: TicketStore
     invitations: InvitationStore
     acceptances: AcceptanceStore
+    events: AuditStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,7 @@ class Engines:
     support: Support
     invitations: Invitations
     acceptances: Acceptances
+    audit: AuditTrail
 
 
 def build_engines(stores: Stores, options: Options, *, clock: Clock = utc_now) -> Engines:
@@ -66,6 +69,7 @@ def build_engines(stores: Stores, options: Options, *, clock: Clock = utc_now) -
             require_verified_email=options.require_verified_email,
             clock=clock,
         ),
+        audit=AuditTrail(stores.events, stores.members),
     )
 
 
@@ -73,6 +77,7 @@ def postgres_engines(options: Options, *, clock: Clock = utc_now) -> Engines:
     """The engines on PostgreSQL."""
     # Loaded here, so that rules alone can be imported and tested without a database driver.
     from hoc.cus.account.L6_drivers.billing import SqlBilling  # noqa: PLC0415 - see above
+    from hoc.cus.account.L6_drivers.event_log import SqlEventLog  # noqa: PLC0415 - see above
     from hoc.cus.account.L6_drivers.invitations import SqlInvitations  # noqa: PLC0415 - see above
     from hoc.cus.account.L6_drivers.members import SqlMembers  # noqa: PLC0415 - see above
     from hoc.cus.account.L6_drivers.ownership import SqlOwnershipTransfers  # noqa: PLC0415 - see above
@@ -92,5 +97,6 @@ def postgres_engines(options: Options, *, clock: Clock = utc_now) -> Engines:
         tickets=SqlTickets(),
         invitations=invitations,
         acceptances=invitations,
+        events=SqlEventLog(),
     )
     return build_engines(stores, options, clock=clock)

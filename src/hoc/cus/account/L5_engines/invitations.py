@@ -78,7 +78,7 @@ class InvitationStore(Protocol):
         ...
 
     async def revoke(
-        self, session: Session, tenant_id: str, invitation_id: str, now: datetime
+        self, session: Session, tenant_id: str, invitation_id: str, now: datetime, *, actor: str
     ) -> InvitationResult | None: ...
 
 
@@ -190,7 +190,9 @@ class Invitations:
         terms = await self._lock_for_manager(session, tenant_id, caller_user_id, invitation_id)
         if terms.status == InvitationStatus.ACCEPTED:
             raise ConflictError("The invitation has been accepted; remove the member instead.")
-        revoked = await self._invitations.revoke(session, tenant_id, invitation_id, self._clock())
+        revoked = await self._invitations.revoke(
+            session, tenant_id, invitation_id, self._clock(), actor=caller_user_id
+        )
         if revoked is None:
             raise _no_such_invitation()
         return revoked

@@ -54,10 +54,12 @@ class MemberStore(AccessReader, Protocol):
     async def owner_count(self, session: Session, tenant_id: str) -> int: ...
 
     async def set_role(
-        self, session: Session, tenant_id: str, user_id: str, role: Role
+        self, session: Session, tenant_id: str, user_id: str, role: Role, *, actor: str
     ) -> TenantUserResult | None: ...
 
-    async def delete(self, session: Session, tenant_id: str, user_id: str) -> bool: ...
+    async def delete(self, session: Session, tenant_id: str, user_id: str, *, actor: str) -> bool:
+        """Remove a member, or let them leave when they are the ``actor`` themselves."""
+        ...
 
 
 class Members:
@@ -145,7 +147,7 @@ class Members:
         await self._require_version(session, tenant_id, target_user_id, expected_version)
         if target.role is Role.OWNER and role is not Role.OWNER:
             await self._require_another_owner(session, tenant_id)
-        changed = await self._members.set_role(session, tenant_id, target_user_id, role)
+        changed = await self._members.set_role(session, tenant_id, target_user_id, role, actor=caller_user_id)
         if changed is None:
             raise _no_such_member()
         return changed
@@ -163,7 +165,7 @@ class Members:
         require(policy.can_remove(caller.role, target.role), "remove an owner")
         if target.role is Role.OWNER:
             await self._require_another_owner(session, tenant_id)
-        await self._members.delete(session, tenant_id, target_user_id)
+        await self._members.delete(session, tenant_id, target_user_id, actor=caller_user_id)
         return {"message": "User removed from tenant", "user_id": target_user_id}
 
     async def leave(self, session: Session, tenant_id: str, caller_user_id: str) -> dict[str, str]:
@@ -171,7 +173,7 @@ class Members:
         caller, _ = await self._lock_pair(session, tenant_id, caller_user_id, caller_user_id)
         if caller.role is Role.OWNER:
             await self._require_another_owner(session, tenant_id)
-        await self._members.delete(session, tenant_id, caller_user_id)
+        await self._members.delete(session, tenant_id, caller_user_id, actor=caller_user_id)
         return {"message": "You have left the tenant", "user_id": caller_user_id}
 
     async def _lock_pair(

@@ -33,7 +33,9 @@ class OwnershipTransferStore(Protocol):
         """The tenant's offer, expired or not."""
         ...
 
-    async def close(self, session: Session, tenant_id: str) -> None: ...
+    async def close(
+        self, session: Session, tenant_id: str, *, accepted: bool, actor: str, now: datetime
+    ) -> None: ...
 
 
 class OwnershipTransfers:
@@ -87,9 +89,9 @@ class OwnershipTransfers:
         require_writer(recipient)
         if offerer is None or offerer.role is not Role.OWNER:
             raise ForbiddenError("Who offered the ownership is no longer an owner.", code="offer_void")
-        await self._members.set_role(session, tenant_id, offer.to_user_id, Role.OWNER)
-        await self._members.set_role(session, tenant_id, offer.from_user_id, Role.ADMIN)
-        await self._transfers.close(session, tenant_id)
+        await self._members.set_role(session, tenant_id, offer.to_user_id, Role.OWNER, actor=caller_user_id)
+        await self._members.set_role(session, tenant_id, offer.from_user_id, Role.ADMIN, actor=caller_user_id)
+        await self._close(session, tenant_id, caller_user_id, accepted=True)
         return offer
 
     async def cancel(self, session: Session, tenant_id: str, caller_user_id: str) -> OwnershipTransferResult:
@@ -99,8 +101,11 @@ class OwnershipTransfers:
         offer = await self._open_offer(session, tenant_id)
         if writer.role is not Role.OWNER and caller_user_id != offer.to_user_id:
             raise _no_transfer()
-        await self._transfers.close(session, tenant_id)
+        await self._close(session, tenant_id, caller_user_id, accepted=False)
         return offer
+
+    async def _close(self, session: Session, tenant_id: str, actor: str, *, accepted: bool) -> None:
+        await self._transfers.close(session, tenant_id, accepted=accepted, actor=actor, now=self._clock())
 
     async def _open_offer(self, session: Session, tenant_id: str) -> OwnershipTransferResult:
         offer = await self._transfers.find(session, tenant_id)

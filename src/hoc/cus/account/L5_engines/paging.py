@@ -9,7 +9,7 @@ import orjson
 
 from hoc.cus.account.L5_engines.text import is_storable_id
 from hoc.cus.account.L5_schemas.errors import FieldProblem, InvalidInputError
-from hoc.cus.account.L5_schemas.records import Slice, SortKey, Window
+from hoc.cus.account.L5_schemas.records import Slice, SortKey, Stretch, Window
 
 MAX_LIMIT = 100
 MAX_OFFSET = 10_000
@@ -41,7 +41,7 @@ class CursorScope:
             raise bad_parameter("offset", "cannot be combined with cursor")
         return Window(limit, after=self._decode(cursor))
 
-    def next_cursor(self, rows: Slice[Any]) -> str | None:
+    def next_cursor(self, rows: Slice[Any] | Stretch[Any]) -> str | None:
         """The cursor after these rows, None when they are the last."""
         if not rows.has_more or rows.last_key is None:
             return None

@@ -25,7 +25,7 @@ class ProfileStore(Protocol):
     ) -> Versioned[ProfileResult] | None: ...
 
     async def update(
-        self, session: Session, user_id: str, change: ProfileChange, now: datetime
+        self, session: Session, user_id: str, change: ProfileChange, now: datetime, *, actor: str | None
     ) -> ProfileChanged | None:
         """Merge the preferences (RFC 7396) and set the rest, under the row's lock; None: no active account.
 
@@ -66,7 +66,7 @@ class Profiles:
             expected_version=expected_version,
             max_preferences_bytes=MAX_PREFERENCES_BYTES,
         )
-        outcome = await self._profiles.update(session, user_id, change, self._clock())
+        outcome = await self._profiles.update(session, user_id, change, self._clock(), actor=user_id)
         if outcome is None:
             raise NotFoundError("There is no such active account.")
         if outcome.is_stale:

@@ -47,12 +47,22 @@ class TenantStore(Protocol):
         ...
 
     async def set_status(
-        self, session: Session, tenant_id: str, status: TenantStatus, come_from: list[str]
+        self,
+        session: Session,
+        tenant_id: str,
+        status: TenantStatus,
+        come_from: list[str],
+        *,
+        actor: str | None,
     ) -> bool: ...
 
-    async def advance_onboarding(self, session: Session, tenant_id: str, state: Onboarding) -> bool: ...
+    async def advance_onboarding(
+        self, session: Session, tenant_id: str, state: Onboarding, *, actor: str | None
+    ) -> bool: ...
 
-    async def set_quotas(self, session: Session, tenant_id: str, quotas: dict[str, int | None]) -> bool: ...
+    async def set_quotas(
+        self, session: Session, tenant_id: str, quotas: dict[str, int | None], *, actor: str | None
+    ) -> bool: ...
 
 
 class Projects:
@@ -107,26 +117,30 @@ class Projects:
                 raise ForbiddenError("Only an active account can own a project.", code="no_account")
         raise ConflictError("This slug is taken; choose another.", code="slug_taken")
 
-    async def change_status(self, session: Session, tenant_id: str, status: str) -> ProjectDetailResult:
+    async def change_status(
+        self, session: Session, tenant_id: str, status: str, *, actor: str | None = None
+    ) -> ProjectDetailResult:
         """Move through the life cycle: active ⇄ suspended → terminated → archived. An operator's call."""
         target = choice("status", status, TenantStatus)
-        moved = await self._tenants.set_status(session, tenant_id, target, _COMES_FROM[target])
+        moved = await self._tenants.set_status(session, tenant_id, target, _COMES_FROM[target], actor=actor)
         project = (await self._require(session, tenant_id)).value
         if not moved and project.status != target:
             raise ConflictError(f"A tenant that is {project.status} cannot become {target}.")
         return project
 
-    async def advance_onboarding(self, session: Session, tenant_id: str, state: int) -> ProjectDetailResult:
+    async def advance_onboarding(
+        self, session: Session, tenant_id: str, state: int, *, actor: str | None = None
+    ) -> ProjectDetailResult:
         """Record progress; a state already passed changes nothing."""
         try:
             target = Onboarding(state)
         except ValueError:
             raise InvalidInputError.of("state", "must be 0 to 4") from None
-        await self._tenants.advance_onboarding(session, tenant_id, target)
+        await self._tenants.advance_onboarding(session, tenant_id, target, actor=actor)
         return (await self._require(session, tenant_id)).value
 
     async def override_quotas(
-        self, session: Session, tenant_id: str, **quotas: int | None
+        self, session: Session, tenant_id: str, *, actor: str | None = None, **quotas: int | None
     ) -> ProjectDetailResult:
         """Replace some of the plan's quotas for one tenant; None gives the plan's back."""
         for name, value in quotas.items():
@@ -134,7 +148,7 @@ class Projects:
                 raise InvalidInputError.of(name, f"is not a quota; quotas are {', '.join(QUOTAS)}")
             if value is not None and not 0 <= value < 2**31:
                 raise InvalidInputError.of(name, "must be 0 to 2147483647")
-        await self._tenants.set_quotas(session, tenant_id, quotas)
+        await self._tenants.set_quotas(session, tenant_id, quotas, actor=actor)
         return (await self._require(session, tenant_id)).value
 
     async def _require(self, session: Session, tenant_id: str) -> Versioned[ProjectDetailResult]:

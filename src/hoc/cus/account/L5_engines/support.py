@@ -39,6 +39,7 @@ class TicketStore(Protocol):
         status: TicketStatus,
         resolution: str | None,
         now: datetime,
+        actor: str | None,
     ) -> SupportTicketResult | None: ...
 
 
@@ -112,6 +113,7 @@ class Support:
         *,
         status: str,
         resolution: str | None = None,
+        actor: str | None = None,
     ) -> SupportTicketResult:
         """The support desk's side: move a ticket on, with a resolution when it is resolved."""
         changed = await self._tickets.set_status(
@@ -123,6 +125,7 @@ class Support:
             if resolution is None
             else clean_text("resolution", resolution, max_length=10_000),
             now=self._clock(),
+            actor=actor,
         )
         if changed is None:
             raise NotFoundError("There is no such ticket in this tenant.")

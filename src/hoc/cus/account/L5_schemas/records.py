@@ -37,6 +37,15 @@ class Slice(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
+class Stretch(Generic[T]):
+    """Consecutive rows of a list that nobody counts."""
+
+    rows: list[T]
+    last_key: "SortKey | None"
+    has_more: bool
+
+
+@dataclass(frozen=True, slots=True)
 class SortKey:
     """A position in a list ordered by time, then id: unique even where times are equal."""
 
@@ -189,6 +198,16 @@ class Subscription:
     current_period_start: datetime
     current_period_end: datetime
     next_invoice_date: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class AuditFilter:
+    """Which of a tenant's events: None is any; ``since`` counts, ``until`` does not."""
+
+    actor: str | None = None
+    type: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

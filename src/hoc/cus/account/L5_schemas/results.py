@@ -257,3 +257,35 @@ class MemberLeftResult:
 
     message: str
     user_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class EventResult:
+    """Something that happened, by whom (``actor``) and to whom. ``data`` is the payload of its type's model.
+
+    ``sequence`` is its place in the one line of all events, null for the moment until it has one.
+    """
+
+    event_id: str
+    type: str
+    time: datetime
+    tenant_id: str | None
+    user_id: str | None
+    actor: str | None
+    data: dict[str, Any]
+    sequence: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class AuditListResult:
+    """What happened in a tenant, newest first."""
+
+    events: list[EventResult]
+
+
+@dataclass(frozen=True, slots=True)
+class EventFeedResult:
+    """Events in line; ``next_after`` continues after them, now or later."""
+
+    events: list[EventResult]
+    next_after: int

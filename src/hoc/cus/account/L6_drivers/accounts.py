@@ -11,6 +11,7 @@ from sqlalchemy import (
     false,
     func,
     literal,
+    literal_column,
     null,
     or_,
     select,
@@ -22,6 +23,11 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hoc.cus.account.L5_schemas.errors import UnavailableError
+from hoc.cus.account.L5_schemas.events import (
+    UserDeletedEventData,
+    UserProfileUpdatedEventData,
+    UserStatusChangedEventData,
+)
 from hoc.cus.account.L5_schemas.identity import (
     AccountChange,
     AccountChanged,
@@ -32,6 +38,7 @@ from hoc.cus.account.L5_schemas.identity import (
 )
 from hoc.cus.account.L5_schemas.records import EmailAddress, ProfileChange, Slice, Window
 from hoc.cus.account.L6_drivers.account_lists import COMMON, LISTS, RARE, STATS, literal_term, summary
+from hoc.cus.account.L6_drivers.outbox import ACTOR, names_of, recorded
 from hoc.cus.account.L6_drivers.profiles import SqlProfiles
 from hoc.cus.account.L6_drivers.registrations import SHARD, any_shard, registered
 from hoc.cus.account.L6_drivers.statements import (
@@ -58,6 +65,8 @@ NAME = param("name", String)
 NAME_KEY = param("name_key", Text)
 IS_ACTIVE = param("is_active", Boolean)
 IS_DELETED = param("is_deleted", Boolean)
+REASON = param("reason", String)
+SYSTEM = literal_column("'system'", String)
 
 RECORD = (
     users.c.user_id,
@@ -85,7 +94,8 @@ def _ensure() -> AnySelect:
             created_at=NOW,
             updated_at=NOW,
         )
-        .on_conflict_do_nothing()
+        .on_conflict_do_nothing(),
+        actor=ACTOR,
     )
     made = select(*(stored.c[column.name] for column in RECORD), true().label("was_created"))
     there = select(*RECORD, false().label("was_created")).where(
@@ -129,17 +139,31 @@ def _update() -> AnySelect:
         .returning(users.c.user_id, users.c.updated_at)
         .cte("written")
     )
-    return select(
-        before.c.user_id,
-        before.c.new_email.label("email"),
-        before.c.new_name.label("name"),
-        before.c.is_active,
-        before.c.preferences,
-        before.c.created_at,
-        func.coalesce(written.c.updated_at, before.c.updated_at).label("updated_at"),
-        name_changed.label("name_changed"),
-        email_changed.label("email_changed"),
-    ).select_from(before.outerjoin(written, written.c.user_id == before.c.user_id))
+    updated = recorded(
+        UserProfileUpdatedEventData,
+        before.join(written, written.c.user_id == before.c.user_id),
+        at=written.c.updated_at,
+        user_id=before.c.user_id,
+        email=before.c.new_email,
+        name=func.coalesce(before.c.new_name, ""),
+        updated_fields=names_of(name=name_changed, email=email_changed),
+        updated_at=written.c.updated_at,
+    )
+    return (
+        select(
+            before.c.user_id,
+            before.c.new_email.label("email"),
+            before.c.new_name.label("name"),
+            before.c.is_active,
+            before.c.preferences,
+            before.c.created_at,
+            func.coalesce(written.c.updated_at, before.c.updated_at).label("updated_at"),
+            name_changed.label("name_changed"),
+            email_changed.label("email_changed"),
+        )
+        .select_from(before.outerjoin(written, written.c.user_id == before.c.user_id))
+        .add_cte(updated)
+    )
 
 
 UPDATE = _update()
@@ -172,7 +196,7 @@ def _set_active() -> AnySelect:
             version=users.c.version + 1,
             updated_at=NOW,
         )
-        .returning(users.c.user_id, before.c.is_active.label("was_active"))
+        .returning(users.c.user_id, users.c.email, users.c.updated_at, before.c.is_active.label("was_active"))
         .cte("changed")
     )
     flipped = select(changed.c.user_id).where(changed.c.was_active != IS_ACTIVE).cte("flipped")
@@ -196,7 +220,26 @@ def _set_active() -> AnySelect:
         .values(members=member_counts.c.members + delta)
         .cte("members")
     )
-    return select(changed.c.user_id).add_cte(counted, moved, members)
+    about = {"user_id": changed.c.user_id, "email": changed.c.email, "reason": REASON}
+    deleted = recorded(
+        UserDeletedEventData,
+        changed,
+        IS_DELETED,
+        at=changed.c.updated_at,
+        **about,
+        deleted_at=changed.c.updated_at,
+    )
+    status_changed = recorded(
+        UserStatusChangedEventData,
+        changed,
+        ~IS_DELETED,
+        at=changed.c.updated_at,
+        **about,
+        is_active=IS_ACTIVE,
+        changed_at=changed.c.updated_at,
+        changed_by=func.coalesce(ACTOR, SYSTEM),
+    )
+    return select(changed.c.user_id).add_cte(counted, moved, members, deleted, status_changed)
 
 
 SET_ACTIVE = _set_active()
@@ -220,7 +263,14 @@ class AccountRepository:
         return None if row is None else _record(row)
 
     async def ensure_account_exists(
-        self, user_id: str, address: EmailAddress, name: str, *, name_key: str, now: datetime
+        self,
+        user_id: str,
+        address: EmailAddress,
+        name: str,
+        *,
+        name_key: str,
+        now: datetime,
+        actor: str | None,
     ) -> tuple[AccountProfileResponse, bool] | None:
         values = {
             "user_id": user_id,
@@ -229,15 +279,19 @@ class AccountRepository:
             "name": name,
             "name_key": name_key,
             "now": now,
+            "actor": actor,
             "shard": any_shard(),
         }
-        async with self._database.reading() as session:
+
+        async def ensured(session: AsyncConnection) -> AnyRow | None:
             # Again when nothing came back: a rival's row, committed meanwhile, shows to a new statement.
-            row = await fetch_one(session, ENSURE, **values) or await fetch_one(session, ENSURE, **values)
+            return await fetch_one(session, ENSURE, **values) or await fetch_one(session, ENSURE, **values)
+
+        row = await self._database.transact(ensured, one_statement=True)
         return None if row is None else (_record(row), row.was_created)
 
     async def update_account_profile(
-        self, user_id: str, change: AccountChange, now: datetime
+        self, user_id: str, change: AccountChange, now: datetime, *, actor: str | None
     ) -> AccountChanged | None:
         address = change.address
 
@@ -251,6 +305,7 @@ class AccountRepository:
                 email=None if address is None else address.given,
                 email_key=None if address is None else address.key,
                 now=now,
+                actor=actor,
             )
 
         # Two accounts that take each other's address wait for each other: one has to begin again.
@@ -261,18 +316,33 @@ class AccountRepository:
         return AccountChanged(_record(row), [field for field, is_changed in changed.items() if is_changed])
 
     async def update_account_preferences(
-        self, user_id: str, preferences: dict[str, Any], *, max_bytes: int, now: datetime
+        self,
+        user_id: str,
+        preferences: dict[str, Any],
+        *,
+        max_bytes: int,
+        now: datetime,
+        actor: str | None,
     ) -> bool | None:
         """None when they would be too large."""
         change = ProfileChange(None, None, None, preferences, None, max_bytes)
-        async with self._database.reading() as session:
-            outcome = await self._profiles.update(session, user_id, change, now)
+        outcome = await self._database.transact(
+            lambda session: self._profiles.update(session, user_id, change, now, actor=actor),
+            one_statement=True,
+        )
         if outcome is None:
             return False
         return None if outcome.is_too_large else True
 
     async def set_account_status(
-        self, user_id: str, *, is_active: bool, is_deleted: bool = False, now: datetime
+        self,
+        user_id: str,
+        *,
+        is_active: bool,
+        is_deleted: bool = False,
+        now: datetime,
+        reason: str | None,
+        actor: str | None,
     ) -> bool:
         async def change(session: AsyncConnection) -> bool:
             if await fetch_one(session, LOCK, user_id=user_id) is None:
@@ -285,6 +355,8 @@ class AccountRepository:
                 is_active=is_active,
                 is_deleted=is_deleted,
                 now=now,
+                reason=reason,
+                actor=actor,
                 shard=any_shard(),
             )
             return True

@@ -4,22 +4,31 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
+    CTE,
     BigInteger,
     BindParameter,
+    ColumnElement,
     String,
     Text,
+    case,
+    exists,
     func,
     literal,
-    or_,
     select,
     update,
 )
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.types import DateTime
 
+from hoc.cus.account.L5_schemas.events import (
+    TenantInvoiceRecordedEventData,
+    TenantSubscriptionChangedEventData,
+)
 from hoc.cus.account.L5_schemas.records import Slice, Subscription, Window
 from hoc.cus.account.L5_schemas.results import BillingSummaryResult, InvoiceSummaryResult
 from hoc.cus.account.L5_schemas.values import BillingPeriod, Plan, SubscriptionStatus
+from hoc.cus.account.L6_drivers.members import LOCK_TENANT
+from hoc.cus.account.L6_drivers.outbox import recorded
 from hoc.cus.account.L6_drivers.statements import (
     TENANT,
     AnyRow,
@@ -79,9 +88,16 @@ def _time(name: str) -> BindParameter[Any]:
     return param(name, DateTime(timezone=True))
 
 
+AS_OF = _time("as_of")
+INVOICE = param("invoice_id", String)
+THIS_INVOICE = (invoices.c.tenant_id == TENANT) & (invoices.c.invoice_id == INVOICE)
+
+
 def _put_subscription() -> AnySelect:
-    """Upsert the subscription and let the tenant's plan follow; rows that would not change are left alone."""
-    tenant = select(tenants.c.tenant_id).where(tenants.c.tenant_id == TENANT).cte("tenant")
+    """Upsert the subscription unless a later one is there, and let the tenant's plan follow.
+
+    Whoever puts holds the tenant's lock, so that what is read as before stays so.
+    """
     given: dict[str, BindParameter[Any]] = {
         "plan": param("plan", String),
         "status": param("status", String),
@@ -90,31 +106,42 @@ def _put_subscription() -> AnySelect:
         "current_period_end": _time("current_period_end"),
         "next_invoice_date": _time("next_invoice_date"),
     }
+    before = select(*subscriptions.c).where(subscriptions.c.tenant_id == TENANT).cte("before")
+    is_same = _is_same(before, given)
     put = (
         insert(subscriptions)
-        .from_select(["tenant_id", *given], select(tenant.c.tenant_id, *given.values()))
+        .from_select(
+            ["tenant_id", "as_of", *given], select(TENANT, AS_OF, *given.values()).where(~_is_later(before))
+        )
         .on_conflict_do_update(
             index_elements=[subscriptions.c.tenant_id],
-            set_=given | {"updated_at": func.now()},
-            where=or_(*(subscriptions.c[name].is_distinct_from(value) for name, value in given.items())),
+            set_=given | {"as_of": AS_OF, "updated_at": _stepped(subscriptions.c.updated_at, is_same)},
         )
+        .returning(*subscriptions.c)
         .cte("put")
     )
     tenant_plan = param("tenant_plan", String)
     moved = (
         update(tenants)
-        .where(tenants.c.tenant_id == TENANT, tenants.c.plan != tenant_plan)
+        .where(tenants.c.tenant_id == put.c.tenant_id, tenants.c.plan != tenant_plan)
         .values(plan=tenant_plan, version=tenants.c.version + 1, updated_at=func.now())
         .cte("moved")
     )
-    return select(tenant.c.tenant_id).add_cte(put, moved)
-
-
-PUT_SUBSCRIPTION = _put_subscription()
+    told = recorded(
+        TenantSubscriptionChangedEventData,
+        put,
+        ~is_same,
+        at=put.c.updated_at,
+        tenant_id=put.c.tenant_id,
+        tenant_plan=tenant_plan,
+        **{name: put.c[name] for name in given},
+        changed_at=put.c.updated_at,
+    )
+    return select(put.c.tenant_id).add_cte(moved, told)
 
 
 def _put_invoice() -> AnySelect:
-    tenant = select(tenants.c.tenant_id).where(tenants.c.tenant_id == TENANT).cte("tenant")
+    """Upsert an invoice unless a later one is there; under the tenant's lock, as above."""
     given: dict[str, BindParameter[Any]] = {
         "period_start": _time("period_start"),
         "period_end": _time("period_end"),
@@ -122,23 +149,50 @@ def _put_invoice() -> AnySelect:
         "status": param("status", String),
         "description": param("description", Text),
     }
+    before = select(*invoices.c).where(THIS_INVOICE).cte("before")
+    is_same = _is_same(before, given)
     put = (
         insert(invoices)
         .from_select(
-            ["tenant_id", "invoice_id", *given],
-            select(tenant.c.tenant_id, param("invoice_id", String), *given.values()),
+            ["tenant_id", "invoice_id", "as_of", *given],
+            select(TENANT, INVOICE, AS_OF, *given.values()).where(~_is_later(before)),
         )
         .on_conflict_do_update(
             index_elements=[invoices.c.tenant_id, invoices.c.invoice_id],
-            set_=given | {"updated_at": func.now()},
-            where=or_(*(invoices.c[name].is_distinct_from(value) for name, value in given.items())),
+            set_=given | {"as_of": AS_OF, "updated_at": _stepped(invoices.c.updated_at, is_same)},
         )
+        .returning(*invoices.c)
         .cte("put")
     )
-    return select(tenant.c.tenant_id).add_cte(put)
+    shown = ("tenant_id", "invoice_id", "period_start", "period_end", "amount_cents", "status")
+    told = recorded(
+        TenantInvoiceRecordedEventData,
+        put,
+        ~is_same,
+        at=put.c.updated_at,
+        **{name: put.c[name] for name in shown},
+        recorded_at=put.c.updated_at,
+    )
+    return select(put.c.tenant_id).add_cte(told)
 
 
+def _is_same(before: CTE, given: dict[str, BindParameter[Any]]) -> ColumnElement[bool]:
+    return exists().where(*(before.c[name].is_not_distinct_from(value) for name, value in given.items()))
+
+
+def _is_later(before: CTE) -> ColumnElement[bool]:
+    return exists().where(before.c.as_of > AS_OF)
+
+
+def _stepped(updated_at: ColumnElement[Any], is_same: ColumnElement[bool]) -> ColumnElement[Any]:
+    return case((is_same, updated_at), else_=func.now())
+
+
+PUT_SUBSCRIPTION = _put_subscription()
 PUT_INVOICE = _put_invoice()
+
+FIND_SUBSCRIPTION = select(*subscriptions.c).where(subscriptions.c.tenant_id == TENANT)
+FIND_INVOICE = select(*invoices.c).where(THIS_INVOICE)
 
 
 class SqlBilling:
@@ -157,9 +211,24 @@ class SqlBilling:
         row = await fetch_one(session, HAS_SUBSCRIPTION, tenant_id=tenant_id)
         return None if row is None else row.has_subscription
 
-    async def put_subscription(self, session: SqlSession, subscription: Subscription) -> bool:
+    async def lock_tenant(self, session: SqlSession, tenant_id: str) -> bool:
+        return await fetch_one(session, LOCK_TENANT, tenant_id=tenant_id) is not None
+
+    async def find_subscription(self, session: SqlSession, tenant_id: str) -> Subscription | None:
+        row = await fetch_one(session, FIND_SUBSCRIPTION, tenant_id=tenant_id)
+        return None if row is None else _subscription(row)
+
+    async def find_invoice(
+        self, session: SqlSession, tenant_id: str, invoice_id: str
+    ) -> InvoiceSummaryResult | None:
+        row = await fetch_one(session, FIND_INVOICE, tenant_id=tenant_id, invoice_id=invoice_id)
+        return None if row is None else _invoice(row)
+
+    async def put_subscription(
+        self, session: SqlSession, subscription: Subscription, *, as_of: datetime, actor: str | None
+    ) -> None:
         canceled = subscription.status is SubscriptionStatus.CANCELED
-        row = await fetch_one(
+        await fetch_one(
             session,
             PUT_SUBSCRIPTION,
             tenant_id=subscription.tenant_id,
@@ -170,11 +239,20 @@ class SqlBilling:
             current_period_end=subscription.current_period_end,
             next_invoice_date=subscription.next_invoice_date,
             tenant_plan=Plan.FREE if canceled else subscription.plan,
+            as_of=as_of,
+            actor=actor,
         )
-        return row is not None
 
-    async def put_invoice(self, session: SqlSession, tenant_id: str, invoice: InvoiceSummaryResult) -> bool:
-        row = await fetch_one(
+    async def put_invoice(
+        self,
+        session: SqlSession,
+        tenant_id: str,
+        invoice: InvoiceSummaryResult,
+        *,
+        as_of: datetime,
+        actor: str | None,
+    ) -> None:
+        await fetch_one(
             session,
             PUT_INVOICE,
             tenant_id=tenant_id,
@@ -184,8 +262,9 @@ class SqlBilling:
             amount_cents=invoice.amount_cents,
             status=invoice.status,
             description=invoice.description,
+            as_of=as_of,
+            actor=actor,
         )
-        return row is not None
 
 
 def _summary(row: AnyRow) -> BillingSummaryResult:
@@ -216,4 +295,16 @@ def _invoice(row: AnyRow) -> InvoiceSummaryResult:
         amount_cents=row.amount_cents,
         status=row.status,
         description=row.description,
+    )
+
+
+def _subscription(row: AnyRow) -> Subscription:
+    return Subscription(
+        tenant_id=row.tenant_id,
+        plan=Plan(row.plan),
+        status=SubscriptionStatus(row.status),
+        billing_period=BillingPeriod(row.billing_period),
+        current_period_start=row.current_period_start,
+        current_period_end=row.current_period_end,
+        next_invoice_date=row.next_invoice_date,
     )

@@ -3,6 +3,8 @@
 from typing import Any
 
 from sqlalchemy import (
+    CTE,
+    ColumnElement,
     Date,
     Integer,
     String,
@@ -15,7 +17,9 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.types import DateTime
 
+from hoc.cus.account.L5_schemas.events import InvitationCreatedEventData, InvitationResentEventData
 from hoc.cus.account.L5_schemas.values import InvitationStatus, TenantStatus
+from hoc.cus.account.L6_drivers.outbox import recorded
 from hoc.cus.account.L6_drivers.statements import (
     NOW,
     TENANT,
@@ -188,7 +192,17 @@ def _create() -> AnySelect:
         .returning(*RESULT)
         .cte("written")
     )
-    return select(written).add_cte(_queue(written))
+    told = recorded(
+        InvitationCreatedEventData, written, at=NOW, actor=INVITED_BY, **_about(written), created_at=NOW
+    )
+    return select(written).add_cte(_queue(written), told)
+
+
+def _about(written: CTE) -> dict[str, ColumnElement[Any]]:
+    return {
+        "tenant_id": TENANT,
+        **{name: written.c[name] for name in ("invitation_id", "email", "role", "invited_by", "expires_at")},
+    }
 
 
 def _reissue() -> AnySelect:
@@ -211,7 +225,10 @@ def _reissue() -> AnySelect:
         .returning(*RESULT)
         .cte("written")
     )
-    return select(written).add_cte(_queue(written))
+    told = recorded(
+        InvitationResentEventData, written, at=NOW, actor=INVITED_BY, **_about(written), resent_at=NOW
+    )
+    return select(written).add_cte(_queue(written), told)
 
 
 CREATE = _create()

@@ -16,6 +16,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert
 
+from hoc.cus.account.L5_schemas.events import (
+    InvitationAcceptedEventData,
+    InvitationRevokedEventData,
+    MemberJoinedEventData,
+)
 from hoc.cus.account.L5_schemas.records import (
     Account,
     EmailAddress,
@@ -39,6 +44,7 @@ from hoc.cus.account.L6_drivers.invitation_sending import (
     RESULT,
     THIS,
 )
+from hoc.cus.account.L6_drivers.outbox import recorded
 from hoc.cus.account.L6_drivers.registrations import any_shard, registered
 from hoc.cus.account.L6_drivers.statements import (
     NOW,
@@ -108,12 +114,29 @@ STANDING = (
     .where(tenants.c.tenant_id == TENANT)
 )
 
-REVOKE = (
-    update(invitations)
-    .where(THIS)
-    .values(status=InvitationStatus.REVOKED, token_hash=None, updated_at=NOW)
-    .returning(*RESULT)
-)
+
+def _revoke() -> AnySelect:
+    revoked = (
+        update(invitations)
+        .where(THIS, invitations.c.status != InvitationStatus.REVOKED)
+        .values(status=InvitationStatus.REVOKED, token_hash=None, updated_at=NOW)
+        .returning(invitations.c.tenant_id, *RESULT)
+        .cte("revoked")
+    )
+    about = ("tenant_id", "invitation_id", "email", "role")
+    told = recorded(
+        InvitationRevokedEventData,
+        revoked,
+        at=NOW,
+        **{name: revoked.c[name] for name in about},
+        revoked_at=NOW,
+    )
+    columns = [column for column in RESULT if column.name != "status"]
+    is_revoked = literal(InvitationStatus.REVOKED.value).label("status")
+    return select(*columns, is_revoked).where(THIS).add_cte(told)
+
+
+REVOKE = _revoke()
 
 ACCOUNT_BY_EMAIL = (
     select(users.c.user_id, users.c.email_verified)
@@ -131,7 +154,8 @@ _ACCOUNT, *_COUNTED = registered(
         created_at=NOW,
         updated_at=NOW,
     )
-    .on_conflict_do_nothing()
+    .on_conflict_do_nothing(),
+    actor=USER,
 )
 CREATE_ACCOUNT = select(_ACCOUNT.c.user_id).add_cte(*_COUNTED)
 
@@ -141,7 +165,12 @@ def _add_member() -> AnySelect:
         update(invitations)
         .where(THIS, IS_PENDING)
         .values(status=InvitationStatus.ACCEPTED, accepted_at=NOW, updated_at=NOW, accepted_user_id=USER)
-        .returning(invitations.c.tenant_id, invitations.c.role, invitations.c.invited_by)
+        .returning(
+            invitations.c.tenant_id,
+            invitations.c.invitation_id,
+            invitations.c.role,
+            invitations.c.invited_by,
+        )
         .cte("accepted")
     )
     joined = (
@@ -151,7 +180,7 @@ def _add_member() -> AnySelect:
             select(accepted.c.tenant_id, USER, accepted.c.role, accepted.c.invited_by, NOW, NOW),
         )
         .on_conflict_do_nothing()
-        .returning(memberships.c.tenant_id, memberships.c.role)
+        .returning(memberships.c.tenant_id, memberships.c.role, memberships.c.invited_by)
         .cte("joined")
     )
     counted = (
@@ -160,7 +189,30 @@ def _add_member() -> AnySelect:
         .values(members=member_counts.c.members + 1)
         .cte("counted")
     )
-    return select(accepted.c.role).add_cte(joined, counted)
+    told = recorded(
+        InvitationAcceptedEventData,
+        accepted,
+        at=NOW,
+        actor=USER,
+        tenant_id=accepted.c.tenant_id,
+        invitation_id=accepted.c.invitation_id,
+        user_id=USER,
+        role=accepted.c.role,
+        accepted_at=NOW,
+    )
+    told_of_member = recorded(
+        MemberJoinedEventData,
+        joined,
+        at=NOW,
+        actor=USER,
+        after=told,
+        tenant_id=joined.c.tenant_id,
+        user_id=USER,
+        role=joined.c.role,
+        invited_by=joined.c.invited_by,
+        joined_at=NOW,
+    )
+    return select(accepted.c.role).add_cte(joined, counted, told, told_of_member)
 
 
 ADD_MEMBER = _add_member()
@@ -216,9 +268,11 @@ class SqlInvitations:
         return None if row is None else _result(row)
 
     async def revoke(
-        self, session: SqlSession, tenant_id: str, invitation_id: str, now: datetime
+        self, session: SqlSession, tenant_id: str, invitation_id: str, now: datetime, *, actor: str
     ) -> InvitationResult | None:
-        row = await fetch_one(session, REVOKE, tenant_id=tenant_id, invitation_id=invitation_id, now=now)
+        row = await fetch_one(
+            session, REVOKE, tenant_id=tenant_id, invitation_id=invitation_id, now=now, actor=actor
+        )
         return None if row is None else _result(row)
 
     async def account_by_email(self, session: SqlSession, email_key: str) -> Account | None:

@@ -14,6 +14,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
+from hoc.cus.account.L5_schemas.events import (
+    MemberLeftEventData,
+    MemberRemovedEventData,
+    MemberRoleChangedEventData,
+)
 from hoc.cus.account.L5_schemas.records import Access, Slice, Versioned, Window
 from hoc.cus.account.L5_schemas.results import (
     MembershipResult,
@@ -22,6 +27,7 @@ from hoc.cus.account.L5_schemas.results import (
     UserSummaryResult,
 )
 from hoc.cus.account.L5_schemas.values import Role, TenantStatus
+from hoc.cus.account.L6_drivers.outbox import recorded
 from hoc.cus.account.L6_drivers.statements import (
     TENANT,
     USER,
@@ -185,7 +191,13 @@ def _set_role() -> AnySelect:
             memberships.c.role != ROLE,
         )
         .values(role=ROLE, version=memberships.c.version + 1, updated_at=func.now())
-        .returning(memberships.c.tenant_id, before.c.role.label("old_role"), memberships.c.role)
+        .returning(
+            memberships.c.tenant_id,
+            memberships.c.user_id,
+            before.c.role.label("old_role"),
+            memberships.c.role,
+            memberships.c.updated_at,
+        )
         .cte("changed")
     )
     counted = (
@@ -197,18 +209,28 @@ def _set_role() -> AnySelect:
         .values(members=member_counts.c.members + case((member_counts.c.role == changed.c.role, 1), else_=-1))
         .cte("counted")
     )
+    told = recorded(
+        MemberRoleChangedEventData,
+        changed,
+        at=changed.c.updated_at,
+        tenant_id=changed.c.tenant_id,
+        user_id=changed.c.user_id,
+        role=changed.c.role,
+        previous_role=changed.c.old_role,
+        changed_at=changed.c.updated_at,
+    )
     return (
         select(users.c.user_id, users.c.email, users.c.name, ROLE.label("role"), memberships.c.joined_at)
         .select_from(memberships.join(users))
         .where(MEMBER, memberships.c.is_active)
-        .add_cte(before, changed, counted)
+        .add_cte(before, changed, counted, told)
     )
 
 
 SET_ROLE = _set_role()
 
 
-def _delete() -> AnySelect:
+def _delete(*, leaving: bool) -> AnySelect:
     removed = (
         delete(memberships)
         .where(MEMBER, memberships.c.is_active)
@@ -221,10 +243,22 @@ def _delete() -> AnySelect:
         .values(members=member_counts.c.members - 1)
         .cte("counted")
     )
-    return select(removed.c.user_id).add_cte(counted)
+    about = {
+        "at": func.now(),
+        "tenant_id": removed.c.tenant_id,
+        "user_id": removed.c.user_id,
+        "role": removed.c.role,
+    }
+    told = (
+        recorded(MemberLeftEventData, removed, **about, left_at=func.now())
+        if leaving
+        else recorded(MemberRemovedEventData, removed, **about, removed_at=func.now())
+    )
+    return select(removed.c.user_id).add_cte(counted, told)
 
 
-DELETE = _delete()
+REMOVE = _delete(leaving=False)
+LEAVE = _delete(leaving=True)
 
 
 class SqlMembers:
@@ -274,13 +308,15 @@ class SqlMembers:
         return 0 if row is None else row.members
 
     async def set_role(
-        self, session: SqlSession, tenant_id: str, user_id: str, role: Role
+        self, session: SqlSession, tenant_id: str, user_id: str, role: Role, *, actor: str
     ) -> TenantUserResult | None:
-        row = await fetch_one(session, SET_ROLE, tenant_id=tenant_id, user_id=user_id, role=role)
+        row = await fetch_one(session, SET_ROLE, tenant_id=tenant_id, user_id=user_id, role=role, actor=actor)
         return None if row is None else _tenant_user(row)
 
-    async def delete(self, session: SqlSession, tenant_id: str, user_id: str) -> bool:
-        return await fetch_one(session, DELETE, tenant_id=tenant_id, user_id=user_id) is not None
+    async def delete(self, session: SqlSession, tenant_id: str, user_id: str, *, actor: str) -> bool:
+        statement = LEAVE if actor == user_id else REMOVE
+        row = await fetch_one(session, statement, tenant_id=tenant_id, user_id=user_id, actor=actor)
+        return row is not None
 
 
 def _summary(row: AnyRow) -> UserSummaryResult:

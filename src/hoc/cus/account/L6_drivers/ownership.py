@@ -6,8 +6,22 @@ from sqlalchemy import String, delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.types import DateTime
 
+from hoc.cus.account.L5_schemas.events import (
+    TenantTransferAcceptedEventData,
+    TenantTransferCanceledEventData,
+    TenantTransferOfferedEventData,
+)
 from hoc.cus.account.L5_schemas.results import OwnershipTransferResult
-from hoc.cus.account.L6_drivers.statements import NOW, TENANT, AnyRow, SqlSession, fetch_one, param
+from hoc.cus.account.L6_drivers.outbox import recorded
+from hoc.cus.account.L6_drivers.statements import (
+    NOW,
+    TENANT,
+    AnyRow,
+    AnySelect,
+    SqlSession,
+    fetch_one,
+    param,
+)
 from hoc.cus.account.L6_drivers.tables import ownership_transfers
 
 COLUMNS = tuple(ownership_transfers.c)
@@ -19,24 +33,63 @@ GIVEN = {
     "expires_at": param("expires_at", DateTime(timezone=True)),
 }
 
-OPEN = (
-    insert(ownership_transfers)
-    .values(tenant_id=TENANT, **GIVEN)
-    .on_conflict_do_update(
-        index_elements=[ownership_transfers.c.tenant_id],
-        set_=GIVEN,
-        where=ownership_transfers.c.expires_at <= NOW,
+
+def _open() -> AnySelect:
+    opened = (
+        insert(ownership_transfers)
+        .values(tenant_id=TENANT, **GIVEN)
+        .on_conflict_do_update(
+            index_elements=[ownership_transfers.c.tenant_id],
+            set_=GIVEN,
+            where=ownership_transfers.c.expires_at <= NOW,
+        )
+        .returning(*COLUMNS)
+        .cte("opened")
     )
-    .returning(*COLUMNS)
-)
+    told = recorded(
+        TenantTransferOfferedEventData,
+        opened,
+        at=NOW,
+        actor=opened.c.from_user_id,
+        about_user=opened.c.to_user_id,
+        tenant_id=opened.c.tenant_id,
+        from_user_id=opened.c.from_user_id,
+        to_user_id=opened.c.to_user_id,
+        offered_at=opened.c.created_at,
+        expires_at=opened.c.expires_at,
+    )
+    return select(opened).add_cte(told)
+
+
+OPEN = _open()
 
 FIND = select(*COLUMNS).where(ownership_transfers.c.tenant_id == TENANT)
 
-CLOSE = (
-    delete(ownership_transfers)
-    .where(ownership_transfers.c.tenant_id == TENANT)
-    .returning(ownership_transfers.c.tenant_id)
-)
+
+def _close(*, accepting: bool) -> AnySelect:
+    closed = (
+        delete(ownership_transfers)
+        .where(ownership_transfers.c.tenant_id == TENANT)
+        .returning(*COLUMNS)
+        .cte("closed")
+    )
+    about = {
+        "at": NOW,
+        "about_user": closed.c.to_user_id,
+        "tenant_id": closed.c.tenant_id,
+        "from_user_id": closed.c.from_user_id,
+        "to_user_id": closed.c.to_user_id,
+    }
+    told = (
+        recorded(TenantTransferAcceptedEventData, closed, **about, accepted_at=NOW)
+        if accepting
+        else recorded(TenantTransferCanceledEventData, closed, **about, canceled_at=NOW)
+    )
+    return select(closed.c.tenant_id).add_cte(told)
+
+
+ACCEPT = _close(accepting=True)
+CANCEL = _close(accepting=False)
 
 
 class SqlOwnershipTransfers:
@@ -58,8 +111,10 @@ class SqlOwnershipTransfers:
         row = await fetch_one(session, FIND, tenant_id=tenant_id)
         return None if row is None else _transfer(row)
 
-    async def close(self, session: SqlSession, tenant_id: str) -> None:
-        await fetch_one(session, CLOSE, tenant_id=tenant_id)
+    async def close(
+        self, session: SqlSession, tenant_id: str, *, accepted: bool, actor: str, now: datetime
+    ) -> None:
+        await fetch_one(session, ACCEPT if accepted else CANCEL, tenant_id=tenant_id, actor=actor, now=now)
 
 
 def _transfer(row: AnyRow) -> OwnershipTransferResult:

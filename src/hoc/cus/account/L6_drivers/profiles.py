@@ -5,8 +5,10 @@ from datetime import datetime
 from sqlalchemy import Integer, String, Text, func, or_, select, update
 from sqlalchemy.dialects.postgresql import JSONB
 
+from hoc.cus.account.L5_schemas.events import UserProfileUpdatedEventData
 from hoc.cus.account.L5_schemas.records import ProfileChange, ProfileChanged, Versioned
 from hoc.cus.account.L5_schemas.results import ProfileResult, ProfileUpdateResult
+from hoc.cus.account.L6_drivers.outbox import names_of, recorded
 from hoc.cus.account.L6_drivers.statements import (
     NOW,
     TENANT,
@@ -61,17 +63,19 @@ def _update() -> AnySelect:
     is_stale = (before.c.version != func.coalesce(expected, before.c.version)).label("is_stale")
     size = func.octet_length(before.c.preferences.cast(String))
     is_too_large = (size > param("max_bytes", Integer)).label("is_too_large")
-    is_changed = or_(
-        before.c.name.is_distinct_from(before.c.old_name),
-        before.c.timezone.is_distinct_from(before.c.old_timezone),
-        before.c.preferences != before.c.old_preferences,
-    )
-    judged = select(before, is_stale, is_too_large, is_changed.label("is_changed")).cte("judged")
+    judged = select(
+        before,
+        is_stale,
+        is_too_large,
+        before.c.name.is_distinct_from(before.c.old_name).label("name_changed"),
+        before.c.timezone.is_distinct_from(before.c.old_timezone).label("timezone_changed"),
+        (before.c.preferences != before.c.old_preferences).label("preferences_changed"),
+    ).cte("judged")
     written = (
         update(users)
         .where(
             users.c.user_id == judged.c.user_id,
-            judged.c.is_changed,
+            or_(judged.c.name_changed, judged.c.timezone_changed, judged.c.preferences_changed),
             ~judged.c.is_stale,
             ~judged.c.is_too_large,
         )
@@ -86,17 +90,35 @@ def _update() -> AnySelect:
         .returning(users.c.user_id, users.c.version, users.c.updated_at)
         .cte("written")
     )
-    return select(
-        judged.c.user_id,
-        judged.c.email,
-        judged.c.name,
-        judged.c.timezone,
-        judged.c.preferences,
-        func.coalesce(written.c.updated_at, judged.c.updated_at).label("updated_at"),
-        func.coalesce(written.c.version, judged.c.version).label("version"),
-        judged.c.is_stale,
-        judged.c.is_too_large,
-    ).select_from(judged.outerjoin(written, written.c.user_id == judged.c.user_id))
+    updated = recorded(
+        UserProfileUpdatedEventData,
+        judged.join(written, written.c.user_id == judged.c.user_id),
+        at=written.c.updated_at,
+        user_id=judged.c.user_id,
+        email=judged.c.email,
+        name=func.coalesce(judged.c.name, ""),
+        updated_fields=names_of(
+            name=judged.c.name_changed,
+            timezone=judged.c.timezone_changed,
+            preferences=judged.c.preferences_changed,
+        ),
+        updated_at=written.c.updated_at,
+    )
+    return (
+        select(
+            judged.c.user_id,
+            judged.c.email,
+            judged.c.name,
+            judged.c.timezone,
+            judged.c.preferences,
+            func.coalesce(written.c.updated_at, judged.c.updated_at).label("updated_at"),
+            func.coalesce(written.c.version, judged.c.version).label("version"),
+            judged.c.is_stale,
+            judged.c.is_too_large,
+        )
+        .select_from(judged.outerjoin(written, written.c.user_id == judged.c.user_id))
+        .add_cte(updated)
+    )
 
 
 UPDATE = _update()
@@ -110,7 +132,13 @@ class SqlProfiles:
         return None if row is None else Versioned(_profile(row), row.version)
 
     async def update(
-        self, session: SqlSession, user_id: str, change: ProfileChange, now: datetime
+        self,
+        session: SqlSession,
+        user_id: str,
+        change: ProfileChange,
+        now: datetime,
+        *,
+        actor: str | None,
     ) -> ProfileChanged | None:
         row = await fetch_one(
             session,
@@ -123,6 +151,7 @@ class SqlProfiles:
             expected_version=change.expected_version,
             max_bytes=change.max_preferences_bytes,
             now=now,
+            actor=actor,
         )
         if row is None:
             return None

@@ -1,11 +1,13 @@
-"""New account records, counted in the statement that stores them."""
+"""New account records, counted and told of in the statement that stores them."""
 
 import random
 from typing import Any
 
-from sqlalchemy import CTE, ColumnElement, SmallInteger, func, select
+from sqlalchemy import CTE, ColumnElement, SmallInteger, func, literal_column, null, select
 from sqlalchemy.dialects.postgresql import Insert, insert
 
+from hoc.cus.account.L5_schemas.events import UserCreatedEventData
+from hoc.cus.account.L6_drivers.outbox import recorded
 from hoc.cus.account.L6_drivers.statements import SqlSession, fetch_all, param
 from hoc.cus.account.L6_drivers.tables import account_registrations, account_totals, users
 
@@ -20,14 +22,14 @@ def any_shard() -> int:
 
 async def register(session: SqlSession, accounts: list[dict[str, Any]]) -> None:
     """Store complete account records, each a row of `users`."""
-    stored, *counted = registered(insert(users).values(accounts))
+    stored, *counted = registered(insert(users).values(accounts), actor=null())
     await fetch_all(session, select(stored.c.user_id).add_cte(*counted), shard=any_shard())
 
 
 def registered(
-    new_accounts: Insert, *, hours_since: ColumnElement[Any] | None = None
-) -> tuple[CTE, CTE, CTE]:
-    """``new_accounts`` as a CTE of the rows it stored, then the two that count them.
+    new_accounts: Insert, *, actor: ColumnElement[Any], hours_since: ColumnElement[Any] | None = None
+) -> tuple[CTE, CTE, CTE, CTE]:
+    """``new_accounts`` as a CTE of the rows it stored, then the two that count them, then their events.
 
     Accounts created before ``hours_since`` are left out of the counts by hour, which would soon be deleted.
     """
@@ -54,4 +56,15 @@ def registered(
         index_elements=[account_registrations.c.hour, account_registrations.c.shard],
         set_={"accounts": account_registrations.c.accounts + hours.excluded.accounts},
     )
-    return stored, totals.cte("counted_totals"), hours.cte("counted_hours")
+    created = recorded(
+        UserCreatedEventData,
+        stored,
+        at=stored.c.updated_at,
+        actor=actor,
+        user_id=stored.c.user_id,
+        email=stored.c.email,
+        name=func.coalesce(stored.c.name, ""),
+        subscription_plan=literal_column("'free'"),
+        created_at=stored.c.created_at,
+    )
+    return stored, totals.cte("counted_totals"), hours.cte("counted_hours"), created

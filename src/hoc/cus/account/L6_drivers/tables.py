@@ -5,6 +5,7 @@ global refers to them by foreign key, and ``users`` has no trigger.
 """
 
 from collections.abc import Iterable
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -15,6 +16,7 @@ from sqlalchemy import (
     DateTime,
     ForeignKey,
     ForeignKeyConstraint,
+    Identity,
     Index,
     Integer,
     LargeBinary,
@@ -29,7 +31,7 @@ from sqlalchemy import (
     text,
     true,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import JSON, JSONB, UUID
 
 from hoc.cus.account.L5_schemas.values import (
     BillingPeriod,
@@ -276,6 +278,7 @@ subscriptions = Table(
     _time("current_period_start"),
     Column("current_period_end", DateTime(timezone=True), nullable=False),
     _time("next_invoice_date", nullable=True),
+    Column("as_of", DateTime(timezone=True), comment="a later one wins"),
     _time("updated_at"),
     _one_of("plan", Plan),
     _one_of("status", SubscriptionStatus),
@@ -292,6 +295,7 @@ invoices = Table(
     Column("amount_cents", BigInteger, nullable=False),
     Column("status", String(16), nullable=False),
     Column("description", Text, nullable=False),
+    Column("as_of", DateTime(timezone=True), comment="a later one wins"),
     _time("updated_at"),
     PrimaryKeyConstraint("tenant_id", "invoice_id"),
     _one_of("status", InvoiceStatus),
@@ -344,4 +348,79 @@ idempotency_keys = Table(
     _time("created_at"),
     PrimaryKeyConstraint("tenant_id", "principal", "route", "key"),
     Index(None, "created_at"),
+)
+
+
+def _event() -> list[Column[Any]]:
+    return [
+        Column("event_id", UUID(as_uuid=False), nullable=False, server_default=func.gen_random_uuid()),
+        Column("type", String(64), nullable=False),
+        Column("time", DateTime(timezone=True), nullable=False, comment="when it happened"),
+        _id("tenant_id", nullable=True),
+        _id("user_id", nullable=True),
+        _id("actor", nullable=True),
+        Column("payload", JSON, nullable=False),
+    ]
+
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("position", BigInteger, Identity(always=True), primary_key=True),
+    *_event(),
+    comment="events as their transactions wrote them, until they are put in line in events",
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("sequence", BigInteger, nullable=False, comment="no lower one becomes visible later"),
+    Column("position", BigInteger, nullable=False, comment="in the outbox"),
+    *_event(),
+    PrimaryKeyConstraint("sequence", "time"),  # the key must have what the table is partitioned by
+    Index("ix_events_tenant", "tenant_id", "time", "position"),
+    postgresql_partition_by="RANGE (time)",
+    comment="every event in the one order in which all readers see it; a partition for each month",
+)
+
+event_cursors = Table(
+    "event_cursors",
+    metadata,
+    Column("name", String(32), primary_key=True),
+    Column("sequence", BigInteger, nullable=False, comment="all up to this one are done"),
+    comment="how far the work on events has come; who works locks the row",
+)
+
+parked_events = Table(
+    "parked_events",
+    metadata,
+    Column("event_id", UUID(as_uuid=False), primary_key=True),
+    Column("sequence", BigInteger, nullable=False),
+    Column("reason", Text, nullable=False),
+    _time("parked_at"),
+    Column("retry", Boolean, nullable=False, server_default=false()),
+    comment="events that NATS refuses for what they are",
+)
+
+inbound_messages = Table(
+    "inbound_messages",
+    metadata,
+    Column("message_id", String(255), primary_key=True),
+    Column("subject", String(255), nullable=False),
+    _time("received_at"),
+    Index(None, "received_at"),
+    comment="messages that have been handled, so that none is handled twice",
+)
+
+parked_messages = Table(
+    "parked_messages",
+    metadata,
+    Column("message_id", String(255), primary_key=True),
+    Column("subject", String(255), nullable=False),
+    Column("time", DateTime(timezone=True), nullable=False),
+    Column("data", LargeBinary, nullable=False),
+    Column("reason", Text, nullable=False),
+    _time("parked_at"),
+    Column("retry", Boolean, nullable=False, server_default=false()),
+    comment="messages whose handler failed to the last",
 )

@@ -9,6 +9,8 @@ from sqlalchemy import (
     delete,
     func,
     literal,
+    literal_column,
+    null,
     or_,
     select,
     true,
@@ -17,9 +19,17 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert
 
+from hoc.cus.account.L5_schemas.events import (
+    MemberJoinedEventData,
+    TenantCreatedEventData,
+    TenantOnboardingAdvancedEventData,
+    TenantQuotasChangedEventData,
+    TenantStatusChangedEventData,
+)
 from hoc.cus.account.L5_schemas.records import NewTenant, Slice, Versioned, Window
 from hoc.cus.account.L5_schemas.results import ProjectDetailResult, ProjectSummaryResult
 from hoc.cus.account.L5_schemas.values import Onboarding, Role, TenantStatus
+from hoc.cus.account.L6_drivers.outbox import recorded
 from hoc.cus.account.L6_drivers.statements import (
     NOW,
     TENANT,
@@ -136,7 +146,31 @@ def _create() -> AnySelect:
         )
         .cte("counted")
     )
-    return select(created.c.tenant_id).add_cte(joined, counted)
+    told = recorded(
+        TenantCreatedEventData,
+        created,
+        at=NOW,
+        actor=USER,
+        about_user=USER,
+        tenant_id=created.c.tenant_id,
+        name=NAME,
+        slug=SLUG,
+        owner_user_id=USER,
+        created_at=NOW,
+    )
+    told_of_owner = recorded(
+        MemberJoinedEventData,
+        created,
+        at=NOW,
+        actor=USER,
+        after=told,
+        tenant_id=created.c.tenant_id,
+        user_id=USER,
+        role=literal_column(f"'{Role.OWNER}'"),
+        invited_by=null(),
+        joined_at=NOW,
+    )
+    return select(created.c.tenant_id).add_cte(joined, counted, told, told_of_owner)
 
 
 CREATE = _create()
@@ -148,7 +182,7 @@ def _set_status() -> AnySelect:
         update(tenants)
         .where(tenants.c.tenant_id == TENANT, any_of(tenants.c.status, "come_from"))
         .values(status=new_status, version=tenants.c.version + 1, updated_at=func.now())
-        .returning(tenants.c.tenant_id)
+        .returning(tenants.c.tenant_id, tenants.c.status, tenants.c.updated_at)
         .cte("moved")
     )
     # A closed tenant needs no owner any more: its counts would keep its last one from being deleted.
@@ -160,17 +194,64 @@ def _set_status() -> AnySelect:
         )
         .cte("uncounted")
     )
-    return select(moved.c.tenant_id).add_cte(uncounted)
+    told = recorded(
+        TenantStatusChangedEventData,
+        moved,
+        at=moved.c.updated_at,
+        tenant_id=moved.c.tenant_id,
+        status=moved.c.status,
+        changed_at=moved.c.updated_at,
+    )
+    return select(moved.c.tenant_id).add_cte(uncounted, told)
 
 
 SET_STATUS = _set_status()
 
-ADVANCE_ONBOARDING = (
-    update(tenants)
-    .where(tenants.c.tenant_id == TENANT, tenants.c.onboarding_state < ONBOARDING)
-    .values(onboarding_state=ONBOARDING, version=tenants.c.version + 1, updated_at=func.now())
-    .returning(tenants.c.tenant_id)
-)
+
+def _advance_onboarding() -> AnySelect:
+    advanced = (
+        update(tenants)
+        .where(tenants.c.tenant_id == TENANT, tenants.c.onboarding_state < ONBOARDING)
+        .values(onboarding_state=ONBOARDING, version=tenants.c.version + 1, updated_at=func.now())
+        .returning(tenants.c.tenant_id, tenants.c.onboarding_state, tenants.c.updated_at)
+        .cte("advanced")
+    )
+    told = recorded(
+        TenantOnboardingAdvancedEventData,
+        advanced,
+        at=advanced.c.updated_at,
+        tenant_id=advanced.c.tenant_id,
+        onboarding_state=advanced.c.onboarding_state,
+        changed_at=advanced.c.updated_at,
+    )
+    return select(advanced.c.tenant_id).add_cte(told)
+
+
+ADVANCE_ONBOARDING = _advance_onboarding()
+
+QUOTAS = ("max_workers", "max_runs_per_day", "max_concurrent_runs", "max_tokens_per_month", "max_api_keys")
+
+
+def _set_quotas(quotas: dict[str, int | None]) -> AnySelect:
+    changed = (
+        update(tenants)
+        .where(
+            tenants.c.tenant_id == TENANT,
+            or_(*(tenants.c[name].is_distinct_from(value) for name, value in quotas.items())),
+        )
+        .values(**quotas, version=tenants.c.version + 1, updated_at=func.now())
+        .returning(tenants.c.tenant_id, tenants.c.updated_at, *(tenants.c[name] for name in QUOTAS))
+        .cte("changed")
+    )
+    told = recorded(
+        TenantQuotasChangedEventData,
+        changed,
+        at=changed.c.updated_at,
+        tenant_id=changed.c.tenant_id,
+        **{name: changed.c[name] for name in QUOTAS},
+        changed_at=changed.c.updated_at,
+    )
+    return select(changed.c.tenant_id).add_cte(told)
 
 
 class SqlTenants:
@@ -203,28 +284,31 @@ class SqlTenants:
         return row is not None
 
     async def set_status(
-        self, session: SqlSession, tenant_id: str, status: TenantStatus, come_from: list[str]
+        self,
+        session: SqlSession,
+        tenant_id: str,
+        status: TenantStatus,
+        come_from: list[str],
+        *,
+        actor: str | None,
     ) -> bool:
         row = await fetch_one(
-            session, SET_STATUS, tenant_id=tenant_id, new_status=status, come_from=come_from
+            session, SET_STATUS, tenant_id=tenant_id, new_status=status, come_from=come_from, actor=actor
         )
         return row is not None
 
-    async def advance_onboarding(self, session: SqlSession, tenant_id: str, state: Onboarding) -> bool:
-        row = await fetch_one(session, ADVANCE_ONBOARDING, tenant_id=tenant_id, state=state)
+    async def advance_onboarding(
+        self, session: SqlSession, tenant_id: str, state: Onboarding, *, actor: str | None
+    ) -> bool:
+        row = await fetch_one(session, ADVANCE_ONBOARDING, tenant_id=tenant_id, state=state, actor=actor)
         return row is not None
 
-    async def set_quotas(self, session: SqlSession, tenant_id: str, quotas: dict[str, int | None]) -> bool:
-        changed = [tenants.c[name].is_distinct_from(value) for name, value in quotas.items()]
-        if not changed:
+    async def set_quotas(
+        self, session: SqlSession, tenant_id: str, quotas: dict[str, int | None], *, actor: str | None
+    ) -> bool:
+        if not quotas:
             return False
-        statement = (
-            update(tenants)
-            .where(tenants.c.tenant_id == tenant_id, or_(*changed))
-            .values(**quotas, version=tenants.c.version + 1, updated_at=func.now())
-            .returning(tenants.c.tenant_id)
-        )
-        return await fetch_one(session, statement) is not None
+        return await fetch_one(session, _set_quotas(quotas), tenant_id=tenant_id, actor=actor) is not None
 
 
 def _summary(row: AnyRow) -> ProjectSummaryResult:

@@ -2,12 +2,14 @@
 
 from datetime import datetime
 
-from sqlalchemy import String, Text, case, func, select, update
+from sqlalchemy import String, Text, case, func, select, union_all, update
 from sqlalchemy.dialects.postgresql import insert
 
+from hoc.cus.account.L5_schemas.events import TicketCreatedEventData, TicketUpdatedEventData
 from hoc.cus.account.L5_schemas.records import Slice, Window
 from hoc.cus.account.L5_schemas.results import SupportTicketResult
 from hoc.cus.account.L5_schemas.values import TenantStatus, TicketStatus
+from hoc.cus.account.L6_drivers.outbox import recorded
 from hoc.cus.account.L6_drivers.statements import (
     NOW,
     TENANT,
@@ -54,10 +56,23 @@ def _create() -> AnySelect:
             ["tenant_id", "user_id", *given],
             select(author.c.tenant_id, author.c.user_id, *given.values()),
         )
-        .returning(support_tickets.c.ticket_id)
+        .returning(*support_tickets.c)
         .cte("created")
     )
-    return select(created.c.ticket_id)
+    told = recorded(
+        TicketCreatedEventData,
+        created,
+        at=created.c.created_at,
+        actor=created.c.user_id,
+        tenant_id=created.c.tenant_id,
+        ticket_id=created.c.ticket_id,
+        user_id=created.c.user_id,
+        subject=created.c.subject,
+        category=created.c.category,
+        priority=created.c.priority,
+        created_at=created.c.created_at,
+    )
+    return select(created.c.ticket_id).add_cte(told)
 
 
 CREATE = _create()
@@ -91,27 +106,49 @@ def _page(*, by_status: bool) -> Paged:
 
 PAGES = {by_status: _page(by_status=by_status) for by_status in (False, True)}
 
-_IS_CHANGED = (support_tickets.c.status != STATUS) | support_tickets.c.resolution.is_distinct_from(
-    func.coalesce(RESOLUTION, support_tickets.c.resolution)
-)
 
-SET_STATUS = (
-    update(support_tickets)
-    .where(support_tickets.c.tenant_id == TENANT, support_tickets.c.ticket_id == TICKET)
-    .values(
-        status=STATUS,
-        resolution=func.coalesce(RESOLUTION, support_tickets.c.resolution),
-        resolved_at=case(
-            (
-                STATUS.in_([TicketStatus.RESOLVED, TicketStatus.CLOSED]),
-                func.coalesce(support_tickets.c.resolved_at, NOW),
+def _set_status() -> AnySelect:
+    this = (support_tickets.c.tenant_id == TENANT, support_tickets.c.ticket_id == TICKET)
+    before = select(*support_tickets.c).where(*this).with_for_update().cte("before")
+    resolution = func.coalesce(RESOLUTION, before.c.resolution)
+    changed = (
+        update(support_tickets)
+        .where(
+            support_tickets.c.tenant_id == before.c.tenant_id,
+            support_tickets.c.ticket_id == before.c.ticket_id,
+            (before.c.status != STATUS) | before.c.resolution.is_distinct_from(resolution),
+        )
+        .values(
+            status=STATUS,
+            resolution=resolution,
+            resolved_at=case(
+                (
+                    STATUS.in_([TicketStatus.RESOLVED, TicketStatus.CLOSED]),
+                    func.coalesce(before.c.resolved_at, NOW),
+                ),
+                else_=None,
             ),
-            else_=None,
-        ),
-        updated_at=case((_IS_CHANGED, NOW), else_=support_tickets.c.updated_at),
+            updated_at=NOW,
+        )
+        .returning(*support_tickets.c)
+        .cte("changed")
     )
-    .returning(*COLUMNS)
-)
+    told = recorded(
+        TicketUpdatedEventData,
+        changed,
+        at=NOW,
+        tenant_id=changed.c.tenant_id,
+        ticket_id=changed.c.ticket_id,
+        user_id=changed.c.user_id,
+        status=changed.c.status,
+        resolution=changed.c.resolution,
+        updated_at=changed.c.updated_at,
+    )
+    unchanged = select(before).where(~select(changed.c.ticket_id).exists())
+    return select(union_all(select(changed), unchanged).subquery("ticket")).add_cte(told)
+
+
+SET_STATUS = _set_status()
 
 
 class SqlTickets:
@@ -148,6 +185,7 @@ class SqlTickets:
         status: TicketStatus,
         resolution: str | None,
         now: datetime,
+        actor: str | None,
     ) -> SupportTicketResult | None:
         row = await fetch_one(
             session,
@@ -157,6 +195,7 @@ class SqlTickets:
             status=status,
             resolution=resolution,
             now=now,
+            actor=actor,
         )
         return None if row is None else _ticket(row)
 

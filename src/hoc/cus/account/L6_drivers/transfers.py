@@ -16,6 +16,7 @@ from sqlalchemy import (
     cast,
     exists,
     func,
+    null,
     select,
     text,
 )
@@ -76,6 +77,7 @@ _STORED, *_COUNTED = registered(
         ).order_by(staged.c.line),
     )
     .on_conflict_do_nothing(),
+    actor=null(),
     hours_since=param("hours_since", DateTime(timezone=True)),
 )
 STORE = (

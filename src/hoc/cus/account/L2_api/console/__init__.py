@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from hoc.cus.account.L2_api.console.audit import AuditRoutes
 from hoc.cus.account.L2_api.console.billing import BillingRoutes
 from hoc.cus.account.L2_api.console.invitations import InvitationRoutes
 from hoc.cus.account.L2_api.console.ownership import OwnershipRoutes
@@ -22,4 +23,5 @@ def console_operations(engines: Engines, *, on_mail_queued: Callable[[], None]) 
         *ProfileRoutes(engines.profiles).operations(),
         *BillingRoutes(engines.billing).operations(),
         *SupportRoutes(engines.support).operations(),
+        *AuditRoutes(engines.audit).operations(),
     ]

@@ -1,0 +1,82 @@
+"""The audit trail: what happened in a tenant, by whom, for its owners and admins."""
+
+import re
+from datetime import datetime
+from typing import Protocol
+
+from hoc.cus.account.L5_engines.access import AccessReader, access_of, require, require_reader
+from hoc.cus.account.L5_engines.paging import CursorScope, bad_parameter
+from hoc.cus.account.L5_engines.session import Session
+from hoc.cus.account.L5_engines.text import is_storable_id
+from hoc.cus.account.L5_schemas.events import EVENTS
+from hoc.cus.account.L5_schemas.records import AuditFilter, Page, Stretch, Window
+from hoc.cus.account.L5_schemas.results import AuditListResult, EventResult
+
+_POSITION = re.compile(r"[0-9]{1,18}")
+
+
+class AuditStore(Protocol):
+    async def of_tenant(
+        self, session: Session, tenant_id: str, window: Window, wanted: AuditFilter
+    ) -> Stretch[EventResult]:
+        """Newest first, what has just been committed included; a key's id is a decimal position."""
+        ...
+
+
+class AuditTrail:
+    def __init__(self, events: AuditStore, access: AccessReader) -> None:
+        self._events = events
+        self._access = access
+
+    async def list(
+        self,
+        session: Session,
+        tenant_id: str,
+        caller_user_id: str,
+        *,
+        actor: str | None = None,
+        type: str | None = None,  # noqa: A002 - the parameter's name over HTTP
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> Page[AuditListResult]:
+        """A tenant's events, newest first.
+
+        Args:
+            actor: only what this user did.
+            type: only events of this type, such as ``member.removed``.
+            since: not before this time; with a time zone.
+            until: before this time; with a time zone.
+
+        Raises:
+            InvalidInputError, NotAMemberError, ForbiddenError: the caller is neither an owner nor an admin.
+        """
+        wanted = AuditFilter(actor, _known(type), _zoned("since", since), _zoned("until", until))
+        if actor is not None and not is_storable_id(actor):
+            raise bad_parameter("actor", "must be 1 to 255 characters of text")
+        filters = {name: None if time is None else time.isoformat() for name, time in _times(wanted)}
+        scope = CursorScope("audit", tenant_id, actor=actor, type=type, **filters)
+        window = scope.window(limit, 0, cursor)
+        if window.after is not None and not _POSITION.fullmatch(window.after.id):
+            raise bad_parameter("cursor", "is not a cursor of this list; start without one")
+        reader = require_reader(await access_of(self._access, session, tenant_id, caller_user_id))
+        require(reader.role.can_manage_users, "read the audit trail")
+        rows = await self._events.of_tenant(session, tenant_id, window, wanted)
+        return Page(AuditListResult(rows.rows), scope.next_cursor(rows))
+
+
+def _known(event_type: str | None) -> str | None:
+    if event_type is not None and event_type not in EVENTS:
+        raise bad_parameter("type", f"must be one of {', '.join(EVENTS)}")
+    return event_type
+
+
+def _times(wanted: AuditFilter) -> tuple[tuple[str, datetime | None], ...]:
+    return ("since", wanted.since), ("until", wanted.until)
+
+
+def _zoned(name: str, time: datetime | None) -> datetime | None:
+    if time is not None and time.tzinfo is None:
+        raise bad_parameter(name, "must carry a time zone, as in 2026-03-14T10:00:00Z")
+    return time

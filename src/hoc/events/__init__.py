@@ -1,0 +1,1 @@
+"""Events on NATS: putting them in line, publishing them, and handling those of others."""

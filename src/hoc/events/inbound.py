@@ -1,0 +1,223 @@
+"""Handling others' events: each once, in the transaction of what its handler does.
+
+A message is acknowledged after that transaction has committed. One whose handler fails comes again, later and
+later; after the last time it is parked, in the database, and the others go on.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from datetime import datetime
+
+import orjson
+from nats.aio.msg import Msg
+from nats.errors import Error
+from nats.errors import TimeoutError as NatsTimeoutError
+from nats.js.errors import NotFoundError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from hoc.background import in_background
+from hoc.cus.account.L5_schemas.errors import InvalidInputError, UnavailableError
+from hoc.cus.account.L6_drivers.inbound import SqlInbound, StoredMessage
+from hoc.database import Database
+from hoc.events.message import Handler, InboundMessage
+from hoc.events.nats import NatsConnection, require_stream
+from hoc.events.observer import EventObserver
+from hoc.events.publisher import PublisherUnavailableError
+from hoc.telemetry.tracing import process_span
+
+BATCH = 10
+FETCH_SECONDS = 5.0
+RETRY_SECONDS = 2.0
+BACKOFF_SECONDS = (1.0, 5.0, 30.0, 120.0, 600.0)
+
+_MAX_ID_LENGTH = 255
+
+_log = logging.getLogger("hoc.events")
+
+
+class Inbound:
+    """Calls handlers.
+
+    Args:
+        handlers: by subject, which may end in ``.*``.
+        group: servers of one group share the messages between them; every group gets each.
+        new_stream: is made for a subject that no stream carries; None waits for somebody else's.
+        backoff: pauses before a message comes again, in seconds; after the last one it is parked.
+        observer: is told what becomes of each.
+    """
+
+    def __init__(
+        self,
+        connection: NatsConnection,
+        database: Database,
+        handlers: Mapping[str, Handler],
+        *,
+        group: str,
+        new_stream: str | None = None,
+        backoff: Sequence[float] = BACKOFF_SECONDS,
+        observer: EventObserver | None = None,
+    ) -> None:
+        self._connection = connection
+        self._database = database
+        self._handlers = handlers
+        self._group = group
+        self._new_stream = new_stream
+        self._backoff = backoff
+        self._observer = observer
+        self._messages = SqlInbound()
+        self._making_stream = asyncio.Lock()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncGenerator[None]:
+        """Handle messages in the background; at the end, what is under way is broken off and comes again."""
+        async with AsyncExitStack() as stack:
+            for subject, handler in self._handlers.items():
+                work = self._consume(subject, handler)
+                await stack.enter_async_context(in_background(work, name=f"hoc-inbound {subject}"))
+            await stack.enter_async_context(in_background(self._retry_parked(), name="hoc-inbound retries"))
+            yield
+
+    async def _consume(self, subject: str, handler: Handler) -> None:
+        """Receive for ever; what goes wrong is said once, and tried again."""
+        said = ""
+        while True:
+            trouble = ""
+            try:
+                await self._receive_all(subject, handler)
+            except PublisherUnavailableError:
+                pass  # the connection has said so
+            except NotFoundError:
+                trouble = "no stream carries it yet"
+            except (Error, OSError, TimeoutError, UnavailableError) as problem:
+                trouble = type(problem).__name__
+            except Exception:  # noqa: BLE001 - whatever it was, the next round must come
+                _log.exception("%s waits: receiving failed", subject)
+            if trouble and trouble != said:
+                _log.warning("%s waits: %s", subject, trouble)
+            said = trouble
+            await asyncio.sleep(RETRY_SECONDS)
+
+    async def _receive_all(self, subject: str, handler: Handler) -> None:
+        jetstream = self._connection.jetstream
+        durable = f"{self._group}-{subject}".replace(".", "_").replace("*", "any")
+        try:
+            pull = await jetstream.pull_subscribe(subject, durable=durable)
+        except NotFoundError:
+            if self._new_stream is None:
+                raise
+            async with self._making_stream:
+                await require_stream(jetstream, self._new_stream, [subject])
+            pull = await jetstream.pull_subscribe(subject, durable=durable)
+        while True:
+            with suppress(NatsTimeoutError):  # nothing came
+                for message in await pull.fetch(BATCH, timeout=FETCH_SECONDS):
+                    await self._receive(message, handler)
+
+    async def _receive(self, received: Msg, handler: Handler) -> None:
+        message = _stored(received)
+        delivery = received.metadata.num_delivered or 1
+        try:
+            with process_span(message.subject, received.headers):
+                outcome = "handled" if await self._handle(message, handler) else "repeated"
+        except UnavailableError:
+            # Not the message's fault, so it does not count.
+            await received.nak(delay=self._backoff[0])
+            raise
+        except Exception as problem:  # noqa: BLE001 - one message must not keep the others from being handled
+            hopeless = isinstance(problem, InvalidInputError)
+            if not hopeless and delivery <= len(self._backoff):
+                _log.warning("%s failed: %s; it comes again", message.subject, _why(problem))
+                await received.nak(delay=self._backoff[delivery - 1])
+                self._tell("failed")
+                return
+            _log.error("message %s (%s) is parked: %s", message.message_id, message.subject, _why(problem))
+            async with self._database.transaction() as session:
+                await self._messages.park(session, message, _why(problem))
+            outcome = "parked"
+        await received.ack_sync()
+        self._tell(outcome)
+
+    async def _handle(self, message: StoredMessage, handler: Handler) -> bool:
+        """Call the handler, unless the message has been handled: then False."""
+
+        async def work(session: AsyncConnection) -> bool:
+            if not await self._messages.claim(session, message):
+                return False
+            await handler(session, _parsed(message))
+            return True
+
+        return await self._database.transact(work)
+
+    async def _retry_parked(self) -> None:
+        while True:
+            await asyncio.sleep(RETRY_SECONDS)
+            try:
+                await self.retry_parked()
+            except UnavailableError:
+                _log.warning("parked messages wait: the database is unavailable")
+            except Exception:  # noqa: BLE001 - whatever it was, the next round must come
+                _log.exception("parked messages wait: retrying failed")
+
+    async def retry_parked(self) -> int:
+        """Handle the parked messages that somebody wants tried again; how many were."""
+        async with self._database.transaction() as session:
+            due = await self._messages.retries(session, BATCH)
+        handled = 0
+        for message in due:
+            handler = _handler_of(self._handlers, message.subject)
+            if handler is None:
+                continue
+            try:
+                await self._handle(message, handler)
+            except UnavailableError:
+                raise
+            except Exception as problem:  # noqa: BLE001 - it stays parked, with the new reason
+                async with self._database.transaction() as session:
+                    await self._messages.leave_parked(session, message.message_id, _why(problem))
+                continue
+            async with self._database.transaction() as session:
+                await self._messages.unpark(session, message.message_id)
+            handled += 1
+        return handled
+
+    def _tell(self, outcome: str) -> None:
+        if self._observer is not None:
+            self._observer.received(outcome)
+
+
+def _handler_of(handlers: Mapping[str, Handler], subject: str) -> Handler | None:
+    return handlers.get(subject) or handlers.get(f"{subject.rpartition('.')[0]}.*")
+
+
+def _stored(received: Msg) -> StoredMessage:
+    headers = received.headers or {}
+    place = f"{received.metadata.stream}:{received.metadata.sequence.stream}"
+    given = headers.get("Nats-Msg-Id") or headers.get("ce-id") or place
+    time = received.metadata.timestamp
+    if (happened := headers.get("ce-time")) is not None:
+        try:
+            parsed = datetime.fromisoformat(happened)
+        except ValueError:
+            parsed = time
+        time = parsed if parsed.tzinfo else time
+    return StoredMessage(
+        message_id=given if len(given) <= _MAX_ID_LENGTH else place,
+        subject=received.subject,
+        time=time,
+        data=received.data,
+    )
+
+
+def _parsed(message: StoredMessage) -> InboundMessage:
+    try:
+        data = orjson.loads(message.data)
+    except orjson.JSONDecodeError:
+        raise InvalidInputError.of("data", "is not JSON") from None
+    return InboundMessage(message.message_id, message.subject, message.time, data)
+
+
+def _why(problem: Exception) -> str:
+    """Only what hoc itself says of bad input: any other text may quote what came."""
+    return problem.message if isinstance(problem, InvalidInputError) else type(problem).__name__

@@ -1,0 +1,66 @@
+"""Messages: what is published, and what comes in."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, TypeAlias
+from urllib.parse import quote
+
+import orjson
+
+from hoc.cus.account.L5_schemas.results import EventResult
+
+# Printable ASCII but for the space, the quotation mark and the percent sign.
+_PLAIN = "!#$&'()*+,-./:;<=>?@[\\]^_`{|}~"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """An event on its way: its payload alone is the data, what describes it is in the headers."""
+
+    event_id: str
+    subject: str
+    data: bytes
+    headers: dict[str, str]
+
+
+def message_of(event: EventResult, source: str) -> Message:
+    """The event as CloudEvents 1.0 has it on NATS, in binary mode: an attribute is a ``ce-`` header.
+
+    ``Nats-Msg-Id`` is the event's id, by which JetStream drops one that it has seen in the last two minutes.
+    """
+    attributes = {
+        "specversion": "1.0",
+        "id": event.event_id,
+        "source": source,
+        "type": event.type,
+        "time": event.time.astimezone(UTC).isoformat().replace("+00:00", "Z"),
+        "datacontenttype": "application/json",
+        "subject": event.tenant_id or event.user_id,
+        "actor": event.actor,
+        # The extension of this name: text that sorts as the events do.
+        "sequence": None if event.sequence is None else f"{event.sequence:019d}",
+    }
+    headers = {
+        f"ce-{name}": quote(value, safe=_PLAIN) for name, value in attributes.items() if value is not None
+    }
+    return Message(
+        event_id=event.event_id,
+        subject=event.type,
+        data=orjson.dumps(event.data),
+        headers={"Nats-Msg-Id": event.event_id, **headers},
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class InboundMessage:
+    """Somebody else's event: ``time`` is when it happened, or else when JetStream stored it."""
+
+    message_id: str
+    subject: str
+    time: datetime
+    data: Any
+
+
+Handler: TypeAlias = Callable[[Any, InboundMessage], Awaitable[None]]
+"""Handles a message on an open transaction (an AsyncConnection), which commits when it returns."""

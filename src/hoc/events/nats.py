@@ -1,0 +1,171 @@
+"""NATS: one connection, kept up for as long as it is wanted, and JetStream behind it."""
+
+# nats-py leaves the types of its options open.
+# pyright: reportUnknownMemberType=false
+
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import nats
+from nats.errors import Error, MaxPayloadError
+from nats.js import JetStreamContext
+from nats.js.api import StorageType, StreamConfig
+from nats.js.errors import APIError, NoStreamResponseError, NotFoundError
+
+from hoc.background import in_background
+from hoc.cus.account.L5_schemas.events import EVENTS
+from hoc.events.message import Message
+from hoc.events.publisher import MessageRefusedError, PublisherUnavailableError
+
+CONNECT_SECONDS = 2
+PING_SECONDS = 5
+PUBLISH_SECONDS = 2.0
+RECONNECT_SECONDS = 0.5
+FORGET_DUPLICATES_AFTER_SECONDS = 120.0
+
+SUBJECTS = sorted({f"{event_type.partition('.')[0]}.*" for event_type in EVENTS})
+
+# JSStreamMessageExceedsMaximumErr and JSStreamHeaderExceedsMaximumErr in nats-server's errors.json.
+_TOO_LARGE = {10054, 10097}
+
+if TYPE_CHECKING:
+    from nats.aio.client import Client
+
+_log = logging.getLogger("hoc.events")
+
+
+class NatsConnection:
+    """Connects in the background and again whenever the connection is lost; nobody waits for it."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._client: Client | None = None
+        self._jetstream: JetStreamContext | None = None
+        self._has_warned = False
+
+    @property
+    def is_connected(self) -> bool:
+        return self._client is not None and self._client.is_connected
+
+    @property
+    def max_payload(self) -> int:
+        """How many bytes of headers and data the server takes; as of when it was last there."""
+        return 0 if self._client is None else self._client.max_payload
+
+    @property
+    def jetstream(self) -> JetStreamContext:
+        """Raises PublisherUnavailableError while there is no connection."""
+        if self._jetstream is None or not self.is_connected:
+            raise PublisherUnavailableError("There is no connection to NATS.")
+        return self._jetstream
+
+    @asynccontextmanager
+    async def running(self) -> AsyncGenerator[None]:
+        async with in_background(self._connect(), name="hoc-nats"):
+            try:
+                yield
+            finally:
+                if self._client is not None:
+                    await self._client.close()
+
+    async def _connect(self) -> None:
+        """Connect, however long that takes; from then on the client itself reconnects."""
+        self._client = await nats.connect(
+            self._url,
+            name="hoc",
+            connect_timeout=CONNECT_SECONDS,
+            ping_interval=PING_SECONDS,
+            max_outstanding_pings=2,
+            max_reconnect_attempts=-1,
+            reconnect_time_wait=RECONNECT_SECONDS,
+            pending_size=0,  # what cannot be sent fails at once; the relay sends it again
+            error_cb=self._on_error,
+            disconnected_cb=_disconnected,
+            reconnected_cb=_reconnected,
+        )
+        self._jetstream = self._client.jetstream(timeout=PUBLISH_SECONDS)
+
+    async def _on_error(self, problem: Exception) -> None:
+        """Told of every attempt that fails: says so for the first; later there is `_disconnected`."""
+        if self._client is None and not self._has_warned:
+            _log.warning("NATS cannot be reached (%s); events wait", type(problem).__name__)
+            self._has_warned = True
+
+
+async def _disconnected() -> None:
+    _log.warning("NATS is away; events wait")
+
+
+async def _reconnected() -> None:
+    _log.info("NATS is back")
+
+
+class JetStreamPublisher:
+    """Publishes to one stream, which it makes if it is not there."""
+
+    def __init__(self, connection: NatsConnection, *, stream: str) -> None:
+        self._connection = connection
+        self._stream = stream
+        self._has_stream = False
+
+    @property
+    def is_connected(self) -> bool:
+        return self._connection.is_connected
+
+    async def publish(self, message: Message) -> None:
+        """Return once JetStream has stored the message, or knows its id already."""
+        jetstream = self._connection.jetstream
+        if _size(message) > self._connection.max_payload:
+            raise MessageRefusedError(
+                f"{_size(message)} bytes; the server takes {self._connection.max_payload}"
+            )
+        try:
+            await self._require_stream(jetstream)
+            await jetstream.publish(
+                message.subject,
+                message.data,
+                headers=dict(message.headers),
+                stream=self._stream,
+                timeout=PUBLISH_SECONDS,
+            )
+        except APIError as problem:
+            if problem.err_code in _TOO_LARGE:
+                raise MessageRefusedError(str(problem.description)) from problem
+            raise PublisherUnavailableError(str(problem)) from problem
+        except MaxPayloadError as problem:
+            raise MessageRefusedError("larger than the server takes") from problem
+        except (Error, OSError, TimeoutError) as problem:
+            if isinstance(problem, NoStreamResponseError):
+                self._has_stream = False
+            raise PublisherUnavailableError(str(problem)) from problem
+
+    async def _require_stream(self, jetstream: JetStreamContext) -> None:
+        if not self._has_stream:
+            await require_stream(jetstream, self._stream, SUBJECTS)
+            self._has_stream = True
+
+
+async def require_stream(jetstream: JetStreamContext, name: str, subjects: list[str]) -> None:
+    """Make a stream of these subjects, or add them to it; whatever else somebody set of it stays."""
+    try:
+        config = (await jetstream.stream_info(name)).config
+    except NotFoundError:
+        config = StreamConfig(
+            name=name,
+            subjects=subjects,
+            storage=StorageType.FILE,
+            duplicate_window=FORGET_DUPLICATES_AFTER_SECONDS,
+        )
+        await jetstream.add_stream(config)
+        return
+    carried = config.subjects or []
+    if missing := [subject for subject in subjects if subject not in carried]:
+        config.subjects = [*carried, *missing]
+        await jetstream.update_stream(config)
+
+
+def _size(message: Message) -> int:
+    headers = sum(len(name) + len(value) + 4 for name, value in message.headers.items())
+    return len(message.data) + headers + len("NATS/1.0\r\n\r\n") + 64  # and what the client adds

@@ -1,0 +1,86 @@
+"""Sending a stretch of the line: as much at once as the order allows, and nothing past what failed."""
+
+import asyncio
+from collections import Counter
+from dataclasses import dataclass, field
+from itertools import takewhile
+
+from hoc.cus.account.L5_schemas.results import EventResult
+from hoc.events.message import message_of
+from hoc.events.publisher import MessageRefusedError, Publisher
+from hoc.events.waves import keys_of, waves
+from hoc.telemetry.tracing import publish_span
+
+MAX_FAILURES = 5
+SEND_SECONDS = 5.0
+"""After this no further wave is sent: half of what PostgreSQL grants an idle transaction."""
+
+
+@dataclass(slots=True)
+class Sent:
+    """What became of events, by their ids; those in none of the three were not sent."""
+
+    published: dict[str, EventResult] = field(default_factory=dict[str, EventResult])
+    refused: dict[str, str] = field(default_factory=dict[str, str])
+    failed: dict[str, Exception] = field(default_factory=dict[str, Exception])
+
+    def settles(self, event: EventResult) -> bool:
+        """Whether nothing is left to do for it."""
+        return event.event_id in self.published or event.event_id in self.refused
+
+    def settled(self, events: list[EventResult]) -> list[EventResult]:
+        """The events up to the first that is not settled."""
+        return list(takewhile(self.settles, events))
+
+
+class Sender:
+    def __init__(self, publisher: Publisher, source: str) -> None:
+        self._publisher = publisher
+        self._source = source
+        self._failures = Counter[str]()
+
+    async def send(self, events: list[EventResult]) -> Sent:
+        """Publish wave by wave. Behind an event that fails, those of its keys wait; the others go on."""
+        sent = Sent()
+        held: set[tuple[str, str]] = set()
+        deadline = asyncio.get_running_loop().time() + SEND_SECONDS
+        for wave in waves(events):
+            await self._send_wave([event for event in wave if held.isdisjoint(keys_of(event))], sent)
+            held.update(key for event in wave if not sent.settles(event) for key in keys_of(event))
+            is_outage = bool(sent.failed) and not sent.published
+            if is_outage or asyncio.get_running_loop().time() > deadline:
+                break
+        self._judge_failures(sent)
+        return sent
+
+    async def _send_wave(self, wave: list[EventResult], sent: Sent) -> None:
+        outcomes = await asyncio.gather(*map(self._publish, wave))
+        for event, problem in zip(wave, outcomes, strict=True):
+            match problem:
+                case None:
+                    sent.published[event.event_id] = event
+                case MessageRefusedError():
+                    sent.refused[event.event_id] = str(problem)
+                case _:
+                    sent.failed[event.event_id] = problem
+
+    async def _publish(self, event: EventResult) -> Exception | None:
+        message = message_of(event, self._source)
+        try:
+            with publish_span(message.subject, message.headers):
+                await self._publisher.publish(message)
+        except Exception as problem:  # noqa: BLE001 - one event must not keep the others from leaving
+            return problem
+        return None
+
+    def _judge_failures(self, sent: Sent) -> None:
+        """Refuse what failed again and again while others got through: then it is not NATS that is away."""
+        for event_id in sent.published:
+            self._failures.pop(event_id, None)
+        if not sent.published:
+            return
+        for event_id, problem in list(sent.failed.items()):
+            self._failures[event_id] += 1
+            if self._failures[event_id] == MAX_FAILURES:
+                del self._failures[event_id], sent.failed[event_id]
+                sent.refused[event_id] = f"failed {MAX_FAILURES} times: {type(problem).__name__}"

@@ -1,0 +1,112 @@
+"""All that goes on with events beside an application, put together from settings."""
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hoc.cus.account.L5_engines.session import utc_now
+from hoc.cus.account.L6_drivers.event_line import SqlEventLine
+from hoc.database import Database
+from hoc.events.message import Handler
+from hoc.events.observer import EventObserver
+from hoc.events.relay import Relay
+from hoc.events.wakeups import Listener
+from hoc.settings import Settings
+
+if TYPE_CHECKING:
+    from hoc.events.inbound import Inbound
+    from hoc.events.nats import NatsConnection
+    from hoc.events.publisher import Publisher
+
+# Putting in line and publishing; the third for whoever asks how things stand.
+_CONNECTIONS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class EventStatus:
+    """How things stand: ``nats_connected`` is None where no NATS is configured."""
+
+    nats_connected: bool | None
+    events_unpublished: int
+    oldest_unpublished_seconds: float
+    events_parked: int
+
+
+class EventService:
+    """The relay, what wakes it, and the handlers of others' events, on connections of their own.
+
+    Args:
+        settings: `Settings.database_url` must be set; without a `nats_url` events are only put in line.
+        handlers: by subject, for others' events.
+        observer: is told what happens; for metrics.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        handlers: Mapping[str, Handler],
+        *,
+        observer: EventObserver | None = None,
+    ) -> None:
+        if settings.database_url is None:
+            raise ValueError("HOC_DATABASE_URL is not set: name the PostgreSQL database to use.")
+        url = settings.database_url.get_secret_value()
+        self._database = Database(
+            url, pool_size=_CONNECTIONS, statement_timeout_ms=settings.statement_timeout_ms
+        )
+        self._nats: NatsConnection | None = None
+        self._inbound: Inbound | None = None
+        publisher: Publisher | None = None
+        if settings.nats_url is not None:
+            self._nats, publisher, self._inbound = _on_nats(settings, self._database, handlers, observer)
+        self._relay = Relay(self._database, publisher, source=settings.events_source, observer=observer)
+        listen_url = settings.listen_database_url or settings.database_url
+        self._listener = Listener(listen_url.get_secret_value(), self._relay.wake)
+        self._events = SqlEventLine()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncGenerator[None]:
+        """Work in the background until the end of the block; nothing here waits for NATS."""
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self._database.close)
+            if self._nats is not None:
+                await stack.enter_async_context(self._nats.running())
+            await stack.enter_async_context(self._relay.running())
+            await stack.enter_async_context(self._listener.running())
+            if self._inbound is not None:
+                await stack.enter_async_context(self._inbound.running())
+            yield
+
+    async def status(self) -> EventStatus:
+        """Raises UnavailableError."""
+        async with self._database.reading() as session:
+            line = await self._events.status(session)
+        waits = 0.0 if line.oldest is None else (utc_now() - line.oldest).total_seconds()
+        return EventStatus(
+            nats_connected=None if self._nats is None else self._nats.is_connected,
+            events_unpublished=line.unpublished,
+            oldest_unpublished_seconds=max(waits, 0.0),
+            events_parked=line.parked,
+        )
+
+
+def _on_nats(
+    settings: Settings, database: Database, handlers: Mapping[str, Handler], observer: EventObserver | None
+) -> "tuple[NatsConnection, Publisher, Inbound]":
+    # Loaded here: who only puts events in line needs no client.
+    from hoc.events.inbound import Inbound  # noqa: PLC0415 - see above
+    from hoc.events.nats import JetStreamPublisher, NatsConnection  # noqa: PLC0415 - see above
+
+    url = settings.nats_url.get_secret_value() if settings.nats_url else ""
+    connection = NatsConnection(url)
+    publisher = JetStreamPublisher(connection, stream=settings.nats_stream)
+    inbound = Inbound(
+        connection,
+        database,
+        handlers,
+        group=settings.nats_stream,
+        new_stream=settings.nats_inbound_stream,
+        observer=observer,
+    )
+    return connection, publisher, inbound

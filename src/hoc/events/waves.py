@@ -1,0 +1,25 @@
+"""Which events may travel together: no two of one user, nor of one tenant."""
+
+from collections.abc import Iterator, Sequence
+
+from hoc.cus.account.L5_schemas.results import EventResult
+
+
+def keys_of(event: EventResult) -> set[tuple[str, str]]:
+    """What an event is ordered by."""
+    keys = (("user", event.user_id), ("tenant", event.tenant_id))
+    return {(kind, key) for kind, key in keys if key is not None}
+
+
+def waves(events: Sequence[EventResult]) -> Iterator[list[EventResult]]:
+    """The events in as few groups as possible, each event in a later one than those before it of its keys."""
+    depth: dict[tuple[str, str], int] = {}
+    grouped: list[list[EventResult]] = []
+    for event in events:
+        keys = keys_of(event)
+        level = max((depth.get(key, 0) for key in keys), default=0)
+        depth |= dict.fromkeys(keys, level + 1)
+        if level == len(grouped):
+            grouped.append([])
+        grouped[level].append(event)
+    yield from grouped

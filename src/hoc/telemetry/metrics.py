@@ -1,0 +1,88 @@
+"""Every metric of the service, for Prometheus. docs/how-to/observe.md says what each means."""
+
+import os
+from functools import cache
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+
+# Decided where the client decides it: as it is imported.
+MULTIPROCESS: Final = "PROMETHEUS_MULTIPROC_DIR" in os.environ
+
+# Not the client's own, where any library may leave something.
+REGISTRY: Final = CollectorRegistry()
+ProcessCollector(registry=REGISTRY)
+
+REQUEST_SECONDS: Final = Histogram(
+    "hoc_http_request_duration_seconds",
+    "Answered requests, and how long they took.",
+    ("method", "route", "status"),
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
+    registry=REGISTRY,
+)
+POOL_SIZE: Final = Gauge(
+    "hoc_database_pool_size",
+    "Database connections that may be open.",
+    multiprocess_mode="livesum",
+    registry=REGISTRY,
+)
+POOL_CHECKED_OUT: Final = Gauge(
+    "hoc_database_pool_checked_out",
+    "Database connections in use.",
+    multiprocess_mode="livesum",
+    registry=REGISTRY,
+)
+OUTBOX_BACKLOG: Final = Gauge(
+    "hoc_outbox_backlog",
+    "Events that wait to be published.",
+    multiprocess_mode="livemostrecent",  # of the one database that all workers ask
+    registry=REGISTRY,
+)
+OUTBOX_OLDEST_SECONDS: Final = Gauge(
+    "hoc_outbox_oldest_seconds",
+    "Age of the oldest event that waits to be published; 0 when none does.",
+    multiprocess_mode="livemostrecent",
+    registry=REGISTRY,
+)
+RELAY_LAG_SECONDS: Final = Histogram(
+    "hoc_relay_lag_seconds",
+    "From an event's time to the acknowledgement of its publication.",
+    buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1_800),
+    registry=REGISTRY,
+)
+EVENTS_PUBLISHED: Final = Counter(
+    "hoc_events_published_total", "Events that were published and acknowledged.", registry=REGISTRY
+)
+EVENTS_PARKED: Final = Counter(
+    "hoc_events_parked_total",
+    "Events that were set aside because they cannot be published.",
+    registry=REGISTRY,
+)
+INBOUND_MESSAGES: Final = Counter(
+    "hoc_inbound_messages_total", "Messages received from others.", ("outcome",), registry=REGISTRY
+)
+
+# To look a label's child up takes the client longer than to count in it.
+_of_request = cache(REQUEST_SECONDS.labels)
+
+
+def observe_request(method: str, route: str, status: int, seconds: float) -> None:
+    _of_request(method, route, status).observe(seconds)
+
+
+class EventMetrics:
+    """Counts what becomes of events."""
+
+    def published(self, seconds: float) -> None:
+        EVENTS_PUBLISHED.inc()
+        RELAY_LAG_SECONDS.observe(seconds)
+
+    def parked(self) -> None:
+        EVENTS_PARKED.inc()
+
+    def received(self, outcome: str) -> None:
+        INBOUND_MESSAGES.labels(outcome).inc()
+
+    def waiting(self, events: int, oldest_seconds: float) -> None:
+        OUTBOX_BACKLOG.set(events)
+        OUTBOX_OLDEST_SECONDS.set(oldest_seconds)

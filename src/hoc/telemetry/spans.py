@@ -1,0 +1,111 @@
+"""Spans by the conventions of OpenTelemetry. Without an SDK that was set up they are not made.
+
+An exception's text may quote a person's data: a span gets its type alone.
+"""
+
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from typing import Final
+
+from opentelemetry import propagate, trace
+from opentelemetry.context import Context
+from opentelemetry.propagators.textmap import Getter
+from opentelemetry.trace import SpanKind, StatusCode
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from hoc.telemetry.requests import OTHER_METHOD, UNMATCHED, known_method
+
+_SERVER_ERROR: Final = 500
+
+_tracer = trace.get_tracer("hoc")
+
+
+def traced(app: ASGIApp) -> ASGIApp:
+    """Middleware that spans each request, as a part of the trace that its headers name."""
+
+    async def spanned(scope: Scope, receive: Receive, send: Send) -> None:
+        # An SDK may be set up at any time; and to look costs less than a span that nobody records.
+        without_sdk = isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
+        if without_sdk or scope["type"] != "http":
+            await app(scope, receive, send)
+            return
+        method = known_method(scope["method"])
+        with _span(
+            _name(method),
+            SpanKind.SERVER,
+            {"http.request.method": method},
+            propagate.extract(scope["headers"], getter=_HEADERS),
+        ):
+            await app(scope, receive, send)
+
+    return spanned
+
+
+def describe_request(method: str, route: str, status: int, _seconds: float) -> None:
+    """Give the request's span what is known at its end."""
+    span = trace.get_current_span()
+    if not span.is_recording():
+        return
+    if route != UNMATCHED:
+        span.update_name(f"{_name(method)} {route}")
+        span.set_attribute("http.route", route)
+    span.set_attribute("http.response.status_code", status)
+    if status >= _SERVER_ERROR:
+        span.set_attribute("error.type", str(status))
+        span.set_status(StatusCode.ERROR)
+
+
+@contextmanager
+def publish_span(subject: str, headers: dict[str, str]) -> Generator[None]:
+    """A span of publishing a message, named in the message's headers, for who receives it to continue."""
+    with _span(f"publish {subject}", SpanKind.PRODUCER, _messaging(subject, "publish", "send")):
+        propagate.inject(headers)
+        yield
+
+
+@contextmanager
+def process_span(subject: str, headers: Mapping[str, str] | None) -> Generator[None]:
+    """A span of processing a message, as a part of the trace that its headers name."""
+    parent = propagate.extract(headers or {})
+    with _span(f"process {subject}", SpanKind.CONSUMER, _messaging(subject, "process", "process"), parent):
+        yield
+
+
+@contextmanager
+def _span(
+    name: str, kind: SpanKind, attributes: Mapping[str, str], parent: Context | None = None
+) -> Generator[None]:
+    with _tracer.start_as_current_span(
+        name, parent, kind, attributes, record_exception=False, set_status_on_exception=False
+    ) as span:
+        try:
+            yield
+        except Exception as problem:
+            span.set_attribute("error.type", type(problem).__qualname__)
+            span.set_status(StatusCode.ERROR)
+            raise
+
+
+def _messaging(subject: str, operation: str, kind: str) -> dict[str, str]:
+    return {
+        "messaging.system": "nats",
+        "messaging.destination.name": subject,
+        "messaging.operation.name": operation,
+        "messaging.operation.type": kind,
+    }
+
+
+def _name(method: str) -> str:
+    return "HTTP" if method == OTHER_METHOD else method
+
+
+class _Headers(Getter[list[tuple[bytes, bytes]]]):
+    def get(self, carrier: list[tuple[bytes, bytes]], key: str) -> list[str] | None:
+        wanted = key.encode()
+        return [value.decode("latin-1") for name, value in carrier if name == wanted] or None
+
+    def keys(self, carrier: list[tuple[bytes, bytes]]) -> list[str]:
+        return [name.decode("latin-1") for name, _ in carrier]
+
+
+_HEADERS: Final = _Headers()

@@ -1,0 +1,8 @@
+"""Traces: by OpenTelemetry where the extra `telemetry` is installed, and none where it is not."""
+
+try:
+    from hoc.telemetry.spans import describe_request, process_span, publish_span, traced
+except ModuleNotFoundError:
+    from hoc.telemetry.untraced import describe_request, process_span, publish_span, traced
+
+__all__ = ["describe_request", "process_span", "publish_span", "traced"]

@@ -1,0 +1,24 @@
+"""What `hoc.telemetry.spans` offers, where OpenTelemetry is not installed."""
+
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+
+from starlette.types import ASGIApp
+
+
+def traced(app: ASGIApp) -> ASGIApp:
+    return app
+
+
+def describe_request(method: str, route: str, status: int, _seconds: float) -> None:
+    pass
+
+
+@contextmanager
+def publish_span(subject: str, headers: dict[str, str]) -> Generator[None]:  # noqa: ARG001 - as in spans
+    yield
+
+
+@contextmanager
+def process_span(subject: str, headers: Mapping[str, str] | None) -> Generator[None]:  # noqa: ARG001 - as in spans
+    yield

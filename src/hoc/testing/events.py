@@ -1,0 +1,36 @@
+"""Reading events: a tenant's as an audit trail, all of them as a feed."""
+
+from hoc.cus.account.L5_schemas.records import AuditFilter, SortKey, Stretch, Window
+from hoc.cus.account.L5_schemas.results import EventResult
+from hoc.testing.database import MemorySession
+from hoc.testing.store import MemoryStore, slice_of
+
+
+class MemoryEventLog(MemoryStore):
+    async def of_tenant(
+        self, session: MemorySession, tenant_id: str, window: Window, wanted: AuditFilter
+    ) -> Stretch[EventResult]:
+        found = slice_of(
+            (
+                # As many digits for each, so that they sort as text.
+                (SortKey(event.time, f"{event.sequence:018}"), event)
+                for event in self.read(session).line()
+                if event.tenant_id == tenant_id and _is_wanted(event, wanted)
+            ),
+            window,
+            newest_first=True,
+        )
+        return Stretch(found.rows, found.last_key, found.has_more)
+
+    async def in_line(self, session: MemorySession, after: int, limit: int) -> list[EventResult]:
+        # Never the session's own: they would be gone again after a rollback.
+        return self._checked(session).database.events()[after : after + limit]
+
+
+def _is_wanted(event: EventResult, wanted: AuditFilter) -> bool:
+    return (
+        wanted.actor in {None, event.actor}
+        and wanted.type in {None, event.type}
+        and (wanted.since is None or event.time >= wanted.since)
+        and (wanted.until is None or event.time < wanted.until)
+    )

@@ -1,0 +1,50 @@
+"""What stands in the way of an invitation's mail, and counting the mails that leave."""
+
+from datetime import datetime
+
+from hoc.cus.account.L5_schemas.records import InvitationLimits, InviteObstacles, NewInvitation
+from hoc.cus.account.L5_schemas.values import InvitationStatus
+from hoc.testing.rows import InvitationRow
+from hoc.testing.tables import Tables
+
+
+def obstacles_to(tables: Tables, invitation: NewInvitation, limits: InvitationLimits) -> InviteObstacles:
+    account = tables.account_by_email(invitation.email_key)
+    pending = pending_to(tables, invitation)
+    day = invitation.created_at.date()
+    return InviteObstacles(
+        already_member=account is not None
+        and tables.active_membership(invitation.tenant_id, account.user_id) is not None,
+        already_pending=pending is not None and not has_expired(pending, invitation.created_at),
+        tenant_limit_reached=tables.tenant_mails.get((invitation.tenant_id, day), 0)
+        >= limits.per_tenant_per_day,
+        recipient_limit_reached=tables.recipient_mails.get((invitation.email_key, day), 0)
+        >= limits.per_recipient_per_day,
+    )
+
+
+def pending_to(tables: Tables, invitation: NewInvitation) -> InvitationRow | None:
+    """Another invitation of the same address by the same tenant that is pending, expired or not."""
+    return next(
+        (
+            row
+            for (tenant_id, invitation_id), row in tables.invitations.items()
+            if (tenant_id, row.email_key) == (invitation.tenant_id, invitation.email_key)
+            and invitation_id != invitation.invitation_id
+            and row.status == InvitationStatus.PENDING
+        ),
+        None,
+    )
+
+
+def count_mail(tables: Tables, invitation: NewInvitation) -> None:
+    day = invitation.created_at.date()
+    for mails, key in (
+        (tables.tenant_mails, (invitation.tenant_id, day)),
+        (tables.recipient_mails, (invitation.email_key, day)),
+    ):
+        mails[key] = mails.get(key, 0) + 1
+
+
+def has_expired(row: InvitationRow, now: datetime) -> bool:
+    return row.status == InvitationStatus.PENDING and row.expires_at <= now

@@ -1,0 +1,182 @@
+"""Billing as of when: what comes late changes nothing, and what is settled stays so."""
+
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from support.world import NOWHERE, World, refusal
+
+from hoc.cus.account.L5_schemas.errors import InvalidInputError, NotFoundError
+
+MARCH, APRIL, MAY = (datetime(2026, month, 1, tzinfo=UTC) for month in (3, 4, 5))
+
+PERIOD: dict[str, Any] = {"current_period_start": MARCH, "current_period_end": APRIL}
+
+
+def invoice(invoice_id: str, /, **changes: Any) -> dict[str, Any]:
+    return {
+        "invoice_id": invoice_id,
+        "period_start": MARCH,
+        "period_end": APRIL,
+        "amount_cents": 4_900,
+        "status": "paid",
+        "description": "Pro plan, March",
+    } | changes
+
+
+async def told(world: World, tenant_id: str) -> list[str]:
+    """What billing has told of the tenant, as types and statuses."""
+    return [
+        f"{event.type} {event.data['status']}"
+        for event in await world.events(tenant_id=tenant_id)
+        if event.type in {"tenant.subscription_changed", "tenant.invoice_recorded"}
+    ]
+
+
+async def test_what_is_as_of_later_stays(world: World) -> None:
+    tenant_id, _ = await world.tenant()
+    put = world.engines.billing.set_subscription
+    record = world.engines.billing.record_invoice
+    async with world.transaction() as session:
+        await put(session, tenant_id, plan="pro", as_of=APRIL, **PERIOD)
+        kept = await put(session, tenant_id, plan="enterprise", as_of=MARCH, **PERIOD)
+        assert kept.plan == "pro"
+        assert (
+            await put(session, tenant_id, plan="enterprise", as_of=APRIL, **PERIOD)
+        ).plan == "enterprise", "not earlier"
+        paid = await record(session, tenant_id, **invoice("in_1", status="paid"), as_of=APRIL)
+        assert await record(session, tenant_id, **invoice("in_1", status="open"), as_of=MARCH) == paid
+        listed = (await world.engines.billing.list_invoices(session, tenant_id)).value
+    assert listed.invoices == [paid]
+    assert await told(world, tenant_id) == [
+        "tenant.subscription_changed active",
+        "tenant.subscription_changed active",
+        "tenant.invoice_recorded paid",
+    ]
+
+
+async def test_the_same_as_of_later_changes_nothing_but_that(world: World) -> None:
+    """A message that was overtaken by a repetition is as late as the repetition makes it."""
+    tenant_id, _ = await world.tenant()
+    put = world.engines.billing.set_subscription
+    record = world.engines.billing.record_invoice
+    async with world.transaction() as session:
+        await put(session, tenant_id, plan="pro", as_of=MARCH, **PERIOD)
+        await record(session, tenant_id, **invoice("in_1"), as_of=MARCH)
+        before = await world.engines.projects.get(session, tenant_id, tenant_id)
+        await put(session, tenant_id, plan="pro", as_of=MAY, **PERIOD)
+        await record(session, tenant_id, **invoice("in_1"), as_of=MAY)
+        assert (await put(session, tenant_id, plan="enterprise", as_of=APRIL, **PERIOD)).plan == "pro"
+        assert (
+            await record(session, tenant_id, **invoice("in_1", status="void"), as_of=APRIL)
+        ).status == "paid"
+        assert await world.engines.projects.get(session, tenant_id, tenant_id) == before
+    assert await told(world, tenant_id) == [
+        "tenant.subscription_changed active",
+        "tenant.invoice_recorded paid",
+    ]
+
+
+async def test_as_of_is_now_unless_it_is_given(world: World) -> None:
+    tenant_id, _ = await world.tenant()
+    put = world.engines.billing.set_subscription
+    tokyo = timezone(timedelta(hours=9))
+    async with world.transaction() as session:
+        await put(session, tenant_id, plan="pro", **PERIOD)
+        earlier = (world.clock.now - timedelta(seconds=1)).astimezone(tokyo)
+        assert (await put(session, tenant_id, plan="enterprise", as_of=earlier, **PERIOD)).plan == "pro"
+        world.clock.advance(seconds=1)
+        assert (await put(session, tenant_id, plan="enterprise", **PERIOD)).plan == "enterprise"
+        with pytest.raises(InvalidInputError, match="as_of"):
+            await put(session, tenant_id, plan="pro", as_of=datetime(2026, 3, 1), **PERIOD)  # noqa: DTZ001 - that is what is wrong
+
+
+async def test_canceling_leaves_the_rest_of_the_subscription(world: World) -> None:
+    tenant_id, _ = await world.tenant()
+    billing = world.engines.billing
+    async with world.transaction() as session:
+        first = await billing.set_subscription(
+            session, tenant_id, plan="pro", billing_period="yearly", next_invoice_date=APRIL, **PERIOD
+        )
+        canceled = await billing.cancel_subscription(session, tenant_id, actor="usr_operator")
+        assert await billing.cancel_subscription(session, tenant_id) == canceled
+    assert (canceled.plan, canceled.status, canceled.max_runs_per_day) == ("free", "canceled", 100)
+    assert (canceled.billing_period, canceled.next_invoice_date) == ("yearly", APRIL)
+    assert canceled.current_period_start == first.current_period_start
+    assert await told(world, tenant_id) == [
+        "tenant.subscription_changed active",
+        "tenant.subscription_changed canceled",
+    ]
+    event = (await world.events(tenant_id=tenant_id))[-1]
+    assert (event.actor, event.data["plan"], event.data["tenant_plan"]) == ("usr_operator", "pro", "free")
+
+
+async def test_canceling_as_of_earlier_than_the_subscription_changes_nothing(world: World) -> None:
+    tenant_id, _ = await world.tenant()
+    billing = world.engines.billing
+    async with world.transaction() as session:
+        current = await billing.set_subscription(session, tenant_id, plan="pro", as_of=APRIL, **PERIOD)
+        assert await billing.cancel_subscription(session, tenant_id, as_of=MARCH) == current
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [("past_due", "active"), ("active", "active"), ("trialing", "trialing"), ("canceled", "canceled")],
+)
+async def test_a_payment_settles_the_invoice_and_what_was_past_due(
+    world: World, before: str, after: str
+) -> None:
+    tenant_id, _ = await world.tenant()
+    billing = world.engines.billing
+    async with world.transaction() as session:
+        await billing.set_subscription(session, tenant_id, plan="pro", status=before, **PERIOD)
+        await billing.record_invoice(session, tenant_id, **invoice("in_1", status="open"))
+        world.clock.advance(minutes=1)
+        paid = await billing.record_payment(session, tenant_id, invoice_id="in_1")
+        assert await billing.record_payment(session, tenant_id, invoice_id="in_1") == paid
+        summary = await billing.summary(session, tenant_id)
+        listed = (await billing.list_invoices(session, tenant_id)).value
+    assert (paid.status, summary.status) == ("paid", after)
+    assert listed.invoices == [paid]
+    settled = ["tenant.subscription_changed active"] if before == "past_due" else []
+    assert await told(world, tenant_id) == [
+        f"tenant.subscription_changed {before}",
+        "tenant.invoice_recorded open",
+        "tenant.invoice_recorded paid",
+        *settled,
+    ]
+
+
+async def test_a_payment_without_a_subscription(world: World) -> None:
+    tenant_id, _ = await world.tenant()
+    billing = world.engines.billing
+    async with world.transaction() as session:
+        await billing.record_invoice(session, tenant_id, **invoice("in_1", status="open"))
+        paid = await billing.record_payment(session, tenant_id, invoice_id="in_1")
+        summary = await billing.summary(session, tenant_id)
+    assert (paid.status, summary.plan) == ("paid", "free")
+
+
+async def test_a_payment_as_of_earlier_than_what_is_there_changes_nothing(world: World) -> None:
+    tenant_id, _ = await world.tenant()
+    billing = world.engines.billing
+    async with world.transaction() as session:
+        await billing.set_subscription(session, tenant_id, plan="pro", status="past_due", as_of=MAY, **PERIOD)
+        void = await billing.record_invoice(session, tenant_id, **invoice("in_1", status="void"), as_of=MAY)
+        assert await billing.record_payment(session, tenant_id, invoice_id="in_1", as_of=APRIL) == void
+        assert (await billing.summary(session, tenant_id)).status == "past_due"
+
+
+async def test_what_is_not_there_is_neither_paid_nor_canceled(world: World) -> None:
+    (tenant_id, _), (other_id, _) = await world.tenant(), await world.tenant()
+    billing = world.engines.billing
+    async with world.transaction() as session:
+        await billing.record_invoice(session, other_id, **invoice("in_1", status="open"))
+        await billing.set_subscription(session, other_id, plan="pro", **PERIOD)
+        refused = {
+            await refusal(billing.record_payment(session, tenant_id, invoice_id="in_1")),
+            await refusal(billing.record_payment(session, NOWHERE, invoice_id="in_1")),
+            await refusal(billing.cancel_subscription(session, tenant_id)),
+            await refusal(billing.cancel_subscription(session, NOWHERE)),
+        }
+    assert {answer[0] for answer in refused} == {NotFoundError}

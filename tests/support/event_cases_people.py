@@ -1,0 +1,146 @@
+"""For each event of a member, an invitation or a ticket: an operation that causes it, and what it says."""
+
+from datetime import timedelta
+from typing import Final
+
+from support.event_scene import OPERATOR, Case
+
+from hoc.cus.account.L5_schemas import events
+from hoc.cus.account.L5_schemas.values import Role, TicketCategory, TicketPriority, TicketStatus
+
+PEOPLE_CASES: Final = {
+    "member.joined": Case(
+        lambda it, s: it.facade.acceptances.accept(s, it.invitation_id, it.token),
+        lambda it, _made, _: it.told(
+            events.MemberJoinedEventData(
+                it.tenant_id, it.invited, Role.MEMBER, it.team.owner, joined_at=it.now
+            ),
+            it.invited,
+            user=it.invited,
+        ),
+        beside=("invitation.accepted",),
+    ),
+    "member.role_changed": Case(
+        lambda it, s: it.facade.members.change_role(s, it.tenant_id, it.team.owner, it.team.viewer, "member"),
+        lambda it, _, at: it.told(
+            events.MemberRoleChangedEventData(
+                it.tenant_id, it.team.viewer, Role.MEMBER, Role.VIEWER, changed_at=at
+            ),
+            it.team.owner,
+            user=it.team.viewer,
+        ),
+    ),
+    "member.removed": Case(
+        lambda it, s: it.facade.members.remove(s, it.tenant_id, it.team.admin, it.team.viewer),
+        lambda it, _, at: it.told(
+            events.MemberRemovedEventData(it.tenant_id, it.team.viewer, Role.VIEWER, removed_at=at),
+            it.team.admin,
+            user=it.team.viewer,
+        ),
+    ),
+    "member.left": Case(
+        lambda it, s: it.facade.members.leave(s, it.tenant_id, it.team.admin),
+        lambda it, _, at: it.told(
+            events.MemberLeftEventData(it.tenant_id, it.team.admin, Role.ADMIN, left_at=at),
+            it.team.admin,
+            user=it.team.admin,
+        ),
+    ),
+    "invitation.created": Case(
+        lambda it, s: it.facade.invitations.invite(
+            s, it.tenant_id, it.team.admin, email=f"New-{it.email}", role="viewer", expires_in_days=3
+        ),
+        lambda it, made, _: it.told(
+            events.InvitationCreatedEventData(
+                it.tenant_id,
+                made.id,
+                f"New-{it.email}",
+                Role.VIEWER,
+                it.team.admin,
+                created_at=it.now,
+                expires_at=it.now + timedelta(days=3),
+            ),
+            it.team.admin,
+        ),
+    ),
+    "invitation.resent": Case(
+        lambda it, s: it.facade.invitations.resend(s, it.tenant_id, it.team.admin, it.invitation_id),
+        lambda it, _made, _: it.told(
+            events.InvitationResentEventData(
+                it.tenant_id,
+                it.invitation_id,
+                it.email,
+                Role.MEMBER,
+                it.team.admin,
+                resent_at=it.now,
+                expires_at=it.now + timedelta(days=7),
+            ),
+            it.team.admin,
+        ),
+        again=lambda it, s: it.facade.invitations.resend(s, it.tenant_id, it.team.viewer, it.invitation_id),
+    ),
+    "invitation.revoked": Case(
+        lambda it, s: it.facade.invitations.revoke(s, it.tenant_id, it.team.admin, it.invitation_id),
+        lambda it, _made, _: it.told(
+            events.InvitationRevokedEventData(
+                it.tenant_id, it.invitation_id, it.email, Role.MEMBER, revoked_at=it.now
+            ),
+            it.team.admin,
+        ),
+    ),
+    "invitation.accepted": Case(
+        lambda it, s: it.facade.acceptances.accept(s, it.invitation_id, it.token, caller_user_id=it.invited),
+        lambda it, _made, _: it.told(
+            events.InvitationAcceptedEventData(
+                it.tenant_id, it.invitation_id, it.invited, Role.MEMBER, accepted_at=it.now
+            ),
+            it.invited,
+            user=it.invited,
+        ),
+        beside=("member.joined",),
+    ),
+    "ticket.created": Case(
+        lambda it, s: it.facade.support.create_ticket(
+            s,
+            it.tenant_id,
+            it.team.viewer,
+            subject="Help",
+            description="Not for everybody",
+            category="billing",
+            priority="urgent",
+        ),
+        lambda it, made, _: it.told(
+            events.TicketCreatedEventData(
+                it.tenant_id,
+                made.id,
+                it.team.viewer,
+                "Help",
+                TicketCategory.BILLING,
+                TicketPriority.URGENT,
+                created_at=it.now,
+            ),
+            it.team.viewer,
+            user=it.team.viewer,
+        ),
+        again=lambda it, s: it.facade.support.create_ticket(
+            s, it.tenant_id, it.invited, subject="Help", description="By nobody of this tenant"
+        ),
+    ),
+    "ticket.updated": Case(
+        lambda it, s: it.facade.support.change_ticket_status(
+            s, it.tenant_id, it.ticket_id, status="resolved", resolution="Done", actor=OPERATOR
+        ),
+        lambda it, _made, _: it.told(
+            events.TicketUpdatedEventData(
+                it.tenant_id,
+                it.ticket_id,
+                it.team.viewer,
+                TicketStatus.RESOLVED,
+                "Done",
+                updated_at=it.now,
+            ),
+            OPERATOR,
+            user=it.team.viewer,
+        ),
+    ),
+}
