@@ -35,9 +35,9 @@ def server(database_url: str) -> Iterator[RunningServer]:
         yield running
 
 
-def test_with_a_database_url_nothing_embedded_is_started(server: RunningServer, database_url: str) -> None:
+def test_with_a_database_url_no_postgresql_is_started(server: RunningServer, database_url: str) -> None:
     info = printed_json("info", "--json", "--data-dir", server.data)
-    assert info == {"http": server.url, "database_url": database_url, "nats_url": None}
+    assert (info["http"], info["database_url"]) == (server.url, database_url)
     assert not (server.data / "postgres").exists()
     assert postgres_of(server.data) == []
 

@@ -23,7 +23,7 @@ DataDir = Annotated[
         envvar="HOC_DATA_DIR",
         file_okay=False,
         show_default="the user's data directory",
-        help="Where keys, development mail and the embedded PostgreSQL are kept.",
+        help="Where keys, development mail and the embedded PostgreSQL and NATS are kept.",
     ),
 ]
 Kind = Literal["csv", "jsonl"]
@@ -58,7 +58,7 @@ def serve(
     workers: Annotated[int, typer.Option(min=1, max=1_000, help="Server processes.")] = 1,
     data_dir: DataDir = None,
 ) -> None:
-    """Run the server, with a PostgreSQL of its own unless HOC_DATABASE_URL is set.
+    """Run the server, with a PostgreSQL and a NATS of its own, unless HOC_DATABASE_URL, HOC_NATS_URL are set.
 
     Without caller authentication configured it serves in development mode: on loopback only, with tokens that
     `hoc demo` and `hoc token` print.
@@ -67,6 +67,18 @@ def serve(
     from hoc.embedded import DataDirectory
 
     run(host=host, port=port, workers=workers, data=DataDirectory(data_dir))
+
+
+@app.command("relay")
+def relay(*, data_dir: DataDir = None) -> None:
+    """Publish events and handle those of others, without serving: beside a server, or where none runs.
+
+    Every server does so too; any number share the work.
+    """
+    from hoc.cli.relay import relay as run
+    from hoc.embedded import DataDirectory
+
+    run(DataDirectory(data_dir))
 
 
 @app.command("migrate")
@@ -80,7 +92,7 @@ def migrate(*, data_dir: DataDir = None) -> None:
 
 @app.command("info")
 def info(*, as_json: Json = False, data_dir: DataDir = None) -> None:
-    """Print where the running server and its database are; exit code 1 when no server runs."""
+    """Print where the running server, its database and its NATS are; exit code 1 when no server runs."""
     from hoc.cli.info import find, readable
     from hoc.embedded import DataDirectory
 
@@ -178,3 +190,63 @@ def export(
     from hoc.embedded import DataDirectory
 
     export_file(DataDirectory(data_dir), file, kind, include_inactive=include_inactive)
+
+
+events = typer.Typer(
+    help="See after events: what is parked, what is old, what there is.", no_args_is_help=True
+)
+app.add_typer(events, name="events")
+
+
+@events.command("parked")
+def events_parked(*, as_json: Json = False, data_dir: DataDir = None) -> None:
+    """Print events that NATS refuses, and messages of others whose handler failed to the last."""
+    from hoc.cli.events import parked, readable
+    from hoc.embedded import DataDirectory
+
+    items = parked(DataDirectory(data_dir))
+    typer.echo(json.dumps(items, indent=2) if as_json else readable(items))
+
+
+@events.command("retry")
+def events_retry(
+    *,
+    ids: Annotated[
+        list[str] | None, typer.Argument(metavar="[ID]...", help="As `hoc events parked` prints them.")
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="All that is parked.")] = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Have what is parked tried again, by the relay that runs."""
+    from hoc.cli.events import retry
+    from hoc.embedded import DataDirectory
+
+    found = retry(DataDirectory(data_dir), ids or [], every=every)
+    typer.echo(f"{len(found)} to be tried again.")
+
+
+@events.command("prune")
+def events_prune(
+    *,
+    keep_days: Annotated[
+        int, typer.Option(min=0, max=36_500, help="Days to keep; whole months are dropped.")
+    ],
+    unpublished: Annotated[
+        bool, typer.Option("--unpublished", help="Even months with events that are not published yet.")
+    ] = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Drop the events, and with them the audit trail, of months that ended longer ago."""
+    from hoc.cli.events import prune
+    from hoc.embedded import DataDirectory
+
+    dropped = prune(DataDirectory(data_dir), keep_days, unpublished=unpublished)
+    typer.echo("\n".join(f"dropped {name}" for name in dropped) or "Nothing is that old.")
+
+
+@events.command("asyncapi")
+def events_asyncapi() -> None:
+    """Print the AsyncAPI document of all events."""
+    from hoc.events.asyncapi import asyncapi_document
+
+    typer.echo(json.dumps(asyncapi_document(), indent=2))

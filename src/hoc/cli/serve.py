@@ -3,13 +3,14 @@
 import os
 import signal
 import socket
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from threading import Event, Thread
 from typing import Final
 
 import typer
 import uvicorn
+from starlette.routing import BaseRoute
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
@@ -158,6 +159,7 @@ def _run(listener: socket.socket, address: Address, workers: int, ready: Callabl
         app = create_app()  # in each case, so that a bad setting is one line and not one per process
     except ValueError as problem:
         raise CommandError(str(problem)) from problem
+    in_consul = _registered(address, app.routes)
     config = uvicorn.Config(
         app if workers == 1 else "hoc.cli.worker:create_app",
         factory=workers > 1,
@@ -172,11 +174,22 @@ def _run(listener: socket.socket, address: Address, workers: int, ready: Callabl
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
     listen(listener, address)
-    with _beside(lambda ended: _when_it_answers(address, ready, ended)):
+    with _beside(lambda ended: _when_it_answers(address, ready, ended)), _beside(in_consul):
         if workers == 1:
             _run_here(config, listener)
         else:
             _run_workers(config, listener)
+
+
+def _registered(address: Address, routes: Sequence[BaseRoute]) -> Callable[[Event], None]:
+    """Return what keeps the server registered with Consul, if it is to be, from its first answer on."""
+    settings = load_settings()
+    if not settings.consul_url:
+        return lambda _ended: None
+    from hoc.cli.consul import Registration  # noqa: PLC0415 - few servers need the client
+
+    registration = Registration(settings, address, routes)
+    return lambda ended: _when_it_answers(address, lambda: registration.keep(ended), ended)
 
 
 def _run_here(config: uvicorn.Config, listener: socket.socket) -> None:

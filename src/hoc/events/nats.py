@@ -6,9 +6,8 @@
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
 
-import nats
+from nats.aio.client import Client
 from nats.errors import Error, MaxPayloadError
 from nats.js import JetStreamContext
 from nats.js.api import StorageType, StreamConfig
@@ -22,16 +21,13 @@ from hoc.events.publisher import MessageRefusedError, PublisherUnavailableError
 CONNECT_SECONDS = 2
 PING_SECONDS = 5
 PUBLISH_SECONDS = 2.0
-RECONNECT_SECONDS = 0.5
+RECONNECT_SECONDS = 1
 FORGET_DUPLICATES_AFTER_SECONDS = 120.0
 
 SUBJECTS = sorted({f"{event_type.partition('.')[0]}.*" for event_type in EVENTS})
 
 # JSStreamMessageExceedsMaximumErr and JSStreamHeaderExceedsMaximumErr in nats-server's errors.json.
 _TOO_LARGE = {10054, 10097}
-
-if TYPE_CHECKING:
-    from nats.aio.client import Client
 
 _log = logging.getLogger("hoc.events")
 
@@ -41,18 +37,18 @@ class NatsConnection:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._client: Client | None = None
+        self._client = Client()
         self._jetstream: JetStreamContext | None = None
-        self._has_warned = False
+        self._is_told = False
 
     @property
     def is_connected(self) -> bool:
-        return self._client is not None and self._client.is_connected
+        return self._client.is_connected
 
     @property
     def max_payload(self) -> int:
         """How many bytes of headers and data the server takes; as of when it was last there."""
-        return 0 if self._client is None else self._client.max_payload
+        return self._client.max_payload
 
     @property
     def jetstream(self) -> JetStreamContext:
@@ -67,12 +63,12 @@ class NatsConnection:
             try:
                 yield
             finally:
-                if self._client is not None:
-                    await self._client.close()
+                self._is_told = True  # nobody need hear of this end
+                await self._client.close()
 
     async def _connect(self) -> None:
         """Connect, however long that takes; from then on the client itself reconnects."""
-        self._client = await nats.connect(
+        await self._client.connect(
             self._url,
             name="hoc",
             connect_timeout=CONNECT_SECONDS,
@@ -82,24 +78,27 @@ class NatsConnection:
             reconnect_time_wait=RECONNECT_SECONDS,
             pending_size=0,  # what cannot be sent fails at once; the relay sends it again
             error_cb=self._on_error,
-            disconnected_cb=_disconnected,
-            reconnected_cb=_reconnected,
+            disconnected_cb=self._on_disconnected,
+            reconnected_cb=self._on_reconnected,
         )
         self._jetstream = self._client.jetstream(timeout=PUBLISH_SECONDS)
+        self._is_told = False
 
     async def _on_error(self, problem: Exception) -> None:
-        """Told of every attempt that fails: says so for the first; later there is `_disconnected`."""
-        if self._client is None and not self._has_warned:
-            _log.warning("NATS cannot be reached (%s); events wait", type(problem).__name__)
-            self._has_warned = True
+        self._tell(f"NATS cannot be reached ({type(problem).__name__}); events wait")
 
+    async def _on_disconnected(self) -> None:
+        self._tell("NATS is away; events wait")
 
-async def _disconnected() -> None:
-    _log.warning("NATS is away; events wait")
+    async def _on_reconnected(self) -> None:
+        _log.info("NATS is back")
+        self._is_told = False
 
-
-async def _reconnected() -> None:
-    _log.info("NATS is back")
+    def _tell(self, trouble: str) -> None:
+        """Once, not for every attempt."""
+        if not self._is_told:
+            _log.warning(trouble)
+        self._is_told = True
 
 
 class JetStreamPublisher:

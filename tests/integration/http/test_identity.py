@@ -23,6 +23,7 @@ ALLOWED: dict[str, set[str]] = {
     f"GET {PREFIX}/by-email/{{email}}": {"read", "admin"},
     f"PUT {PREFIX}/status/{{user_id}}": {"admin"},
     f"GET {PREFIX}/stats": {"admin"},
+    "GET /events": {"admin"},
 }
 
 

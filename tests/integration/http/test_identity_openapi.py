@@ -16,8 +16,11 @@ from schemathesis.specs.openapi import checks as conformance_module
 from starlette.routing import Route
 from support.console import IDENTITY_MOUNT, Console, new_email, problem_of, raw
 
+from hoc.cus.account.L2_api.feed import FeedRoutes
 from hoc.cus.account.L2_api.identity import PREFIX, IdentityRoutes
 from hoc.cus.account.L2_api.openapi import openapi_document
+from hoc.cus.account.L5_engines.event_feed import EventFeed
+from hoc.cus.account.L6_drivers.event_log import SqlEventLog
 from hoc.testing import MemoryDatabase, memory_account_service
 
 every_check: Any = every_check_module
@@ -32,7 +35,10 @@ CHECKS: list[Any] = [
 DOCUMENT: dict[str, Any] = orjson.loads(
     orjson.dumps(
         openapi_document(
-            IdentityRoutes(memory_account_service(MemoryDatabase())).operations(),
+            [
+                *IdentityRoutes(memory_account_service(MemoryDatabase())).operations(),
+                *FeedRoutes(EventFeed(SqlEventLog())).operations(),
+            ],
             title="hoc identity",
             version=version("hoc"),
             server=IDENTITY_MOUNT,
@@ -57,7 +63,7 @@ def test_every_route_is_documented_once(console: Console) -> None:
     served = [
         f"{method} {route.path}"
         for route in console.accounts.identity.routes
-        if isinstance(route, Route) and route.path != "/openapi.json"
+        if isinstance(route, Route) and route.path not in {"/openapi.json", "/asyncapi.json"}
         for method in (route.methods or set()) - {"HEAD"}
     ]
     assert sorted(served) == sorted(OPERATIONS)
@@ -98,6 +104,7 @@ async def test_every_success_is_as_documented(console: Console) -> None:
         (f"GET {PREFIX}/stats", {}, {}, None),
         (f"PUT {PREFIX}/status/{{user_id}}", this, {}, {"is_active": False, "reason": "asked to"}),
         (f"DELETE {PREFIX}/profile/{{user_id}}", this, {"reason": "asked to"}, None),
+        ("GET /events", {}, {"after": "0", "limit": "1"}, None),
     ]
     assert {label for label, *_ in calls} == set(OPERATIONS)
     for label, path_parameters, query, body in calls:

@@ -97,6 +97,7 @@ MATRIX = {
     "POST /tenant/leave": Row(nothing, READ_BY_MEMBERS),
     "POST /users/invite": Row(address, "201 201 403 403 403 403 403 401"),
     "GET /invitations": Row(nothing, MANAGED),
+    "GET /audit": Row(nothing, MANAGED),
     # The token is for an address without an account: whoever is signed in is somebody else.
     "POST /invitations/{invitation_id}/accept": Row(
         invitation_and_token, "403 403 403 403 403 403 403 200"

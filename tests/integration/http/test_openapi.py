@@ -125,6 +125,7 @@ async def test_every_success_is_as_documented(console: Console, tenant: Tenant) 
         ("GET /support", {}, None, mine),
         ("POST /support/tickets", {}, {"subject": "Help", "description": "Please."}, mine),
         ("GET /support/tickets", {}, None, mine),
+        ("GET /audit", {}, None, mine),
     ]
     assert {label for label, *_ in calls} == set(OPERATIONS)
     for label, path_parameters, body, headers in calls:

@@ -1,7 +1,7 @@
 """The audit trail: what happened in a tenant, by whom, for its owners and admins."""
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Protocol
 
 from hoc.cus.account.L5_engines.access import AccessReader, access_of, require, require_reader
@@ -77,6 +77,11 @@ def _times(wanted: AuditFilter) -> tuple[tuple[str, datetime | None], ...]:
 
 
 def _zoned(name: str, time: datetime | None) -> datetime | None:
-    if time is not None and time.tzinfo is None:
+    if time is None:
+        return None
+    if time.tzinfo is None:
         raise bad_parameter(name, "must carry a time zone, as in 2026-03-14T10:00:00Z")
-    return time
+    try:
+        return time.astimezone(UTC)
+    except OverflowError:
+        raise bad_parameter(name, "must be within the years 1 to 9999") from None

@@ -211,6 +211,19 @@ class AuditFilter:
 
 
 @dataclass(frozen=True, slots=True)
+class ParkedItem:
+    """Set aside: an event of ours (``out``) or a message of others (``in``); ``retry``: to be tried again."""
+
+    direction: str
+    id: str
+    subject: str
+    time: datetime
+    reason: str
+    parked_at: datetime
+    retry: bool
+
+
+@dataclass(frozen=True, slots=True)
 class StoredResponse:
     """What an idempotency key answered the first time."""
 

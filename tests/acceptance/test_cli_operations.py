@@ -1,0 +1,33 @@
+"""What operators see of `hoc serve`: metrics of all its processes, its place in Consul."""
+
+import re
+
+from support.command_line import data_directory, serving, wait_until
+from support.consul import consul_agent
+
+REQUESTS = 40
+
+
+def test_every_scrape_shows_all_workers(database_url: str) -> None:
+    with data_directory() as data, serving(data, "--workers", "2", HOC_DATABASE_URL=database_url) as server:
+        for _ in range(REQUESTS):
+            assert server.get("/accounts/profile").status_code == 401
+        counted = 'route="/accounts/profile",status="401"} 40.0'
+        for _ in range(10):
+            scraped = server.get("/metrics").text
+            assert counted in scraped
+        assert len(re.findall(r"process_cpu_seconds_total\{pid=", scraped)) == 2
+        assert server.stop() == 0
+
+
+def test_it_is_in_consul_as_long_as_it_serves(database_url: str) -> None:
+    with (
+        data_directory() as data,
+        consul_agent() as agent,
+        serving(data, HOC_DATABASE_URL=database_url, HOC_CONSUL_URL=agent.url) as server,
+    ):
+        wait_until(lambda: agent.services)
+        [service_id] = agent.services
+        assert agent.check(service_id) == "passing"
+        assert server.stop() == 0
+        assert not agent.services
