@@ -6,6 +6,7 @@ from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
 
+import orjson
 from starlette.applications import Starlette
 from starlette.authentication import AuthenticationBackend
 from starlette.exceptions import HTTPException
@@ -27,7 +28,6 @@ from hoc.cus.account.L2_api.feed import FeedRoutes
 from hoc.cus.account.L2_api.health import Health
 from hoc.cus.account.L2_api.identity import IdentityRoutes
 from hoc.cus.account.L2_api.problems import on_defect, on_http_exception
-from hoc.cus.account.L2_api.sharing import SharedReads
 from hoc.cus.account.L5_engines.account_service import create_account_service
 from hoc.cus.account.L5_engines.engines import postgres_engines
 from hoc.cus.account.L5_engines.event_feed import EventFeed
@@ -37,6 +37,7 @@ from hoc.cus.account.L6_drivers.event_log import SqlEventLog
 from hoc.cus.account.L6_drivers.idempotency import SqlIdempotencyKeys
 from hoc.cus.account.L6_drivers.members import SqlMembers
 from hoc.database import Database
+from hoc.events.asyncapi import asyncapi_document
 from hoc.events.billing import billing_handlers
 from hoc.events.message import Handler
 from hoc.events.observer import EventObserver
@@ -47,6 +48,7 @@ from hoc.mail.courier import Courier
 from hoc.mail.mailbox import DevelopmentMailbox
 from hoc.mail.sender import MailSender
 from hoc.settings import Settings
+from hoc.sharing import SharedReads
 
 
 class Accounts:
@@ -108,6 +110,7 @@ class Accounts:
             title="hoc identity",
             version=version("hoc"),
             authentication=authentication,
+            documents={"/asyncapi.json": orjson.dumps(asyncapi_document())},
         )
 
     @asynccontextmanager
@@ -145,9 +148,9 @@ def create_app() -> Starlette:
 
     metrics = MetricsEndpoint(accounts.database, [events])
     routes = [
+        Mount("/api/v1", accounts.identity),  # first, because it is asked most
         *Health(accounts.database, events).routes(),
         *metrics.routes(),
-        Mount("/api/v1", accounts.identity),
         Mount(settings.mount_path, accounts.app),
     ]
     app = Starlette(

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hoc.cus.account.L2_api.sharing import MAX_BATCH, SharedReads
+from hoc.sharing import MAX_BATCH, SharedReads
 
 if TYPE_CHECKING:
     from collections.abc import Callable

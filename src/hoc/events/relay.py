@@ -94,7 +94,7 @@ class Relay:
             lined_up = await self._line_up()
         if lined_up:
             self._lined_up.set()
-        return lined_up == self._batch
+        return lined_up > 0
 
     async def _line_up(self) -> int:
         async with self._database.reading() as session:
@@ -116,7 +116,7 @@ class Relay:
         self._tell(sent)
         if sent.failed:
             await asyncio.sleep(PAUSE_SECONDS)
-        return bool(sent.failed) or len(sent.published) + len(sent.refused) >= self._batch
+        return bool(sent.published or sent.refused or sent.failed)
 
     async def _publish_after(self, start: int, session: AsyncConnection, sender: Sender) -> Sent:
         retried = await self._events.retries(session, self._batch)
@@ -150,13 +150,18 @@ class Relay:
                 self._observer.parked()
 
     async def _repeat(self, work: Callable[[], Awaitable[bool]], woken: asyncio.Event) -> None:
+        is_away = False
         while True:
             woken.clear()
             try:
-                if await work():
+                may_be_more = await work()
+                is_away = False
+                if may_be_more:
                     continue
             except UnavailableError:
-                _log.warning("events wait: the database is unavailable")
+                if not is_away:
+                    _log.warning("events wait: the database is unavailable")
+                is_away = True
             except Exception:  # noqa: BLE001 - whatever it was, the next round must come
                 _log.exception("events wait: the relay failed")
             with suppress(TimeoutError):

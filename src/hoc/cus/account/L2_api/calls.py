@@ -16,7 +16,6 @@ from starlette.responses import Response
 from hoc.cus.account.L2_api.authentication import Caller, caller_of
 from hoc.cus.account.L2_api.bodies import Query
 from hoc.cus.account.L2_api.problems import invalid_fields
-from hoc.cus.account.L2_api.sharing import SharedReads
 from hoc.cus.account.L5_engines.access import require_reader
 from hoc.cus.account.L5_engines.idempotency import Idempotency
 from hoc.cus.account.L5_engines.session import Session
@@ -31,6 +30,7 @@ from hoc.cus.account.L5_schemas.errors import (
 )
 from hoc.cus.account.L5_schemas.records import Access, IdempotencyKey, Page, StoredResponse, Versioned
 from hoc.database import Database
+from hoc.sharing import SharedReads
 
 T = TypeVar("T")
 BodyT = TypeVar("BodyT")

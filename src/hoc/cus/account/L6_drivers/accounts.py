@@ -46,6 +46,7 @@ from hoc.cus.account.L6_drivers.statements import (
     USER,
     AnyRow,
     AnySelect,
+    any_of,
     fetch_all,
     fetch_one,
     param,
@@ -58,6 +59,7 @@ from hoc.cus.account.L6_drivers.tables import (
     users,
 )
 from hoc.database import Database
+from hoc.sharing import SharedReads
 
 EMAIL = param("email", String)
 EMAIL_KEY = param("email_key", String)
@@ -78,8 +80,10 @@ RECORD = (
     users.c.updated_at,
 )
 
-FIND = select(*RECORD).where(users.c.user_id == USER, users.c.is_active)
-FIND_BY_EMAIL = select(*RECORD).where(users.c.email_key == EMAIL_KEY, users.c.is_active)
+FIND = select(*RECORD).where(any_of(users.c.user_id, "user_ids"), users.c.is_active)
+FIND_BY_EMAIL = select(*RECORD, users.c.email_key).where(
+    any_of(users.c.email_key, "email_keys"), users.c.is_active
+)
 
 
 def _ensure() -> AnySelect:
@@ -251,16 +255,24 @@ class AccountRepository:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._profiles = SqlProfiles()
+        self._by_id = SharedReads(self._find)
+        self._by_email = SharedReads(self._find_by_email)
 
     async def get_account_by_id(self, user_id: str) -> AccountProfileResponse | None:
-        async with self._database.reading() as session:
-            row = await fetch_one(session, FIND, user_id=user_id)
-        return None if row is None else _record(row)
+        return await self._by_id.get(user_id)
 
     async def get_account_by_email(self, email_key: str) -> AccountProfileResponse | None:
+        return await self._by_email.get(email_key)
+
+    async def _find(self, user_ids: list[str]) -> dict[str, AccountProfileResponse]:
         async with self._database.reading() as session:
-            row = await fetch_one(session, FIND_BY_EMAIL, email_key=email_key)
-        return None if row is None else _record(row)
+            rows = await fetch_all(session, FIND, user_ids=user_ids)
+        return {row.user_id: _record(row) for row in rows}
+
+    async def _find_by_email(self, email_keys: list[str]) -> dict[str, AccountProfileResponse]:
+        async with self._database.reading() as session:
+            rows = await fetch_all(session, FIND_BY_EMAIL, email_keys=email_keys)
+        return {row.email_key: _record(row) for row in rows}
 
     async def ensure_account_exists(
         self,
