@@ -181,7 +181,9 @@ async def test_the_repository_says_which_fields_really_changed(world: World) -> 
         (AccountChange("Ada", same, "ada"), ["name", "email"]),
     ):
         repository = world.accounts.repository
-        changed = await repository.update_account_profile(account.user_id, change, world.clock.now, actor=None)
+        changed = await repository.update_account_profile(
+            account.user_id, change, world.clock.now, actor=None
+        )
         assert changed is not None
         assert changed.updated_fields == fields
 

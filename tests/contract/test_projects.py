@@ -1,6 +1,7 @@
 """Projects: reading, creating, the life cycle, onboarding, quotas."""
 
 import itertools
+from typing import Any
 
 import pytest
 from support.world import NOBODY, NOWHERE, World, refusal
@@ -252,7 +253,7 @@ async def test_a_change_steps_version_and_updated_at(world: World) -> None:
 
 
 @pytest.mark.parametrize("quotas", [{"max_planets": 1}, {"max_workers": -1}, {"max_workers": 2**31}])
-async def test_a_bad_quota_is_refused(world: World, quotas: dict[str, int]) -> None:
+async def test_a_bad_quota_is_refused(world: World, quotas: dict[str, Any]) -> None:
     tenant_id, _ = await world.tenant()
     async with world.transaction() as session:
         with pytest.raises(InvalidInputError):

@@ -48,7 +48,7 @@ def routes(operations: list[Operation], gate: Gate) -> list[Route]:
 
 
 class _Endpoint:
-    """An ASGI application, and not a function, around which Starlette would catch exceptions a second time."""
+    """An ASGI application: around a function Starlette would catch exceptions a second time."""
 
     def __init__(self, operation: Operation, gate: Gate) -> None:
         self._handler = operation.handler

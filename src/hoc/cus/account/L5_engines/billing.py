@@ -206,7 +206,10 @@ class Billing:
 def _utc(field: str, value: datetime) -> datetime:
     if value.tzinfo is None:
         raise InvalidInputError.of(field, "must carry a time zone")
-    return value.astimezone(UTC)
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise InvalidInputError.of(field, "must be within the years 1 to 9999") from None
 
 
 def _no_such_tenant() -> NotFoundError:

@@ -44,7 +44,7 @@ from hoc.cus.account.L6_drivers.invitation_sending import (
     RESULT,
     THIS,
 )
-from hoc.cus.account.L6_drivers.outbox import recorded
+from hoc.cus.account.L6_drivers.outbox import follows, recorded
 from hoc.cus.account.L6_drivers.registrations import any_shard, registered
 from hoc.cus.account.L6_drivers.statements import (
     NOW,
@@ -203,9 +203,9 @@ def _add_member() -> AnySelect:
     told_of_member = recorded(
         MemberJoinedEventData,
         joined,
+        follows(told),
         at=NOW,
         actor=USER,
-        after=told,
         tenant_id=joined.c.tenant_id,
         user_id=USER,
         role=joined.c.role,

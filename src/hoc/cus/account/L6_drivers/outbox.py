@@ -34,7 +34,6 @@ def recorded(
     at: ColumnElement[Any],
     actor: ColumnElement[Any] = ACTOR,
     about_user: ColumnElement[Any] | None = None,
-    after: CTE | None = None,
     **payload: ColumnElement[Any],
 ) -> CTE:
     """An event for each row of ``done``, what the statement's own changes returned.
@@ -45,7 +44,6 @@ def recorded(
         at: when it happened.
         actor: who did it, null for nobody in particular.
         about_user: whose event it is, where the payload does not say so by a ``user_id``.
-        after: the event of the same statement that it follows from; left to itself PostgreSQL picks an order.
     """
     names = [field.name for field in fields(event)]
     if payload.keys() != set(names):
@@ -64,10 +62,13 @@ def recorded(
         "payload": body,
     }
     rows = select(*written.values()).select_from(done).where(*conditions)
-    if after is not None:
-        rows = rows.where(exists().select_from(after))
     told = insert(outbox).from_select([*written], rows).returning(outbox.c.position)
     return told.cte(f"recorded_{event.__name__.lower()}")
+
+
+def follows(earlier: CTE) -> ColumnElement[bool]:
+    """The condition that puts an event behind another of its statement, which has no order of itself."""
+    return exists().select_from(earlier)
 
 
 def names_of(**is_changed: ColumnElement[bool]) -> ColumnElement[Any]:

@@ -29,7 +29,7 @@ from hoc.cus.account.L5_schemas.events import (
 from hoc.cus.account.L5_schemas.records import NewTenant, Slice, Versioned, Window
 from hoc.cus.account.L5_schemas.results import ProjectDetailResult, ProjectSummaryResult
 from hoc.cus.account.L5_schemas.values import Onboarding, Role, TenantStatus
-from hoc.cus.account.L6_drivers.outbox import recorded
+from hoc.cus.account.L6_drivers.outbox import follows, recorded
 from hoc.cus.account.L6_drivers.statements import (
     NOW,
     TENANT,
@@ -161,9 +161,9 @@ def _create() -> AnySelect:
     told_of_owner = recorded(
         MemberJoinedEventData,
         created,
+        follows(told),
         at=NOW,
         actor=USER,
-        after=told,
         tenant_id=created.c.tenant_id,
         user_id=USER,
         role=literal_column(f"'{Role.OWNER}'"),
