@@ -180,3 +180,12 @@ async def test_what_is_not_there_is_neither_paid_nor_canceled(world: World) -> N
             await refusal(billing.cancel_subscription(session, NOWHERE)),
         }
     assert {answer[0] for answer in refused} == {NotFoundError}
+
+
+async def test_a_time_at_the_end_of_time_in_a_far_zone_is_refused(world: World) -> None:
+    tenant_id, _ = await world.tenant()
+    early = datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=14)))
+    async with world.transaction() as session:
+        for given in ({"as_of": early}, {"period_start": early}):
+            with pytest.raises(InvalidInputError, match="years 1 to 9999"):
+                await world.engines.billing.record_invoice(session, tenant_id, **{**invoice("in_1"), **given})
