@@ -9,19 +9,26 @@ from pathlib import Path
 from typing import Any, cast, get_type_hints
 
 import pytest
+from nats.aio.client import Client
+from nats.js import JetStreamContext
 from support.command_line import RunningServer, environment, printed_json, serving
 from support.documents import PAGES, ROOT, blocks, first_column, name_of, pages_with, run_python, run_shell
 from support.postgres import TestServer
+from support.waiting import until
 
 from hoc.cus.account.L2_api import problems
 from hoc.cus.account.L2_api.console import console_operations
+from hoc.cus.account.L2_api.feed import FeedRoutes
 from hoc.cus.account.L2_api.identity import IdentityRoutes
 from hoc.cus.account.L5_engines.account_service import AccountRepositoryProtocol, AccountService
 from hoc.cus.account.L5_engines.accounts_facade import AccountsFacade
 from hoc.cus.account.L5_engines.engines import Engines, postgres_engines
+from hoc.cus.account.L5_engines.event_feed import EventFeed
 from hoc.cus.account.L5_schemas import errors, identity
 from hoc.cus.account.L5_schemas.errors import AccountsError
 from hoc.cus.account.L5_schemas.options import Options
+from hoc.cus.account.L6_drivers.event_log import SqlEventLog
+from hoc.events.billing import INBOUND
 from hoc.settings import Settings
 
 REFERENCE = ROOT / "docs" / "reference"
@@ -47,6 +54,24 @@ def tenant_id(server: RunningServer) -> str:
     return str(printed_json("demo", "--json", "--data-dir", server.data)["tenant_id"])
 
 
+@pytest.fixture(scope="module")
+async def nats_url(server: RunningServer) -> str:
+    """The server's NATS, once it carries billing events: readers come later than a test."""
+    url = str(printed_json("info", "--json", "--data-dir", server.data)["nats_url"])
+    client: Any = Client()  # which in part has no types
+    await client.connect(url)
+    await until(lambda: _carries(client.jetstream(), [model.subject for model in INBOUND]))
+    await client.close()
+    return url
+
+
+async def _carries(jetstream: JetStreamContext, subjects: list[str]) -> bool:
+    carried = {
+        subject for stream in await jetstream.streams_info() for subject in stream.config.subjects or ()
+    }
+    return carried.issuperset(subjects)
+
+
 @pytest.mark.parametrize("page", pages_with("sh run"))
 def test_shell_blocks_run_and_print_what_is_shown(page: str, server: RunningServer, tmp_path: Path) -> None:
     run_shell(ROOT / page, server.url, tmp_path, environment(HOC_DATA_DIR=str(server.data)))
@@ -54,9 +79,14 @@ def test_shell_blocks_run_and_print_what_is_shown(page: str, server: RunningServ
 
 @pytest.mark.parametrize("page", pages_with("python run"))
 def test_python_blocks_run_and_print_what_is_shown(
-    page: str, tenant_id: str, database_of_readers: str, tmp_path: Path
+    page: str, tenant_id: str, database_of_readers: str, nats_url: str, tmp_path: Path
 ) -> None:
-    given = environment(HOC_DATABASE_URL=database_of_readers, HOC_DATA_DIR=str(tmp_path), TENANT_ID=tenant_id)
+    given = environment(
+        HOC_DATABASE_URL=database_of_readers,
+        HOC_NATS_URL=nats_url,
+        HOC_DATA_DIR=str(tmp_path),
+        TENANT_ID=tenant_id,
+    )
     run_python(ROOT / page, tmp_path, given)
 
 
@@ -70,9 +100,11 @@ def test_python_blocks_that_are_not_run_are_python_and_few() -> None:
 def test_every_route_is_documented_and_no_other() -> None:
     console = console_operations(postgres_engines(Options()), on_mail_queued=lambda: None)
     service = AccountService(cast("AccountRepositoryProtocol", None))
+    feed = FeedRoutes(EventFeed(SqlEventLog()))
+    mounts = {"": console, "/api/v1": [*IdentityRoutes(service).operations(), *feed.operations()]}
     routes = [
         (route.method, mounted_at + route.path, {route.status, *route.also})
-        for mounted_at, operations in {"": console, "/api/v1": IdentityRoutes(service).operations()}.items()
+        for mounted_at, operations in mounts.items()
         for route in operations
     ]
     page = (REFERENCE / "http.md").read_text()
@@ -161,8 +193,19 @@ def _signature(prefix: str, method: Callable[..., object]) -> str:
 def test_every_command_is_documented(server: RunningServer) -> None:
     from hoc.cli.commands import app
 
-    documented = set(re.findall(r"^## hoc (\w+)$", (REFERENCE / "cli.md").read_text(), re.MULTILINE))
-    assert documented == {command.name for command in app.registered_commands}
+    page = (REFERENCE / "cli.md").read_text()
+    documented = set(re.findall(r"^(?:## |\| `)hoc (\w+(?: [a-z]+)?)", page, re.MULTILINE))
+    groups = {group.name: group.typer_instance for group in app.registered_groups}
+    assert documented == {
+        *(command.name for command in app.registered_commands),
+        *groups,
+        *(
+            f"{name} {each.name}"
+            for name, group in groups.items()
+            if group
+            for each in group.registered_commands
+        ),
+    }
     assert set(printed_json("info", "--json", "--data-dir", server.data)) == {
         "http",
         "database_url",

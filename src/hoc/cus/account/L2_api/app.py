@@ -1,6 +1,7 @@
 """The console as an ASGI application that can be mounted anywhere."""
 
 import re
+from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from functools import cache
 
@@ -65,10 +66,12 @@ def api(
     title: str,
     version: str,
     authentication: AuthenticationBackend | None,
+    documents: Mapping[str, bytes] | None = None,
 ) -> Starlette:
     """An application of these operations, its OpenAPI document and its problem documents.
 
-    ``authentication`` None leaves saying who calls to the application it is mounted in.
+    ``authentication`` None leaves saying who calls to the application it is mounted in. ``documents`` are
+    other JSON documents for everybody, by path.
     """
 
     @cache
@@ -84,7 +87,11 @@ def api(
             Middleware(AuthenticationMiddleware, backend=authentication, on_error=on_authentication_error)
         )
     app = Starlette(
-        routes=[*routes(operations, gate), Route("/openapi.json", openapi)],
+        routes=[
+            *routes(operations, gate),
+            Route("/openapi.json", openapi),
+            *(Route(path, _serving(document)) for path, document in (documents or {}).items()),
+        ],
         middleware=middleware,
         exception_handlers={
             AccountsError: on_accounts_error,
@@ -95,3 +102,10 @@ def api(
     # A redirect would be built from the Host header; a path with a slash too many is simply not there.
     app.router.redirect_slashes = False
     return app
+
+
+def _serving(body: bytes) -> Callable[[Request], Awaitable[Response]]:
+    async def serve(_request: Request) -> Response:
+        return Response(body, media_type="application/json")
+
+    return serve

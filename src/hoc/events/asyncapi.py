@@ -1,0 +1,149 @@
+"""The AsyncAPI 3.0 document of all subjects, generated from the models of what is published and handled."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from inspect import getdoc
+from typing import Any, Final
+
+from pydantic import TypeAdapter
+from pydantic.json_schema import JsonSchemaMode
+
+from hoc.cus.account.L5_schemas.events import EVENTS
+from hoc.events.billing import INBOUND
+
+_SCHEMAS: Final = "#/components/schemas/{model}"
+_TEXT: Final = {"type": "string"}
+_TIME: Final = {"type": "string", "format": "date-time"}
+
+
+def _described(schema: dict[str, Any], description: str) -> dict[str, Any]:
+    return {**schema, "description": description}
+
+
+_EVENT_HEADERS: Final[dict[str, Any]] = {
+    "type": "object",
+    "description": "CloudEvents 1.0 in binary mode; spaces, quotation marks, percent signs and all that is"
+    " not ASCII are percent-encoded.",
+    "required": [
+        "Nats-Msg-Id",
+        "ce-specversion",
+        "ce-id",
+        "ce-source",
+        "ce-type",
+        "ce-time",
+        "ce-datacontenttype",
+    ],
+    "properties": {
+        "Nats-Msg-Id": _described(_TEXT, "The event's id, by which JetStream drops repetitions."),
+        "ce-specversion": {"const": "1.0"},
+        "ce-id": _described(_TEXT, "The event's id, the same whenever it is sent again."),
+        "ce-source": {"type": "string", "format": "uri-reference"},
+        "ce-type": _described({"enum": list(EVENTS)}, "The subject."),
+        "ce-time": _described(_TIME, "When it happened, UTC."),
+        "ce-datacontenttype": {"const": "application/json"},
+        "ce-subject": _described(_TEXT, "The tenant it is about, else the user."),
+        "ce-actor": _described(_TEXT, "Who did it, if anybody in particular."),
+        "ce-sequence": _described(
+            {"type": "string", "pattern": "^[0-9]{19}$"}, "Its place in the one line of all events."
+        ),
+        "traceparent": _described(_TEXT, "W3C Trace Context, where traces are made."),
+    },
+}
+
+_INBOUND_HEADERS: Final[dict[str, Any]] = {
+    "type": "object",
+    "properties": {
+        "Nats-Msg-Id": _described(_TEXT, "By which a repetition is known; else `ce-id`, else its place."),
+        "ce-id": _TEXT,
+        "ce-time": _described(_TIME, "When it happened; left out, when JetStream stored it."),
+        "traceparent": _described(_TEXT, "W3C Trace Context, which is continued."),
+    },
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Direction:
+    """``action`` is hoc's: it sends events of its own and receives those of others."""
+
+    action: str
+    models: Mapping[str, type]
+    mode: JsonSchemaMode
+    headers: str
+
+
+_DIRECTIONS: Final = (
+    _Direction("send", EVENTS, "serialization", "EventHeaders"),
+    _Direction("receive", {model.subject: model for model in INBOUND}, "validation", "InboundHeaders"),
+)
+
+_adapter: Callable[[Any], TypeAdapter[Any]] = TypeAdapter
+
+
+def asyncapi_document() -> dict[str, Any]:
+    """The document as a plain dictionary. It is public, so it does not say where NATS is."""
+    all_models = [
+        (direction, subject, model)
+        for direction in _DIRECTIONS
+        for subject, model in direction.models.items()
+    ]
+    payloads, schemas = TypeAdapter.json_schemas(
+        [(subject, direction.mode, _adapter(model)) for direction, subject, model in all_models],
+        ref_template=_SCHEMAS,
+    )
+    headers = {"EventHeaders": _EVENT_HEADERS, "InboundHeaders": _INBOUND_HEADERS}
+    return {
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": "hoc events",
+            "version": version("hoc"),
+            "description": "Each event comes at least once, and those of one user or tenant in their order."
+            " A repetition has the same id.",
+        },
+        "defaultContentType": "application/json",
+        "servers": {
+            "nats": {
+                "host": "{host}",
+                "protocol": "nats",
+                "description": "NATS with JetStream.",
+                "variables": {"host": {"default": "127.0.0.1:4222", "description": "Ask its operator."}},
+            }
+        },
+        "channels": {_name(subject): _channel(subject) for _, subject, _ in all_models},
+        "operations": {
+            f"{direction.action}.{_name(subject)}": _operation(direction.action, subject)
+            for direction, subject, _ in all_models
+        },
+        "components": {
+            "messages": {
+                _name(subject): {
+                    "name": subject,
+                    "title": _name(subject).replace(".", " ").replace("_", " ").capitalize(),
+                    "summary": (getdoc(model) or "").replace("``", "`"),
+                    "headers": {"$ref": _SCHEMAS.format(model=direction.headers)},
+                    "payload": payloads[subject, direction.mode],
+                }
+                for direction, subject, model in all_models
+            },
+            "schemas": headers | schemas["$defs"],
+        },
+    }
+
+
+def _name(subject: str) -> str:
+    return subject.removesuffix(".*")
+
+
+def _channel(subject: str) -> dict[str, Any]:
+    message = {"$ref": f"#/components/messages/{_name(subject)}"}
+    channel = {"address": subject.replace("*", "{change}"), "messages": {_name(subject): message}}
+    if "*" not in subject:
+        return channel
+    change = {"description": "What happened to it, such as `created`; hoc goes by the payload alone."}
+    return {**channel, "parameters": {"change": change}}
+
+
+def _operation(action: str, subject: str) -> dict[str, Any]:
+    channel = f"#/channels/{_name(subject)}"
+    message = {"$ref": f"{channel}/messages/{_name(subject)}"}
+    return {"action": action, "channel": {"$ref": channel}, "messages": [message]}
