@@ -13,6 +13,7 @@ from hoc.cus.account.L5_engines.session import Clock, utc_now
 from hoc.cus.account.L5_schemas.errors import UnavailableError
 from hoc.cus.account.L6_drivers.expired import (
     IDEMPOTENCY_KEYS,
+    INBOUND_MESSAGES,
     RECIPIENT_COUNTERS,
     REGISTRATIONS,
     TENANT_COUNTERS,
@@ -30,6 +31,8 @@ _KEPT = (
     (IDEMPOTENCY_KEYS, LIFETIME),
     # Statistics look 30 days back.
     (REGISTRATIONS, timedelta(days=32)),
+    # JetStream redelivers for minutes; somebody may publish anew what they published a month ago.
+    (INBOUND_MESSAGES, timedelta(days=90)),
 )
 
 _log = logging.getLogger("hoc.housekeeping")

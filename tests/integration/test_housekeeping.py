@@ -67,6 +67,18 @@ async def test_old_rows_go_and_others_stay(store: Database) -> None:
     assert await housekeeping(store).tidy() == 0
 
 
+async def test_ids_of_handled_messages_stay_for_ninety_days(store: Database) -> None:
+    for days in (91, 89):
+        await execute(
+            store,
+            "INSERT INTO account.inbound_messages (message_id, subject, received_at) VALUES (:id, 's', :at)",
+            id=str(days),
+            at=NOW - timedelta(days=days),
+        )
+    assert await housekeeping(store).tidy() == 1
+    assert await scalar(store, "SELECT message_id FROM account.inbound_messages") == "89"
+
+
 async def test_hours_stay_as_long_as_statistics_look_back(store: Database) -> None:
     hours = "INSERT INTO account.account_registrations VALUES (:hour, 0, 7)"
     for days in (33, 31, 1):

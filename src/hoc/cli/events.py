@@ -43,10 +43,7 @@ def retry(data: DataDirectory, ids: list[str], *, every: bool) -> list[str]:
     """Mark parked items, or all, to be tried again by a running relay; return their ids."""
     if every == bool(ids):
         raise CommandError("Name what to try again, or say --all.")
-    found = _in_transaction(data, lambda session: _UPKEEP.retry(session, None if every else ids))
-    if missing := set(ids) - set(found):
-        raise CommandError(f"Not parked: {', '.join(sorted(missing))}; `hoc events parked` lists what is.")
-    return found
+    return _in_transaction(data, partial(_retry, ids=None if every else ids))
 
 
 def prune(data: DataDirectory, keep_days: int, *, unpublished: bool) -> list[str]:
@@ -59,6 +56,13 @@ def prune(data: DataDirectory, keep_days: int, *, unpublished: bool) -> list[str
         else:
             say(f"{month} is kept: events of it are not published yet (--unpublished drops it nevertheless)")
     return dropped
+
+
+async def _retry(session: AsyncConnection, *, ids: list[str] | None) -> list[str]:
+    found = await _UPKEEP.retry(session, ids)
+    if missing := set(ids or ()) - set(found):
+        raise CommandError(f"Not parked: {', '.join(sorted(missing))}; `hoc events parked` lists what is.")
+    return found
 
 
 async def _drop(session: AsyncConnection, *, month: str, unpublished: bool) -> bool:

@@ -1,4 +1,4 @@
-"""Rows that have served their time: counters of past days, old idempotency keys, hours out of statistics."""
+"""Rows that have served their time: counters of past days, keys and ids, hours out of statistics."""
 
 from datetime import datetime
 
@@ -9,6 +9,7 @@ from hoc.cus.account.L6_drivers.statements import SqlSession, fetch_all, fetch_o
 from hoc.cus.account.L6_drivers.tables import (
     account_registrations,
     idempotency_keys,
+    inbound_messages,
     invitation_limits,
     recipient_limits,
 )
@@ -29,6 +30,7 @@ TENANT_COUNTERS = _batch(invitation_limits, invitation_limits.c.day < DAY_BEFORE
 RECIPIENT_COUNTERS = _batch(recipient_limits, recipient_limits.c.day < DAY_BEFORE)
 IDEMPOTENCY_KEYS = _batch(idempotency_keys, idempotency_keys.c.created_at < BEFORE)
 REGISTRATIONS = _batch(account_registrations, account_registrations.c.hour < BEFORE)
+INBOUND_MESSAGES = _batch(inbound_messages, inbound_messages.c.received_at < BEFORE)
 
 TAKE_TURN = select(func.pg_try_advisory_xact_lock(ADVISORY_LOCK).label("is_mine"))
 
