@@ -1,10 +1,12 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-ACCOUNTS ?= 1000000
+BENCH ?=
+EVENTS ?= 100000
+FAULTS ?= --servers 100 --relays 100 --postgres 50 --nats 50
 INSTALLED := $(VENV)/.installed
 
-.PHONY: serve test check bench format pin clean
+.PHONY: serve test check bench bench-events faults format pin clean
 
 serve: $(INSTALLED)  ## run everything on this machine: PostgreSQL, migrations, HTTP on 127.0.0.1:8201
 	@$(BIN)/hoc serve
@@ -20,8 +22,14 @@ check: $(INSTALLED)  ## what CI runs
 	$(BIN)/lint-imports
 	$(MAKE) test
 
-bench: $(INSTALLED)  ## a million accounts: how fast they come and go, and what each read costs
-	@$(BIN)/python bench/million.py --accounts $(ACCOUNTS)
+bench: $(INSTALLED)  ## how fast it is beside a bare route and its peers, and with ten million accounts: 40 minutes
+	@$(BIN)/python bench/speed/run.py $(BENCH)
+
+bench-events: $(INSTALLED)  ## how fast a backlog of events drains, and how late each is at a steady rate
+	@$(BIN)/python bench/events.py --events $(EVENTS)
+
+faults: $(INSTALLED)  ## kill servers, the relay, PostgreSQL and NATS under load, then look for what was lost
+	@$(BIN)/python bench/faults/run.py $(FAULTS)
 
 format: $(INSTALLED)
 	$(BIN)/ruff format .

@@ -3,6 +3,8 @@
 While this runs, servers of the release before still answer: what they read and write must keep working.
 """
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
@@ -81,7 +83,7 @@ def upgrade() -> None:
         )
 
 
-def _event() -> list[sa.Column]:
+def _event() -> list[sa.Column[Any]]:
     return [
         sa.Column(
             "event_id", sa.UUID(as_uuid=False), server_default=sa.text("gen_random_uuid()"), nullable=False
@@ -95,7 +97,7 @@ def _event() -> list[sa.Column]:
     ]
 
 
-def _parked() -> list[sa.Column]:
+def _parked() -> list[sa.Column[Any]]:
     return [
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("parked_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),

@@ -52,7 +52,7 @@ def query(database_url: str, sql: str, *values: Any) -> Any:
 
 def is_settled(server: RunningServer) -> bool:
     health = server.get("/health/detailed").json()
-    return health["nats_connected"] and health["events_unpublished"] == 0
+    return bool(health["nats_connected"]) and health["events_unpublished"] == 0
 
 
 def parked(server: RunningServer) -> list[dict[str, Any]]:

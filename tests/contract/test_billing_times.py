@@ -186,6 +186,7 @@ async def test_a_time_at_the_end_of_time_in_a_far_zone_is_refused(world: World) 
     tenant_id, _ = await world.tenant()
     early = datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=14)))
     async with world.transaction() as session:
-        for given in ({"as_of": early}, {"period_start": early}):
+        moments: list[dict[str, Any]] = [{"as_of": early}, {"period_start": early}]
+        for given in moments:
             with pytest.raises(InvalidInputError, match="years 1 to 9999"):
-                await world.engines.billing.record_invoice(session, tenant_id, **{**invoice("in_1"), **given})
+                await world.engines.billing.record_invoice(session, tenant_id, **invoice("in_1", **given))

@@ -26,9 +26,7 @@ async def audit(console: Console, tenant: Tenant, **query: str) -> list[dict[str
 
 async def test_an_admin_sees_what_was_done_and_by_whom_at_once(console: Console, tenant: Tenant) -> None:
     owner = console.as_(tenant.owner, tenant.tenant_id)
-    changed = await console.client.put(
-        f"/users/{tenant.viewer}/role", json={"role": "member"}, headers=owner
-    )
+    changed = await console.client.put(f"/users/{tenant.viewer}/role", json={"role": "member"}, headers=owner)
     assert changed.status_code == 200
     newest, *_ = await audit(console, tenant)
     assert (newest["type"], newest["actor"]) == ("member.role_changed", tenant.owner)

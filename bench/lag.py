@@ -1,0 +1,130 @@
+"""How long after it happened an event is in the stream, and with a subscriber, at a steady rate."""
+
+# nats-py leaves the types of its options open.
+# pyright: reportUnknownMemberType=false
+
+import asyncio
+import multiprocessing
+import uuid
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from statistics import quantiles
+from typing import Any, Final, TypeAlias
+
+from drain import STREAM, Servers, jetstream_of, opened, relaying, remake_stream
+from nats.aio.msg import Msg
+
+from hoc.cus.account.L5_engines.account_service import create_account_service
+from hoc.cus.account.L5_schemas.identity import AccountEnsureRequest
+from hoc.events.wakeups import Doorbell
+
+PATIENCE_SECONDS: Final = 60
+WARM_UP_SECONDS: Final = 3
+_SUBJECT: Final = "user.created"
+
+Writer: TypeAlias = Callable[[int], Coroutine[Any, Any, None]]
+
+
+class Way(StrEnum):
+    BARE = "bare nats-py"
+    NOTIFY = "hoc relay"
+    POLLING = "hoc relay, NOTIFY off"
+
+
+@dataclass(slots=True)
+class Lags:
+    """Seconds since the time of the event, of each: until it was stored, and until it was received."""
+
+    stored: list[float] = field(default_factory=list[float])
+    received: list[float] = field(default_factory=list[float])
+
+    async def receive(self, message: Msg) -> None:
+        now = datetime.now(UTC)
+        happened = datetime.fromisoformat((message.headers or {})["ce-time"])
+        self.stored.append((message.metadata.timestamp - happened).total_seconds())
+        self.received.append((now - happened).total_seconds())
+
+    def without_first(self, count: int) -> "Lags":
+        return Lags(self.stored[count:], self.received[count:])
+
+
+def percentile(values: list[float], percent: int) -> float:
+    return quantiles(values, n=100)[percent - 1]
+
+
+async def lag(servers: Servers, place: Path, way: Way, *, rate: int, seconds: int) -> tuple[Lags, float]:
+    """The lags of ``rate`` events a second, and how many a second were written indeed."""
+    lags = Lags()
+    warm_up = rate * WARM_UP_SECONDS
+    count = warm_up + rate * seconds
+    async with jetstream_of(servers) as jetstream:
+        await remake_stream(jetstream)
+        await jetstream.subscribe(_SUBJECT, stream=STREAM, ordered_consumer=True, cb=lags.receive)
+        with (
+            relaying(servers, place),
+            ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as another,
+        ):
+            writing = asyncio.get_running_loop().run_in_executor(another, write, servers, way, rate, count)
+            taken = await writing
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                while len(lags.received) < count:  # noqa: ASYNC110 - polled, so that receiving does nothing more
+                    await asyncio.sleep(0.1)
+    return lags.without_first(warm_up), count / taken
+
+
+def write(servers: Servers, way: Way, rate: int, count: int) -> float:
+    """In a process of its own: write that many events at that rate; return the seconds it took."""
+    return asyncio.run(_write(servers, way, rate, count))
+
+
+async def _write(servers: Servers, way: Way, rate: int, count: int) -> float:
+    loop = asyncio.get_running_loop()
+    async with _publishing(servers) if way is Way.BARE else _registering(servers, way) as writer:
+        began = loop.time()
+        async with asyncio.TaskGroup() as writes:
+            for number in range(count):
+                await asyncio.sleep(max(0.0, began + number / rate - loop.time()))
+                writes.create_task(writer(number))
+        return loop.time() - began
+
+
+@asynccontextmanager
+async def _registering(servers: Servers, way: Way) -> AsyncGenerator[Writer]:
+    """New accounts, by the library as the server uses it."""
+    async with opened(servers) as database:
+        accounts = create_account_service(database)
+        doorbell = Doorbell(database)
+        if way is Way.NOTIFY:
+            database.after_write(doorbell.ring)
+
+        async def register(number: int) -> None:
+            user_id = f"{way.name}-{number}".lower()
+            await accounts.ensure_account(
+                AccountEnsureRequest(user_id, f"{user_id}@example.com", f"Person {number}")
+            )
+
+        async with doorbell.running():
+            yield register
+
+
+@asynccontextmanager
+async def _publishing(servers: Servers) -> AsyncGenerator[Writer]:
+    """The messages of such events, published at once; of no database, and with nothing to fall back on."""
+    async with jetstream_of(servers) as jetstream:
+
+        async def publish(number: int) -> None:
+            user_id = f"bare-{number}"
+            now = datetime.now(UTC).isoformat()
+            data = (
+                f'{{"user_id":"{user_id}","email":"{user_id}@example.com","name":"Person {number}",'
+                f'"subscription_plan":"free","created_at":"{now}"}}'
+            )
+            headers = {"Nats-Msg-Id": str(uuid.uuid4()), "ce-time": now}
+            await jetstream.publish(_SUBJECT, data.encode(), headers=headers)
+
+        yield publish

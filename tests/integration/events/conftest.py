@@ -1,0 +1,33 @@
+"""A database and a NATS for each test."""
+
+from collections.abc import AsyncGenerator, Generator
+from pathlib import Path
+
+import pytest
+from support.nats import NatsServer
+from support.relays import Site
+
+from hoc.database import Database
+
+
+@pytest.fixture
+def nats(tmp_path: Path) -> Generator[NatsServer]:
+    with NatsServer(tmp_path / "nats") as server:
+        yield server
+
+
+@pytest.fixture
+async def site(fresh_database_url: str, nats: NatsServer) -> AsyncGenerator[Site]:
+    database = Database(fresh_database_url)
+    try:
+        yield Site(fresh_database_url, nats, database)
+    finally:
+        await database.close()
+
+
+@pytest.fixture(autouse=True)
+def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pause for less than in production, where others are to be spared."""
+    monkeypatch.setattr("hoc.events.relay.PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr("hoc.events.inbound.RETRY_SECONDS", 0.05)
+    monkeypatch.setattr("hoc.events.wakeups.RECONNECT_SECONDS", 0.05)

@@ -1,0 +1,216 @@
+"""Others' events: each is handled once, in a transaction with what its handler does, or parked at last."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from support.relays import Site
+from support.seed import execute, scalar
+from support.waiting import until
+
+from hoc.cus.account.L5_schemas.errors import UnavailableError
+from hoc.cus.account.L6_drivers.event_upkeep import SqlEventUpkeep
+from hoc.cus.account.L6_drivers.inbound import SqlInbound
+from hoc.events.billing import billing_handlers
+from hoc.events.inbound import Inbound
+from hoc.events.message import Handler, InboundMessage
+
+BACKOFF = (0.05, 0.05)
+NOTE = text("INSERT INTO account.tenant_slugs (slug, tenant_id) VALUES (:slug, 'noted')")
+NOTED = "SELECT count(*) FROM account.tenant_slugs WHERE tenant_id = 'noted'"
+PERIOD = {"current_period_start": "2026-03-01T00:00:00Z", "current_period_end": "2026-04-01T00:00:00Z"}
+INVOICE = {
+    "invoice_id": "in_1",
+    "period_start": "2026-03-01T00:00:00Z",
+    "period_end": "2026-04-01T00:00:00Z",
+    "amount_cents": 4_900,
+    "description": "March",
+}
+
+
+@pytest.fixture(autouse=True)
+async def _stream(site: Site) -> None:
+    async with site.nats.jetstream() as jetstream:
+        subjects = ["order.*", "payment.*", "subscription.*", "invoice.*"]
+        await jetstream.add_stream(name="OTHERS", subjects=subjects, duplicate_window=0.1)
+
+
+class Outcomes(list[str]):
+    """What became of the messages, in turn."""
+
+    def published(self, seconds: float) -> None:
+        raise AssertionError(f"nothing is published here, {seconds} ago or ever")
+
+    def parked(self) -> None:
+        raise AssertionError("nothing is published here")
+
+    def received(self, outcome: str) -> None:
+        self.append(outcome)
+
+    async def until(self, *outcomes: str) -> None:
+        async def came() -> bool:
+            return len(self) >= len(outcomes)
+
+        await until(came)
+        assert sorted(self) == sorted(outcomes)
+
+
+@asynccontextmanager
+async def receiving(site: Site, handlers: Mapping[str, Handler]) -> AsyncGenerator[tuple[Inbound, Outcomes]]:
+    outcomes = Outcomes()
+    async with site.connected() as (database, connection):
+        inbound = Inbound(connection, database, handlers, group="test", backoff=BACKOFF, observer=outcomes)
+        async with inbound.running():
+            yield inbound, outcomes
+
+
+async def noting(session: Any, message: InboundMessage) -> None:
+    """Leave a row, and fail if the message says so."""
+    await session.execute(NOTE, {"slug": f"{message.message_id}-{len(message.data)}"})
+    if message.data.get("fails"):
+        raise RuntimeError
+
+
+@pytest.mark.parametrize("taken_out", [False, True])
+async def test_a_message_that_comes_again_is_not_handled_again(
+    site: Site, monkeypatch: pytest.MonkeyPatch, *, taken_out: bool
+) -> None:
+    handled: list[str] = []
+
+    async def handle(_session: Any, message: InboundMessage) -> None:
+        handled.append(message.message_id)
+
+    if taken_out:
+
+        async def claim(_self: object, _session: object, _message: object) -> bool:
+            return True
+
+        monkeypatch.setattr(SqlInbound, "claim", claim)
+    async with receiving(site, {"order.placed": handle}) as (_, outcomes):
+        await site.nats.publish("order.placed", {}, "one")
+        await asyncio.sleep(0.3)  # until JetStream has forgotten the id
+        await site.nats.publish("order.placed", {}, "one")
+        await outcomes.until("handled", "handled" if taken_out else "repeated")
+    assert handled == ["one"] * (2 if taken_out else 1)
+
+
+async def test_two_servers_share_the_messages(site: Site) -> None:
+    handlers = {"order.*": noting}
+    async with receiving(site, handlers) as (_, one), receiving(site, handlers) as (_, other):
+        for number in range(20):
+            await site.nats.publish("order.placed", {}, f"order-{number}")
+
+        async def all_noted() -> bool:
+            return await scalar(site.database, NOTED) == 20
+
+        await until(all_noted)
+        await asyncio.sleep(0.1)
+    assert one + other == ["handled"] * 20
+
+
+async def test_a_handler_that_fails_leaves_nothing_and_is_called_again_until_it_is_parked(site: Site) -> None:
+    async with receiving(site, {"order.placed": noting}) as (inbound, outcomes):
+        await site.nats.publish("order.placed", {"fails": True}, "bad")
+        await site.nats.publish("order.placed", {}, "good")
+        await outcomes.until("handled", "failed", "failed", "parked")
+        assert await scalar(site.database, NOTED) == 1
+        [item] = await parked(site)
+        assert (item.direction, item.id, item.subject) == ("in", "bad", "order.placed")
+        assert item.reason == "RuntimeError"
+
+        await retry(site)
+        assert await inbound.retry_parked() == 0
+        assert not (await parked(site))[0].retry, "it has failed again"
+        await execute(site.database, "UPDATE account.parked_messages SET data = '{}'")
+        await retry(site)
+        while await parked(site):
+            await inbound.retry_parked()
+    assert await scalar(site.database, NOTED) == 2
+
+
+async def parked(site: Site) -> list[Any]:
+    async with site.database.reading() as session:
+        return list(await SqlEventUpkeep().parked(session))
+
+
+async def retry(site: Site) -> None:
+    async with site.database.transaction() as session:
+        await SqlEventUpkeep().retry(session, None)
+
+
+@pytest.mark.parametrize("body", [b"{not json", b"[]", b'{"tenant_id": 1}', b"\xff\xfe"])
+async def test_what_can_never_be_handled_is_parked_at_once(site: Site, body: bytes) -> None:
+    handlers = billing_handlers(site.world.engines.billing)
+    async with receiving(site, handlers) as (_, outcomes):
+        await site.nats.publish("subscription.canceled", body, "hopeless")
+        await outcomes.until("parked")
+    [item] = await parked(site)
+    assert item.reason
+
+
+async def test_a_database_that_is_away_is_not_the_messages_fault(site: Site) -> None:
+    calls = 0
+
+    async def handle(_session: Any, _message: InboundMessage) -> None:
+        nonlocal calls
+        calls += 1
+        if calls <= len(BACKOFF) + 2:
+            raise UnavailableError("away", retry_after=1)
+
+    async with receiving(site, {"order.placed": handle}) as (_, outcomes):
+        await site.nats.publish("order.placed", {}, "patient")
+        await outcomes.until("handled")
+    assert await parked(site) == []
+
+
+async def test_billing_follows_what_happened(site: Site) -> None:
+    tenant_id, _ = await site.world.tenant()
+
+    async def plan() -> tuple[str, str, list[str]]:
+        async with site.database.reading() as session:
+            billing = site.world.engines.billing
+            summary = await billing.summary(session, tenant_id)
+            invoices = (await billing.list_invoices(session, tenant_id)).value.invoices
+        return summary.plan, summary.status, [invoice.status for invoice in invoices]
+
+    async def happens(subject: str, time: str, **data: Any) -> None:
+        body = {"tenant_id": tenant_id, "whatever": "else", **data}
+        await site.nats.publish(subject, body, f"{subject}-{time}", time=time)
+
+    async with receiving(site, billing_handlers(site.world.engines.billing)) as (_, outcomes):
+        # The payment comes before its invoice: it is tried again.
+        await happens("payment.completed", "2026-03-03T00:00:00Z", invoice_id="in_1")
+        await until_outcome(outcomes, "failed")
+        await happens("subscription.created", "2026-03-01T00:00:00Z", plan="pro", status="past_due", **PERIOD)
+        await happens("invoice.created", "2026-03-02T00:00:00Z", status="open", **INVOICE)
+
+        async def is_paid() -> bool:
+            return await plan() == ("pro", "active", ["paid"])
+
+        await until(is_paid)
+        await happens("subscription.canceled", "2026-03-20T00:00:00Z")
+
+        async def is_canceled() -> bool:
+            return await plan() == ("free", "canceled", ["paid"])
+
+        await until(is_canceled)
+        # Older ones that come late change nothing.
+        handled = outcomes.count("handled")
+        await happens("subscription.created", "2026-03-10T00:00:00Z", plan="enterprise", **PERIOD)
+        await happens("invoice.finalized", "2026-03-02T12:00:00Z", status="open", **INVOICE)
+
+        async def both_came() -> bool:
+            return outcomes.count("handled") == handled + 2
+
+        await until(both_came)
+        assert await is_canceled()
+
+
+async def until_outcome(outcomes: Outcomes, outcome: str) -> None:
+    async def came() -> bool:
+        return outcome in outcomes
+
+    await until(came)

@@ -1,0 +1,142 @@
+"""A real nats-server for each test that asks: what one does to its server disturbs no other."""
+
+import json
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+import orjson
+from nats.aio.client import Client
+from nats.js.errors import NotFoundError
+from support.waiting import PATIENCE_SECONDS
+
+from hoc.embedded.service import free_port
+
+STREAM: Final = "ACCOUNTS"
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A message as a stream has it."""
+
+    message_id: str
+    subject: str
+    headers: dict[str, str]
+    data: Any
+
+
+class NatsServer:
+    """Runs in a block, and may be stopped and started in it: on the same port, with what it has stored."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self.port = free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"nats://127.0.0.1:{self.port}"
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, _type: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self, **settings: object) -> None:
+        """Start it with these settings of nats-server; returns when it takes connections."""
+        self._directory.mkdir(exist_ok=True)
+        config = self._directory / "nats.conf"
+        store = {"store_dir": str(self._directory / "store")}
+        config.write_text(json.dumps({"host": "127.0.0.1", "port": self.port, "jetstream": store} | settings))
+        program = shutil.which("nats-server", path=str(Path(sys.executable).parent))
+        assert program is not None
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not self._takes_connections():
+            assert time.monotonic() < deadline, (self._directory / "log").read_text()
+            if self._process is None or self._process.poll() is not None:
+                # Again, if it ended: its port may have been somebody's for a moment.
+                with (self._directory / "log").open("wb") as log:
+                    self._process = subprocess.Popen(
+                        [program, "--config", config], stdout=log, stderr=log, start_new_session=True
+                    )
+            time.sleep(0.01)
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def pause(self) -> None:
+        """Let it neither answer nor close anything, until `resume`."""
+        self._send(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._send(signal.SIGCONT)
+
+    def _send(self, number: int) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def _takes_connections(self) -> bool:
+        if self._process is None or self._process.poll() is not None:
+            return False
+        try:
+            socket.create_connection(("127.0.0.1", self.port)).close()
+        except OSError:
+            return False
+        return True
+
+    @asynccontextmanager
+    async def jetstream(self) -> AsyncGenerator[Any]:
+        client: Any = Client()  # which in part has no types
+        await client.connect(self.url, allow_reconnect=False)
+        try:
+            yield client.jetstream()
+        finally:
+            await client.close()
+
+    async def count(self, stream: str = STREAM) -> int:
+        """How many messages the stream has; none, where there is no stream."""
+        try:
+            async with self.jetstream() as jetstream:
+                return int((await jetstream.stream_info(stream)).state.messages)
+        except NotFoundError:
+            return 0
+
+    async def stored(self, stream: str = STREAM) -> list[Stored]:
+        """All that the stream has, in its order."""
+        async with self.jetstream() as jetstream:
+            try:
+                state = (await jetstream.stream_info(stream)).state
+            except NotFoundError:
+                return []
+            numbers = range(max(state.first_seq, 1), state.last_seq + 1)
+            return [_stored(await jetstream.get_msg(stream, number)) for number in numbers]
+
+    async def publish(self, subject: str, data: object, message_id: str | None = None, **ce: str) -> None:
+        """Publish as others do: JSON, or bytes as they are, with the CloudEvents attributes ``ce``."""
+        headers = {f"ce-{name}": value for name, value in ce.items()}
+        if message_id is not None:
+            headers["Nats-Msg-Id"] = message_id
+        async with self.jetstream() as jetstream:
+            body = data if isinstance(data, bytes) else orjson.dumps(data)
+            await jetstream.publish(subject, body, headers=headers)
+
+
+def _stored(message: Any) -> Stored:
+    headers = dict(message.headers)
+    return Stored(headers["Nats-Msg-Id"], message.subject, headers, orjson.loads(message.data))

@@ -1,0 +1,103 @@
+"""What becomes of a stretch of events when some of them are refused, or fail."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import pytest
+
+from hoc.cus.account.L5_schemas.results import EventResult
+from hoc.events import sending
+from hoc.events.message import Message
+from hoc.events.publisher import MessageRefusedError, PublisherUnavailableError
+from hoc.events.sending import MAX_FAILURES, Sender
+from hoc.testing import RecordingPublisher
+
+NOW = datetime(2026, 3, 14, 10, tzinfo=UTC)
+
+
+def event(name: str) -> EventResult:
+    """The first letter is whose it is: a1, a2 are of one user."""
+    return EventResult(name, "user.created", NOW, None, name[0], None, {}, 1)
+
+
+def refusing(**problems: Exception) -> Callable[[Message], Exception | None]:
+    return lambda message: problems.get(message.event_id)
+
+
+def names(publisher: RecordingPublisher) -> list[str]:
+    return [message.event_id for message in publisher.messages]
+
+
+async def test_all_are_published_in_the_order_of_each_user() -> None:
+    publisher = RecordingPublisher()
+    events = [event(name) for name in ("a1", "b1", "a2", "c1", "b2", "a3")]
+    sent = await Sender(publisher, "urn:x").send(events)
+    assert sent.settled(events) == events
+    assert names(publisher) == ["a1", "b1", "c1", "a2", "b2", "a3"]
+
+
+async def test_behind_one_that_fails_only_its_own_wait() -> None:
+    publisher = RecordingPublisher(refusing(a1=PublisherUnavailableError("away")))
+    events = [event(name) for name in ("b1", "a1", "a2", "b2", "c1")]
+    sent = await Sender(publisher, "urn:x").send(events)
+    assert names(publisher) == ["b1", "c1", "b2"]
+    assert list(sent.failed) == ["a1"]
+    assert [settled.event_id for settled in sent.settled(events)] == ["b1"]
+
+
+async def test_one_that_is_refused_holds_up_nobody() -> None:
+    publisher = RecordingPublisher(refusing(a1=MessageRefusedError("too large")))
+    events = [event(name) for name in ("a1", "a2", "b1")]
+    sent = await Sender(publisher, "urn:x").send(events)
+    assert sent.refused == {"a1": "too large"}
+    assert names(publisher) == ["b1", "a2"]
+    assert sent.settled(events) == events
+
+
+async def test_when_nothing_gets_through_nothing_more_is_tried() -> None:
+    tried: list[str] = []
+
+    def fail(message: Message) -> Exception:
+        tried.append(message.event_id)
+        return PublisherUnavailableError("away")
+
+    sent = await Sender(RecordingPublisher(fail), "urn:x").send([event("a1"), event("a2"), event("b1")])
+    assert tried == ["a1", "b1"]
+    assert not sent.published
+
+
+async def test_an_unforeseen_exception_is_a_failure_of_that_event() -> None:
+    publisher = RecordingPublisher(refusing(a1=ValueError("what is this")))
+    sent = await Sender(publisher, "urn:x").send([event("a1"), event("b1")])
+    assert list(sent.failed) == ["a1"]
+    assert names(publisher) == ["b1"]
+
+
+@pytest.mark.parametrize("others", [True, False])
+async def test_one_that_keeps_failing_is_refused_if_others_get_through(*, others: bool) -> None:
+    publisher = RecordingPublisher(refusing(a1=PublisherUnavailableError("odd")))
+    sender = Sender(publisher, "urn:x")
+    events = [event("a1"), *([event("b1")] if others else [])]
+    rounds = [await sender.send(events) for _ in range(MAX_FAILURES)]
+    assert [bool(sent.refused) for sent in rounds] == [False] * (MAX_FAILURES - 1) + [others]
+
+
+async def test_a_success_forgives_earlier_failures() -> None:
+    problems: dict[str, Exception] = {"a1": PublisherUnavailableError("odd")}
+    publisher = RecordingPublisher(lambda message: problems.get(message.event_id))
+    sender = Sender(publisher, "urn:x")
+    for _ in range(MAX_FAILURES - 1):
+        await sender.send([event("a1"), event("b1")])
+    problem = problems.pop("a1")
+    await sender.send([event("a1")])
+    problems["a1"] = problem
+    assert not (await sender.send([event("a1"), event("b1")])).refused
+
+
+async def test_no_wave_begins_after_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sending, "SEND_SECONDS", -1.0)
+    publisher = RecordingPublisher()
+    events = [event("a1"), event("a2"), event("b1")]
+    sent = await Sender(publisher, "urn:x").send(events)
+    assert names(publisher) == ["a1", "b1"]
+    assert [settled.event_id for settled in sent.settled(events)] == ["a1"]

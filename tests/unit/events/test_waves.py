@@ -1,0 +1,56 @@
+"""Waves: as much at once as the order of each user and each tenant allows."""
+
+from datetime import UTC, datetime
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hoc.cus.account.L5_schemas.results import EventResult
+from hoc.events.waves import keys_of, waves
+
+NOW = datetime(2026, 3, 14, 10, tzinfo=UTC)
+
+keys = st.one_of(st.none(), st.sampled_from("abcd"))
+lines = st.lists(st.tuples(keys, keys), max_size=40).map(
+    lambda pairs: [event(number, *pair) for number, pair in enumerate(pairs)]
+)
+
+
+def event(number: int, user_id: str | None, tenant_id: str | None) -> EventResult:
+    return EventResult(str(number), "user.created", NOW, tenant_id, user_id, None, {}, number)
+
+
+@given(lines)
+def test_every_event_is_in_one_wave(line: list[EventResult]) -> None:
+    sent = [event for wave in waves(line) for event in wave]
+    assert sorted(sent, key=lambda event: event.sequence or 0) == line
+
+
+@given(lines)
+def test_no_two_of_a_wave_have_a_key_in_common(line: list[EventResult]) -> None:
+    for wave in waves(line):
+        found = [key for event in wave for key in keys_of(event)]
+        assert len(found) == len(set(found))
+
+
+@given(lines)
+def test_events_with_a_key_in_common_stay_in_order(line: list[EventResult]) -> None:
+    wave_of = {event.event_id: number for number, wave in enumerate(waves(line)) for event in wave}
+    for place, later in enumerate(line):
+        for earlier in line[:place]:
+            if keys_of(earlier) & keys_of(later):
+                assert wave_of[earlier.event_id] < wave_of[later.event_id]
+
+
+@given(lines)
+def test_no_event_waits_for_longer_than_it_must(line: list[EventResult]) -> None:
+    """Each but the first wave's has one of its keys in the wave before."""
+    found = list(waves(line))
+    for before, wave in pairwise(found):
+        busy = {key for event in before for key in keys_of(event)}
+        assert all(keys_of(event) & busy for event in wave)
+
+
+def test_a_user_of_a_tenant_and_a_user_of_none_are_not_each_others() -> None:
+    assert keys_of(event(1, "x", None)).isdisjoint(keys_of(event(2, None, "x")))
