@@ -41,6 +41,7 @@ class Scene:
         self.options = options
         self._server_url = server_url
         self._numbers = itertools.count()
+        self._ready: set[str] = set()
         self.keys_file = DataDirectory(place).development_key
         self.keys = DevelopmentKeys(self.keys_file)
         self.admin = self.keys.issue("bench", scopes=(ADMIN,))
@@ -56,8 +57,12 @@ class Scene:
     def accounts(self, count: int) -> str:
         """The URL of a database of that many accounts, which is only to be read."""
         name = f"accounts_{count}"
-        if not self.fetch(self._server_url, "SELECT FROM pg_database WHERE datname = $1", name):
-            asyncio.run(self._make(name, count))
+        if name not in self._ready:
+            if self.fetch(self._server_url, "SELECT FROM pg_database WHERE datname = $1", name):
+                asyncio.run(migrate(self._url(name)))  # it may be of an earlier run
+            else:
+                asyncio.run(self._make(name, count))
+            self._ready.add(name)
         return self._url(name)
 
     @property
