@@ -4,12 +4,14 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from typing import TypeVar
 
+import asyncpg
 import orjson
-from sqlalchemy import URL, make_url
+from sqlalchemy import URL, AdaptedConnection, event, make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from hoc.autocommit import AutocommitConnection, Row
 from hoc.cus.account.L5_schemas.errors import (
     AccountsError,
     AccountValidationError,
@@ -19,6 +21,7 @@ from hoc.cus.account.L5_schemas.errors import (
 )
 
 T = TypeVar("T")
+Connection = TypeVar("Connection")
 
 MAX_ATTEMPTS = 3
 CONNECT_TIMEOUT_SECONDS = 1
@@ -26,6 +29,8 @@ RETRY_AFTER_SECONDS = 1
 
 _SERIALIZATION_FAILURE = "40001"
 _DEADLOCK = "40P01"
+# The last is what a connection says that was terminated between two statements.
+_DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 # Connection exceptions, too few resources, operator intervention, a lock not granted in time, system errors.
 _OUTAGES = ("08", "53", "57", "55P03", "58", _SERIALIZATION_FAILURE, _DEADLOCK)
 
@@ -41,19 +46,31 @@ class Database:
 
     def __init__(self, url: str, *, pool_size: int = 10, statement_timeout_ms: int = 5_000) -> None:
         self.engine = create_engine(url, pool_size=pool_size, statement_timeout_ms=statement_timeout_ms)
-        self._autocommit = self.engine.execution_options(isolation_level="AUTOCOMMIT")
         self._after_write: Callable[[], None] = _nothing
+        self._autocommit = AutocommitConnection
 
     def after_write(self, callback: Callable[[], None]) -> None:
-        """Have ``callback`` called whenever `transact` has committed."""
+        """Have ``callback`` called whenever `transact` or `write` has committed."""
         self._after_write = callback
 
     @asynccontextmanager
-    async def reading(self) -> AsyncGenerator[AsyncConnection, None]:
+    async def reading(self) -> AsyncGenerator[AutocommitConnection, None]:
         """A connection on which every statement stands alone: one round trip, no transaction."""
         with domain_errors():
-            async with self._autocommit.connect() as connection:
-                yield connection
+            pooled = await self.engine.raw_connection()
+            while (driver := pooled.driver_connection) is None or driver.is_closed():
+                pooled.invalidate()  # the server closed it meanwhile
+                pooled = await self.engine.raw_connection()
+            try:
+                yield self._autocommit(driver, self.engine.dialect)
+            except (AccountsError, asyncpg.PostgresError):
+                raise
+            except BaseException:
+                # Broken off, it may still be busy: nobody must get it next.
+                pooled.invalidate()
+                raise
+            finally:
+                pooled.close()
 
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator[AsyncConnection, None]:
@@ -62,21 +79,27 @@ class Database:
             async with self.engine.begin() as connection:
                 yield connection
 
-    async def transact(
-        self, work: Callable[[AsyncConnection], Awaitable[T]], *, one_statement: bool = False
-    ) -> T:
-        """Run ``work`` in a transaction; again from its start, up to three times, if it lost a deadlock.
+    async def transact(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        """Run ``work`` in a transaction; again from its start, up to three times, if it lost a deadlock."""
+        return await self._write(work, self.transaction)
 
-        Work of ``one_statement`` is a transaction by itself, and saves the round trips of another.
-        """
-        done = await self._transact(work, self.reading if one_statement else self.transaction)
+    async def write(self, work: Callable[[AutocommitConnection], Awaitable[T]]) -> T:
+        """Run ``work`` of one statement, which saves it the other round trips of `transact`."""
+        return await self._write(work, self.reading)
+
+    async def _write(
+        self,
+        work: Callable[[Connection], Awaitable[T]],
+        session: Callable[[], AbstractAsyncContextManager[Connection]],
+    ) -> T:
+        done = await self._attempt(work, session)
         self._after_write()
         return done
 
-    async def _transact(
+    async def _attempt(
         self,
-        work: Callable[[AsyncConnection], Awaitable[T]],
-        session: Callable[[], AbstractAsyncContextManager[AsyncConnection]],
+        work: Callable[[Connection], Awaitable[T]],
+        session: Callable[[], AbstractAsyncContextManager[Connection]],
     ) -> T:
         for _ in range(MAX_ATTEMPTS - 1):
             try:
@@ -103,18 +126,20 @@ def sqlalchemy_url(url: str) -> URL:
 
 def create_engine(url: str, *, pool_size: int = 10, statement_timeout_ms: int = 5_000) -> AsyncEngine:
     """An engine on asyncpg with hoc's timeouts and JSON codec."""
-    return create_async_engine(
+    engine = create_async_engine(
         sqlalchemy_url(url),
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=1,
-        json_serializer=_to_json,
-        json_deserializer=orjson.loads,
+        # By the connection itself: see below.
+        json_serializer=_as_it_is,
+        json_deserializer=_as_it_is,
         # A bound value belongs to a person; it must not reach a log inside an error's text.
         hide_parameters=True,
         connect_args={
             "timeout": CONNECT_TIMEOUT_SECONDS,
             "command_timeout": statement_timeout_ms / 1_000 + 1,
+            "record_class": Row,
             "server_settings": {
                 "application_name": "hoc",
                 "statement_timeout": str(statement_timeout_ms),
@@ -125,9 +150,27 @@ def create_engine(url: str, *, pool_size: int = 10, statement_timeout_ms: int = 
         },
     )
 
+    @event.listens_for(engine.sync_engine, "connect")
+    def set_codecs(adapted: AdaptedConnection, _record: object) -> None:
+        adapted.run_async(_set_codecs)
+
+    return engine
+
+
+def _as_it_is(value: T) -> T:
+    return value
+
 
 def _to_json(value: object) -> str:
     return orjson.dumps(value).decode()
+
+
+async def _set_codecs(connection: asyncpg.Connection) -> None:
+    for name in ("json", "jsonb"):
+        await connection.set_type_codec(
+            name, schema="pg_catalog", encoder=_to_json, decoder=orjson.loads, format="text"
+        )
+    await connection.set_type_codec("uuid", schema="pg_catalog", encoder=str, decoder=str, format="text")
 
 
 @contextmanager
@@ -137,7 +180,7 @@ def domain_errors() -> Generator[None, None, None]:
         yield
     except (OSError, TimeoutError, PoolTimeoutError) as problem:
         raise _unavailable() from problem
-    except DBAPIError as problem:
+    except (DBAPIError, *_DRIVER_ERRORS) as problem:
         translated = _translated(problem)
         if translated is problem:
             raise
@@ -146,14 +189,19 @@ def domain_errors() -> Generator[None, None, None]:
 
 def sqlstate(problem: BaseException | None) -> str | None:
     """PostgreSQL's code for what went wrong, None where it said nothing."""
-    return getattr(getattr(problem, "orig", None), "sqlstate", None)
+    return getattr(_cause(problem), "sqlstate", None)
 
 
-def _translated(problem: DBAPIError) -> Exception:
+def _cause(problem: BaseException | None) -> BaseException | None:
+    """What asyncpg raised, where SQLAlchemy has put something around it."""
+    return problem.orig.__cause__ if isinstance(problem, DBAPIError) and problem.orig else problem
+
+
+def _translated(problem: Exception) -> Exception:
     state = sqlstate(problem)
-    if problem.connection_invalidated or state is None or state.startswith(_OUTAGES):
+    if getattr(problem, "connection_invalidated", False) or state is None or state.startswith(_OUTAGES):
         return _unavailable()
-    return _refusal(getattr(getattr(problem.orig, "__cause__", None), "constraint_name", None)) or problem
+    return _refusal(getattr(_cause(problem), "constraint_name", None)) or problem
 
 
 def _refusal(constraint: str | None) -> AccountsError | None:

@@ -96,7 +96,8 @@ def test_the_check_and_the_metadata_agree_with_a_running_server(
         }
         words = " ".join(value for key, value in service["Meta"].items() if key.startswith("routes_")).split()
         below = {word for word in words if any(word.partition(":")[2].startswith(base) for base in bases)}
-        assert below == described | {f"GET:{base}/openapi.json" for base in bases}
+        documents = {f"GET:{base}/openapi.json" for base in bases} | {"GET:/api/v1/asyncapi.json"}
+        assert below == described | documents
         assert "GET:/health" in words
         server.kill()
         assert agent.check(service_id) == "critical"

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import asyncpg
 import orjson
-from sqlalchemy import event
+from support.statements import change_statements
 from support.waiting import until
 
 from hoc.database import Database
@@ -112,15 +112,9 @@ async def meeting(database_url: str, lock: str, *values: object) -> AsyncGenerat
 def rewrite(database: Database, *changes: tuple[str, str]) -> None:
     """Take a mechanism out: from now on, replace these patterns in every statement that is sent."""
 
-    @event.listens_for(database.engine.sync_engine, "before_cursor_execute", retval=True)
-    def change(  # pyright: ignore[reportUnusedFunction] - the event calls it
-        _connection: object,
-        _cursor: object,
-        statement: str,
-        parameters: object,
-        _context: object,
-        _executemany: object,
-    ) -> tuple[str, object]:
+    def changed(sql: str) -> str:
         for pattern, replacement in changes:
-            statement = re.sub(pattern, replacement, statement)
-        return statement, parameters
+            sql = re.sub(pattern, replacement, sql)
+        return sql
+
+    change_statements(database, changed)

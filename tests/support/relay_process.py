@@ -42,6 +42,7 @@ def _shorten_lease(connection: Any, _record: object) -> None:
     cursor = connection.cursor()
     cursor.execute(f"SET idle_in_transaction_session_timeout = '{LEASE_SECONDS}s'")
     cursor.close()
+    connection.commit()
 
 
 async def _relay(database_url: str, nats_url: str, before: int, after: int) -> None:

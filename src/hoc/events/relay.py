@@ -11,14 +11,14 @@ import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
-from sqlalchemy.exc import DBAPIError
+import asyncpg
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hoc.background import in_background
 from hoc.cus.account.L5_engines.session import utc_now
 from hoc.cus.account.L5_schemas.errors import UnavailableError
 from hoc.cus.account.L6_drivers.event_line import SqlEventLine
-from hoc.database import Database, sqlstate
+from hoc.database import Database
 from hoc.events.observer import EventObserver
 from hoc.events.publisher import Publisher
 from hoc.events.sending import Sender, Sent
@@ -27,8 +27,6 @@ BATCH = 500
 POLL_SECONDS = 0.5
 PAUSE_SECONDS = 1.0
 BUSY_SECONDS = 0.05
-
-_NO_PARTITION = "23514"
 
 _log = logging.getLogger("hoc.events")
 
@@ -86,9 +84,8 @@ class Relay:
         """Put a batch of committed events in line; whether there may be more."""
         try:
             lined_up = await self._line_up()
-        except DBAPIError as problem:
-            if sqlstate(problem) != _NO_PARTITION:
-                raise
+        except asyncpg.CheckViolationError:
+            # Nothing else is checked here: the month's partition is missing.
             async with self._database.transaction() as session:
                 await self._events.create_partitions(session)
             lined_up = await self._line_up()

@@ -34,7 +34,7 @@ def assert_unavailable(answer: httpx.Response) -> None:
 async def until(condition: str, database: Database) -> None:
     for _ in range(1_000):
         async with database.reading() as session:
-            if (await session.execute(text(condition))).scalar_one():
+            if await session.scalar(text(condition)):
                 return
         await asyncio.sleep(0.01)
     pytest.fail(f"never came true: {condition}")
@@ -175,7 +175,7 @@ async def test_nothing_of_one_caller_reaches_the_next(fresh_database_url: str, t
 
         async def current() -> tuple[object, ...]:
             async with console.database.reading() as session:
-                return tuple((await session.execute(state)).one())
+                return tuple((await session.execute(state)).all()[0])
 
         tenant_id, owner = await console.add_tenant()
         headers = console.as_(owner, tenant_id)

@@ -82,13 +82,13 @@ async def test_concurrent_duplicates_are_done_once(console: Console, tenant: Ten
 
 async def waiting_for_locks(console: Console) -> int:
     async with console.database.reading() as session:
-        found = await session.execute(
+        waiting: int = await session.scalar(
             text(
                 "SELECT count(*) FROM pg_stat_activity"
                 " WHERE wait_event_type = 'Lock' AND datname = current_database()"
             )
         )
-        return int(found.scalar_one())
+        return waiting
 
 
 async def test_another_payload_under_the_key_is_refused(console: Console, tenant: Tenant) -> None:

@@ -1,13 +1,12 @@
 """Every statement on a tenant-owned table names the tenant, and the catalog allows no other shape."""
 
 import re
-from collections.abc import Generator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from sqlalchemy import ClauseElement, event, text
+from sqlalchemy import ClauseElement, text
 from support.console import Console, Tenant, new_email
+from support.statements import recorded_statements
 
 from hoc.cus.account.L6_drivers.deliveries import CLAIM, FINISH, POSTPONE
 from hoc.cus.account.L6_drivers.event_log import OF_TENANT
@@ -43,21 +42,6 @@ def without_tenant(sql: str) -> set[str]:
         and not re.search(rf"[\w.]+\.tenant_id\s*=\s*{SCHEMA}\.{table}\.tenant_id", sql)
         and not re.search(rf"INSERT INTO {SCHEMA}\.{table} \((?:\w+, )*tenant_id", sql)
     }
-
-
-@contextmanager
-def captured(console: Console) -> Generator[list[str]]:
-    statements: list[str] = []
-
-    def record(_c: Any, _cursor: Any, statement: str, _p: Any, _context: Any, _many: bool) -> None:
-        statements.append(" ".join(statement.split()))
-
-    engine = console.database.engine.sync_engine
-    event.listen(engine, "before_cursor_execute", record)
-    try:
-        yield statements
-    finally:
-        event.remove(engine, "before_cursor_execute", record)
 
 
 def sql_of(console: Console, statement: ClauseElement) -> str:
@@ -136,7 +120,7 @@ async def use_every_route(console: Console, tenant: Tenant) -> set[str]:
 
 
 async def test_every_statement_names_the_tenant(console: Console, tenant: Tenant) -> None:
-    with captured(console) as statements:
+    with recorded_statements(console.database) as statements:
         used = await use_every_route(console, tenant)
     document = (await console.client.get("/openapi.json")).json()
     documented = {

@@ -4,15 +4,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
-    Boolean,
     String,
     Text,
-    case,
     false,
     func,
     literal,
-    literal_column,
-    null,
     or_,
     select,
     true,
@@ -22,11 +18,10 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from hoc.autocommit import AutocommitConnection
 from hoc.cus.account.L5_schemas.errors import UnavailableError
 from hoc.cus.account.L5_schemas.events import (
-    UserDeletedEventData,
     UserProfileUpdatedEventData,
-    UserStatusChangedEventData,
 )
 from hoc.cus.account.L5_schemas.identity import (
     AccountChange,
@@ -38,9 +33,10 @@ from hoc.cus.account.L5_schemas.identity import (
 )
 from hoc.cus.account.L5_schemas.records import EmailAddress, ProfileChange, Slice, Window
 from hoc.cus.account.L6_drivers.account_lists import COMMON, LISTS, RARE, STATS, literal_term, summary
+from hoc.cus.account.L6_drivers.account_status import LOCK, LOCK_TENANTS, SET_ACTIVE
 from hoc.cus.account.L6_drivers.outbox import ACTOR, names_of, recorded
 from hoc.cus.account.L6_drivers.profiles import SqlProfiles
-from hoc.cus.account.L6_drivers.registrations import SHARD, any_shard, registered
+from hoc.cus.account.L6_drivers.registrations import any_shard, registered
 from hoc.cus.account.L6_drivers.statements import (
     NOW,
     USER,
@@ -52,10 +48,6 @@ from hoc.cus.account.L6_drivers.statements import (
     param,
 )
 from hoc.cus.account.L6_drivers.tables import (
-    account_totals,
-    member_counts,
-    memberships,
-    tenants,
     users,
 )
 from hoc.database import Database
@@ -65,10 +57,6 @@ EMAIL = param("email", String)
 EMAIL_KEY = param("email_key", String)
 NAME = param("name", String)
 NAME_KEY = param("name_key", Text)
-IS_ACTIVE = param("is_active", Boolean)
-IS_DELETED = param("is_deleted", Boolean)
-REASON = param("reason", String)
-SYSTEM = literal_column("'system'", String)
 
 RECORD = (
     users.c.user_id,
@@ -81,6 +69,7 @@ RECORD = (
 )
 
 FIND = select(*RECORD).where(any_of(users.c.user_id, "user_ids"), users.c.is_active)
+FIND_STORED = select(*RECORD).where(any_of(users.c.user_id, "user_ids"))
 FIND_BY_EMAIL = select(*RECORD, users.c.email_key).where(
     any_of(users.c.email_key, "email_keys"), users.c.is_active
 )
@@ -172,82 +161,6 @@ def _update() -> AnySelect:
 
 UPDATE = _update()
 
-LOCK = select(users.c.user_id).where(users.c.user_id == USER).with_for_update(key_share=True)
-
-# In one order for everybody, so that two of these cannot wait for each other.
-LOCK_TENANTS = (
-    select(tenants.c.tenant_id)
-    .select_from(tenants.join(memberships))
-    .where(memberships.c.user_id == USER)
-    .order_by(tenants.c.tenant_id)
-    .with_for_update(key_share=True, of=tenants)
-)
-
-
-def _set_active() -> AnySelect:
-    """The account, its place in the totals, and its part in every tenant: active together or not at all."""
-    delta = case((IS_ACTIVE, literal(1)), else_=literal(-1))
-    before = select(users.c.user_id, users.c.is_active).where(users.c.user_id == USER).cte("before")
-    changed = (
-        update(users)
-        .where(
-            users.c.user_id == before.c.user_id,
-            or_(users.c.is_active != IS_ACTIVE, users.c.deleted_at.is_(None) & IS_DELETED),
-        )
-        .values(
-            is_active=IS_ACTIVE,
-            deleted_at=case((IS_ACTIVE, null()), (IS_DELETED, NOW), else_=users.c.deleted_at),
-            version=users.c.version + 1,
-            updated_at=NOW,
-        )
-        .returning(users.c.user_id, users.c.email, users.c.updated_at, before.c.is_active.label("was_active"))
-        .cte("changed")
-    )
-    flipped = select(changed.c.user_id).where(changed.c.was_active != IS_ACTIVE).cte("flipped")
-    totals = insert(account_totals).from_select(
-        ["shard", "accounts", "active"], select(SHARD, literal(0), delta).select_from(flipped)
-    )
-    counted = totals.on_conflict_do_update(
-        index_elements=[account_totals.c.shard],
-        set_={"active": account_totals.c.active + totals.excluded.active},
-    ).cte("counted")
-    moved = (
-        update(memberships)
-        .where(memberships.c.user_id == flipped.c.user_id)
-        .values(is_active=IS_ACTIVE)
-        .returning(memberships.c.tenant_id, memberships.c.role)
-        .cte("moved")
-    )
-    members = (
-        update(member_counts)
-        .where(member_counts.c.tenant_id == moved.c.tenant_id, member_counts.c.role == moved.c.role)
-        .values(members=member_counts.c.members + delta)
-        .cte("members")
-    )
-    about = {"user_id": changed.c.user_id, "email": changed.c.email, "reason": REASON}
-    deleted = recorded(
-        UserDeletedEventData,
-        changed,
-        IS_DELETED,
-        at=changed.c.updated_at,
-        **about,
-        deleted_at=changed.c.updated_at,
-    )
-    status_changed = recorded(
-        UserStatusChangedEventData,
-        changed,
-        ~IS_DELETED,
-        at=changed.c.updated_at,
-        **about,
-        is_active=IS_ACTIVE,
-        changed_at=changed.c.updated_at,
-        changed_by=func.coalesce(ACTOR, SYSTEM),
-    )
-    return select(changed.c.user_id).add_cte(counted, moved, members, deleted, status_changed)
-
-
-SET_ACTIVE = _set_active()
-
 PING = select(literal(1))
 
 
@@ -256,6 +169,7 @@ class AccountRepository:
         self._database = database
         self._profiles = SqlProfiles()
         self._by_id = SharedReads(self._find)
+        self._stored = SharedReads(self._find_stored)
         self._by_email = SharedReads(self._find_by_email)
 
     async def get_account_by_id(self, user_id: str) -> AccountProfileResponse | None:
@@ -267,6 +181,11 @@ class AccountRepository:
     async def _find(self, user_ids: list[str]) -> dict[str, AccountProfileResponse]:
         async with self._database.reading() as session:
             rows = await fetch_all(session, FIND, user_ids=user_ids)
+        return {row.user_id: _record(row) for row in rows}
+
+    async def _find_stored(self, user_ids: list[str]) -> dict[str, AccountProfileResponse]:
+        async with self._database.reading() as session:
+            rows = await fetch_all(session, FIND_STORED, user_ids=user_ids)
         return {row.user_id: _record(row) for row in rows}
 
     async def _find_by_email(self, email_keys: list[str]) -> dict[str, AccountProfileResponse]:
@@ -295,11 +214,14 @@ class AccountRepository:
             "shard": any_shard(),
         }
 
-        async def ensured(session: AsyncConnection) -> AnyRow | None:
+        if (there := await self._stored.get(user_id)) is not None:
+            return there, False
+
+        async def ensured(session: AutocommitConnection) -> AnyRow | None:
             # Again when nothing came back: a rival's row, committed meanwhile, shows to a new statement.
             return await fetch_one(session, ENSURE, **values) or await fetch_one(session, ENSURE, **values)
 
-        row = await self._database.transact(ensured, one_statement=True)
+        row = await self._database.write(ensured)
         return None if row is None else (_record(row), row.was_created)
 
     async def update_account_profile(
@@ -307,7 +229,7 @@ class AccountRepository:
     ) -> AccountChanged | None:
         address = change.address
 
-        async def changed_by(session: AsyncConnection) -> AnyRow | None:
+        async def changed_by(session: AutocommitConnection) -> AnyRow | None:
             return await fetch_one(
                 session,
                 UPDATE,
@@ -321,7 +243,7 @@ class AccountRepository:
             )
 
         # Two accounts that take each other's address wait for each other: one has to begin again.
-        row = await self._database.transact(changed_by, one_statement=True)
+        row = await self._database.write(changed_by)
         if row is None:
             return None
         changed = {"name": row.name_changed, "email": row.email_changed}
@@ -338,9 +260,8 @@ class AccountRepository:
     ) -> bool | None:
         """None when they would be too large."""
         change = ProfileChange(None, None, None, preferences, None, max_bytes)
-        outcome = await self._database.transact(
-            lambda session: self._profiles.update(session, user_id, change, now, actor=actor),
-            one_statement=True,
+        outcome = await self._database.write(
+            lambda session: self._profiles.update(session, user_id, change, now, actor=actor)
         )
         if outcome is None:
             return False

@@ -22,18 +22,20 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from sqlalchemy.types import DateTime
 
+from hoc.autocommit import AutocommitConnection
+from hoc.autocommit import Row as AutocommitRow
 from hoc.cus.account.L5_schemas.records import Slice, SortKey, Window
 from hoc.cus.account.L5_schemas.values import PLAN_QUOTAS
 from hoc.cus.account.L6_drivers.tables import tenants
 
 T = TypeVar("T")
 
-AnyRow: TypeAlias = Row[*tuple[Any, ...]]
+AnyRow: TypeAlias = Row[*tuple[Any, ...]] | AutocommitRow
 AnySelect: TypeAlias = Select[*tuple[Any, ...]]
 
 _PREFIX = "given_"
 
-SqlSession: TypeAlias = AsyncSession | AsyncConnection
+SqlSession: TypeAlias = AsyncSession | AsyncConnection | AutocommitConnection
 
 
 def param(name: str, kind: Any, *, literal_execute: bool = False) -> BindParameter[Any]:  # noqa: ANN401 - a type or an instance of one

@@ -25,7 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.schema import CreateTable
 
 from hoc.cus.account.L6_drivers.registrations import any_shard, registered
-from hoc.cus.account.L6_drivers.statements import NOW, any_of, fetch_all, param
+from hoc.cus.account.L6_drivers.statements import NOW, SqlSession, any_of, fetch_all, param
 from hoc.cus.account.L6_drivers.tables import users
 
 COPIED: Final = (
@@ -118,7 +118,7 @@ async def store_accounts(
     return len(there), [row.line for row in left if row.user_id not in there]
 
 
-async def settle_accounts(session: AsyncConnection) -> None:
+async def settle_accounts(session: SqlSession) -> None:
     """Do at once what autovacuum would do in a minute: until then searches are slower, and plans guesses.
 
     A role that does not own the table is only warned that it may not.

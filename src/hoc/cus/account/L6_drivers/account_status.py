@@ -1,0 +1,91 @@
+"""Activating, deactivating and deleting accounts: the account and all that counts with it, at once."""
+
+from sqlalchemy import Boolean, String, case, func, literal, literal_column, null, or_, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from hoc.cus.account.L5_schemas.events import UserDeletedEventData, UserStatusChangedEventData
+from hoc.cus.account.L6_drivers.outbox import ACTOR, recorded
+from hoc.cus.account.L6_drivers.registrations import SHARD
+from hoc.cus.account.L6_drivers.statements import NOW, USER, AnySelect, param
+from hoc.cus.account.L6_drivers.tables import account_totals, member_counts, memberships, tenants, users
+
+IS_ACTIVE = param("is_active", Boolean)
+IS_DELETED = param("is_deleted", Boolean)
+REASON = param("reason", String)
+SYSTEM = literal_column("'system'", String)
+
+LOCK = select(users.c.user_id).where(users.c.user_id == USER).with_for_update(key_share=True)
+
+# In one order for everybody, so that two of these cannot wait for each other.
+LOCK_TENANTS = (
+    select(tenants.c.tenant_id)
+    .select_from(tenants.join(memberships))
+    .where(memberships.c.user_id == USER)
+    .order_by(tenants.c.tenant_id)
+    .with_for_update(key_share=True, of=tenants)
+)
+
+
+def _set_active() -> AnySelect:
+    """The account, its place in the totals, and its part in every tenant: active together or not at all."""
+    delta = case((IS_ACTIVE, literal(1)), else_=literal(-1))
+    before = select(users.c.user_id, users.c.is_active).where(users.c.user_id == USER).cte("before")
+    changed = (
+        update(users)
+        .where(
+            users.c.user_id == before.c.user_id,
+            or_(users.c.is_active != IS_ACTIVE, users.c.deleted_at.is_(None) & IS_DELETED),
+        )
+        .values(
+            is_active=IS_ACTIVE,
+            deleted_at=case((IS_ACTIVE, null()), (IS_DELETED, NOW), else_=users.c.deleted_at),
+            version=users.c.version + 1,
+            updated_at=NOW,
+        )
+        .returning(users.c.user_id, users.c.email, users.c.updated_at, before.c.is_active.label("was_active"))
+        .cte("changed")
+    )
+    flipped = select(changed.c.user_id).where(changed.c.was_active != IS_ACTIVE).cte("flipped")
+    totals = insert(account_totals).from_select(
+        ["shard", "accounts", "active"], select(SHARD, literal(0), delta).select_from(flipped)
+    )
+    counted = totals.on_conflict_do_update(
+        index_elements=[account_totals.c.shard],
+        set_={"active": account_totals.c.active + totals.excluded.active},
+    ).cte("counted")
+    moved = (
+        update(memberships)
+        .where(memberships.c.user_id == flipped.c.user_id)
+        .values(is_active=IS_ACTIVE)
+        .returning(memberships.c.tenant_id, memberships.c.role)
+        .cte("moved")
+    )
+    members = (
+        update(member_counts)
+        .where(member_counts.c.tenant_id == moved.c.tenant_id, member_counts.c.role == moved.c.role)
+        .values(members=member_counts.c.members + delta)
+        .cte("members")
+    )
+    about = {"user_id": changed.c.user_id, "email": changed.c.email, "reason": REASON}
+    deleted = recorded(
+        UserDeletedEventData,
+        changed,
+        IS_DELETED,
+        at=changed.c.updated_at,
+        **about,
+        deleted_at=changed.c.updated_at,
+    )
+    status_changed = recorded(
+        UserStatusChangedEventData,
+        changed,
+        ~IS_DELETED,
+        at=changed.c.updated_at,
+        **about,
+        is_active=IS_ACTIVE,
+        changed_at=changed.c.updated_at,
+        changed_by=func.coalesce(ACTOR, SYSTEM),
+    )
+    return select(changed.c.user_id).add_cte(counted, moved, members, deleted, status_changed)
+
+
+SET_ACTIVE = _set_active()

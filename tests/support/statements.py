@@ -1,0 +1,49 @@
+"""Every statement that a Database sends, to be recorded or changed on its way."""
+
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import event
+
+from hoc.autocommit import AutocommitConnection, Row
+from hoc.database import Database
+
+
+def change_statements(database: Database, change: Callable[[str], str]) -> Callable[[], None]:
+    """From now on send what ``change`` makes of a statement; call what is returned to end it."""
+
+    class Changed(AutocommitConnection):
+        async def _fetch(self, sql: str, arguments: Sequence[Any]) -> list[Row]:
+            return await super()._fetch(change(sql), arguments)
+
+    def in_transactions(
+        _connection: object, _cursor: object, sql: str, parameters: object, _context: object, _many: object
+    ) -> tuple[str, object]:
+        return change(sql), parameters
+
+    engine = database.engine.sync_engine
+    former, database._autocommit = database._autocommit, Changed  # pyright: ignore[reportPrivateUsage]
+    event.listen(engine, "before_cursor_execute", in_transactions, retval=True)
+
+    def end() -> None:
+        database._autocommit = former  # pyright: ignore[reportPrivateUsage]
+        event.remove(engine, "before_cursor_execute", in_transactions)
+
+    return end
+
+
+@contextmanager
+def recorded_statements(database: Database) -> Generator[list[str]]:
+    """The statements sent within the block, each on one line."""
+    sent: list[str] = []
+
+    def record(sql: str) -> str:
+        sent.append(" ".join(sql.split()))
+        return sql
+
+    end = change_statements(database, record)
+    try:
+        yield sent
+    finally:
+        end()
