@@ -7,6 +7,7 @@ from typing import TypeVar
 import asyncpg
 import orjson
 from sqlalchemy import URL, AdaptedConnection, event, make_url
+from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_dbapi
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -29,8 +30,14 @@ RETRY_AFTER_SECONDS = 1
 
 _SERIALIZATION_FAILURE = "40001"
 _DEADLOCK = "40P01"
-# The last is what a connection says that was terminated between two statements.
-_DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+# Of a statement sent straight to asyncpg; InternalClientError is what a connection says that was terminated
+# between two. The last is SQLAlchemy's, of making a connection.
+_DRIVER_ERRORS = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    AsyncAdapt_asyncpg_dbapi.Error,
+)
 # Connection exceptions, too few resources, operator intervention, a lock not granted in time, system errors.
 _OUTAGES = ("08", "53", "57", "55P03", "58", _SERIALIZATION_FAILURE, _DEADLOCK)
 

@@ -77,6 +77,18 @@ async def test_a_held_lock_ends_in_503(fresh_database_url: str, tmp_path: Path) 
         assert (await console.client.put(path, json=body, headers=headers)).status_code == 200
 
 
+async def test_a_database_that_takes_no_connections(fresh_database_url: str, tmp_path: Path) -> None:
+    name = fresh_database_url.rpartition("/")[2]
+    async with patient(fresh_database_url, tmp_path) as (console, beside):
+        caller = console.as_("usr_1", "ten_1")
+        async with beside.reading() as session:
+            await session.execute(text(f'ALTER DATABASE "{name}" CONNECTION LIMIT 0'))
+            assert_unavailable(await console.client.get("/users", headers=caller))
+            assert_unavailable(await console.client.post("/projects", json={"name": "Mine"}, headers=caller))
+            await session.execute(text(f'ALTER DATABASE "{name}" CONNECTION LIMIT -1'))
+        assert (await console.client.get("/users", headers=caller)).status_code == 403
+
+
 async def test_terminated_backends_make_no_wrong_answer(fresh_database_url: str, tmp_path: Path) -> None:
     async with patient(fresh_database_url, tmp_path, pool_size=3) as (console, beside):
         tenant_id, owner = await console.add_tenant()
