@@ -27,7 +27,11 @@ def _lose_a_write(evidence: Evidence) -> Evidence:
 
 
 def _undo_a_change(evidence: Evidence) -> Evidence:
-    user_id, user = next((key, user) for key, user in evidence.users.items() if user.version > 1)
+    """Of a user all of whose writes are sure: what may not have happened may be undone."""
+    unsure = {write.key for write in evidence.ledger.writes if write.outcome is Outcome.UNKNOWN}
+    user_id, user = next(
+        (key, user) for key, user in evidence.users.items() if user.version > 1 and key not in unsure
+    )
     return replace(evidence, users=evidence.users | {user_id: replace(user, version=user.version - 1)})
 
 
