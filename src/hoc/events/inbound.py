@@ -110,10 +110,14 @@ class Inbound:
             async with self._making_stream:
                 await require_stream(jetstream, self._new_stream, [subject])
             pull = await jetstream.pull_subscribe(subject, durable=durable)
-        while True:
-            with suppress(NatsTimeoutError):  # nothing came
-                for message in await pull.fetch(BATCH, timeout=FETCH_SECONDS):
-                    await self._receive(message, handler)
+        try:
+            while True:
+                with suppress(NatsTimeoutError):  # nothing came
+                    for message in await pull.fetch(BATCH, timeout=FETCH_SECONDS):
+                        await self._receive(message, handler)
+        finally:
+            with suppress(Error):  # of a connection that is gone, and its subscriptions with it
+                await pull.unsubscribe()
 
     async def _receive(self, received: Msg, handler: Handler) -> None:
         message = _stored(received)
@@ -204,7 +208,7 @@ def _stored(received: Msg) -> StoredMessage:
         time = parsed if parsed.tzinfo else time
     return StoredMessage(
         message_id=given if len(given) <= _MAX_ID_LENGTH else place,
-        subject=received.subject,
+        subject=received.subject[:_MAX_ID_LENGTH],
         time=time,
         data=received.data,
     )
