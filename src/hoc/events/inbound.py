@@ -13,8 +13,9 @@ from datetime import datetime
 import orjson
 from nats.aio.msg import Msg
 from nats.errors import Error
-from nats.errors import TimeoutError as NatsTimeoutError
+from nats.js import JetStreamContext
 from nats.js.errors import NotFoundError
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hoc.background import in_background
@@ -33,6 +34,7 @@ RETRY_SECONDS = 2.0
 BACKOFF_SECONDS = (1.0, 5.0, 30.0, 120.0, 600.0)
 
 _MAX_ID_LENGTH = 255
+_PING = text("SELECT 1")
 
 _log = logging.getLogger("hoc.events")
 
@@ -112,12 +114,17 @@ class Inbound:
             pull = await jetstream.pull_subscribe(subject, durable=durable)
         try:
             while True:
-                with suppress(NatsTimeoutError):  # nothing came
-                    for message in await pull.fetch(BATCH, timeout=FETCH_SECONDS):
-                        await self._receive(message, handler)
+                # What is delivered while the database is away would count as tried.
+                await self._require_database()
+                for message in await _fetch(pull):
+                    await self._receive(message, handler)
         finally:
             with suppress(Error):  # of a connection that is gone, and its subscriptions with it
                 await pull.unsubscribe()
+
+    async def _require_database(self) -> None:
+        async with self._database.reading() as session:
+            await session.execute(_PING)
 
     async def _receive(self, received: Msg, handler: Handler) -> None:
         message = _stored(received)
@@ -126,9 +133,9 @@ class Inbound:
             with process_span(message.subject, received.headers):
                 outcome = "handled" if await self._handle(message, handler) else "repeated"
         except UnavailableError:
-            # Not the message's fault, so it does not count.
+            # Not the message's fault: it is not parked for that.
             await received.nak(delay=self._backoff[0])
-            raise
+            return
         except Exception as problem:  # noqa: BLE001 - one message must not keep the others from being handled
             hopeless = isinstance(problem, InvalidInputError)
             if not hopeless and delivery <= len(self._backoff):
@@ -155,12 +162,16 @@ class Inbound:
         return await self._database.transact(work)
 
     async def _retry_parked(self) -> None:
+        is_away = False
         while True:
             await asyncio.sleep(RETRY_SECONDS)
             try:
                 await self.retry_parked()
+                is_away = False
             except UnavailableError:
-                _log.warning("parked messages wait: the database is unavailable")
+                if not is_away:
+                    _log.warning("parked messages wait: the database is unavailable")
+                is_away = True
             except Exception:  # noqa: BLE001 - whatever it was, the next round must come
                 _log.exception("parked messages wait: retrying failed")
 
@@ -189,6 +200,14 @@ class Inbound:
     def _tell(self, outcome: str) -> None:
         if self._observer is not None:
             self._observer.received(outcome)
+
+
+async def _fetch(pull: JetStreamContext.PullSubscription) -> list[Msg]:
+    """The next messages; none when none came in time."""
+    try:
+        return await pull.fetch(BATCH, timeout=FETCH_SECONDS)
+    except TimeoutError:
+        return []
 
 
 def _handler_of(handlers: Mapping[str, Handler], subject: str) -> Handler | None:
