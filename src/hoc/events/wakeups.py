@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any
 
+import asyncpg
 from sqlalchemy import func, select
 
 from hoc.background import in_background
@@ -44,7 +45,7 @@ class Doorbell:
         while True:
             await self._rung.wait()
             self._rung.clear()
-            with suppress(UnavailableError):
+            with suppress(UnavailableError, asyncpg.PostgresError):
                 async with self._database.reading() as session:
                     await session.execute(_NOTIFY)
             await asyncio.sleep(INTERVAL_SECONDS)

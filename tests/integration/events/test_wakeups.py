@@ -1,0 +1,86 @@
+"""Writers wake relays that would not look by themselves; relays that look need nobody to wake them."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from functools import partial
+
+from support.outage import proxied
+from support.relays import Site
+from support.seed import scalar
+from support.statements import change_statements
+from support.waiting import until
+
+from hoc.events.wakeups import Doorbell, Listener
+
+NEVER_SECONDS = 3_600.0
+
+LISTENING = (
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'"
+)
+
+
+@asynccontextmanager
+async def listening(
+    site: Site, *, url: str | None = None, poll_seconds: float = NEVER_SECONDS
+) -> AsyncGenerator[Doorbell]:
+    """A relay that listens, at a moment when it has nothing to do."""
+    async with site.relay(poll_seconds=poll_seconds) as relay:
+        doorbell, listener = Doorbell(site.database), Listener(url or site.url, relay.wake)
+        async with relay.running(), doorbell.running(), listener.running():
+            await until_listening(site)
+            doorbell.ring()
+            await site.until_published()
+            yield doorbell
+
+
+async def until_listening(site: Site) -> None:
+    async def is_listening() -> bool:
+        return await scalar(site.database, LISTENING) == 1
+
+    await until(is_listening)
+
+
+async def test_every_write_through_the_database_rings(site: Site) -> None:
+    user = await site.world.add_user()
+    async with listening(site) as doorbell:
+        site.database.after_write(doorbell.ring)
+        for name in ("one", "two", "three"):
+            await site.database.transact(
+                partial(site.world.facade.update_profile, user_id=user, display_name=name)
+            )
+            await site.until_named(user, name)
+
+
+async def test_polling_bridges_what_a_listener_misses(site: Site) -> None:
+    user = await site.world.add_user()
+    async with (
+        proxied(site.url) as (behind, proxy),
+        listening(site, url=behind, poll_seconds=0.05) as doorbell,
+    ):
+        await proxy.cut()
+        await site.rename(user, "one")
+        doorbell.ring()
+        await site.until_named(user, "one")
+        await proxy.connect()
+        await until_listening(site)
+
+
+async def test_a_doorbell_outlives_a_refusal(site: Site) -> None:
+    """Such as a standby's, on which a failover may leave a connection for a while."""
+    user, refused = await site.world.add_user(), asyncio.Event()
+
+    def refuse(sql: str) -> str:
+        if "pg_notify" not in sql:
+            return sql
+        refused.set()
+        return sql.replace("SELECT", "SELECT 1 / 0,")
+
+    async with listening(site) as doorbell:
+        end = change_statements(site.database, refuse)
+        doorbell.ring()
+        await refused.wait()
+        end()
+        await site.rename(user, "one")
+        doorbell.ring()
+        await site.until_named(user, "one")
