@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Coroutine
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
+
+AGAIN_SECONDS = 2.0
 
 
 @asynccontextmanager
@@ -12,6 +14,9 @@ async def in_background(work: Coroutine[object, object, None], *, name: str) -> 
     try:
         yield
     finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        while not task.done():
+            task.cancel()
+            # Before Python 3.12 asyncio.wait_for swallows a cancellation that comes just as it succeeds.
+            await asyncio.wait([task], timeout=AGAIN_SECONDS)
+        if not task.cancelled():
+            task.result()
