@@ -20,12 +20,14 @@ from hoc.cus.account.L5_schemas.errors import (
     LastOwnerError,
     UnavailableError,
 )
+from hoc.lanes import Lanes
 
 T = TypeVar("T")
 Connection = TypeVar("Connection")
 
 MAX_ATTEMPTS = 3
 CONNECT_TIMEOUT_SECONDS = 1
+POOL_TIMEOUT_SECONDS = 1
 RETRY_AFTER_SECONDS = 1
 
 _SERIALIZATION_FAILURE = "40001"
@@ -53,6 +55,8 @@ class Database:
 
     def __init__(self, url: str, *, pool_size: int = 10, statement_timeout_ms: int = 5_000) -> None:
         self.engine = create_engine(url, pool_size=pool_size, statement_timeout_ms=statement_timeout_ms)
+        # Every fifth connection is left to transactions, however many single statements there are.
+        self._lanes = Lanes(self.engine, pool_size - pool_size // 5, patience_seconds=POOL_TIMEOUT_SECONDS)
         self._after_write: Callable[[], None] = _nothing
         self._autocommit = AutocommitConnection
 
@@ -64,20 +68,16 @@ class Database:
     async def reading(self) -> AsyncGenerator[AutocommitConnection, None]:
         """A connection on which every statement stands alone: one round trip, no transaction."""
         with domain_errors():
-            pooled = await self.engine.raw_connection()
-            while (driver := pooled.driver_connection) is None or driver.is_closed():
-                pooled.invalidate()  # the server closed it meanwhile
-                pooled = await self.engine.raw_connection()
+            pooled = await self._lanes.enter()
+            is_sound = False  # when it is broken off it may still be busy: nobody must get it next
             try:
-                yield self._autocommit(driver, self.engine.dialect)
+                yield self._autocommit(pooled.driver_connection, self.engine.dialect)
+                is_sound = True
             except (AccountsError, asyncpg.PostgresError):
-                raise
-            except BaseException:
-                # Broken off, it may still be busy: nobody must get it next.
-                pooled.invalidate()
+                is_sound = True
                 raise
             finally:
-                pooled.close()
+                self._lanes.leave(pooled, is_sound=is_sound)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator[AsyncConnection, None]:
@@ -137,7 +137,7 @@ def create_engine(url: str, *, pool_size: int = 10, statement_timeout_ms: int = 
         sqlalchemy_url(url),
         pool_size=pool_size,
         max_overflow=0,
-        pool_timeout=1,
+        pool_timeout=POOL_TIMEOUT_SECONDS,
         # By the connection itself: see below.
         json_serializer=_as_it_is,
         json_deserializer=_as_it_is,

@@ -1,7 +1,8 @@
 """Concurrent reads that share a round trip."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
+from itertools import chain
 from typing import Generic, TypeVar
 
 Key = TypeVar("Key")
@@ -22,17 +23,16 @@ class SharedReads(Generic[Key, Value]):
     ) -> None:
         self._fetch = fetch
         self._free = in_flight
-        self._waiting: dict[Key, asyncio.Future[Value | None]] = {}
+        self._waiting: dict[Key, list[asyncio.Future[Value | None]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def get(self, key: Key) -> Value | None:
         """The value now, None if there is none; raises what the fetch raised."""
-        future = self._waiting.get(key)
-        if future is None:
-            future = self._waiting[key] = asyncio.get_running_loop().create_future()
-            self._start()
-        # Shielded: one reader that goes away must not take the answer from the others.
-        return await asyncio.shield(future)
+        # Of this reader alone: one that goes away must not take the answer from the others.
+        future: asyncio.Future[Value | None] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(key, []).append(future)
+        self._start()
+        return await future
 
     def _start(self) -> None:
         if self._waiting and self._free:
@@ -51,18 +51,25 @@ class SharedReads(Generic[Key, Value]):
             self._free += 1
             self._start()
 
-    async def _answer(self, batch: dict[Key, asyncio.Future[Value | None]]) -> None:
+    async def _answer(self, batch: dict[Key, list[asyncio.Future[Value | None]]]) -> None:
         try:
             found = await self._fetch(list(batch))
         except asyncio.CancelledError:
-            for future in batch.values():
+            for future in _read(chain.from_iterable(batch.values())):
                 future.cancel()
             raise
         except Exception as problem:  # noqa: BLE001 - every waiting reader gets it, whatever it is
-            for future in batch.values():
+            for future in _read(chain.from_iterable(batch.values())):
                 future.set_exception(problem)
-                # A reader that has gone away never asks; that is not a forgotten error.
-                future.exception()
         else:
-            for key, future in batch.items():
-                future.set_result(found.get(key))
+            for key, futures in batch.items():
+                value = found.get(key)
+                for future in _read(futures):
+                    future.set_result(value)
+
+
+def _read(
+    futures: Iterable[asyncio.Future[Value | None]],
+) -> list[asyncio.Future[Value | None]]:
+    """Those whose readers have not gone away."""
+    return [future for future in futures if not future.done()]
