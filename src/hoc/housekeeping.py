@@ -1,4 +1,4 @@
-"""Deletes what has served its time, in short transactions, beside any number of servers that do the same."""
+"""Deletes what has served its time, and puts old counts together; any number of servers may, side by side."""
 
 import asyncio
 import logging
@@ -51,8 +51,10 @@ class Housekeeping:
         return in_background(self._run(), name="hoc-housekeeping")
 
     async def tidy(self) -> int:
-        """Delete all that is old, a batch at a time; how many rows."""
+        """Do all of it, a batch at a time; how many rows were deleted."""
         now = self._clock()
+        async with self._database.transaction() as session:
+            await self._expired.fold_registrations(session, before=now - timedelta(hours=2))
         deleted = 0
         for batch, kept in _KEPT:
             while found := await self._delete(batch, now - kept):

@@ -163,6 +163,21 @@ async def test_no_search_is_out_of_bounds(world: World, params: dict[str, Any]) 
         await world.accounts.search_accounts(AccountSearchParams(**params))
 
 
+async def test_an_address_is_found_in_whole_and_as_a_part_of_others_and_nothing_else_is(world: World) -> None:
+    """Whose index entries a search looks at first, its provider's or its owner's, shows in no result."""
+    own = world.new_id()
+    exact = await add(world, "One", f"{own}.smith@example.com")
+    world.clock.advance(minutes=1)
+    longer = await add(world, "Two", f"jo{own}.smith@example.com")
+    await add(world, "Three", f"{own}.smith@example.org")
+    await add(world, "Four", f"{own}x.smith@example.com")
+    for term in (f"{own}.smith@example.com", f"{own}.SMITH@example.c", f"{own[1:]}.smith@example.com"):
+        found = await world.accounts.search_accounts(AccountSearchParams(term))
+        assert ids_of(found) == [longer, exact], term
+    assert await world.accounts.search_accounts(AccountSearchParams(f"{own}_smith@example.com")) == []
+    assert await world.accounts.search_accounts(AccountSearchParams(f"{own}.smith@%.com")) == []
+
+
 async def test_a_term_is_found_in_names_and_addresses_in_any_case(world: World) -> None:
     own = world.new_id()
     by_name = await add(world, f"Zoë {own} Ångström")

@@ -121,3 +121,24 @@ async def test_it_runs_with_the_application(fresh_database_url: str, store: Data
     settings = Settings.model_validate({"database_url": fresh_database_url})
     async with Accounts(settings).lifespan():
         await until(partial(scalar, store, LEFT.replace("ARRAY[", "0 = ALL(ARRAY[") + ")"))
+
+
+async def test_the_shards_of_past_hours_are_put_together_and_the_sums_stay(store: Database) -> None:
+    await execute(store, "DELETE FROM account.account_registrations")
+    await execute(
+        store,
+        "INSERT INTO account.account_registrations"
+        " SELECT hour, shard, 1 + shard FROM unnest(CAST(:hours AS timestamptz[])) AS hour,"
+        " generate_series(0, 3) AS shard",
+        hours=[NOW - timedelta(hours=age) for age in (0, 1, 3, 300)],
+    )
+    await execute(
+        store,
+        "DELETE FROM account.account_registrations WHERE shard = 0 AND hour = :hour",
+        hour=NOW - timedelta(hours=300),
+    )
+    await asyncio.gather(*(housekeeping(store).tidy() for _ in range(3)))
+    await housekeeping(store).tidy()
+    left = "SELECT array_agg(ARRAY[shard, accounts] ORDER BY hour, shard) FROM account.account_registrations"
+    now = [[shard, 1 + shard] for shard in range(4)]
+    assert await scalar(store, left) == [[0, 9], [0, 10], *now, *now]

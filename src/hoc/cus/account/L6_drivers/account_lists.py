@@ -1,11 +1,13 @@
 """The statements that list, search and count accounts."""
 
 from datetime import timedelta
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Integer,
+    ScalarSelect,
     Text,
     cast,
     func,
@@ -15,8 +17,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import DateTime
 
-from hoc.cus.account.L5_schemas.identity import AccountSummaryResponse
-from hoc.cus.account.L6_drivers.statements import AnyRow, Paged, param
+from hoc.cus.account.L6_drivers.statements import AnySelect, Paged, param
 from hoc.cus.account.L6_drivers.tables import account_registrations, account_totals, users
 
 SUMMARY = (users.c.user_id, users.c.email, users.c.name, users.c.is_active, users.c.created_at)
@@ -24,7 +25,13 @@ SUMMARY = (users.c.user_id, users.c.email, users.c.name, users.c.is_active, user
 # Written into each statement, so that the planner knows the term and can tell a rare one from a common one.
 PATTERN = param("pattern", Text, literal_execute=True)
 MAX_COUNTED = param("max_counted", Integer, literal_execute=True)
-MATCHES = or_(users.c.email_key.like(PATTERN), users.c.name_key.like(PATTERN))
+TERM = param("term", Text, literal_execute=True)
+MATCHES = or_(
+    users.c.email_key.like(PATTERN) & (func.strpos(users.c.email_key, TERM) > 0),
+    users.c.name_key.like(PATTERN) & (func.strpos(users.c.name_key, TERM) > 0),
+)
+
+_PROBED = 8
 
 TOTALS = {
     None: func.coalesce(func.sum(account_totals.c.accounts), 0),
@@ -82,42 +89,50 @@ RARE = {kind: _search_rare(kind) for kind in KINDS}
 COMMON = {kind: _search_common(kind) for kind in KINDS}
 
 
-def _since(name: str) -> ColumnElement[int]:
-    """Accounts created since a moment: whole hours are kept, the hour it falls in is counted."""
-    moment = param(name, DateTime(timezone=True))
-    hour = func.date_trunc("hour", moment, "UTC")
-    whole_hours = (
-        select(func.coalesce(func.sum(account_registrations.c.accounts), 0))
-        .where(account_registrations.c.hour > hour)
-        .scalar_subquery()
+def _stats() -> AnySelect:
+    """Accounts created since two moments: whole hours are kept, the hours these fall in are counted."""
+    last_7d, last_30d = (param(name, DateTime(timezone=True)) for name in ("last_7d", "last_30d"))
+    accounts, hour = account_registrations.c.accounts, account_registrations.c.hour
+    hours = (
+        select(
+            func.coalesce(func.sum(accounts).filter(hour > _hour(last_7d)), 0).label("last_7d"),
+            func.coalesce(func.sum(accounts), 0).label("last_30d"),
+        )
+        .where(hour > _hour(last_30d))
+        .cte("hours")
     )
-    part = (
+    return select(
+        cast(select(TOTALS[None]).scalar_subquery(), BigInteger).label("total"),
+        cast(select(TOTALS[True]).scalar_subquery(), BigInteger).label("active"),
+        cast(hours.c.last_7d + _rest_of_hour(last_7d), BigInteger).label("last_7d"),
+        cast(hours.c.last_30d + _rest_of_hour(last_30d), BigInteger).label("last_30d"),
+    )
+
+
+def _rest_of_hour(moment: ColumnElement[Any]) -> ScalarSelect[int]:
+    until = _hour(moment) + timedelta(hours=1)
+    return (
         select(func.count())
         .select_from(users)
-        .where(users.c.created_at >= moment, users.c.created_at < hour + timedelta(hours=1))
+        .where(users.c.created_at >= moment, users.c.created_at < until)
         .scalar_subquery()
     )
-    return cast(whole_hours + part, BigInteger).label(name)
 
 
-STATS = select(
-    cast(TOTALS[None], BigInteger).label("total"),
-    cast(TOTALS[True], BigInteger).label("active"),
-    _since("last_7d"),
-    _since("last_30d"),
-)
+def _hour(moment: ColumnElement[Any]) -> ColumnElement[Any]:
+    return func.date_trunc("hour", moment, "UTC")
 
 
-def literal_term(term: str) -> str:
-    r"""The term with LIKE's ``%``, ``_`` and ``\`` standing for themselves."""
-    return term.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
+STATS = _stats()
 
 
-def summary(row: AnyRow) -> AccountSummaryResponse:
-    return AccountSummaryResponse(
-        user_id=row.user_id,
-        email=row.email,
-        name=row.name,
-        is_active=row.is_active,
-        created_at=row.created_at,
-    )
+def search_values(term: str) -> dict[str, str]:
+    r"""How a term is looked for; LIKE's ``%``, ``_`` and ``\`` stand for themselves.
+
+    Of an address, the index is asked for the end of its local part alone, ``a.smith@``: the trigrams of a
+    mail provider are in millions of addresses, and it would go through all of them.
+    """
+    at = term.find("@")
+    probe = term[max(0, at + 1 - _PROBED) : at + 1] if at > 1 else term
+    escaped = probe.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
+    return {"term": term, "pattern": f"%{escaped}%"}

@@ -32,7 +32,7 @@ from hoc.cus.account.L5_schemas.identity import (
     AccountSummaryResponse,
 )
 from hoc.cus.account.L5_schemas.records import EmailAddress, ProfileChange, Slice, Window
-from hoc.cus.account.L6_drivers.account_lists import COMMON, LISTS, RARE, STATS, literal_term, summary
+from hoc.cus.account.L6_drivers.account_lists import COMMON, LISTS, RARE, STATS, search_values
 from hoc.cus.account.L6_drivers.account_status import LOCK, LOCK_TENANTS, SET_ACTIVE
 from hoc.cus.account.L6_drivers.outbox import ACTOR, names_of, recorded
 from hoc.cus.account.L6_drivers.profiles import SqlProfiles
@@ -46,6 +46,7 @@ from hoc.cus.account.L6_drivers.statements import (
     fetch_all,
     fetch_one,
     param,
+    record_of,
 )
 from hoc.cus.account.L6_drivers.tables import (
     users,
@@ -143,7 +144,7 @@ def _update() -> AnySelect:
         updated_at=written.c.updated_at,
     )
     return (
-        select(
+        select(  # RECORD, as it is by now
             before.c.user_id,
             before.c.new_email.label("email"),
             before.c.new_name.label("name"),
@@ -162,6 +163,9 @@ def _update() -> AnySelect:
 UPDATE = _update()
 
 PING = select(literal(1))
+
+_record = record_of(AccountProfileResponse)
+_summary = record_of(AccountSummaryResponse)
 
 
 class AccountRepository:
@@ -302,12 +306,12 @@ class AccountRepository:
     ) -> tuple[Slice[AccountSummaryResponse], bool]:
         async with self._database.reading() as session:
             if wanted.term is None:
-                return await LISTS[wanted.is_active].fetch(session, window, summary), False
-            values = {"pattern": f"%{literal_term(wanted.term)}%", "max_counted": max_counted}
-            found = await RARE[wanted.is_active].fetch(session, window, summary, **values)
+                return await LISTS[wanted.is_active].fetch(session, window, _summary), False
+            values = search_values(wanted.term) | {"max_counted": max_counted}
+            found = await RARE[wanted.is_active].fetch(session, window, _summary, **values)
             if found.total <= max_counted:
                 return found, False
-            return await COMMON[wanted.is_active].fetch(session, window, summary, **values), True
+            return await COMMON[wanted.is_active].fetch(session, window, _summary, **values), True
 
     async def get_account_stats(self, now: datetime) -> AccountStatsResponse:
         async with self._database.reading() as session:
@@ -329,15 +333,3 @@ class AccountRepository:
         except UnavailableError:
             return False
         return True
-
-
-def _record(row: AnyRow) -> AccountProfileResponse:
-    return AccountProfileResponse(
-        user_id=row.user_id,
-        email=row.email,
-        name=row.name,
-        is_active=row.is_active,
-        preferences=row.preferences,
-        created_at=row.created_at,
-        updated_at=row.updated_at,
-    )

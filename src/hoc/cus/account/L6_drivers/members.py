@@ -37,7 +37,9 @@ from hoc.cus.account.L6_drivers.statements import (
     SqlSession,
     fetch_all,
     fetch_one,
+    membership_of,
     param,
+    record_of,
 )
 from hoc.cus.account.L6_drivers.tables import member_counts, memberships, tenants, users
 
@@ -154,15 +156,13 @@ def _access() -> AnySelect:
         .table_valued("tenant_id", "user_id")
         .render_derived("asked")
     )
+    one = membership_of(asked.c.tenant_id, asked.c.user_id)
     return (
-        select(memberships.c.tenant_id, memberships.c.user_id, memberships.c.role, tenants.c.status)
+        select(one.c.tenant_id, one.c.user_id, one.c.role, tenants.c.status)
         .select_from(asked)
-        .join(
-            memberships,
-            (memberships.c.tenant_id == asked.c.tenant_id) & (memberships.c.user_id == asked.c.user_id),
-        )
-        .join(tenants, tenants.c.tenant_id == memberships.c.tenant_id)
-        .where(memberships.c.is_active)
+        .join(one, (one.c.tenant_id == asked.c.tenant_id) & (one.c.user_id == asked.c.user_id))
+        .join(tenants, tenants.c.tenant_id == one.c.tenant_id)
+        .where(one.c.is_active)
     )
 
 
@@ -178,7 +178,7 @@ OWNER_COUNT = select(member_counts.c.members).where(
 
 def _set_role() -> AnySelect:
     before = (
-        select(memberships.c.tenant_id, memberships.c.user_id, memberships.c.role)
+        select(memberships.c.tenant_id, memberships.c.user_id, memberships.c.role, memberships.c.joined_at)
         .where(MEMBER, memberships.c.is_active)
         .with_for_update()
         .cte("before")
@@ -220,10 +220,9 @@ def _set_role() -> AnySelect:
         changed_at=changed.c.updated_at,
     )
     return (
-        select(users.c.user_id, users.c.email, users.c.name, ROLE.label("role"), memberships.c.joined_at)
-        .select_from(memberships.join(users))
-        .where(MEMBER, memberships.c.is_active)
-        .add_cte(before, changed, counted, told)
+        select(users.c.user_id, users.c.email, users.c.name, ROLE.label("role"), before.c.joined_at)
+        .select_from(before.join(users, users.c.user_id == before.c.user_id))
+        .add_cte(changed, counted, told)
     )
 
 
@@ -259,6 +258,11 @@ def _delete(*, leaving: bool) -> AnySelect:
 
 REMOVE = _delete(leaving=False)
 LEAVE = _delete(leaving=True)
+
+
+_summary = record_of(UserSummaryResult)
+_tenant_user = record_of(TenantUserResult)
+_membership = record_of(MembershipResult)
 
 
 class SqlMembers:
@@ -319,18 +323,6 @@ class SqlMembers:
         return row is not None
 
 
-def _summary(row: AnyRow) -> UserSummaryResult:
-    return UserSummaryResult(
-        user_id=row.user_id,
-        email=row.email,
-        name=row.name,
-        role=row.role,
-        status=row.status,
-        created_at=row.created_at,
-        last_login_at=row.last_login_at,
-    )
-
-
 def _detail(row: AnyRow) -> UserDetailResult:
     role = Role(row.role)
     return UserDetailResult(
@@ -350,18 +342,4 @@ def _detail(row: AnyRow) -> UserDetailResult:
         created_at=row.created_at,
         updated_at=row.updated_at,
         last_login_at=row.last_login_at,
-    )
-
-
-def _tenant_user(row: AnyRow) -> TenantUserResult:
-    return TenantUserResult(row.user_id, row.email, row.name, row.role, row.joined_at)
-
-
-def _membership(row: AnyRow) -> MembershipResult:
-    return MembershipResult(
-        tenant_id=row.tenant_id,
-        tenant_name=row.tenant_name,
-        tenant_status=row.tenant_status,
-        role=row.role,
-        joined_at=row.joined_at,
     )

@@ -13,13 +13,16 @@ from hoc.cus.account.L6_drivers.statements import (
     NOW,
     TENANT,
     USER,
-    AnyRow,
     AnySelect,
     SqlSession,
     fetch_one,
+    membership_of,
     param,
+    record_of,
 )
-from hoc.cus.account.L6_drivers.tables import SCHEMA, memberships, tenants, users
+from hoc.cus.account.L6_drivers.tables import SCHEMA, tenants, users
+
+_member = membership_of(TENANT, USER)
 
 FIND = (
     select(
@@ -29,13 +32,14 @@ FIND = (
         users.c.avatar_url,
         tenants.c.tenant_id,
         tenants.c.name.label("tenant_name"),
-        memberships.c.role,
+        _member.c.role,
         users.c.created_at,
         users.c.preferences,
         users.c.version,
     )
-    .select_from(memberships.join(users).join(tenants, tenants.c.tenant_id == memberships.c.tenant_id))
-    .where(memberships.c.tenant_id == TENANT, memberships.c.user_id == USER, memberships.c.is_active)
+    .join_from(_member, users, users.c.user_id == _member.c.user_id)
+    .join(tenants, tenants.c.tenant_id == _member.c.tenant_id)
+    .where(_member.c.tenant_id == TENANT, _member.c.user_id == USER, _member.c.is_active)
 )
 
 
@@ -123,6 +127,9 @@ def _update() -> AnySelect:
 
 UPDATE = _update()
 
+_profile = record_of(ProfileResult)
+_updated = record_of(ProfileUpdateResult)
+
 
 class SqlProfiles:
     async def find(
@@ -158,28 +165,3 @@ class SqlProfiles:
         return ProfileChanged(
             Versioned(_updated(row), row.version), is_stale=row.is_stale, is_too_large=row.is_too_large
         )
-
-
-def _profile(row: AnyRow) -> ProfileResult:
-    return ProfileResult(
-        user_id=row.user_id,
-        email=row.email,
-        name=row.name,
-        avatar_url=row.avatar_url,
-        tenant_id=row.tenant_id,
-        tenant_name=row.tenant_name,
-        role=row.role,
-        created_at=row.created_at,
-        preferences=row.preferences,
-    )
-
-
-def _updated(row: AnyRow) -> ProfileUpdateResult:
-    return ProfileUpdateResult(
-        user_id=row.user_id,
-        email=row.email,
-        display_name=row.name,
-        timezone=row.timezone,
-        preferences=row.preferences,
-        updated_at=row.updated_at,
-    )

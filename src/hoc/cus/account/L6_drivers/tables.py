@@ -182,7 +182,7 @@ memberships = Table(
     _one_of("role", Role),
     Index("ix_memberships_page", "tenant_id", "is_active", "joined_at", "user_id"),
     Index("ix_memberships_page_by_role", "tenant_id", "is_active", "role", "joined_at", "user_id"),
-    Index("ix_memberships_user_id", "user_id"),
+    Index("ix_memberships_user", "user_id", "tenant_id"),
 )
 
 member_counts = Table(
