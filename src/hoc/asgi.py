@@ -1,19 +1,21 @@
 """The composition root: everything that runs behind HTTP, put together from settings."""
 
+import gc
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
 import orjson
-from starlette.applications import Starlette
 from starlette.authentication import AuthenticationBackend
-from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
-from starlette.routing import Mount
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Mount, Route, Router
+from starlette.types import Receive, Scope, Send
 
-from hoc.cus.account.L2_api.app import RequestIds, api
+from hoc.cus.account.L2_api.app import Api
 from hoc.cus.account.L2_api.authentication import (
     DevelopmentKeys,
     GatewayBackend,
@@ -27,7 +29,8 @@ from hoc.cus.account.L2_api.console import console_operations
 from hoc.cus.account.L2_api.feed import FeedRoutes
 from hoc.cus.account.L2_api.health import Health
 from hoc.cus.account.L2_api.identity import IdentityRoutes
-from hoc.cus.account.L2_api.problems import on_defect, on_http_exception
+from hoc.cus.account.L2_api.openapi import openapi_route
+from hoc.cus.account.L2_api.operations import routes
 from hoc.cus.account.L5_engines.account_service import create_account_service
 from hoc.cus.account.L5_engines.engines import postgres_engines
 from hoc.cus.account.L5_engines.event_feed import EventFeed
@@ -49,6 +52,10 @@ from hoc.mail.mailbox import DevelopmentMailbox
 from hoc.mail.sender import MailSender
 from hoc.settings import Settings
 from hoc.sharing import SharedReads
+from hoc.turns import Turns
+
+PATIENCE_SECONDS = 0.8
+"""For which a request waits for one of those before it to end."""
 
 
 class Accounts:
@@ -96,21 +103,26 @@ class Accounts:
             settings, billing_handlers(self.engines.billing) | dict(handlers or {}), observer=observer
         )
         gate = Gate(self.database, SharedReads(self._read_access), Idempotency(SqlIdempotencyKeys()))
-        self.app = api(
-            console_operations(self.engines, on_mail_queued=self._courier.wake),
-            gate,
-            title="hoc console",
-            version=version("hoc"),
+        turns: Turns[None] = Turns(settings.max_requests, patience_seconds=PATIENCE_SECONDS)
+        console = console_operations(self.engines, on_mail_queued=self._courier.wake)
+        self.app = Api(
+            [*routes(console, gate), openapi_route(console, title="hoc console", version=version("hoc"))],
             authentication=authentication,
+            turns=turns,
         )
         self.accounts = create_account_service(self.database)
-        self.identity = api(
-            [*IdentityRoutes(self.accounts).operations(), *FeedRoutes(EventFeed(SqlEventLog())).operations()],
-            gate,
-            title="hoc identity",
-            version=version("hoc"),
+        identity = [
+            *IdentityRoutes(self.accounts).operations(),
+            *FeedRoutes(EventFeed(SqlEventLog())).operations(),
+        ]
+        self.identity = Api(
+            [
+                *routes(identity, gate),
+                openapi_route(identity, title="hoc identity", version=version("hoc")),
+                Route("/asyncapi.json", _asyncapi),
+            ],
             authentication=authentication,
-            documents={"/asyncapi.json": orjson.dumps(asyncapi_document())},
+            turns=turns,
         )
 
     @asynccontextmanager
@@ -132,35 +144,51 @@ class Accounts:
             return await SqlMembers().access(session, pairs)
 
 
-def create_app() -> Starlette:
-    """The service that `hoc serve` runs, configured from the environment."""
-    # Imported here: mounting `Accounts` needs none of the extra's libraries.
-    from hoc.telemetry.service import EventMetrics, MetricsEndpoint, observed  # noqa: PLC0415 - see above
+@cache
+def _asyncapi_document() -> bytes:
+    return orjson.dumps(asyncapi_document())
 
-    settings = Settings()
-    observer = EventMetrics()
-    accounts = Accounts(settings, authentication=authentication(settings), observer=observer)
 
-    async def events() -> dict[str, Any]:
-        status = await accounts.events.status()
-        observer.waiting(status.events_unpublished, status.oldest_unpublished_seconds)
+async def _asyncapi(_request: Request) -> Response:
+    return Response(_asyncapi_document(), media_type="application/json")
+
+
+class Service:
+    """What `hoc serve` runs: both applications, health and metrics, all of it watched."""
+
+    def __init__(self, settings: Settings) -> None:
+        # Imported here: mounting `Accounts` needs none of the extra's libraries.
+        from hoc.telemetry.service import EventMetrics, MetricsEndpoint, observed  # noqa: PLC0415 - see above
+
+        self._metrics = EventMetrics()
+        self._accounts = Accounts(settings, authentication=authentication(settings), observer=self._metrics)
+        metrics = MetricsEndpoint(self._accounts.database, [self._events])
+        about = Api([*Health(self._accounts.database, self._events).routes(), *metrics.routes()])
+        mounts = [
+            Mount("/api/v1", self._accounts.identity),  # first, because it is asked most
+            Mount(settings.mount_path, self._accounts.app),
+        ]
+        self.routes = [*mounts, *about.routes]
+        self.router = Router(mounts, redirect_slashes=False, default=about, lifespan=self._accounts.lifespan)
+        self._app = observed(self.router, self.routes, metrics, log_requests=settings.log_requests)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app(scope, receive, send)
+
+    async def _events(self) -> dict[str, Any]:
+        """How things stand with events."""
+        status = await self._accounts.events.status()
+        self._metrics.waiting(status.events_unpublished, status.oldest_unpublished_seconds)
         return asdict(status)
 
-    metrics = MetricsEndpoint(accounts.database, [events])
-    routes = [
-        Mount("/api/v1", accounts.identity),  # first, because it is asked most
-        *Health(accounts.database, events).routes(),
-        *metrics.routes(),
-        Mount(settings.mount_path, accounts.app),
-    ]
-    app = Starlette(
-        routes=routes,
-        middleware=[Middleware(RequestIds), *observed(routes, metrics, log_requests=settings.log_requests)],
-        lifespan=accounts.lifespan,
-        exception_handlers={HTTPException: on_http_exception, Exception: on_defect},
-    )
-    app.router.redirect_slashes = False
-    return app
+
+def create_app() -> Service:
+    """The service, configured from the environment."""
+    service = Service(Settings())
+    # What is there by now stays; looking through it for garbage would stop all requests for 60 ms at times.
+    gc.collect()
+    gc.freeze()
+    return service
 
 
 def authentication(settings: Settings) -> AuthenticationBackend:

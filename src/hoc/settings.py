@@ -26,6 +26,9 @@ class Settings(BaseSettings):
         default=None, description="PostgreSQL 15 or later; unset: an embedded one"
     )
     pool_size: Count = Field(default=10, description="database connections of each server process, at most")
+    max_requests: Count = Field(
+        default=32, description="requests that each server process handles at once; others wait, and get 503"
+    )
     statement_timeout_ms: Count = Field(
         default=5_000, description="after this PostgreSQL cancels a statement, or its wait for a lock"
     )

@@ -9,15 +9,11 @@ from typing import Any, Protocol
 
 import httpx
 from pydantic import SecretStr
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
-from starlette.routing import Mount
+from starlette.routing import Mount, Router
 
 from hoc.asgi import Accounts
-from hoc.cus.account.L2_api.app import RequestIds
+from hoc.cus.account.L2_api.app import Api
 from hoc.cus.account.L2_api.authentication import DevelopmentKeys
-from hoc.cus.account.L2_api.problems import on_http_exception
 from hoc.cus.account.L5_engines.email_address import email_key
 from hoc.cus.account.L5_engines.letters import draw_letter
 from hoc.cus.account.L5_engines.session import utc_now
@@ -153,11 +149,7 @@ def accounts_on(url: str, directory: Path, **settings: Any) -> tuple[Accounts, D
 @asynccontextmanager
 async def serving(accounts: Accounts, keys: DevelopmentKeys) -> AsyncGenerator[Console]:
     """The mounted application behind a client, until its connections are closed."""
-    app = Starlette(
-        routes=[Mount(MOUNT, accounts.app), Mount(IDENTITY_MOUNT, accounts.identity)],
-        middleware=[Middleware(RequestIds)],
-        exception_handlers={HTTPException: on_http_exception},
-    )
+    app = Router([Mount(MOUNT, accounts.app), Mount(IDENTITY_MOUNT, accounts.identity)], default=Api([]))
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     try:
         async with (

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from hoc import asgi
 
 if TYPE_CHECKING:
-    from starlette.applications import Starlette
+    from hoc.asgi import Service
 
 
-def create_app() -> "Starlette":
+def create_app() -> "Service":
     """Return the application, in a process that ends gracefully when the one that started it is gone."""
     Thread(target=_follow_parent, daemon=True).start()
     return asgi.create_app()

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, cast
 from pythonjsonlogger.core import RESERVED_ATTRS
 from pythonjsonlogger.orjson import OrjsonFormatter
 
-from hoc.cus.account.L2_api.app import current_request_id
+from hoc.cus.account.L2_api.request_ids import current_request_id
 
 _FORMATTERS: Final = {
     "line": {

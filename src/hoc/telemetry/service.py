@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from starlette.middleware import Middleware
 from starlette.routing import BaseRoute
+from starlette.types import ASGIApp
 
 from hoc.telemetry.logs import log_request
 from hoc.telemetry.metrics import EventMetrics
@@ -15,10 +15,10 @@ __all__ = ["EventMetrics", "MetricsEndpoint", "observed"]
 
 
 def observed(
-    routes: Sequence[BaseRoute], metrics: MetricsEndpoint, *, log_requests: bool
-) -> list[Middleware]:
-    """Middleware, to be put inside RequestIds, around an application of these routes."""
+    app: ASGIApp, routes: Sequence[BaseRoute], metrics: MetricsEndpoint, *, log_requests: bool
+) -> ASGIApp:
+    """An application of these routes, watched."""
     observers: list[Observer] = [*metrics.observers(), describe_request]
     if log_requests:
         observers.append(log_request)
-    return [Middleware(traced), Middleware(ObservedRequests, routes=routes, observers=observers)]
+    return traced(ObservedRequests(app, routes=routes, observers=observers))

@@ -8,12 +8,12 @@ import logging.config
 import re
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Literal, NoReturn
+from typing import Literal
 
 import asyncpg
 import pytest
 
-from hoc.cus.account.L2_api.app import RequestIds, current_request_id
+from hoc.cus.account.L2_api.request_ids import current_request_id, identify_request
 from hoc.telemetry.logs import RequestFilter, log_request, logging_config, without_texts
 
 Form = Literal["json", "line"]
@@ -40,17 +40,13 @@ def logged(form: Form) -> Generator[io.StringIO]:
 
 
 async def in_a_request(request_id: str) -> None:
-    """Log in what RequestIds wraps, in a task of its own as servers have one for each request."""
+    """Log while a request is handled, in a task of its own as servers have one for each."""
 
-    async def app(*_: object) -> None:
+    async def handle() -> None:
+        identify_request({"type": "http", "headers": [(b"x-request-id", request_id.encode())]})
         logging.getLogger("hoc.test").info("inside")
 
-    scope = {"type": "http", "headers": [(b"x-request-id", request_id.encode())]}
-    await asyncio.create_task(RequestIds(app)(scope, never, never))
-
-
-async def never(*_: object) -> NoReturn:
-    raise AssertionError
+    await asyncio.create_task(handle())
 
 
 async def test_json_has_a_field_for_each_fact() -> None:

@@ -1,111 +1,131 @@
-"""The console as an ASGI application that can be mounted anywhere."""
+"""Routes as an ASGI application that can be mounted anywhere."""
 
-import re
-from collections.abc import Awaitable, Callable, Mapping
-from contextvars import ContextVar
-from functools import cache
+from collections import deque
+from collections.abc import Sequence
 
-import orjson
-import uuid_utils
-from starlette.applications import Starlette
 from starlette.authentication import AuthenticationBackend
 from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
-from starlette.middleware.authentication import AuthenticationMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.routing import Match, Route
+from starlette.types import Message, Receive, Scope, Send
+from starlette.websockets import WebSocketClose
 
-from hoc.cus.account.L2_api.calls import Gate
-from hoc.cus.account.L2_api.openapi import openapi_document
-from hoc.cus.account.L2_api.operations import Operation, routes
-from hoc.cus.account.L2_api.problems import (
-    on_accounts_error,
-    on_authentication_error,
-    on_defect,
-    on_http_exception,
-)
-from hoc.cus.account.L5_schemas.errors import AccountsError
+from hoc.cus.account.L2_api.calls import MAX_BODY_BYTES
+from hoc.cus.account.L2_api.problems import problem_for
+from hoc.cus.account.L2_api.request_ids import identify_request
+from hoc.cus.account.L5_schemas.errors import UnavailableError
+from hoc.turns import Turns
 
-current_request_id: ContextVar[str | None] = ContextVar("hoc.request_id", default=None)
-"""The id of the request that is handled here; None outside of one."""
+RETRY_AFTER_SECONDS = 1
 
-_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,64}\Z")
+_OF_A_BODY = {b"content-length", b"transfer-encoding"}
 
 
-class RequestIds:
-    """Gives a request an id, unless it has one: the client's own if that is harmless. Sends it back."""
+class Api:
+    """Answers every request: what is refused, missing or goes wrong, too. Nothing is raised to who mounts it.
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    Starlette's own layers of middleware do the same, at a third more of the time that a short request takes.
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or "hoc.request_id" in scope:
-            await self._app(scope, receive, send)
-            return
-        given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
-        request_id = given.decode() if _REQUEST_ID.match(given) else uuid_utils.uuid7().hex
-        scope["hoc.request_id"] = request_id
-        # Never reset: each request has a task of its own, and a defect is logged further out than here.
-        current_request_id.set(request_id)
-
-        async def send_with_id(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                others = [header for header in message.get("headers", ()) if header[0] != b"x-request-id"]
-                message["headers"] = [*others, (b"x-request-id", request_id.encode())]
-            await send(message)
-
-        await self._app(scope, receive, send_with_id)
-
-
-def api(
-    operations: list[Operation],
-    gate: Gate,
-    *,
-    title: str,
-    version: str,
-    authentication: AuthenticationBackend | None,
-    documents: Mapping[str, bytes] | None = None,
-) -> Starlette:
-    """An application of these operations, its OpenAPI document and its problem documents.
-
-    ``authentication`` None leaves saying who calls to the application it is mounted in. ``documents`` are
-    other JSON documents for everybody, by path.
+    Args:
+        routes: their endpoints are functions of a request.
+        authentication: says who calls. None leaves that to the application it is mounted in.
+        turns: of requests; who gets none in time is refused with 503. None lets every request in.
     """
 
-    @cache
-    def document(server: str) -> bytes:
-        return orjson.dumps(openapi_document(operations, title=title, version=version, server=server))
+    def __init__(
+        self,
+        routes: Sequence[Route],
+        *,
+        authentication: AuthenticationBackend | None = None,
+        turns: Turns[None] | None = None,
+    ) -> None:
+        self.routes = routes
+        self._turns = turns
+        self._by_path = {
+            (method, route.path): route
+            for route in routes
+            if not route.param_convertors
+            for method in route.methods or ()
+        }
+        self._authentication = authentication
 
-    async def openapi(request: Request) -> Response:
-        return Response(document(request.scope.get("root_path", "")), media_type="application/json")
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await WebSocketClose()(scope, receive, send)
+            return
+        request_id = identify_request(scope)
+        response = await self._respond(Request(scope, await _arrived(scope, receive)))
+        response.raw_headers.append((b"x-request-id", request_id.encode()))
+        await response(scope, receive, send)
 
-    middleware = [Middleware(RequestIds)]
-    if authentication is not None:
-        middleware.append(
-            Middleware(AuthenticationMiddleware, backend=authentication, on_error=on_authentication_error)
-        )
-    app = Starlette(
-        routes=[
-            *routes(operations, gate),
-            Route("/openapi.json", openapi),
-            *(Route(path, _serving(document)) for path, document in (documents or {}).items()),
-        ],
-        middleware=middleware,
-        exception_handlers={
-            AccountsError: on_accounts_error,
-            HTTPException: on_http_exception,
-            Exception: on_defect,
-        },
-    )
-    # A redirect would be built from the Host header; a path with a slash too many is simply not there.
-    app.router.redirect_slashes = False
-    return app
+    async def _respond(self, request: Request) -> Response:
+        try:
+            return await self._in_turn(request)
+        except Exception as problem:  # noqa: BLE001 - every one is answered, an unforeseen one with 500 and a log
+            return problem_for(request, problem)
+
+    async def _in_turn(self, request: Request) -> Response:
+        if self._turns is None:
+            return await self._handle(request)
+        try:
+            await self._turns.take()
+        except TimeoutError:
+            raise UnavailableError(
+                "The server is asked for more than it can do. Nothing was done; come again in a moment.",
+                retry_after=RETRY_AFTER_SECONDS,
+            ) from None
+        try:
+            return await self._handle(request)
+        finally:
+            self._turns.give(None)
+
+    async def _handle(self, request: Request) -> Response:
+        await self._authenticate(request)
+        response: Response = await self._route(request.scope).endpoint(request)
+        return response
+
+    async def _authenticate(self, request: Request) -> None:
+        """Put who calls where Starlette's AuthenticationMiddleware puts it."""
+        if self._authentication is None:
+            return
+        known = await self._authentication.authenticate(request)
+        if known is not None:
+            request.scope["auth"], request.scope["user"] = known
+
+    def _route(self, scope: Scope) -> Route:
+        """The route of a request, whose parameters are put into the scope. Raises HTTPException."""
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        if (known := self._by_path.get((scope["method"], path))) is not None:
+            scope["endpoint"] = known.endpoint
+            return known
+        allowed: set[str] = set()
+        for route in self.routes:
+            match, found = route.matches(scope)
+            if match is not Match.NONE:
+                scope.update(found)
+            if match is Match.FULL:
+                return route
+            if match is Match.PARTIAL:
+                allowed |= route.methods or set()
+        if allowed:
+            raise HTTPException(405, headers={"Allow": ", ".join(sorted(allowed))})
+        raise HTTPException(404)
 
 
-def _serving(body: bytes) -> Callable[[Request], Awaitable[Response]]:
-    async def serve(_request: Request) -> Response:
-        return Response(body, media_type="application/json")
+async def _arrived(scope: Scope, receive: Receive) -> Receive:
+    """Wait for the body, as much of it as is ever read: who sends slowly takes nobody's turn."""
+    if not any(name in _OF_A_BODY for name, _ in scope["headers"]):
+        return receive
+    messages: deque[Message] = deque()
+    size, is_complete = 0, False
+    while not is_complete and size <= MAX_BODY_BYTES:
+        message = await receive()
+        messages.append(message)
+        size += len(message.get("body", b""))
+        is_complete = not message.get("more_body", False)
 
-    return serve
+    async def again() -> Message:
+        return messages.popleft() if messages else await receive()
+
+    return again

@@ -153,6 +153,10 @@ class Call:
         async with self._gate.database.reading() as session:
             return await work(session)
 
+    async def write_once(self, work: Callable[[Session], Awaitable[object]]) -> Response:
+        """Run ``work`` of one statement, which is a transaction by itself, and answer with its result."""
+        return answer(await self._gate.database.write(work))
+
     async def write(
         self,
         work: Callable[[Session], Awaitable[object]],

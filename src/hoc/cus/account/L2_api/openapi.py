@@ -1,11 +1,16 @@
 """The OpenAPI 3.1 document, generated from the operations the router serves."""
 
 import re
+from functools import cache
 from http import HTTPStatus
 from typing import Any
 
+import orjson
 from pydantic import TypeAdapter
 from pydantic.json_schema import JsonSchemaMode
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from hoc.cus.account.L2_api.bodies import CursorQuery
 from hoc.cus.account.L2_api.operations import Operation
@@ -38,6 +43,19 @@ _PROBLEM: dict[str, Any] = {
         },
     },
 }
+
+
+def openapi_route(operations: list[Operation], *, title: str, version: str) -> Route:
+    """Serves the document under ``/openapi.json``."""
+
+    @cache
+    def document(server: str) -> bytes:
+        return orjson.dumps(openapi_document(operations, title=title, version=version, server=server))
+
+    async def openapi(request: Request) -> Response:
+        return Response(document(request.scope.get("root_path", "")), media_type="application/json")
+
+    return Route("/openapi.json", openapi)
 
 
 def openapi_document(operations: list[Operation], *, title: str, version: str, server: str) -> dict[str, Any]:

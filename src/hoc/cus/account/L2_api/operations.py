@@ -1,4 +1,4 @@
-"""An HTTP operation, stated once: the router routes by it and the OpenAPI document describes it."""
+"""An HTTP operation, stated once: requests are routed by it and the OpenAPI document describes it."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -7,7 +7,6 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
 
 from hoc.cus.account.L2_api.bodies import Query
 from hoc.cus.account.L2_api.calls import Call, Gate
@@ -42,18 +41,13 @@ class Operation:
 
 def routes(operations: list[Operation], gate: Gate) -> list[Route]:
     return [
-        Route(operation.path, _Endpoint(operation, gate), methods=[operation.method], name=operation.name)
+        Route(operation.path, _endpoint(operation, gate), methods=[operation.method], name=operation.name)
         for operation in operations
     ]
 
 
-class _Endpoint:
-    """An ASGI application: around a function Starlette would catch exceptions a second time."""
+def _endpoint(operation: Operation, gate: Gate) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        return await operation.handler(Call(gate, request))
 
-    def __init__(self, operation: Operation, gate: Gate) -> None:
-        self._handler = operation.handler
-        self._gate = gate
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        response = await self._handler(Call(self._gate, Request(scope, receive)))
-        await response(scope, receive, send)
+    return endpoint

@@ -8,8 +8,9 @@ from urllib.parse import quote
 
 import orjson
 from pydantic import ValidationError
+from starlette.authentication import AuthenticationError
 from starlette.exceptions import HTTPException
-from starlette.requests import HTTPConnection, Request
+from starlette.requests import ClientDisconnect, HTTPConnection
 from starlette.responses import Response
 
 from hoc.cus.account.L2_api.authentication import KeysUnavailableError
@@ -24,6 +25,8 @@ _CODES = {
     413: "body_too_large",
     415: "unsupported_media_type",
 }
+
+_CHALLENGE = {"WWW-Authenticate": "Bearer"}
 
 _log = logging.getLogger("hoc.http")
 
@@ -50,45 +53,40 @@ def problem(
     return Response(orjson.dumps(body), status, headers, media_type=MEDIA_TYPE)
 
 
-async def on_accounts_error(request: Request, refusal: Exception) -> Response:
-    assert isinstance(refusal, AccountsError)  # noqa: S101 - Starlette types every handler for Exception
+def problem_for(conn: HTTPConnection, refusal: Exception) -> Response:
+    """The answer to a request that raised this; what nobody foresaw is logged under the request's id."""
+    match refusal:
+        case AccountsError():
+            return _refused(conn, refusal)
+        case KeysUnavailableError():
+            retry = {"Retry-After": str(refusal.retry_after_seconds)}
+            return problem(conn, 503, "unavailable", str(refusal), headers=retry)
+        case AuthenticationError():
+            return problem(conn, 401, "not_authenticated", str(refusal), headers=_CHALLENGE)
+        case HTTPException(status_code=status):
+            code = _CODES.get(status, "error")
+            return problem(conn, status, code, refusal.detail, headers=refusal.headers)
+        case ClientDisconnect():
+            return problem(conn, 400, "invalid_json", "The body was broken off.")  # which nobody reads
+        case _:
+            _log.error("request %s failed", conn.scope.get("hoc.request_id"), exc_info=refusal)
+            return problem(conn, 500, "internal_error", "The server failed; this has been logged.")
+
+
+def _refused(conn: HTTPConnection, refusal: AccountsError) -> Response:
     headers: dict[str, str] = {}
     if refusal.retry_after is not None:
         headers["Retry-After"] = str(refusal.retry_after)
     if refusal.status_code == HTTPStatus.UNAUTHORIZED:
-        headers["WWW-Authenticate"] = "Bearer"
+        headers |= _CHALLENGE
     return problem(
-        request,
+        conn,
         refusal.status_code,
         refusal.error,
         refusal.message,
         problems=refusal.problems,
         headers=headers,
     )
-
-
-async def on_http_exception(request: Request, refusal: Exception) -> Response:
-    assert isinstance(refusal, HTTPException)  # noqa: S101 - Starlette types every handler for Exception
-    code = _CODES.get(refusal.status_code, "error")
-    return problem(request, refusal.status_code, code, refusal.detail, headers=refusal.headers)
-
-
-async def on_defect(request: Request, defect: Exception) -> Response:
-    """The last resort: says nothing about the inside; the log has it under the same request id."""
-    _log.error("request %s failed", request.scope.get("hoc.request_id"), exc_info=defect)
-    request_id = request.scope.get("hoc.request_id")
-    # Starlette answers defects outside all other middleware, RequestIds included.
-    headers = {} if request_id is None else {"X-Request-Id": request_id}
-    return problem(
-        request, 500, "internal_error", "The server failed; this has been logged.", headers=headers
-    )
-
-
-def on_authentication_error(conn: HTTPConnection, refusal: Exception) -> Response:
-    if isinstance(refusal, KeysUnavailableError):
-        retry = {"Retry-After": str(refusal.retry_after_seconds)}
-        return problem(conn, 503, "unavailable", str(refusal), headers=retry)
-    return problem(conn, 401, "not_authenticated", str(refusal), headers={"WWW-Authenticate": "Bearer"})
 
 
 def invalid_fields(refusal: ValidationError, prefix: str) -> InvalidInputError:

@@ -153,12 +153,12 @@ def _digest(token: str) -> bytes:
 
 def _bearer_token(conn: HTTPConnection) -> str | None:
     """Return the one bearer token of a request, None without one (RFC 6750, section 2.1)."""
-    values = conn.headers.getlist("authorization")
+    values: list[bytes] = [value for name, value in conn.scope["headers"] if name == b"authorization"]
     if not values:
         return None
     if len(values) > 1:
         raise AuthenticationError("A request carries one Authorization header, not several.")
-    scheme, _, token = values[0].strip().partition(" ")
+    scheme, _, token = values[0].decode("latin-1").strip().partition(" ")
     if scheme.lower() != "bearer":
         return None
     token = token.lstrip(" ")

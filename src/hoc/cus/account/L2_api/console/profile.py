@@ -46,7 +46,7 @@ class ProfileRoutes:
         caller_id = call.caller.user_id
         body = await call.body(UpdateProfile)
         version = call.expected_version()
-        return await call.write(
+        return await call.write_once(
             lambda session: self._profiles.update(
                 session, caller_id, **body.model_dump(), expected_version=version
             )
