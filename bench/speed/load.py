@@ -116,8 +116,9 @@ def pgbench(url: str, script: Path, seconds: float) -> Measured:
 class Offered:
     """What became of requests that were due at a rate: so many a second, while they were.
 
-    ``refused`` are those with 503 and Retry-After; ``failed`` is how many got neither such an answer nor a
-    good one, not even two seconds later. Times are in seconds, from when each was due.
+    ``refused`` are those with 503 and Retry-After; ``failed`` is how many of those sent got neither such an
+    answer nor a good one, not even two seconds later. Times are in seconds: of a good answer from when it was
+    due, of a refusal from when it was sent.
     """
 
     offered: float

@@ -1,11 +1,13 @@
 """Sends requests when they are due, whether or not those before were answered.
 
 A request's time runs from when it was due. One that finds every connection busy waits for the next that is
-free, and its waiting counts: else a slow server would be asked less, and look better than it is. Prints JSON.
+free, and its waiting counts: else a slow server would be asked less, and look better than it is. A refusal's
+time runs from when it was asked for. What no connection was free for in the end was never asked. Prints JSON.
 """
 
 import argparse
 import asyncio
+import gc
 import itertools
 import json
 import random
@@ -20,53 +22,57 @@ import uvloop
 
 NUMBER = b"#" * 16
 TICK_SECONDS = 0.001
-LATE_SECONDS = 2.0  # for which answers are awaited when the last request has been due
+LATE_SECONDS = 2.0  # for which answers are awaited in the end
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _HEAD_END = b"\r\n\r\n"
 
 
 class Load:
-    def __init__(self, requests: Sequence[bytes]) -> None:
+    """With ``rate`` 0 the next request is due as soon as a connection is free."""
+
+    def __init__(self, requests: Sequence[bytes], rate: float) -> None:
         self._requests = requests
+        self._rate = rate
         self._numbers = itertools.count(random.randrange(10**8) * 10**8)
         self._loop = asyncio.get_running_loop()
         self._free: deque[Connection] = deque()
-        self._waiting: deque[float] = deque()
-        self.again = False
-        self.due = self.sent = self.failed = 0
+        self._began = self._until = 0.0
+        self.sent = self.failed = 0
         self.good: list[float] = []
         self.refused: list[float] = []
 
-    def add(self, due: float) -> None:
-        """A request that is due at that time of the loop's clock."""
-        self.due += 1
-        self._waiting.append(due)
-        self._send()
+    def begin(self, seconds: float) -> None:
+        self._began = self._loop.time()
+        self._until = self._began + seconds
+        self.send()
 
     def is_free(self, connection: "Connection") -> None:
         self._free.append(connection)
-        self._send()
+        self.send()
 
-    def answered(self, connection: "Connection", head: bytes, due: float) -> None:
-        seconds = self._loop.time() - due
-        status = head[9:12]
-        if status.startswith(b"2"):
-            self.good.append(seconds)
-        elif status == b"503" and b"\r\nretry-after:" in head.lower():
-            self.refused.append(seconds)
-        else:
-            self.failed += 1
-        self.is_free(connection)
-        if self.again:
-            self.add(self._loop.time())
-
-    def _send(self) -> None:
-        while self._waiting and self._free:
+    def send(self) -> None:
+        """Ask for all that is due by now, as far as there are connections."""
+        now = self._loop.time()
+        while self._free and now < self._until:
+            due = self._began + self.sent / self._rate if self._rate else now
+            if due > now:
+                return
             request = random.choice(self._requests)
             if NUMBER in request:
                 request = request.replace(NUMBER, b"%016d" % next(self._numbers))
-            self._free.popleft().ask(request, self._waiting.popleft())
+            self._free.popleft().ask(request, due)
             self.sent += 1
+
+    def answered(self, connection: "Connection", head: bytes, due: float, asked: float) -> None:
+        now = self._loop.time()
+        status = head[9:12]
+        if status.startswith(b"2"):
+            self.good.append(now - due)
+        elif status == b"503" and b"\r\nretry-after:" in head.lower():
+            self.refused.append(now - asked)
+        else:
+            self.failed += 1
+        self.is_free(connection)
 
 
 class Connection(asyncio.Protocol):
@@ -74,13 +80,14 @@ class Connection(asyncio.Protocol):
         self._load = load
         self._received = b""
         self._due: float | None = None
+        self._asked = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
         self._load.is_free(self)
 
     def ask(self, request: bytes, due: float) -> None:
-        self._due = due
+        self._due, self._asked = due, asyncio.get_running_loop().time()
         self._transport.write(request)
 
     def data_received(self, data: bytes) -> None:
@@ -95,7 +102,7 @@ class Connection(asyncio.Protocol):
         if len(self._received) < end + len(_HEAD_END) + int(length[1]):
             return
         due, self._due, self._received = self._due, None, b""
-        self._load.answered(self, head, due)
+        self._load.answered(self, head, due, self._asked)
 
     def connection_lost(self, _problem: Exception | None) -> None:
         if self._due is not None:
@@ -107,36 +114,30 @@ async def offer(
 ) -> dict[str, float]:
     loop = asyncio.get_running_loop()
     address = urlsplit(url)
-    load = Load(of_kind)
+    load = Load(of_kind, rate)
     transports = []
     for _ in range(connections):
         transport, _ = await loop.create_connection(lambda: Connection(load), address.hostname, address.port)
         transports.append(transport)
+    gc.freeze()  # a pause of this process would count as one of the server
     began = loop.time()
-    if rate:
-        while load.due < rate * seconds:
-            while load.due < min(rate * (loop.time() - began), rate * seconds):
-                load.add(began + load.due / rate)
-            await asyncio.sleep(TICK_SECONDS)
-    else:
-        load.again = True
-        for _ in range(connections):
-            load.add(loop.time())
-        await asyncio.sleep(seconds)
-        load.again = False
+    load.begin(seconds)
+    while loop.time() < began + seconds:
+        load.send()
+        await asyncio.sleep(TICK_SECONDS)
     taken = loop.time() - began
-    sent, due, good = load.sent, load.due, len(load.good)
+    sent, good = load.sent, len(load.good)
     until = loop.time() + LATE_SECONDS
-    while len(load.good) + len(load.refused) + load.failed < due and loop.time() < until:  # noqa: ASYNC110 - polled, so that receiving does nothing more
+    while len(load.good) + len(load.refused) + load.failed < sent and loop.time() < until:  # noqa: ASYNC110 - polled, so that receiving does nothing more
         await asyncio.sleep(0.01)
     for transport in transports:
         transport.abort()
     return {
-        "offered": due / taken,
+        "offered": rate or sent / taken,
         "sent": sent / taken,
         "good": good / taken,
         "refused": len(load.refused) / taken,
-        "failed": due - len(load.good) - len(load.refused),
+        "failed": sent - len(load.good) - len(load.refused),
         "good_p50": _percentile(load.good, 50),
         "good_p99": _percentile(load.good, 99),
         "refused_p99": _percentile(load.refused, 99),
