@@ -4,15 +4,11 @@ import multiprocessing
 import os
 import signal
 from threading import Thread
-from typing import TYPE_CHECKING
 
 from hoc import asgi
 
-if TYPE_CHECKING:
-    from hoc.asgi import Service
 
-
-def create_app() -> "Service":
+def create_app() -> asgi.Service:
     """Return the application, in a process that ends gracefully when the one that started it is gone."""
     Thread(target=_follow_parent, daemon=True).start()
     return asgi.create_app()
