@@ -156,7 +156,17 @@ def nats_of(data: Path) -> list[psutil.Process]:
 
 
 def _processes_with(argument: Path) -> list[psutil.Process]:
-    return [process for process in psutil.process_iter() if str(argument) in command_of(process)]
+    """Those with an argument, without their children: for a moment after a fork these look the same."""
+    found = [process for process in psutil.process_iter() if str(argument) in command_of(process)]
+    pids = {process.pid for process in found}
+    return [process for process in found if _parent_of(process) not in pids]
+
+
+def _parent_of(process: psutil.Process) -> int | None:
+    try:
+        return process.ppid()
+    except psutil.Error:
+        return None
 
 
 def command_of(process: psutil.Process) -> list[str]:
