@@ -28,6 +28,7 @@ MEMBERS = """
     SELECT u.user_id, u.email, u.name, m.role, u.is_active, u.created_at, u.last_login_at
     FROM account.memberships m JOIN account.users u USING (user_id)
     WHERE m.tenant_id = $1 AND m.is_active ORDER BY m.joined_at, m.user_id LIMIT $2"""
+MEMBERS_AFTER = MEMBERS.replace("ORDER BY", "AND (m.joined_at, m.user_id) > ($3, $4) ORDER BY")
 ENSURE = Statement.of(accounts.ENSURE)
 INVITE = Statement.of(invitation_sending.CREATE)
 UPDATE = Statement.of(profiles.UPDATE)
@@ -63,7 +64,12 @@ async def ensure(request: Request) -> Response:
 
 
 async def members(request: Request) -> Response:
-    rows = await pool.fetch(MEMBERS, request.path_params["tenant_id"], 50)
+    tenant_id, after = request.path_params["tenant_id"], request.query_params
+    if after:
+        joined_at = datetime.fromisoformat(after["joined_at"])
+        rows = await pool.fetch(MEMBERS_AFTER, tenant_id, 50, joined_at, after["user_id"])
+    else:
+        rows = await pool.fetch(MEMBERS, tenant_id, 50)
     return Response(orjson.dumps({"users": [dict(row) for row in rows]}), media_type="application/json")
 
 

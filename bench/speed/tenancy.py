@@ -3,6 +3,7 @@
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx
 from filling import CROWD, HOSTS
@@ -66,7 +67,18 @@ def _members(scene: Scene, report: Report) -> None:
             (server.url, [Request("GET", first, token)]),
             (raw.url, [Request("GET", f"/tenants/{CROWD}/users")]),
         )
-        deepest = f"{first}&cursor={_last_cursor(server.url, first, token)}"
+        cursors = _cursors(server.url, first, token)
+        _compare(
+            scene,
+            report,
+            f"users?limit={LIMIT}, another page each time",
+            (server.url, [Request("GET", f"{first}&cursor={cursor}", token) for cursor in cursors]),
+            (
+                raw.url,
+                [Request("GET", f"/tenants/{CROWD}/users?{after}") for after in _positions(scene, url)],
+            ),
+        )
+        deepest = f"{first}&cursor={cursors[-1]}"
         pages = {
             name: scene.requests(server.url, [Request("GET", path, token)])
             for name, path in (("deepest", deepest), ("first", first))
@@ -105,16 +117,25 @@ def _compare(
     report.add(f"{name}: hoc / bare", ratio(measured, "hoc", "bare"), "x", goal=at_least(0.8), detail=rates)
 
 
-def _last_cursor(url: str, path: str, token: str) -> str:
-    """Of the page behind which there is none."""
+def _cursors(url: str, path: str, token: str) -> list[str]:
+    """Of every page but the first."""
     headers = {"Authorization": f"Bearer {token}"}
     with httpx.Client(base_url=url, headers=headers, timeout=60) as client:
-        cursor = ""
+        cursors: list[str] = []
         while True:
-            page: dict[str, Any] = client.get(path + (f"&cursor={cursor}" if cursor else "")).json()
+            page: dict[str, Any] = client.get(path + (f"&cursor={cursors[-1]}" if cursors else "")).json()
             if page["next_cursor"] is None:
-                return cursor
-            cursor = page["next_cursor"]
+                return cursors
+            cursors.append(page["next_cursor"])
+
+
+def _positions(scene: Scene, url: str) -> list[str]:
+    """Of the last row of each page that another one follows, as the bare route takes it."""
+    query = """
+        SELECT joined_at, user_id FROM account.memberships WHERE tenant_id = $1 AND is_active
+        ORDER BY joined_at, user_id"""
+    rows = scene.fetch(url, query, CROWD)[LIMIT - 1 : -1 : LIMIT]
+    return [urlencode({**row, "joined_at": row["joined_at"].isoformat()}) for row in rows]
 
 
 def _owners(scene: Scene, url: str) -> list[tuple[str, str]]:

@@ -51,7 +51,7 @@ from hoc.mail.courier import Courier
 from hoc.mail.mailbox import DevelopmentMailbox
 from hoc.mail.sender import MailSender
 from hoc.settings import Settings
-from hoc.sharing import SharedReads
+from hoc.sharing import EqualReads, SharedReads
 from hoc.turns import Turns
 
 PATIENCE_SECONDS = 0.8
@@ -102,7 +102,9 @@ class Accounts:
         self.events = EventService(
             settings, billing_handlers(self.engines.billing) | dict(handlers or {}), observer=observer
         )
-        gate = Gate(self.database, SharedReads(self._read_access), Idempotency(SqlIdempotencyKeys()))
+        gate = Gate(
+            self.database, SharedReads(self._read_access), EqualReads(), Idempotency(SqlIdempotencyKeys())
+        )
         turns: Turns[None] = Turns(settings.max_requests, patience_seconds=PATIENCE_SECONDS)
         console = console_operations(self.engines, on_mail_queued=self._courier.wake)
         self.app = Api(

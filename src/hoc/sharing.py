@@ -1,9 +1,9 @@
 """Concurrent reads that share a round trip."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable
 from itertools import chain
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
@@ -73,3 +73,33 @@ def _read(
 ) -> list[asyncio.Future[Value | None]]:
     """Those whose readers have not gone away."""
     return [future for future in futures if not future.done()]
+
+
+class EqualReads(Generic[Value]):
+    """Reads that would give the same; those that wait at the same time are made once.
+
+    A read joins only one that has not begun, so it sees every write acknowledged before it began. One with a
+    key is under way at once; while it is, the next gathers.
+    """
+
+    def __init__(self) -> None:
+        self._under_way: dict[Hashable, asyncio.Task[Value]] = {}
+        self._next: dict[Hashable, asyncio.Task[Value]] = {}
+
+    async def get(self, key: Hashable, read: Callable[[], Coroutine[Any, Any, Value]]) -> Value:
+        """What ``read`` gives now, or that of an equal one; raises what that raised."""
+        task = self._next.get(key)
+        if task is None:
+            task = asyncio.create_task(self._make(key, read))
+            self._next[key] = task
+        # Not awaited itself: one that goes away must not take the answer from the others.
+        return await asyncio.shield(task)
+
+    async def _make(self, key: Hashable, read: Callable[[], Coroutine[Any, Any, Value]]) -> Value:
+        if (before := self._under_way.get(key)) is not None:
+            await asyncio.wait([before])
+        self._under_way[key] = self._next.pop(key)
+        try:
+            return await read()
+        finally:
+            del self._under_way[key]

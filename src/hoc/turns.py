@@ -24,6 +24,7 @@ class Turns(Generic[Thing]):
         self._patience_seconds = patience_seconds
         self._max_waiting = max_waiting
         self._waiting: deque[tuple[float, asyncio.Future[Thing | None]]] = deque()
+        self._has_alarm = False
 
     async def take(self) -> Thing | None:
         """Wait for a turn; the thing of who had it, None if there is none. Raises TimeoutError."""
@@ -36,15 +37,13 @@ class Turns(Generic[Thing]):
         loop = asyncio.get_running_loop()
         turn: asyncio.Future[Thing | None] = loop.create_future()
         self._waiting.append((loop.time(), turn))
-        timer = loop.call_later(self._patience_seconds, _refuse, turn)
+        self._set_alarm(loop)
         try:
             return await turn
         except asyncio.CancelledError:
             if not turn.cancelled() and turn.exception() is None:  # it came at the very moment of going away
                 self.give(turn.result())
             raise
-        finally:
-            timer.cancel()
 
     def give(self, thing: Thing | None) -> Thing | None:
         """End a turn; the thing again if nobody waits for it."""
@@ -56,6 +55,19 @@ class Turns(Generic[Thing]):
                 return None
         self._free += 1
         return thing
+
+    def _set_alarm(self, loop: asyncio.AbstractEventLoop) -> None:
+        """For the oldest alone: a timer for each would take longer than all the rest."""
+        if self._waiting and not self._has_alarm:
+            self._has_alarm = True
+            loop.call_at(self._waiting[0][0] + self._patience_seconds, self._refuse_the_impatient, loop)
+
+    def _refuse_the_impatient(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._has_alarm = False
+        while self._waiting and self._waiting[0][0] + self._patience_seconds <= loop.time():
+            _refuse(self._waiting.popleft()[1])
+        self._forget_the_gone()
+        self._set_alarm(loop)
 
     def _is_late(self) -> bool:
         since, _ = self._waiting[0]

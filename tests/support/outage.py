@@ -16,9 +16,10 @@ class Proxy:
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._is_silent = False
-        self._flowing = asyncio.Event()
-        self._flowing.set()
+        self._asking, self._answering = asyncio.Event(), asyncio.Event()
+        self.holding = asyncio.Event()
         self.port = 0
+        self.thaw()
 
     async def connect(self) -> None:
         """Forward, from the same port as before."""
@@ -36,10 +37,17 @@ class Proxy:
 
     def freeze(self) -> None:
         """Keep every connection, and forward nothing more until `thaw`."""
-        self._flowing.clear()
+        self._asking.clear()
+        self.hold_answers()
+
+    def hold_answers(self) -> None:
+        """Forward what is asked, and no answer until `thaw`; ``holding`` tells of the first."""
+        self._answering.clear()
 
     def thaw(self) -> None:
-        self._flowing.set()
+        self.holding.clear()
+        self._asking.set()
+        self._answering.set()
 
     async def silence(self) -> None:
         """Close every connection; the port takes new ones, and nothing comes back."""
@@ -64,13 +72,19 @@ class Proxy:
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there, back = await asyncio.open_connection(*self._target)
         try:
-            await asyncio.gather(self._copy(reader, back), self._copy(there, writer))
+            await asyncio.gather(
+                self._copy(reader, back, self._asking), self._copy(there, writer, self._answering)
+            )
         finally:
             back.transport.abort()
 
-    async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _copy(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, flowing: asyncio.Event
+    ) -> None:
         while received := await reader.read(65_536):
-            await self._flowing.wait()
+            if flowing is self._answering and not flowing.is_set():
+                self.holding.set()
+            await flowing.wait()
             writer.write(received)
             await writer.drain()
         writer.close()

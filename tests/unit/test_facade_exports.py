@@ -101,7 +101,7 @@ def test_a_result_has_its_fields_in_order(name: str) -> None:
         field for field, kind in typing.get_type_hints(result).items() if type(None) in typing.get_args(kind)
     }
     assert optional == MAY_BE_NONE.get(name, set())
-    assert not hasattr(result, "__dict__") or "__dict__" not in vars(result), "slotted"
+    assert "__slots__" not in vars(result), "with slots, orjson takes three times as long"
     assert result.__dataclass_params__.frozen
 
 

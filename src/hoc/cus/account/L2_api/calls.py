@@ -1,14 +1,15 @@
 """One HTTP call: who calls, what is asked, in which transaction, and how it is answered."""
 
 import re
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, fields
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeVar, cast
 from urllib.parse import quote, urlencode
 
 import orjson
 from pydantic import TypeAdapter, ValidationError
+from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -30,7 +31,7 @@ from hoc.cus.account.L5_schemas.errors import (
 )
 from hoc.cus.account.L5_schemas.records import Access, IdempotencyKey, Page, StoredResponse, Versioned
 from hoc.database import Database
-from hoc.sharing import SharedReads
+from hoc.sharing import EqualReads, SharedReads
 
 T = TypeVar("T")
 BodyT = TypeVar("BodyT")
@@ -45,11 +46,20 @@ _ETAG = re.compile(r'"([0-9]{1,9})"')
 
 
 @dataclass(frozen=True, slots=True)
+class Listed:
+    """A page of a list, ready to be sent to everyone who asked for it."""
+
+    body: bytes
+    headers: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Gate:
     """What every call needs behind it."""
 
     database: Database
     access: SharedReads[tuple[str, str], Access]
+    lists: EqualReads[Listed]
     idempotency: Idempotency
 
 
@@ -106,8 +116,7 @@ class Call:
     def query(self, model: type[Query]) -> dict[str, Any]:
         """The given query parameters as keyword arguments of an engine's list."""
         given = self._request.query_params
-        repeated = [name for name in model.model_fields if len(given.getlist(name)) > 1]
-        if repeated:
+        if repeated := _repeated(given, model):
             raise InvalidInputError(
                 f"{repeated[0]}: given twice", problems=(FieldProblem(f"?{repeated[0]}", "given twice"),)
             )
@@ -190,19 +199,32 @@ class Call:
             await self.member()
         return Response(outcome.body, outcome.status_code, media_type=JSON)
 
-    def page(self, page: Page[Any]) -> Response:
-        """A list with ``next_cursor`` in its body and, when there is more, in a ``Link`` (RFC 8288)."""
-        body = _fields(page.value) | {"next_cursor": page.next_cursor}
-        return self.linked(answer(body), page.next_cursor)
+    async def page(
+        self, query: type[Query], read: Callable[..., Awaitable[Page[Any]]], *whose: str
+    ) -> Response:
+        """Answer with a page of the list of ``whose``: ``read`` gets them, and what is asked as ``query``.
 
-    def linked(self, response: Response, next_cursor: str | None) -> Response:
-        """The response with a ``Link`` to the page at ``next_cursor``."""
-        if next_cursor is not None:
-            query = dict(self._request.query_params) | {"cursor": next_cursor}
-            for start in ("offset", "page"):
-                query.pop(start, None)
-            response.headers["Link"] = f'<{quote(self._path)}?{urlencode(query)}>; rel="next"'
-        return response
+        ``next_cursor`` is in the body and, when there is more, in a ``Link``. Equal calls share a read.
+        """
+
+        async def listed() -> Listed:
+            parameters = self.query(query)
+            page = await self.read(lambda session: read(session, *whose, **parameters))
+            body: dict[str, Any] = {**vars(page.value), "next_cursor": page.next_cursor}
+            return Listed(_encode(body), self.link(page.next_cursor))
+
+        key = (self._path, self._request.scope["query_string"], *whose)
+        found = await self._gate.lists.get(key, listed)
+        return Response(found.body, headers=found.headers, media_type=JSON)
+
+    def link(self, next_cursor: str | None) -> dict[str, str]:
+        """The ``Link`` header (RFC 8288) to the page at ``next_cursor``; none, if there is none."""
+        if next_cursor is None:
+            return {}
+        query = dict(self._request.query_params) | {"cursor": next_cursor}
+        for start in ("offset", "page"):
+            query.pop(start, None)
+        return {"Link": f'<{quote(self._path)}?{urlencode(query)}>; rel="next"'}
 
     async def _read(self) -> bytes:
         received = bytearray()
@@ -220,17 +242,19 @@ class Call:
         return IdempotencyKey(tenant_id, self.caller.user_id, target, key)
 
 
-def answer(result: object, status: int = 200) -> Response:
+def _repeated(given: QueryParams, model: type[Query]) -> list[str]:
+    if len(given) == len(given.multi_items()):
+        return []
+    return [name for name in model.model_fields if len(given.getlist(name)) > 1]
+
+
+def answer(result: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """A result as JSON; a versioned one with its ``ETag``."""
     if isinstance(result, Versioned):
         versioned = cast("Versioned[object]", result)
         etag = f'"{versioned.version}"'
         return Response(_encode(versioned.value), status, {"ETag": etag}, media_type=JSON)
-    return Response(_encode(result), status, media_type=JSON)
-
-
-def _fields(value: Any) -> dict[str, Any]:  # noqa: ANN401 - any of the result dataclasses
-    return {field.name: getattr(value, field.name) for field in fields(value)}
+    return Response(_encode(result), status, headers, media_type=JSON)
 
 
 def _encode(value: object) -> bytes:

@@ -166,7 +166,7 @@ class IdentityRoutes:
         query = call.query(AccountsQuery)
         kind = {"true": True, "false": False, "all": None}[query.pop("is_active", "true")]
         page = await self._accounts.list_accounts(AccountListParams(is_active=kind, **query))
-        return call.linked(answer(page), page.next_cursor)
+        return answer(page, headers=call.link(page.next_cursor))
 
     async def search_accounts(self, call: Call) -> Response:
         call.authorize(READ)

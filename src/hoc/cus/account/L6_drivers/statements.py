@@ -61,12 +61,18 @@ async def fetch_all(session: SqlSession, statement: Executable, **values: Any) -
 
 
 def record_of(kind: type[T]) -> Callable[[AnyRow], T]:
-    """Makes a dataclass of a row whose first columns are its fields, in their order.
+    """Makes a frozen dataclass, without slots, of a row whose first columns are its fields, in their order.
 
-    One by one, by name, takes three times as long.
+    Its own ``__init__``, which sets one field after the other, takes half as long again.
     """
-    width = len(fields(kind))  # type: ignore[arg-type]  # of a dataclass
-    return lambda row: kind(*row[:width])
+    names = [field.name for field in fields(kind)]  # type: ignore[arg-type]  # of a dataclass
+
+    def build(row: AnyRow) -> T:
+        record = object.__new__(kind)
+        vars(record).update(zip(names, row, strict=False))
+        return record
+
+    return build
 
 
 def any_of(column: ColumnElement[str], parameter: str) -> ColumnElement[bool]:

@@ -27,7 +27,4 @@ class AuditRoutes:
 
     async def list_audit(self, call: Call) -> Response:
         tenant_id, caller_id = call.tenant_id, call.caller.user_id
-        query = call.query(AuditQuery)
-        return call.page(
-            await call.read(lambda session: self._audit.list(session, tenant_id, caller_id, **query))
-        )
+        return await call.page(AuditQuery, self._audit.list, tenant_id, caller_id)

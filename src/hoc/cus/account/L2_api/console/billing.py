@@ -32,7 +32,4 @@ class BillingRoutes:
 
     async def list_invoices(self, call: Call) -> Response:
         member = await call.member()
-        query = call.query(PageQuery)
-        return call.page(
-            await call.read(lambda session: self._billing.list_invoices(session, member.tenant_id, **query))
-        )
+        return await call.page(PageQuery, self._billing.list_invoices, member.tenant_id)

@@ -91,10 +91,7 @@ class InvitationRoutes:
 
     async def list_invitations(self, call: Call) -> Response:
         tenant_id, caller_id = call.tenant_id, call.caller.user_id
-        query = call.query(StatusQuery)
-        return call.page(
-            await call.read(lambda session: self._invitations.list(session, tenant_id, caller_id, **query))
-        )
+        return await call.page(StatusQuery, self._invitations.list, tenant_id, caller_id)
 
     async def accept_invitation(self, call: Call) -> Response:
         caller = call.optional_caller

@@ -59,10 +59,7 @@ class ProjectRoutes:
 
     async def list_projects(self, call: Call) -> Response:
         member = await call.member()
-        query = call.query(StatusQuery)
-        return call.page(
-            await call.read(lambda session: self._projects.list(session, member.tenant_id, **query))
-        )
+        return await call.page(StatusQuery, self._projects.list, member.tenant_id)
 
     async def create_project(self, call: Call) -> Response:
         caller = call.caller
@@ -84,7 +81,4 @@ class ProjectRoutes:
 
     async def list_memberships(self, call: Call) -> Response:
         caller = call.caller
-        query = call.query(PageQuery)
-        return call.page(
-            await call.read(lambda session: self._members.list_memberships(session, caller.user_id, **query))
-        )
+        return await call.page(PageQuery, self._members.list_memberships, caller.user_id)

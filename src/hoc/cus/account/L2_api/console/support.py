@@ -55,7 +55,4 @@ class SupportRoutes:
 
     async def list_tickets(self, call: Call) -> Response:
         member = await call.member()
-        query = call.query(StatusQuery)
-        return call.page(
-            await call.read(lambda session: self._support.list_tickets(session, member.tenant_id, **query))
-        )
+        return await call.page(StatusQuery, self._support.list_tickets, member.tenant_id)

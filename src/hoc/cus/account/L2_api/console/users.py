@@ -70,19 +70,11 @@ class UserRoutes:
 
     async def list_users(self, call: Call) -> Response:
         member = await call.member()
-        query = call.query(UsersQuery)
-        return call.page(
-            await call.read(lambda session: self._members.list_users(session, member.tenant_id, **query))
-        )
+        return await call.page(UsersQuery, self._members.list_users, member.tenant_id)
 
     async def list_tenant_users(self, call: Call) -> Response:
         member = await call.member()
-        query = call.query(PageQuery)
-        return call.page(
-            await call.read(
-                lambda session: self._members.list_tenant_users(session, member.tenant_id, **query)
-            )
-        )
+        return await call.page(PageQuery, self._members.list_tenant_users, member.tenant_id)
 
     async def get_user(self, call: Call) -> Response:
         member = await call.member()
