@@ -194,6 +194,13 @@ async def test_a_term_is_found_in_names_and_addresses_in_any_case(world: World) 
     assert await world.accounts.search_accounts(AccountSearchParams(f"{own}x")) == []
 
 
+async def test_what_spans_address_and_name_is_in_neither(world: World) -> None:
+    own = world.new_id()
+    await add(world, f"{own} smith", f"{own}@example.com")
+    for term in (f"{own}@example.com {own}", f"com {own}", f"com{own}"):
+        assert await world.accounts.search_accounts(AccountSearchParams(term)) == []
+
+
 async def test_an_account_is_found_by_its_present_name(world: World) -> None:
     own, former = world.new_id(), world.new_id()
     user_id = await add(world, former)

@@ -9,6 +9,7 @@ from sqlalchemy import (
     Integer,
     ScalarSelect,
     Text,
+    and_,
     cast,
     func,
     literal_column,
@@ -18,7 +19,7 @@ from sqlalchemy import (
 from sqlalchemy.types import DateTime
 
 from hoc.cus.account.L6_drivers.statements import AnySelect, Paged, param
-from hoc.cus.account.L6_drivers.tables import account_registrations, account_totals, users
+from hoc.cus.account.L6_drivers.tables import SEARCHED, account_registrations, account_totals, users
 
 SUMMARY = (users.c.user_id, users.c.email, users.c.name, users.c.is_active, users.c.created_at)
 
@@ -26,12 +27,12 @@ SUMMARY = (users.c.user_id, users.c.email, users.c.name, users.c.is_active, user
 PATTERN = param("pattern", Text, literal_execute=True)
 MAX_COUNTED = param("max_counted", Integer, literal_execute=True)
 TERM = param("term", Text, literal_execute=True)
-MATCHES = or_(
-    users.c.email_key.like(PATTERN) & (func.strpos(users.c.email_key, TERM) > 0),
-    users.c.name_key.like(PATTERN) & (func.strpos(users.c.name_key, TERM) > 0),
+MATCHES = and_(
+    SEARCHED.like(PATTERN),
+    or_(func.strpos(users.c.email_key, TERM) > 0, func.strpos(users.c.name_key, TERM) > 0),
 )
 
-_PROBED = 8
+_PROBED = 9
 
 TOTALS = {
     None: func.coalesce(func.sum(account_totals.c.accounts), 0),
