@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from time import monotonic
 from typing import Generic, TypeVar
 
 Thing = TypeVar("Thing")
@@ -36,7 +37,7 @@ class Turns(Generic[Thing]):
             _refuse(self._waiting[0][1])
         loop = asyncio.get_running_loop()
         turn: asyncio.Future[Thing | None] = loop.create_future()
-        self._waiting.append((loop.time(), turn))
+        self._waiting.append((monotonic(), turn))
         self._set_alarm(loop)
         try:
             return await turn
@@ -60,18 +61,19 @@ class Turns(Generic[Thing]):
         """For the oldest alone: a timer for each would take longer than all the rest."""
         if self._waiting and not self._has_alarm:
             self._has_alarm = True
-            loop.call_at(self._waiting[0][0] + self._patience_seconds, self._refuse_the_impatient, loop)
+            patience = self._waiting[0][0] + self._patience_seconds - monotonic()
+            loop.call_later(patience, self._refuse_the_impatient, loop)
 
     def _refuse_the_impatient(self, loop: asyncio.AbstractEventLoop) -> None:
         self._has_alarm = False
-        while self._waiting and self._waiting[0][0] + self._patience_seconds <= loop.time():
+        while self._waiting and self._waiting[0][0] + self._patience_seconds <= monotonic():
             _refuse(self._waiting.popleft()[1])
         self._forget_the_gone()
         self._set_alarm(loop)
 
     def _is_late(self) -> bool:
         since, _ = self._waiting[0]
-        return asyncio.get_running_loop().time() - since > self._patience_seconds / 2
+        return monotonic() - since > self._patience_seconds / 2
 
     def _forget_the_gone(self) -> None:
         while self._waiting and self._waiting[0][1].done():

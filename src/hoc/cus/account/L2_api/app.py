@@ -1,6 +1,6 @@
 """Routes as an ASGI application that can be mounted anywhere."""
 
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Sequence
 
 from starlette.authentication import AuthenticationBackend
@@ -48,6 +48,11 @@ class Api:
             if not route.param_convertors
             for method in route.methods or ()
         }
+        self._with_parameters: defaultdict[str, list[Route]] = defaultdict(list)
+        for route in routes:
+            if route.param_convertors:
+                for method in route.methods or ():
+                    self._with_parameters[method].append(route)
         self._authentication = authentication
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -99,18 +104,23 @@ class Api:
         if (known := self._by_path.get((scope["method"], path))) is not None:
             scope["endpoint"] = known.endpoint
             return known
+        for route in self._with_parameters.get(scope["method"], ()):
+            match, found = route.matches(scope)
+            if match is Match.FULL:
+                scope.update(found)
+                return route
+        raise self._no_route(scope)
+
+    def _no_route(self, scope: Scope) -> HTTPException:
         allowed: set[str] = set()
         for route in self.routes:
             match, found = route.matches(scope)
-            if match is not Match.NONE:
-                scope.update(found)
-            if match is Match.FULL:
-                return route
             if match is Match.PARTIAL:
+                scope.update(found)
                 allowed |= route.methods or set()
         if allowed:
-            raise HTTPException(405, headers={"Allow": ", ".join(sorted(allowed))})
-        raise HTTPException(404)
+            return HTTPException(405, headers={"Allow": ", ".join(sorted(allowed))})
+        return HTTPException(404)
 
 
 async def _arrived(scope: Scope, receive: Receive) -> Receive:

@@ -48,7 +48,7 @@ class VerifiedTokens:
     counting. Tokens are kept as digests only. Times are in seconds since the epoch.
     """
 
-    def __init__(self, *, capacity: int = 4096, lifetime_seconds: float = 60.0) -> None:
+    def __init__(self, *, capacity: int = 16_384, lifetime_seconds: float = 60.0) -> None:
         self._capacity = capacity
         self._lifetime_seconds = lifetime_seconds
         self._entries: dict[bytes, tuple[float, VerifiedToken]] = {}  # oldest first
@@ -113,6 +113,10 @@ class JwtBackend(AuthenticationBackend):
         return AuthCredentials(verified.scopes), verified.caller
 
     async def _verify(self, token: str) -> VerifiedToken:
+        if len(token) > MAX_TOKEN_LENGTH:
+            raise AuthenticationError(f"The access token is longer than {MAX_TOKEN_LENGTH} characters.")
+        if not _COMPACT_JWS.fullmatch(token):
+            raise AuthenticationError(_MALFORMED)
         try:
             header = cast("Mapping[str, object]", jwt.get_unverified_header(token))
             key = await self._key_source.key(cast("str | None", header.get("kid")))
@@ -161,12 +165,7 @@ def _bearer_token(conn: HTTPConnection) -> str | None:
     scheme, _, token = values[0].decode("latin-1").strip().partition(" ")
     if scheme.lower() != "bearer":
         return None
-    token = token.lstrip(" ")
-    if len(token) > MAX_TOKEN_LENGTH:
-        raise AuthenticationError(f"The access token is longer than {MAX_TOKEN_LENGTH} characters.")
-    if not _COMPACT_JWS.fullmatch(token):
-        raise AuthenticationError(_MALFORMED)
-    return token
+    return token.lstrip(" ")
 
 
 def _email(claims: Mapping[str, object]) -> str | None:
