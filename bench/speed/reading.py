@@ -9,7 +9,7 @@ from scene import Scene
 from servers import bare, hoc, peer
 
 IDS = 50_000
-CALLERS = 8_000  # more than hoc remembers having verified
+CALLERS = 8_000  # each with a token of their own
 
 
 def measure(scene: Scene, report: Report) -> None:

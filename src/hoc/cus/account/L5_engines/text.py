@@ -58,7 +58,7 @@ def is_storable_id(value: str) -> bool:
 
 
 def _has_any(text: str, unprintable: set[str]) -> bool:
-    """Whether a character is of these Unicode categories, none of which is printable."""
+    """Whether a character but a space is of these Unicode categories, none of which is printable."""
     return not text.isprintable() and any(
         unicodedata.category(character) in unprintable for character in text
     )
@@ -69,6 +69,6 @@ def is_account_id(value: str) -> bool:
     return (
         is_storable_id(value)
         and value not in {".", ".."}
-        and "/" not in value
-        and not any(unicodedata.category(character) in {"Cf", "Zs", "Zl", "Zp"} for character in value)
+        and not {"/", " "} & set(value)
+        and not _has_any(value, {"Cf", "Zs", "Zl", "Zp"})
     )
