@@ -112,7 +112,7 @@ def _update() -> AnySelect:
         select(
             judged.c.user_id,
             judged.c.email,
-            judged.c.name,
+            judged.c.name.label("display_name"),
             judged.c.timezone,
             judged.c.preferences,
             func.coalesce(written.c.updated_at, judged.c.updated_at).label("updated_at"),
