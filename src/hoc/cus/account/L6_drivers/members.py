@@ -80,7 +80,7 @@ def _page(*, by_role: bool, is_active: bool) -> Paged:
         conditions += [~memberships.c.is_active, users.c.deleted_at.is_(None)]
     rows = (
         select(
-            users.c.user_id,
+            memberships.c.user_id,
             users.c.email,
             users.c.name,
             memberships.c.role,
@@ -101,7 +101,7 @@ PAGES = {
 }
 
 TENANT_USERS = Paged(
-    select(users.c.user_id, users.c.email, users.c.name, memberships.c.role, memberships.c.joined_at)
+    select(memberships.c.user_id, users.c.email, users.c.name, memberships.c.role, memberships.c.joined_at)
     .select_from(memberships.join(users))
     .where(memberships.c.tenant_id == TENANT, memberships.c.is_active),
     at=memberships.c.joined_at,
@@ -133,7 +133,7 @@ FIND = (
 # A user's own memberships: the one list that crosses tenants.
 MEMBERSHIPS_OF = Paged(
     select(
-        tenants.c.tenant_id,
+        memberships.c.tenant_id,
         tenants.c.name.label("tenant_name"),
         tenants.c.status.label("tenant_status"),
         memberships.c.role,

@@ -6,6 +6,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from sqlalchemy import (
     BindParameter,
+    ColumnClause,
     ColumnElement,
     Executable,
     Integer,
@@ -116,7 +117,8 @@ class Paged:
         total: ColumnElement[int],
         newest_first: bool = False,
     ) -> None:
-        rows = rows.add_columns(at.label("sort_at"), row_id.label("sort_id"))
+        rows, self._at = _with_column(rows, at, "sort_at")
+        rows, self._id = _with_column(rows, row_id, "sort_id")
         after_at, after_id = (
             param("after_at", DateTime(timezone=True)),
             param("after_id", String),
@@ -130,11 +132,11 @@ class Paged:
         order = (at.desc(), row_id.desc()) if newest_first else (at, row_id)
         limited = rows.order_by(*order).limit(param("row_limit", Integer))
         # By itself, because PostgreSQL plans an offset it does not know anew each time.
-        self.first = _with_total(limited, total, newest_first=newest_first)
-        self.by_offset = _with_total(
+        self.first = self._with_total(limited, total, newest_first=newest_first)
+        self.by_offset = self._with_total(
             limited.offset(param("row_offset", Integer)), total, newest_first=newest_first
         )
-        self.by_key = _with_total(limited.where(reached), total, newest_first=newest_first)
+        self.by_key = self._with_total(limited.where(reached), total, newest_first=newest_first)
 
     async def fetch(
         self,
@@ -153,20 +155,33 @@ class Paged:
             statement = self.first
         found = await fetch_all(session, statement, **values)
         # An empty page is one row, of the total alone.
-        rows = [] if found[0].sort_id is None else found
+        rows = [] if getattr(found[0], self._id) is None else found
         shown = rows[: window.limit]
         return Slice(
             rows=[build(row) for row in shown],
             total=found[0].list_total,
-            last_key=SortKey(shown[-1].sort_at, shown[-1].sort_id) if shown else None,
+            last_key=self._key_of(shown[-1]) if shown else None,
             has_more=len(rows) > window.limit,
         )
 
+    def _key_of(self, row: AnyRow) -> SortKey:
+        return SortKey(getattr(row, self._at), getattr(row, self._id))
 
-def _with_total(rows: AnySelect, total: ColumnElement[int], *, newest_first: bool) -> AnySelect:
-    counted = select(total.label("list_total")).cte("counted")
-    page = rows.subquery("page")
-    order = (
-        (page.c.sort_at.desc(), page.c.sort_id.desc()) if newest_first else (page.c.sort_at, page.c.sort_id)
-    )
-    return select(*page.c, counted.c.list_total).select_from(counted.outerjoin(page, true())).order_by(*order)
+    def _with_total(self, rows: AnySelect, total: ColumnElement[int], *, newest_first: bool) -> AnySelect:
+        counted = select(total.label("list_total")).cte("counted")
+        page = rows.subquery("page")
+        position = (page.c[self._at], page.c[self._id])
+        order = [column.desc() for column in position] if newest_first else position
+        return (
+            select(*page.c, counted.c.list_total)
+            .select_from(counted.outerjoin(page, true()))
+            .order_by(*order)
+        )
+
+
+def _with_column(rows: AnySelect, column: ColumnElement[Any], name: str) -> tuple[AnySelect, str]:
+    """Rows with a column, and its name in them: its own where they have it anyway."""
+    for selected in rows.selected_columns:
+        if selected is column and isinstance(selected, ColumnClause):
+            return rows, selected.name
+    return rows.add_columns(column.label(name)), name
