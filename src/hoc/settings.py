@@ -27,7 +27,7 @@ class Settings(BaseSettings):
     )
     pool_size: Count = Field(default=10, description="database connections of each server process, at most")
     max_requests: Count = Field(
-        default=32, description="requests that each server process handles at once; others wait, and get 503"
+        default=512, description="requests that each server process handles at once; others wait, and get 503"
     )
     statement_timeout_ms: Count = Field(
         default=5_000, description="after this PostgreSQL cancels a statement, or its wait for a lock"
