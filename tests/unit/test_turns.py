@@ -84,6 +84,18 @@ async def test_who_waited_too_long_is_refused_and_takes_nobodys_turn() -> None:
     assert queue.served == ["three"]
 
 
+async def test_each_waits_for_as_long_as_it_may_and_no_longer() -> None:
+    queue = Queue()
+    async with queue.busy():
+        [first] = queue.ask("one")
+        await asyncio.sleep(PATIENCE_SECONDS / 2)
+        [second] = queue.ask("two")
+        await asyncio.wait_for(first, 10)
+        assert queue.refused == ["one"]
+        await asyncio.wait_for(second, 10)
+        assert queue.refused == ["one", "two"]
+
+
 async def test_beyond_so_many_the_oldest_is_refused_at_once() -> None:
     queue = Queue(max_waiting=2)
     async with queue.busy():
