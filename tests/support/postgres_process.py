@@ -7,13 +7,19 @@ from typing import Final
 
 from hoc.embedded import DataDirectory, EmbeddedPostgres
 
-# Tests do not survive a power cut, so they need not wait for the disk.
-_IN_A_HURRY: Final = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
+_SETTINGS: Final = {
+    # A worker keeps its pools for the whole run (35 connections), and its tests start servers of their own.
+    "max_connections": "400",
+    # Tests do not survive a power cut, so they need not wait for the disk.
+    "fsync": "off",
+    "full_page_writes": "off",
+    "synchronous_commit": "off",
+}
 
 # Not below pytest's tmp_path: the user that root starts PostgreSQL as cannot enter that.
 with tempfile.TemporaryDirectory(prefix="hoc-test-", ignore_cleanup_errors=True) as name:
     Path(name).chmod(0o711)
-    with EmbeddedPostgres(DataDirectory(Path(name) / "data"), settings=_IN_A_HURRY) as postgres:
+    with EmbeddedPostgres(DataDirectory(Path(name) / "data"), settings=_SETTINGS) as postgres:
         sys.stdout.write(f"{postgres.running_url()}\n")
         sys.stdout.flush()
         sys.stdin.read()
