@@ -1,5 +1,6 @@
 """PostgreSQL as the HTTP adapter and the courier use it: short reads, whole transactions, honest outages."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from typing import TypeVar
@@ -77,7 +78,10 @@ class Database:
                 is_sound = True
                 raise
             finally:
-                self._lanes.leave(pooled, is_sound=is_sound)
+                has_gone_on = self._lanes.leave(pooled, is_sound=is_sound)
+        if has_gone_on:
+            # The next statement is sent now, so that PostgreSQL works while this one's answer is made.
+            await asyncio.sleep(0)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator[AsyncConnection, None]:

@@ -32,12 +32,16 @@ class Lanes:
             raise
         return connection
 
-    def leave(self, connection: PoolProxiedConnection, *, is_sound: bool) -> None:
+    def leave(self, connection: PoolProxiedConnection, *, is_sound: bool) -> bool:
+        """True if it went to another, who has yet to run."""
         if not is_sound:
             connection.invalidate()
             self._turns.give(None)
-        elif self._turns.give(connection) is not None:
-            connection.close()
+            return False
+        if self._turns.give(connection) is None:
+            return True
+        connection.close()
+        return False
 
 
 def _is_closed(connection: PoolProxiedConnection) -> bool:
