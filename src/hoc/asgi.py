@@ -1,7 +1,7 @@
 """The composition root: everything that runs behind HTTP, put together from settings."""
 
 import gc
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from functools import cache
@@ -13,7 +13,7 @@ from starlette.authentication import AuthenticationBackend
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Mount, Route, Router
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from hoc.cus.account.L2_api.app import Api
 from hoc.cus.account.L2_api.authentication import (
@@ -50,12 +50,15 @@ from hoc.housekeeping import Housekeeping
 from hoc.mail.courier import Courier
 from hoc.mail.mailbox import DevelopmentMailbox
 from hoc.mail.sender import MailSender
+from hoc.mounting import Mounted
 from hoc.settings import Settings
 from hoc.sharing import EqualReads, SharedReads
 from hoc.turns import Turns
 
 PATIENCE_SECONDS = 0.8
 """For which a request waits for one of those before it to end."""
+OBJECTS_OF_A_REQUEST = 100
+"""That Python's garbage collector keeps account of: about 50, and room."""
 
 
 class Accounts:
@@ -155,24 +158,6 @@ async def _asyncapi(_request: Request) -> Response:
     return Response(_asyncapi_document(), media_type="application/json")
 
 
-class _Mounted:
-    """Hands a request to the application under its path; Starlette's Router takes several times as long."""
-
-    def __init__(self, mounts: Sequence[Mount], default: ASGIApp) -> None:
-        self._apps = [(mount.path, f"{mount.path}/", mount.app) for mount in mounts]
-        self._default = default
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        root = scope.get("root_path", "")
-        path = scope["path"].removeprefix(root)
-        for mount, start, app in self._apps:
-            if path.startswith(start):
-                scope["root_path"] = root + mount
-                await app(scope, receive, send)
-                return
-        await self._default(scope, receive, send)
-
-
 class Service:
     """What `hoc serve` runs: both applications, health and metrics, all of it watched."""
 
@@ -190,7 +175,7 @@ class Service:
         )
         self.routes = [identity, console, *about.routes]
         self.router = Router(lifespan=self._accounts.lifespan)
-        mounted = _Mounted([identity, console], about)
+        mounted = Mounted([identity, console], about)
         self._app = observed(mounted, self.routes, metrics, log_requests=settings.log_requests)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -205,10 +190,13 @@ class Service:
 
 def create_app() -> Service:
     """The service, configured from the environment."""
-    service = Service(Settings())
+    settings = Settings()
+    service = Service(settings)
     # What is there by now stays; looking through it for garbage would stop all requests for 60 ms at times.
     gc.collect()
     gc.freeze()
+    # What belongs to requests under way is no garbage either; by default Python looks after 700 new objects.
+    gc.set_threshold(settings.max_requests * OBJECTS_OF_A_REQUEST)
     return service
 
 

@@ -92,8 +92,11 @@ class EqualReads(Generic[Value]):
         if task is None:
             task = asyncio.create_task(self._make(key, read))
             self._next[key] = task
-        # Not awaited itself: one that goes away must not take the answer from the others.
-        return await asyncio.shield(task)
+        try:
+            # Not awaited itself: one that goes away must not take the answer from the others.
+            return await asyncio.shield(task)
+        finally:
+            del task  # what it raised, and the traceback of that, would lead back here: garbage in a circle
 
     async def _make(self, key: Hashable, read: Callable[[], Coroutine[Any, Any, Value]]) -> Value:
         if (before := self._under_way.get(key)) is not None:

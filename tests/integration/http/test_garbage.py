@@ -1,0 +1,67 @@
+"""Requests leave nothing that only Python's garbage collector could free: a server rarely has it look."""
+
+import gc
+from collections.abc import MutableMapping
+from typing import Any
+
+import pytest
+from support.console import Console, raw
+
+REQUESTS = 50
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("GET", "/profile", b"", 200),
+        ("GET", "/users", b"", 200),
+        ("GET", "/users?limit=none", b"", 400),
+        ("GET", "/users/nobody", b"", 404),
+        ("PUT", "/profile", b'{"display_name": "New"}', 200),
+        ("PUT", "/profile", b'{"display_name": ', 400),
+        ("POST", "/users/invite", b'{"email": "invited@example.com", "role": "member"}', 409),
+        ("DELETE", "/users", b"", 405),
+    ],
+)
+async def test_a_request_leaves_no_garbage(
+    console: Console, method: str, path: str, body: bytes, status: int
+) -> None:
+    tenant_id, owner = await console.add_tenant()
+    path, _, query = path.partition("?")
+    headers = console.as_(owner, tenant_id) | {"content-type": "application/json"}
+    scope = {
+        "type": "http",
+        "http_version": "1.1",
+        "method": method,
+        "scheme": "http",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": query.encode(),
+        "root_path": "",
+        "headers": [(name.lower(), value) for name, value in raw(headers)],
+        "client": ("127.0.0.1", 1),
+        "server": ("127.0.0.1", 80),
+    }
+    statuses: list[int] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            statuses.append(message["status"])
+
+    async def ask() -> None:
+        await console.accounts.app(dict(scope), receive, send)
+
+    await ask()
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(REQUESTS):
+            await ask()
+        garbage = gc.collect()
+    finally:
+        gc.enable()
+    assert statuses[1:] == [status] * REQUESTS
+    assert garbage < REQUESTS
