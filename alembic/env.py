@@ -1,4 +1,4 @@
-"""How migrations run: one transaction, one migrator at a time, never queueing long before a busy table."""
+"""How migrations run: in one transaction, one migrator at a time, and with a short wait for locked tables."""
 
 import asyncio
 import os
@@ -8,11 +8,11 @@ from alembic import context
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from hoc.cus.account.L6_drivers.advisory_locks import AdvisoryLock
 from hoc.cus.account.L6_drivers.tables import SCHEMA, metadata
 from hoc.database import sqlalchemy_url
 
-ADVISORY_LOCK = 7_463_120_001
-# Partitions come and go with the months; their table stands for them.
+# Not compared with the code: servers create and drop the partitions.
 PARTITION = re.compile(r"events_\d{4}_\d{2}")
 
 
@@ -27,8 +27,8 @@ def run(connection: Connection) -> None:
         compare_server_default=True,
     )
     with context.begin_transaction():
-        # Waits for another migrator as long as it takes; only then is the wait for tables bounded.
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK})
+        # The wait for another migrator is not bounded. The wait for a table is.
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": AdvisoryLock.MIGRATION})
         connection.execute(text("SET LOCAL lock_timeout = '2s'"))
         connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
         context.run_migrations()

@@ -1,6 +1,6 @@
 """${message}.
 
-While this runs, servers of the release before still answer: what they read and write must keep working.
+While this runs, servers of the release before still answer requests: their statements must keep working.
 """
 
 import sqlalchemy as sa

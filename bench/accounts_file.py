@@ -1,4 +1,4 @@
-"""Writes a CSV of accounts for `hoc import`: the same for the same number and seed."""
+"""Writes a CSV file of accounts for `hoc import`. The same count and seed give the same file."""
 
 import csv
 import random
@@ -18,7 +18,7 @@ SYLLABLES: Final = (
 )
 DOMAINS: Final = ("gmail.com", "outlook.com", "yahoo.com", "icloud.com", "proton.me", "web.de", "qq.com")
 DOMAIN_WEIGHTS: Final = (40, 15, 10, 8, 4, 3, 3)
-OWN_DOMAIN: Final = 17  # in a hundred: a company's
+OWN_DOMAIN: Final = 17  # a weight too: a company's own domain
 YEARS: Final = timedelta(days=730)
 INACTIVE: Final = 1 / 50
 RARE: Final = "quetzalcoatl"
@@ -30,7 +30,7 @@ def user_id(number: int) -> str:
 
 
 def write_accounts(path: Path, count: int, *, seed: int = 1) -> None:
-    """Write `count` accounts; one in `RARE_EVERY` has the name `RARE`."""
+    """Write `count` accounts. One in `RARE_EVERY` has the last name `RARE`."""
     draw = random.Random(seed)
     now = datetime.now(UTC).replace(microsecond=0)
     with path.open("w", encoding="utf-8", newline="") as file:

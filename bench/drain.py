@@ -1,4 +1,4 @@
-"""How fast a backlog of events leaves: put in line, published, both by `hoc relay`, and by a bare client."""
+"""How fast a backlog of events drains: sequenced, published, both by `hoc relay`, and by a bare client."""
 
 # nats-py leaves the types of its options open.
 # pyright: reportUnknownMemberType=false
@@ -21,7 +21,8 @@ from nats.js import JetStreamContext
 from nats.js.api import StorageType, StreamConfig
 from nats.js.errors import NotFoundError
 
-from hoc.cus.account.L6_drivers.event_line import SqlEventLine
+from hoc.cus.account.L6_drivers.event_sequencing import SqlEventSequencing
+from hoc.cus.account.wiring import open_database
 from hoc.database import Database
 from hoc.events.message import Message, message_of
 from hoc.events.nats import SUBJECTS, JetStreamPublisher, NatsConnection
@@ -32,7 +33,7 @@ STREAM: Final = "ACCOUNTS"
 SOURCE: Final = "urn:hoc:bench"
 POLL_SECONDS: Final = 0.02
 
-BACK_TO_THE_OUTBOX: Final = """
+MOVE_BACK_TO_OUTBOX: Final = """
     INSERT INTO account.outbox (event_id, type, time, tenant_id, user_id, actor, payload)
         SELECT event_id, type, time, tenant_id, user_id, actor, payload FROM account.events ORDER BY sequence;
     TRUNCATE account.events;
@@ -51,13 +52,13 @@ class Servers:
 
 
 async def drain(servers: Servers, place: Path, count: int, *, seed: int) -> dict[str, float]:
-    """Events a second by each way; ValueError if one of them left some out.
+    """Return the events per second of each way; ValueError if one of them handled fewer events.
 
     The events are those of imported accounts.
     """
     await asyncio.to_thread(_import, servers, place / "accounts.csv", count, seed)
     await settle(servers.database_url)
-    seconds = {"putting in line, alone": await _line_up(servers)}
+    seconds = {"sequencing, alone": await _sequence(servers)}
     messages = await _messages(servers)
     _require(len(messages), count)
     async with jetstream_of(servers) as jetstream:
@@ -68,7 +69,7 @@ async def drain(servers: Servers, place: Path, count: int, *, seed: int) -> dict
         seconds["publishing, alone"] = await _publish(servers)
         _require(await _stored(jetstream), count)
         await remake_stream(jetstream)
-        await _execute(servers.database_url, BACK_TO_THE_OUTBOX)
+        await _execute(servers.database_url, MOVE_BACK_TO_OUTBOX)
         await settle(servers.database_url)
         rate = await _relay(servers, place, count)
         _require(await _stored(jetstream), count)
@@ -76,9 +77,9 @@ async def drain(servers: Servers, place: Path, count: int, *, seed: int) -> dict
 
 
 def _require(done: int, count: int) -> None:
-    """Less work would look like more speed."""
+    """Raise ValueError, because less work would look like more speed."""
     if done != count:
-        raise ValueError(f"{done:,} of {count:,} events were handled.")
+        raise ValueError(f"Only {done:,} of {count:,} events were handled.")
 
 
 async def _stored(jetstream: JetStreamContext) -> int:
@@ -90,11 +91,11 @@ def _import(servers: Servers, file: Path, count: int, seed: int) -> None:
     subprocess.run([HOC, "import", file], env=servers.environment(), check=True)
 
 
-async def _line_up(servers: Servers) -> float:
+async def _sequence(servers: Servers) -> float:
     async with opened(servers) as database:
         relay = Relay(database, None, source=SOURCE)
         began = time.perf_counter()
-        while await relay.line_up():
+        while await relay.sequence_events():
             pass
         return time.perf_counter() - began
 
@@ -103,7 +104,7 @@ async def _publish(servers: Servers) -> float:
     connection = NatsConnection(servers.nats_url)
     async with opened(servers) as database, connection.running():
         relay = Relay(database, JetStreamPublisher(connection, stream=STREAM), source=SOURCE)
-        while not connection.is_connected:  # noqa: ASYNC110 - it has no event to wait for
+        while not connection.is_connected:  # noqa: ASYNC110 - it offers no event to wait for
             await asyncio.sleep(POLL_SECONDS)
         began = time.perf_counter()
         while await relay.publish():
@@ -112,7 +113,7 @@ async def _publish(servers: Servers) -> float:
 
 
 async def _publish_bare(jetstream: JetStreamContext, messages: list[Message]) -> float:
-    """As many at once as the relay has, each acknowledged; nothing read and nothing kept."""
+    """Publish in batches as large as the relay's, and await each acknowledgement, without a database."""
     began = time.perf_counter()
     for start in range(0, len(messages), BATCH):
         await asyncio.gather(
@@ -125,7 +126,7 @@ async def _publish_bare(jetstream: JetStreamContext, messages: list[Message]) ->
 
 
 async def _relay(servers: Servers, place: Path, count: int) -> float:
-    """Events a second from the first that a relay in a process of its own publishes until the last."""
+    """Return the events per second that a relay process publishes, from its first event to its last."""
     connection = await asyncpg.connect(servers.database_url)
     try:
         with relaying(servers, place):
@@ -138,23 +139,23 @@ async def _relay(servers: Servers, place: Path, count: int) -> float:
 
 
 async def _published(connection: asyncpg.Connection, wanted: int) -> int:
-    """Wait until that many events are published; how many are."""
-    while (published := int(await connection.fetchval(PUBLISHED))) < wanted:  # noqa: ASYNC110 - it tells nobody
+    """Wait until that many events are published. Returns how many are."""
+    while (published := int(await connection.fetchval(PUBLISHED))) < wanted:  # noqa: ASYNC110 - there is no event to wait for
         await asyncio.sleep(POLL_SECONDS)
     return published
 
 
 async def _messages(servers: Servers) -> list[Message]:
-    line, messages = SqlEventLine(), list[Message]()
+    sequencing, messages = SqlEventSequencing(), list[Message]()
     async with opened(servers) as database, database.reading() as session:
-        while found := await line.next(session, len(messages), 10_000):
+        while found := await sequencing.next(session, len(messages), 10_000):
             messages += [message_of(event, SOURCE) for event in found]
     return messages
 
 
 @contextmanager
 def relaying(servers: Servers, place: Path) -> Generator[None]:
-    """Run `hoc relay` until the end of the block."""
+    """Run `hoc relay` during the block."""
     command: list[str | Path] = [HOC, "relay", "--data-dir", place / "relay"]
     with (
         (place / "relay.log").open("ab") as log,
@@ -168,7 +169,7 @@ def relaying(servers: Servers, place: Path) -> Generator[None]:
 
 @asynccontextmanager
 async def opened(servers: Servers) -> AsyncGenerator[Database]:
-    database = Database(servers.database_url)
+    database = open_database(servers.database_url)
     try:
         yield database
     finally:
@@ -185,14 +186,14 @@ async def jetstream_of(servers: Servers) -> AsyncGenerator[JetStreamContext]:
 
 
 async def remake_stream(jetstream: JetStreamContext) -> None:
-    """An empty stream that knows no event's id; otherwise as hoc makes it."""
+    """Replace the stream by an empty one that has seen no event id, configured as hoc does."""
     with suppress(NotFoundError):
         await jetstream.delete_stream(STREAM)
     await jetstream.add_stream(StreamConfig(STREAM, subjects=SUBJECTS, storage=StorageType.FILE))
 
 
 async def settle(database_url: str) -> None:
-    """Do what autovacuum would have done by and by."""
+    """Do now what autovacuum would do later."""
     await _execute(database_url, "VACUUM (ANALYZE) account.outbox")
 
 

@@ -1,4 +1,4 @@
-"""Events: how fast a backlog of them drains, and how long each takes at a steady rate.
+"""Events: how fast a backlog drains, and how long an event takes at a steady rate.
 
 Run it from the root of the repository: `.venv/bin/python bench/events.py --events 100000`.
 """
@@ -25,7 +25,7 @@ def main() -> None:
     options = _options()
     with tempfile.TemporaryDirectory(prefix="hoc-bench-", dir=options.directory) as name:
         place = Path(name)
-        place.chmod(0o711)  # PostgreSQL, run by another user, passes through
+        place.chmod(0o711)  # PostgreSQL, which runs as another user, must traverse it
         data = DataDirectory(place / "data")
         with EmbeddedPostgres(data) as postgres, EmbeddedNats(data) as nats:
             servers = Servers(postgres.running_url() or "", options.nats_url or nats.running_url() or "")
@@ -38,12 +38,14 @@ def main() -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--events", type=int, default=100_000, help="of the backlog")
-    parser.add_argument("--rate", type=int, default=500, help="events a second offered, for their lag")
-    parser.add_argument("--seconds", type=int, default=30, help="for which they are")
-    parser.add_argument("--nats-url", help="in place of an embedded NATS; its stream ACCOUNTS is deleted")
+    parser.add_argument("--events", type=int, default=100_000, help="events in the backlog")
+    parser.add_argument("--rate", type=int, default=500, help="events per second, for the lag")
+    parser.add_argument("--seconds", type=int, default=30, help="seconds at that rate")
+    parser.add_argument(
+        "--nats-url", help="NATS to use instead of an embedded one; its stream ACCOUNTS is deleted"
+    )
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--directory", help="where its files are for as long as it runs")
+    parser.add_argument("--directory", help="directory for temporary files")
     return parser.parse_args()
 
 

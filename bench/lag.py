@@ -1,4 +1,4 @@
-"""How long after it happened an event is in the stream, and with a subscriber, at a steady rate."""
+"""The time from an event until it is in the stream, and at a subscriber, at a steady rate of events."""
 
 # nats-py leaves the types of its options open.
 # pyright: reportUnknownMemberType=false
@@ -19,8 +19,8 @@ from typing import Any, Final, TypeAlias
 from drain import STREAM, Servers, jetstream_of, opened, relaying, remake_stream
 from nats.aio.msg import Msg
 
-from hoc.cus.account.L5_engines.account_service import create_account_service
 from hoc.cus.account.L5_schemas.identity import AccountEnsureRequest
+from hoc.cus.account.wiring import create_account_service
 from hoc.events.wakeups import Doorbell
 
 PATIENCE_SECONDS: Final = 60
@@ -38,7 +38,7 @@ class Way(StrEnum):
 
 @dataclass(slots=True)
 class Lags:
-    """Seconds since the time of the event, of each: until it was stored, and until it was received."""
+    """For each event the seconds from its time until it was stored, and until it was received."""
 
     stored: list[float] = field(default_factory=list[float])
     received: list[float] = field(default_factory=list[float])
@@ -58,7 +58,7 @@ def percentile(values: list[float], percent: int) -> float:
 
 
 async def lag(servers: Servers, place: Path, way: Way, *, rate: int, seconds: int) -> tuple[Lags, float]:
-    """The lags of ``rate`` events a second, and how many a second were written indeed."""
+    """Return the lags at ``rate`` events per second, and how many per second were actually written."""
     lags = Lags()
     warm_up = rate * WARM_UP_SECONDS
     count = warm_up + rate * seconds
@@ -72,13 +72,13 @@ async def lag(servers: Servers, place: Path, way: Way, *, rate: int, seconds: in
             writing = asyncio.get_running_loop().run_in_executor(another, write, servers, way, rate, count)
             taken = await writing
             async with asyncio.timeout(PATIENCE_SECONDS):
-                while len(lags.received) < count:  # noqa: ASYNC110 - polled, so that receiving does nothing more
+                while len(lags.received) < count:  # noqa: ASYNC110 - polled, so that the receiver has no more work
                     await asyncio.sleep(0.1)
     return lags.without_first(warm_up), count / taken
 
 
 def write(servers: Servers, way: Way, rate: int, count: int) -> float:
-    """In a process of its own: write that many events at that rate; return the seconds it took."""
+    """Write that many events at that rate, in this process. Returns the seconds that it took."""
     return asyncio.run(_write(servers, way, rate, count))
 
 
@@ -95,7 +95,7 @@ async def _write(servers: Servers, way: Way, rate: int, count: int) -> float:
 
 @asynccontextmanager
 async def _registering(servers: Servers, way: Way) -> AsyncGenerator[Writer]:
-    """New accounts, by the library as the server uses it."""
+    """Give a function that creates a new account by the library, as the server does."""
     async with opened(servers) as database:
         accounts = create_account_service(database)
         doorbell = Doorbell(database)
@@ -114,7 +114,7 @@ async def _registering(servers: Servers, way: Way) -> AsyncGenerator[Writer]:
 
 @asynccontextmanager
 async def _publishing(servers: Servers) -> AsyncGenerator[Writer]:
-    """The messages of such events, published at once; of no database, and with nothing to fall back on."""
+    """Give a function that publishes the message of such an event directly, without a database."""
     async with jetstream_of(servers) as jetstream:
 
         async def publish(number: int) -> None:

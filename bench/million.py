@@ -1,4 +1,4 @@
-"""Accounts by the million: how fast they come and go, how much they take, and what each read costs.
+"""A million accounts: the speed of import and export, the storage, and the time of each read.
 
 Run it from the root of the repository: `.venv/bin/python bench/million.py --accounts 1000000`.
 """
@@ -26,10 +26,10 @@ from accounts_file import RARE, user_id, write_accounts
 
 HOC: Final = Path(sys.executable).with_name("hoc")
 ACCOUNTS: Final = "/api/v1/accounts"
-WITHIN: Final = 3  # times a profile's p50
+WITHIN: Final = 3  # times the p50 of a profile read
 MEASURED: Final = ("list, page 1", "list, deep cursor", "search, rare term", "statistics")
 
-# The same rows as they end up, so that nothing but storing them differs.
+# The raw COPY stores the same rows with the same indexes.
 RAW_TABLE: Final = "CREATE TABLE raw_users (LIKE account.users INCLUDING ALL)"
 INDEX_SIZES: Final = """
     SELECT c.relname, pg_relation_size(c.oid) FROM pg_class c
@@ -46,10 +46,10 @@ def main() -> None:
     )
     with tempfile.TemporaryDirectory(prefix="hoc-bench-", dir=options.directory) as name:
         place = Path(name)
-        place.chmod(0o711)  # PostgreSQL, run by another user, passes through
+        place.chmod(0o711)  # PostgreSQL, which runs as another user, must traverse it
         write_accounts(place / "accounts.csv", options.accounts, seed=options.seed)
         with serving(place / "data") as url:
-            transfer(place, options.accounts)
+            import_and_export(place, options.accounts)
             asyncio.run(settle(database_url(place / "data")))
             print()
             read(url, place / "data", options.accounts, options.requests)
@@ -58,16 +58,16 @@ def main() -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--accounts", type=int, default=1_000_000)
-    parser.add_argument("--requests", type=int, default=300, help="of each kind")
+    parser.add_argument("--requests", type=int, default=300, help="requests of each kind")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--directory", help="where its files are for as long as it runs")
+    parser.add_argument("--directory", help="directory for temporary files")
     return parser.parse_args()
 
 
-# Transfers
+# Import and export
 
 
-def transfer(place: Path, accounts: int) -> None:
+def import_and_export(place: Path, accounts: int) -> None:
     data = place / "data"
     url = database_url(data)
     imported = timed(lambda: hoc(data, "import", place / "accounts.csv"))
@@ -80,7 +80,7 @@ def transfer(place: Path, accounts: int) -> None:
 
 
 async def raw_copies(url: str, file: Path) -> tuple[float, float]:
-    """Copy all columns of all accounts to a file, and from it into a table with the same indexes; seconds."""
+    """COPY all accounts to a file and into a table with the same indexes. Returns the seconds in and out."""
     connection = await asyncpg.connect(url)
     try:
         started = time.perf_counter()
@@ -97,7 +97,7 @@ async def raw_copies(url: str, file: Path) -> tuple[float, float]:
 
 
 async def settle(url: str) -> None:
-    """Do what autovacuum would have done by and by, and print how much the accounts take."""
+    """Do now what autovacuum would do later, and print the storage of the accounts."""
     connection = await asyncpg.connect(url)
     try:
         await connection.execute("VACUUM (ANALYZE) account.users")
@@ -117,7 +117,7 @@ def read(url: str, data: Path, accounts: int, requests: int) -> None:
     with httpx.Client(base_url=url, headers=authorization(data), timeout=60) as client:
         kinds = kinds_of_requests(client, data.parent / "accounts.csv", accounts)
         times: dict[str, list[float]] = {name: [] for name in kinds}
-        for number in range(-10, requests):  # the first ones warm up
+        for number in range(-10, requests):  # the negative ones warm up
             for name, next_path in kinds.items():
                 seconds = timed(partial(answered, client, next_path()))
                 if number >= 0:
@@ -147,7 +147,7 @@ def kinds_of_requests(client: httpx.Client, file: Path, accounts: int) -> dict[s
 
 
 def active(file: Path, accounts: int) -> Iterator[tuple[str, str]]:
-    """Ids and addresses of active accounts from all over the file."""
+    """Yield ids and addresses of active accounts from all parts of the file, forever."""
     wanted = {user_id(number) for number in range(0, accounts, max(1, accounts // 997))}
     with file.open(encoding="utf-8", newline="") as rows:
         found = [
@@ -160,7 +160,7 @@ def active(file: Path, accounts: int) -> Iterator[tuple[str, str]]:
 
 
 def cursors(client: httpx.Client) -> Iterator[str]:
-    """Cursors of pages that begin behind the first 10,000 accounts."""
+    """Yield the cursors of pages after the first 10,000 accounts."""
     cursor = answered(client, f"{ACCOUNTS}?page=100&page_size=100")["next_cursor"]
     while True:
         yield cursor
@@ -182,13 +182,13 @@ def authorization(data: Path) -> dict[str, str]:
 
 @contextmanager
 def serving(data: Path) -> Iterator[str]:
-    """Run `hoc serve` with its own PostgreSQL; its URL."""
+    """Run `hoc serve` with its own PostgreSQL during the block. Yields its URL."""
     command: list[str | Path] = [HOC, "serve", "--port", "0", "--data-dir", data]
     with subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
-            said = next(line for line in process.stdout if "hoc serves on " in line).split()[3]
-            yield said.removesuffix(urlsplit(said).path)
+            url = next(line for line in process.stdout if "hoc serves on " in line).split()[3]
+            yield url.removesuffix(urlsplit(url).path)
         finally:
             process.terminate()
 

@@ -1,8 +1,8 @@
-"""A script with its own session and table: an invitation and the row that goes with it, both or neither.
+"""A script with its own session and table. It commits an invitation and its own row together, or neither.
 
     HOC_DATABASE_URL=postgresql://… python examples/facade_script.py TENANT_ID OWNER_USER_ID
 
-`hoc demo` prints both ids. The table `example_seats` is left behind in the schema `public`.
+`hoc demo` prints both ids. The script leaves the table `example_seats` in the schema `public`.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ async def reserve_seat(session: AsyncSession, tenant_id: str, caller: str, *, em
 
 
 async def report(session: AsyncSession, tenant_id: str, caller: str, moment: str) -> None:
-    """Print how many invitations are pending, and how many desks are reserved for them."""
+    """Print the number of pending invitations, and of the desks reserved for them."""
     listed = await get_accounts_facade().list_invitations(
         session, tenant_id, caller, status="pending", limit=100
     )
@@ -48,7 +48,7 @@ async def report(session: AsyncSession, tenant_id: str, caller: str, moment: str
 
 
 async def main(tenant_id: str, caller: str) -> None:
-    """Commit one reservation, roll another back, and have a third refused."""
+    """Commit one reservation, roll back another, and try a third, which is refused."""
     engine = create_engine(os.environ["HOC_DATABASE_URL"])
     async with engine.begin() as connection:
         await connection.run_sync(seats.create, checkfirst=True)

@@ -3,7 +3,7 @@
     EXAMPLE_SESSIONS='{"any-secret": {"user_id": "usr_…", "tenant_id": "ten_…"}}' \
     HOC_DATABASE_URL=postgresql://… uvicorn --app-dir examples fastapi_app:app
 
-`hoc demo` prints user and tenant ids that exist. Then, as that user:
+`hoc demo` prints existing user and tenant ids. Then, as that user:
 
     curl -b session=any-secret http://127.0.0.1:8000/hello
     curl -b session=any-secret http://127.0.0.1:8000/accounts/users
@@ -32,26 +32,26 @@ class HostUser(BaseUser):
 
     @property
     def is_authenticated(self) -> bool:
-        """Whether somebody is signed in; hoc asks this first."""
+        """Whether the user is signed in. hoc reads this first."""
         return True
 
     @property
     def display_name(self) -> str:
-        """Starlette's name for the user in logs and templates."""
+        """The name that Starlette shows in logs and templates."""
         return self.user_id
 
 
-# A real application keeps these in a store of its own.
+# A real application stores its sessions.
 SESSIONS = {
     secret: HostUser(**user) for secret, user in json.loads(os.environ.get("EXAMPLE_SESSIONS", "{}")).items()
 }
 
 
 class SessionCookie(AuthenticationBackend):
-    """Who calls, by the application's own cookie."""
+    """Identifies the caller by the application's own cookie."""
 
     async def authenticate(self, conn: HTTPConnection) -> tuple[AuthCredentials, BaseUser] | None:
-        """Return the signed-in user; None for a request without a cookie of a session."""
+        """Return the signed-in user, or None for a request without a session's cookie."""
         user = SESSIONS.get(conn.cookies.get("session", ""))
         return None if user is None else (AuthCredentials(["authenticated"]), user)
 
@@ -60,12 +60,12 @@ accounts = Accounts(Settings())
 app = FastAPI(
     lifespan=accounts.lifespan, middleware=[Middleware(AuthenticationMiddleware, backend=SessionCookie())]
 )
-app.mount("/accounts", accounts.app)
+app.mount("/accounts", accounts.console_app)
 
 
 @app.get("/hello")
 async def hello(request: Request) -> dict[str, str]:
-    """One of the application's own routes, behind the same sign-in."""
+    """One of the application's own routes, with the same sign-in."""
     if not request.user.is_authenticated:
         raise HTTPException(401, "Sign in first.")
     return {"hello": request.user.display_name}

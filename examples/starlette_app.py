@@ -1,17 +1,17 @@
-"""A plain Starlette application that mounts the console elsewhere, and accounts, and lets hoc verify tokens.
+"""A Starlette application that mounts the console and the identity service. hoc verifies the tokens.
 
     HOC_DATABASE_URL=postgresql://… HOC_JWT_ISSUER=https://login.example.com HOC_JWT_AUDIENCE=console \
     HOC_JWT_PUBLIC_KEY="$(cat public-key.pem)" uvicorn --app-dir examples starlette_app:app
 
     curl -H "Authorization: Bearer $TOKEN" http://127.0.0.1:8000/team/users
 
-A back end whose token has the scope `accounts:write` makes the accounts:
+A back end whose token has the scope `accounts:write` creates accounts:
 
     curl -H "Authorization: Bearer $BACK_END" -H 'Content-Type: application/json' \
       http://127.0.0.1:8000/api/v1/accounts/ensure \
       -d '{"user_id": "usr_ada", "email": "ada@example.com", "name": "Ada"}'
 
-Use `JwksUrl("https://…/jwks.json")` instead of `StaticKeys` where the issuer publishes its keys.
+Use `JwksUrl("https://…/jwks.json")` instead of `StaticKeys` when the issuer publishes its keys.
 """
 
 import os
@@ -36,11 +36,11 @@ accounts = Accounts(
 
 
 async def home(_request: Request) -> PlainTextResponse:
-    """Answer everybody: the authentication above guards what is mounted only."""
+    """A public route: the authentication above protects only the mounted applications."""
     return PlainTextResponse("The team's console is under /team.")
 
 
 app = Starlette(
-    routes=[Route("/", home), Mount("/team", accounts.app), Mount("/api/v1", accounts.identity)],
+    routes=[Route("/", home), Mount("/team", accounts.console_app), Mount("/api/v1", accounts.identity_app)],
     lifespan=accounts.lifespan,
 )

@@ -1,4 +1,4 @@
-"""Testing code that uses the facade, without a database: `pytest examples/tests_without_a_database.py`."""
+"""Tests of code that uses the facade, without a database: `pytest examples/tests_without_a_database.py`."""
 
 # ruff: noqa: S101 - tests assert
 
@@ -16,7 +16,7 @@ Session: TypeAlias = AsyncSession | MemorySession
 async def onboard(
     accounts: AccountsFacade, session: Session, tenant_id: str, owner: str, *, newcomers: list[str]
 ) -> list[str]:
-    """Code of yours: invite everybody, and return who could not be invited, with the reason."""
+    """Your code: invite all newcomers, and return the refused addresses with the reasons."""
     refused: list[str] = []
     for email in newcomers:
         invited = await accounts.invite_user(session, tenant_id, owner, email=email)
@@ -26,7 +26,7 @@ async def onboard(
 
 
 def test_everybody_is_invited_once() -> None:
-    """The rules are the real ones: the second invitation of an address is refused, in any case."""
+    """Hoc's rules apply: a second invitation of an address is refused, in any case."""
 
     async def scenario() -> None:
         database = MemoryDatabase()
@@ -52,7 +52,7 @@ def test_everybody_is_invited_once() -> None:
 
 
 def test_a_rollback_takes_the_invitations_back() -> None:
-    """Sessions commit and roll back like the real ones."""
+    """A memory session commits and rolls back like a database session."""
 
     async def scenario() -> None:
         database = MemoryDatabase()

@@ -1,13 +1,12 @@
 """One PostgreSQL for the whole run, started if a test may want it, with a database for each worker."""
 
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
-from support.postgres import TestServer, TestServerOwner
+from support.postgres import TestServer, TestServerOwner, opened
 
 from hoc.database import Database
 
@@ -67,7 +66,12 @@ async def fresh_database_url(postgres_server: TestServer) -> AsyncGenerator[str]
 @pytest.fixture(scope="session")
 async def database(database_url: str) -> AsyncGenerator[Database]:
     """The worker's database, as the HTTP adapter has it."""
-    async with AsyncExitStack() as stack:
-        database = Database(database_url)
-        stack.push_async_callback(database.close)
+    async with opened(database_url) as database:
+        yield database
+
+
+@pytest.fixture
+async def fresh_database(fresh_database_url: str) -> AsyncGenerator[Database]:
+    """The database that nobody else uses."""
+    async with opened(fresh_database_url) as database:
         yield database

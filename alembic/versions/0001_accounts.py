@@ -1,4 +1,9 @@
-"""Accounts: users, tenants, memberships, invitations, billing, usage, support."""
+"""Accounts: users, tenants, memberships, invitations, billing, usage, support; events.
+
+A constraint without a name gets it by the naming convention of `tables.metadata`.
+"""
+
+from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
@@ -9,7 +14,9 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
-# RFC 7396, in the database so that concurrent merges of one document queue on its row.
+SCHEMA = "account"
+
+# RFC 7396. In the database, so that concurrent merges of one document wait for its row.
 JSON_MERGE_PATCH = """
 CREATE FUNCTION account.json_merge_patch(target jsonb, patch jsonb) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
@@ -39,464 +46,426 @@ $$
 def upgrade() -> None:
     op.execute("CREATE EXTENSION IF NOT EXISTS pg_trgm")
     op.execute(JSON_MERGE_PATCH)
-    op.create_table(
-        "account_registrations",
-        sa.Column("hour", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("shard", sa.SmallInteger(), nullable=False),
-        sa.Column("accounts", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("hour", "shard", name=op.f("pk_account_registrations")),
-        schema="account",
-        comment="accounts created by hour, for as long as statistics look back",
-    )
-    op.create_table(
-        "account_totals",
-        sa.Column("shard", sa.SmallInteger(), autoincrement=False, nullable=False),
-        sa.Column("accounts", sa.BigInteger(), nullable=False),
-        sa.Column("active", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("shard", name=op.f("pk_account_totals")),
-        schema="account",
-        comment="their sum is exact; in shards, so that registrations do not queue on one row",
-    )
-    op.create_table(
-        "idempotency_keys",
-        sa.Column("tenant_id", sa.String(length=255), nullable=False),
-        sa.Column("principal", sa.String(length=255), nullable=False),
-        sa.Column("route", sa.String(length=255), nullable=False),
-        sa.Column("key", sa.String(length=255), nullable=False),
-        sa.Column("request_hash", sa.LargeBinary(), nullable=False),
-        sa.Column(
-            "status_code",
-            sa.SmallInteger(),
-            nullable=True,
-            comment="null while the first request is still running",
-        ),
-        sa.Column("response", sa.LargeBinary(), nullable=True),
-        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
-        sa.PrimaryKeyConstraint("tenant_id", "principal", "route", "key", name=op.f("pk_idempotency_keys")),
-        schema="account",
-    )
-    op.create_index(
-        op.f("ix_idempotency_keys_created_at"),
-        "idempotency_keys",
-        ["created_at"],
-        unique=False,
-        schema="account",
-    )
-    op.create_table(
-        "invitation_deliveries",
-        sa.Column("delivery_id", sa.String(length=64), nullable=False),
-        sa.Column("tenant_id", sa.String(length=255), nullable=False),
-        sa.Column("invitation_id", sa.String(length=255), nullable=False),
-        sa.Column("attempts", sa.Integer(), server_default=sa.text("0"), nullable=False),
-        sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
-        sa.PrimaryKeyConstraint("delivery_id", name=op.f("pk_invitation_deliveries")),
-        schema="account",
-        comment="mails still to be sent; a row leaves only after the mail has",
-    )
-    op.create_index(
-        op.f("ix_invitation_deliveries_due_at"),
-        "invitation_deliveries",
-        ["due_at"],
-        unique=False,
-        schema="account",
-    )
-    op.create_index(
-        "uq_invitation_deliveries_invitation",
-        "invitation_deliveries",
-        ["tenant_id", "invitation_id"],
-        unique=True,
-        schema="account",
-    )
-    op.create_table(
-        "recipient_limits",
-        sa.Column("email_key", sa.String(length=512), nullable=False),
-        sa.Column("day", sa.Date(), nullable=False),
-        sa.Column("sent", sa.Integer(), nullable=False),
-        sa.PrimaryKeyConstraint("email_key", "day", name=op.f("pk_recipient_limits")),
-        schema="account",
-    )
-    op.create_table(
-        "tenant_slugs",
-        sa.Column("slug", sa.String(length=64), nullable=False),
-        sa.Column("tenant_id", sa.String(length=255), nullable=False),
-        sa.PrimaryKeyConstraint("slug", name=op.f("pk_tenant_slugs")),
-        schema="account",
-        comment="claims a slug across tenants; apart, because tenants is keyed by tenant_id alone",
-    )
-    op.create_table(
-        "tenants",
-        sa.Column("tenant_id", sa.String(length=255), nullable=False),
-        sa.Column("name", sa.String(length=255), nullable=False),
-        sa.Column("slug", sa.String(length=64), nullable=False),
-        sa.Column("description", sa.Text(), nullable=True),
-        sa.Column("status", sa.String(length=16), server_default="active", nullable=False),
-        sa.Column("plan", sa.String(length=16), server_default="free", nullable=False),
-        sa.Column("max_workers", sa.Integer(), nullable=True, comment="quota override; null: the plan's"),
-        sa.Column("max_runs_per_day", sa.BigInteger(), nullable=True),
-        sa.Column("max_concurrent_runs", sa.Integer(), nullable=True),
-        sa.Column("max_tokens_per_month", sa.BigInteger(), nullable=True),
-        sa.Column("max_api_keys", sa.Integer(), nullable=True),
-        sa.Column("onboarding_state", sa.SmallInteger(), server_default=sa.text("0"), nullable=False),
-        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
-        sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
-        sa.Column("version", sa.Integer(), server_default=sa.text("1"), nullable=False),
-        sa.CheckConstraint("plan IN ('free', 'pro', 'enterprise')", name=op.f("ck_tenants_plan")),
-        sa.CheckConstraint(
-            "status IN ('active', 'suspended', 'terminated', 'archived')", name=op.f("ck_tenants_status")
-        ),
-        sa.CheckConstraint("onboarding_state BETWEEN 0 AND 4", name=op.f("ck_tenants_onboarding_state")),
-        sa.PrimaryKeyConstraint("tenant_id", name=op.f("pk_tenants")),
-        schema="account",
-    )
-    op.create_table(
+    _create_accounts()
+    _create_tenants()
+    _create_invitations()
+    _create_billing()
+    _create_requests()
+    _create_events()
+
+
+def _create_accounts() -> None:
+    _create(
         "users",
-        sa.Column("user_id", sa.String(length=255), nullable=False),
-        sa.Column("email", sa.String(length=255), nullable=False, comment="as given; shown and mailed to"),
-        sa.Column(
-            "email_key",
-            sa.String(length=512),
-            nullable=False,
-            comment="normalised once, in one function; compared",
-        ),
-        sa.Column("name", sa.String(length=255), nullable=True),
-        sa.Column(
-            "name_key", sa.Text(), nullable=True, comment="the name, folded as e-mail addresses are; searched"
-        ),
-        sa.Column("is_active", sa.Boolean(), server_default=sa.text("true"), nullable=False),
-        sa.Column(
-            "preferences",
-            postgresql.JSONB(astext_type=sa.Text()),
-            server_default=sa.text("'{}'::jsonb"),
-            nullable=False,
-        ),
-        sa.Column("avatar_url", sa.Text(), nullable=True),
-        sa.Column("timezone", sa.String(length=64), nullable=True),
-        sa.Column("email_verified", sa.Boolean(), server_default=sa.text("false"), nullable=False),
-        sa.Column("oauth_provider", sa.String(length=64), nullable=True),
-        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
-        sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
-        sa.Column("last_login_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("deleted_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("version", sa.Integer(), server_default=sa.text("1"), nullable=False),
-        sa.CheckConstraint("deleted_at IS NULL OR NOT is_active", name=op.f("ck_users_deleted_is_inactive")),
-        sa.PrimaryKeyConstraint("user_id", name=op.f("pk_users")),
-        schema="account",
+        _id("user_id"),
+        sa.Column("email", sa.String(255), nullable=False, comment="as given; shown and mailed to"),
+        sa.Column("email_key", sa.String(512), nullable=False, comment="the address, folded; compared"),
+        sa.Column("name", sa.String(255)),
+        sa.Column("name_key", sa.Text(), comment="the name, folded; searched"),
+        _flag("is_active", default=True),
+        sa.Column("preferences", postgresql.JSONB(), nullable=False, server_default=sa.text("'{}'::jsonb")),
+        sa.Column("avatar_url", sa.Text()),
+        sa.Column("timezone", sa.String(64)),
+        sa.Column("locale", sa.String(35), comment="a BCP 47 language tag, such as pt-BR"),
+        _flag("email_verified", default=False),
+        sa.Column("oauth_provider", sa.String(64)),
+        _now("created_at"),
+        _now("updated_at"),
+        _time("last_login_at"),
+        _time("deleted_at"),
+        _version(),
+        sa.PrimaryKeyConstraint("user_id"),
+        sa.CheckConstraint("deleted_at IS NULL OR NOT is_active", name="deleted_is_inactive"),
         comment="one record for the console and the identity side",
-    )
-    op.create_index("ix_users_page", "users", ["created_at", "user_id"], unique=False, schema="account")
-    op.create_index(
-        "ix_users_page_by_status",
-        "users",
-        ["is_active", "created_at", "user_id"],
-        unique=False,
-        schema="account",
-    )
-    op.create_index(
-        "ix_users_search",
-        "users",
-        ["email_key", "name_key"],
-        unique=False,
-        schema="account",
-        postgresql_using="gin",
-        postgresql_ops={"email_key": "gin_trgm_ops", "name_key": "gin_trgm_ops"},
     )
     op.create_index(
         "uq_users_email_key_active",
         "users",
         ["email_key"],
         unique=True,
-        schema="account",
+        schema=SCHEMA,
         postgresql_where=sa.text("is_active"),
     )
-    op.create_table(
-        "invitation_limits",
-        sa.Column("tenant_id", sa.String(length=255), nullable=False),
-        sa.Column("day", sa.Date(), nullable=False),
-        sa.Column("sent", sa.Integer(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["tenant_id"], ["account.tenants.tenant_id"], name=op.f("fk_invitation_limits_tenant_id_tenants")
-        ),
-        sa.PrimaryKeyConstraint("tenant_id", "day", name=op.f("pk_invitation_limits")),
-        schema="account",
+    _index("ix_users_page", "users", "created_at", "user_id")
+    _index("ix_users_page_by_status", "users", "is_active", "created_at", "user_id")
+    op.execute(
+        "CREATE INDEX ix_users_search ON account.users"
+        " USING gin ((email_key || ' ' || coalesce(name_key, '')) gin_trgm_ops)"
     )
-    op.create_table(
-        "invitations",
-        sa.Column("tenant_id", sa.String(length=255), nullable=False),
-        sa.Column("invitation_id", sa.String(length=255), nullable=False),
-        sa.Column("email", sa.String(length=255), nullable=False),
-        sa.Column("email_key", sa.String(length=512), nullable=False),
-        sa.Column("role", sa.String(length=16), nullable=False),
-        sa.Column("status", sa.String(length=16), server_default="pending", nullable=False),
-        sa.Column(
-            "token_hash", sa.LargeBinary(), nullable=True, comment="SHA-256; null until the mail is composed"
-        ),
-        sa.Column("invited_by", sa.String(length=255), nullable=False),
-        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
-        sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
-        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("accepted_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("accepted_user_id", sa.String(length=255), nullable=True),
-        sa.CheckConstraint(
-            "role IN ('owner', 'admin', 'member', 'viewer')", name=op.f("ck_invitations_role")
-        ),
-        sa.CheckConstraint(
-            "status IN ('pending', 'accepted', 'expired', 'revoked')", name=op.f("ck_invitations_status")
-        ),
-        sa.ForeignKeyConstraint(
-            ["tenant_id"], ["account.tenants.tenant_id"], name=op.f("fk_invitations_tenant_id_tenants")
-        ),
-        sa.PrimaryKeyConstraint("tenant_id", "invitation_id", name=op.f("pk_invitations")),
-        schema="account",
+    _create(
+        "account_totals",
+        sa.Column("shard", sa.SmallInteger(), autoincrement=False, nullable=False),
+        sa.Column("accounts", sa.BigInteger(), nullable=False),
+        sa.Column("active", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("shard"),
+        comment="the sum over the shards is exact; sharded, so that registrations do not wait for one row",
     )
-    op.create_index(
-        "ix_invitations_page",
+    _create(
+        "account_registrations",
+        _time("hour", nullable=False),
+        sa.Column("shard", sa.SmallInteger(), nullable=False),
+        sa.Column("accounts", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("hour", "shard"),
+        comment="accounts created in each hour, for as long as statistics look back",
+    )
+
+
+def _create_tenants() -> None:
+    _create(
+        "tenants",
+        _id("tenant_id"),
+        sa.Column("name", sa.String(255), nullable=False),
+        sa.Column("slug", sa.String(64), nullable=False),
+        sa.Column("description", sa.Text()),
+        _word("status", default="active"),
+        _word("plan", default="free"),
+        sa.Column("max_workers", sa.Integer()),
+        sa.Column("max_runs_per_day", sa.BigInteger()),
+        sa.Column("max_concurrent_runs", sa.Integer()),
+        sa.Column("max_tokens_per_month", sa.BigInteger()),
+        sa.Column("max_api_keys", sa.Integer()),
+        sa.Column("onboarding_state", sa.SmallInteger(), nullable=False, server_default=sa.text("0")),
+        _now("created_at"),
+        _now("updated_at"),
+        _version(),
+        sa.PrimaryKeyConstraint("tenant_id"),
+        _one_of("status", "active", "suspended", "terminated", "archived"),
+        _one_of("plan", "free", "pro", "enterprise"),
+        sa.CheckConstraint("onboarding_state BETWEEN 0 AND 4", name="onboarding_state"),
+        comment="a quota max_… that is null is the plan's",
+    )
+    _create(
+        "tenant_slugs",
+        sa.Column("slug", sa.String(64), nullable=False),
+        _id("tenant_id"),
+        sa.PrimaryKeyConstraint("slug"),
+        comment="makes slugs unique across tenants; apart, because tenants is keyed by tenant_id",
+    )
+    _create(
+        "memberships",
+        *_tenant(),
+        _id("user_id"),
+        _word("role"),
+        _flag("is_active", default=True, comment="the account's own is_active"),
+        _id("invited_by", nullable=True),
+        _now("joined_at"),
+        _now("updated_at"),
+        _version(),
+        sa.PrimaryKeyConstraint("tenant_id", "user_id"),
+        sa.ForeignKeyConstraint(["user_id"], ["account.users.user_id"]),
+        _role(),
+    )
+    _index("ix_memberships_page", "memberships", "tenant_id", "is_active", "joined_at", "user_id")
+    _index(
+        "ix_memberships_page_by_role", "memberships", "tenant_id", "is_active", "role", "joined_at", "user_id"
+    )
+    _index("ix_memberships_user", "memberships", "user_id", "tenant_id")
+    _create(
+        "member_counts",
+        *_tenant(),
+        _word("role"),
+        sa.Column("members", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id", "role"),
+        _role(),
+        sa.CheckConstraint("members >= 0 AND (members > 0 OR role <> 'owner')", name="keeps_an_owner"),
+        comment="active members by role, changed in the same statement as a membership",
+    )
+    _create(
+        "ownership_transfers",
+        *_tenant(),
+        _id("from_user_id"),
+        _id("to_user_id"),
+        _now("created_at"),
+        _time("expires_at", nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id"),
+        comment="offers of ownership; at most one for each tenant",
+    )
+
+
+def _create_invitations() -> None:
+    _create(
         "invitations",
-        ["tenant_id", "created_at", "invitation_id"],
-        unique=False,
-        schema="account",
+        *_tenant(),
+        _id("invitation_id"),
+        sa.Column("email", sa.String(255), nullable=False),
+        sa.Column("email_key", sa.String(512), nullable=False),
+        _word("role"),
+        _word("status", default="pending"),
+        sa.Column("token_hash", sa.LargeBinary(), comment="SHA-256; null until the mail is composed"),
+        _id("invited_by"),
+        _now("created_at"),
+        _now("updated_at"),
+        _time("expires_at", nullable=False),
+        _time("accepted_at"),
+        _id("accepted_user_id", nullable=True),
+        sa.PrimaryKeyConstraint("tenant_id", "invitation_id"),
+        _role(),
+        _one_of("status", "pending", "accepted", "expired", "revoked"),
     )
     op.create_index(
         "uq_invitations_pending",
         "invitations",
         ["tenant_id", "email_key"],
         unique=True,
-        schema="account",
+        schema=SCHEMA,
         postgresql_where=sa.text("status = 'pending'"),
     )
-    op.create_table(
-        "invoices",
-        sa.Column("tenant_id", sa.String(length=255), nullable=False),
-        sa.Column("invoice_id", sa.String(length=255), nullable=False),
-        sa.Column("period_start", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("period_end", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("amount_cents", sa.BigInteger(), nullable=False),
-        sa.Column("status", sa.String(length=16), nullable=False),
-        sa.Column("description", sa.Text(), nullable=False),
-        sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
-        sa.CheckConstraint(
-            "status IN ('draft', 'open', 'paid', 'void', 'uncollectible')", name=op.f("ck_invoices_status")
-        ),
-        sa.ForeignKeyConstraint(
-            ["tenant_id"], ["account.tenants.tenant_id"], name=op.f("fk_invoices_tenant_id_tenants")
-        ),
-        sa.PrimaryKeyConstraint("tenant_id", "invoice_id", name=op.f("pk_invoices")),
-        schema="account",
+    _index("ix_invitations_page", "invitations", "tenant_id", "created_at", "invitation_id")
+    _create(
+        "invitation_mails",
+        sa.Column("mail_id", sa.String(64), nullable=False),
+        _id("tenant_id"),
+        _id("invitation_id"),
+        sa.Column("attempts", sa.Integer(), nullable=False, server_default=sa.text("0")),
+        _time("due_at", nullable=False),
+        sa.PrimaryKeyConstraint("mail_id"),
+        comment="mails to be sent; a row is deleted after its mail was sent",
     )
-    op.create_index(
-        "ix_invoices_page",
-        "invoices",
-        ["tenant_id", "period_start", "invoice_id"],
-        unique=False,
-        schema="account",
+    _index("uq_invitation_mails_invitation", "invitation_mails", "tenant_id", "invitation_id", unique=True)
+    _index("ix_invitation_mails_due_at", "invitation_mails", "due_at")
+    _create(
+        "invitation_limits",
+        *_tenant(),
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("sent", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id", "day"),
     )
-    op.create_table(
-        "member_counts",
-        sa.Column("tenant_id", sa.String(length=255), nullable=False),
-        sa.Column("role", sa.String(length=16), nullable=False),
-        sa.Column("members", sa.Integer(), nullable=False),
-        sa.CheckConstraint(
-            "members >= 0 AND (members > 0 OR role <> 'owner')", name=op.f("ck_member_counts_keeps_an_owner")
-        ),
-        sa.CheckConstraint(
-            "role IN ('owner', 'admin', 'member', 'viewer')", name=op.f("ck_member_counts_role")
-        ),
-        sa.ForeignKeyConstraint(
-            ["tenant_id"], ["account.tenants.tenant_id"], name=op.f("fk_member_counts_tenant_id_tenants")
-        ),
-        sa.PrimaryKeyConstraint("tenant_id", "role", name=op.f("pk_member_counts")),
-        schema="account",
-        comment="active members by role, changed in the statement that changes a membership",
+    _create(
+        "recipient_limits",
+        sa.Column("email_key", sa.String(512), nullable=False),
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("sent", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("email_key", "day"),
     )
-    op.create_table(
-        "memberships",
-        sa.Column("tenant_id", sa.String(length=255), nullable=False),
-        sa.Column("user_id", sa.String(length=255), nullable=False),
-        sa.Column("role", sa.String(length=16), nullable=False),
-        sa.Column(
-            "is_active",
-            sa.Boolean(),
-            server_default=sa.text("true"),
-            nullable=False,
-            comment="the account's own is_active",
-        ),
-        sa.Column("invited_by", sa.String(length=255), nullable=True),
-        sa.Column("joined_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
-        sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
-        sa.Column("version", sa.Integer(), server_default=sa.text("1"), nullable=False),
-        sa.CheckConstraint(
-            "role IN ('owner', 'admin', 'member', 'viewer')", name=op.f("ck_memberships_role")
-        ),
-        sa.ForeignKeyConstraint(
-            ["tenant_id"], ["account.tenants.tenant_id"], name=op.f("fk_memberships_tenant_id_tenants")
-        ),
-        sa.ForeignKeyConstraint(
-            ["user_id"], ["account.users.user_id"], name=op.f("fk_memberships_user_id_users")
-        ),
-        sa.PrimaryKeyConstraint("tenant_id", "user_id", name=op.f("pk_memberships")),
-        schema="account",
-    )
-    op.create_index(
-        "ix_memberships_page",
-        "memberships",
-        ["tenant_id", "is_active", "joined_at", "user_id"],
-        unique=False,
-        schema="account",
-    )
-    op.create_index(
-        "ix_memberships_page_by_role",
-        "memberships",
-        ["tenant_id", "is_active", "role", "joined_at", "user_id"],
-        unique=False,
-        schema="account",
-    )
-    op.create_index("ix_memberships_user_id", "memberships", ["user_id"], unique=False, schema="account")
-    op.create_table(
-        "ownership_transfers",
-        sa.Column("tenant_id", sa.String(length=255), nullable=False),
-        sa.Column("from_user_id", sa.String(length=255), nullable=False),
-        sa.Column("to_user_id", sa.String(length=255), nullable=False),
-        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
-        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["tenant_id"],
-            ["account.tenants.tenant_id"],
-            name=op.f("fk_ownership_transfers_tenant_id_tenants"),
-        ),
-        sa.PrimaryKeyConstraint("tenant_id", name=op.f("pk_ownership_transfers")),
-        schema="account",
-        comment="at most one open per tenant",
-    )
-    op.create_table(
+
+
+def _create_billing() -> None:
+    _create(
         "subscriptions",
-        sa.Column("tenant_id", sa.String(length=255), nullable=False),
-        sa.Column("plan", sa.String(length=16), nullable=False),
-        sa.Column("status", sa.String(length=16), nullable=False),
-        sa.Column("billing_period", sa.String(length=16), nullable=False),
-        sa.Column(
-            "current_period_start",
-            sa.DateTime(timezone=True),
-            server_default=sa.text("now()"),
-            nullable=False,
-        ),
-        sa.Column("current_period_end", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("next_invoice_date", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
-        sa.CheckConstraint(
-            "billing_period IN ('monthly', 'yearly')", name=op.f("ck_subscriptions_billing_period")
-        ),
-        sa.CheckConstraint("plan IN ('free', 'pro', 'enterprise')", name=op.f("ck_subscriptions_plan")),
-        sa.CheckConstraint(
-            "status IN ('trialing', 'active', 'past_due', 'canceled')", name=op.f("ck_subscriptions_status")
-        ),
-        sa.ForeignKeyConstraint(
-            ["tenant_id"], ["account.tenants.tenant_id"], name=op.f("fk_subscriptions_tenant_id_tenants")
-        ),
-        sa.PrimaryKeyConstraint("tenant_id", name=op.f("pk_subscriptions")),
-        schema="account",
+        *_tenant(),
+        _word("plan"),
+        _word("status"),
+        _word("billing_period"),
+        _now("current_period_start"),
+        _time("current_period_end", nullable=False),
+        _time("next_invoice_date"),
+        _time("as_of", comment="the row as of the latest time wins"),
+        _now("updated_at"),
+        sa.PrimaryKeyConstraint("tenant_id"),
+        _one_of("plan", "free", "pro", "enterprise"),
+        _one_of("status", "trialing", "active", "past_due", "canceled"),
+        _one_of("billing_period", "monthly", "yearly"),
     )
-    op.create_table(
-        "support_tickets",
-        sa.Column("tenant_id", sa.String(length=255), nullable=False),
-        sa.Column("ticket_id", sa.String(length=255), nullable=False),
-        sa.Column("user_id", sa.String(length=255), nullable=False),
-        sa.Column("subject", sa.Text(), nullable=False),
+    _create(
+        "invoices",
+        *_tenant(),
+        _id("invoice_id"),
+        _time("period_start", nullable=False),
+        _time("period_end", nullable=False),
+        sa.Column("amount_cents", sa.BigInteger(), nullable=False),
+        _word("status"),
         sa.Column("description", sa.Text(), nullable=False),
-        sa.Column("category", sa.String(length=16), nullable=False),
-        sa.Column("priority", sa.String(length=16), nullable=False),
-        sa.Column("status", sa.String(length=16), server_default="open", nullable=False),
-        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
-        sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
-        sa.Column("resolution", sa.Text(), nullable=True),
-        sa.Column("resolved_at", sa.DateTime(timezone=True), nullable=True),
-        sa.CheckConstraint(
-            "category IN ('general', 'billing', 'technical', 'account')",
-            name=op.f("ck_support_tickets_category"),
-        ),
-        sa.CheckConstraint(
-            "priority IN ('low', 'medium', 'high', 'urgent')", name=op.f("ck_support_tickets_priority")
-        ),
-        sa.CheckConstraint(
-            "status IN ('open', 'in_progress', 'resolved', 'closed')", name=op.f("ck_support_tickets_status")
-        ),
-        sa.ForeignKeyConstraint(
-            ["tenant_id"], ["account.tenants.tenant_id"], name=op.f("fk_support_tickets_tenant_id_tenants")
-        ),
-        sa.ForeignKeyConstraint(
-            ["user_id"], ["account.users.user_id"], name=op.f("fk_support_tickets_user_id_users")
-        ),
-        sa.PrimaryKeyConstraint("tenant_id", "ticket_id", name=op.f("pk_support_tickets")),
-        schema="account",
+        _time("as_of", comment="the row as of the latest time wins"),
+        _now("updated_at"),
+        sa.PrimaryKeyConstraint("tenant_id", "invoice_id"),
+        _one_of("status", "draft", "open", "paid", "void", "uncollectible"),
     )
-    op.create_index(
-        "ix_support_tickets_page",
-        "support_tickets",
-        ["tenant_id", "created_at", "ticket_id"],
-        unique=False,
-        schema="account",
-    )
-    op.create_table(
+    _index("ix_invoices_page", "invoices", "tenant_id", "period_start", "invoice_id")
+    _create(
         "usage_counters",
-        sa.Column("tenant_id", sa.String(length=255), nullable=False),
+        *_tenant(),
         sa.Column("day", sa.Date(), nullable=False, comment="the UTC day runs_today counts"),
         sa.Column("runs_today", sa.BigInteger(), nullable=False),
         sa.Column("runs_this_month", sa.BigInteger(), nullable=False),
         sa.Column("tokens_this_month", sa.BigInteger(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["tenant_id"], ["account.tenants.tenant_id"], name=op.f("fk_usage_counters_tenant_id_tenants")
-        ),
-        sa.PrimaryKeyConstraint("tenant_id", name=op.f("pk_usage_counters")),
-        schema="account",
+        sa.PrimaryKeyConstraint("tenant_id"),
     )
+
+
+def _create_requests() -> None:
+    _create(
+        "support_tickets",
+        *_tenant(),
+        _id("ticket_id"),
+        _id("user_id"),
+        sa.Column("subject", sa.Text(), nullable=False),
+        sa.Column("description", sa.Text(), nullable=False),
+        _word("category"),
+        _word("priority"),
+        _word("status", default="open"),
+        _now("created_at"),
+        _now("updated_at"),
+        sa.Column("resolution", sa.Text()),
+        _time("resolved_at"),
+        sa.PrimaryKeyConstraint("tenant_id", "ticket_id"),
+        sa.ForeignKeyConstraint(["user_id"], ["account.users.user_id"]),
+        _one_of("category", "general", "billing", "technical", "account"),
+        _one_of("priority", "low", "medium", "high", "urgent"),
+        _one_of("status", "open", "in_progress", "resolved", "closed"),
+    )
+    _index("ix_support_tickets_page", "support_tickets", "tenant_id", "created_at", "ticket_id")
+    _create(
+        "idempotency_keys",
+        _id("tenant_id"),
+        _id("principal"),
+        sa.Column("route", sa.String(255), nullable=False),
+        sa.Column("key", sa.String(255), nullable=False),
+        sa.Column("request_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("status_code", sa.SmallInteger(), comment="null while the first request is still running"),
+        sa.Column("response", sa.LargeBinary()),
+        _now("created_at"),
+        sa.PrimaryKeyConstraint("tenant_id", "principal", "route", "key"),
+    )
+    _index("ix_idempotency_keys_created_at", "idempotency_keys", "created_at")
+
+
+def _create_events() -> None:
+    _create(
+        "outbox",
+        sa.Column("position", sa.BigInteger(), sa.Identity(always=True), nullable=False),
+        *_event(),
+        sa.PrimaryKeyConstraint("position"),
+        comment="events as their transactions wrote them, until they are numbered and moved to events",
+    )
+    _create(
+        "events",
+        sa.Column("sequence", sa.BigInteger(), nullable=False, comment="no lower one becomes visible later"),
+        sa.Column("position", sa.BigInteger(), nullable=False, comment="in the outbox"),
+        *_event(),
+        sa.PrimaryKeyConstraint("sequence", "time"),
+        comment="numbered events; a partition for each month",
+        postgresql_partition_by="RANGE (time)",
+    )
+    _index("ix_events_tenant", "events", "tenant_id", "time", "position")
+    _create(
+        "event_cursors",
+        sa.Column("name", sa.String(32), nullable=False),
+        sa.Column("sequence", sa.BigInteger(), nullable=False, comment="the work is done up to this one"),
+        sa.PrimaryKeyConstraint("name"),
+        comment="how far each step of the work on events has come; a worker locks its row",
+    )
+    _create(
+        "dead_events",
+        sa.Column("event_id", sa.UUID(as_uuid=False), nullable=False),
+        sa.Column("sequence", sa.BigInteger(), nullable=False),
+        *_dead_letter(),
+        sa.PrimaryKeyConstraint("event_id"),
+        comment="events that NATS refuses",
+    )
+    _create(
+        "inbound_messages",
+        _id("message_id"),
+        sa.Column("subject", sa.String(255), nullable=False),
+        _now("received_at"),
+        sa.PrimaryKeyConstraint("message_id"),
+        comment="messages that have been handled, so that none is handled twice",
+    )
+    _index("ix_inbound_messages_received_at", "inbound_messages", "received_at")
+    _create(
+        "dead_messages",
+        _id("message_id"),
+        sa.Column("subject", sa.String(255), nullable=False),
+        _time("time", nullable=False),
+        sa.Column("data", sa.LargeBinary(), nullable=False),
+        *_dead_letter(),
+        sa.PrimaryKeyConstraint("message_id"),
+        comment="messages whose handler failed at every attempt",
+    )
+
+
+def _event() -> list[sa.Column[Any]]:
+    return [
+        sa.Column(
+            "event_id", sa.UUID(as_uuid=False), nullable=False, server_default=sa.text("gen_random_uuid()")
+        ),
+        sa.Column("type", sa.String(64), nullable=False),
+        _time("time", nullable=False, comment="when it happened"),
+        _id("tenant_id", nullable=True),
+        _id("user_id", nullable=True),
+        _id("actor", nullable=True),
+        sa.Column("payload", postgresql.JSON(), nullable=False),
+    ]
+
+
+def _dead_letter() -> list[sa.Column[Any]]:
+    return [
+        sa.Column("reason", sa.Text(), nullable=False),
+        _now("parked_at"),
+        _flag("retry", default=False),
+    ]
+
+
+def _tenant() -> tuple[sa.Column[str], sa.ForeignKeyConstraint]:
+    return _id("tenant_id"), sa.ForeignKeyConstraint(["tenant_id"], ["account.tenants.tenant_id"])
+
+
+def _id(name: str, *, nullable: bool = False) -> sa.Column[str]:
+    return sa.Column(name, sa.String(255), nullable=nullable)
+
+
+def _word(name: str, *, default: str | None = None) -> sa.Column[str]:
+    return sa.Column(name, sa.String(16), nullable=False, server_default=default)
+
+
+def _flag(name: str, *, default: bool, comment: str | None = None) -> sa.Column[bool]:
+    value = sa.text("true" if default else "false")
+    return sa.Column(name, sa.Boolean(), nullable=False, server_default=value, comment=comment)
+
+
+def _time(name: str, *, nullable: bool = True, comment: str | None = None) -> sa.Column[Any]:
+    return sa.Column(name, sa.DateTime(timezone=True), nullable=nullable, comment=comment)
+
+
+def _now(name: str) -> sa.Column[Any]:
+    return sa.Column(name, sa.DateTime(timezone=True), nullable=False, server_default=sa.text("now()"))
+
+
+def _version() -> sa.Column[int]:
+    return sa.Column("version", sa.Integer(), nullable=False, server_default=sa.text("1"))
+
+
+def _role() -> sa.CheckConstraint:
+    return _one_of("role", "owner", "admin", "member", "viewer")
+
+
+def _one_of(column: str, *values: str) -> sa.CheckConstraint:
+    listed = ", ".join(f"'{value}'" for value in values)
+    return sa.CheckConstraint(f"{column} IN ({listed})", name=column)
+
+
+def _create(name: str, *parts: sa.schema.SchemaItem, **options: Any) -> None:  # noqa: ANN401 - as of Alembic
+    op.create_table(name, *parts, schema=SCHEMA, **options)
+
+
+def _index(name: str, table: str, *columns: str, unique: bool = False) -> None:
+    op.create_index(name, table, list(columns), unique=unique, schema=SCHEMA)
 
 
 def downgrade() -> None:
-    op.drop_table("usage_counters", schema="account")
-    op.drop_index("ix_support_tickets_page", table_name="support_tickets", schema="account")
-    op.drop_table("support_tickets", schema="account")
-    op.drop_table("subscriptions", schema="account")
-    op.drop_table("ownership_transfers", schema="account")
-    op.drop_index("ix_memberships_user_id", table_name="memberships", schema="account")
-    op.drop_index("ix_memberships_page_by_role", table_name="memberships", schema="account")
-    op.drop_index("ix_memberships_page", table_name="memberships", schema="account")
-    op.drop_table("memberships", schema="account")
-    op.drop_table("member_counts", schema="account")
-    op.drop_index("ix_invoices_page", table_name="invoices", schema="account")
-    op.drop_table("invoices", schema="account")
-    op.drop_index(
-        "uq_invitations_pending",
-        table_name="invitations",
-        schema="account",
-        postgresql_where=sa.text("status = 'pending'"),
-    )
-    op.drop_index("ix_invitations_page", table_name="invitations", schema="account")
-    op.drop_table("invitations", schema="account")
-    op.drop_table("invitation_limits", schema="account")
-    op.drop_index(
-        "uq_users_email_key_active",
-        table_name="users",
-        schema="account",
-        postgresql_where=sa.text("is_active"),
-    )
-    op.drop_index(
-        "ix_users_search",
-        table_name="users",
-        schema="account",
-        postgresql_using="gin",
-        postgresql_ops={"email_key": "gin_trgm_ops", "name_key": "gin_trgm_ops"},
-    )
-    op.drop_index("ix_users_page_by_status", table_name="users", schema="account")
-    op.drop_index("ix_users_page", table_name="users", schema="account")
-    op.drop_table("users", schema="account")
-    op.drop_table("tenants", schema="account")
-    op.drop_table("tenant_slugs", schema="account")
-    op.drop_table("recipient_limits", schema="account")
-    op.drop_index("uq_invitation_deliveries_invitation", table_name="invitation_deliveries", schema="account")
-    op.drop_index(
-        op.f("ix_invitation_deliveries_due_at"), table_name="invitation_deliveries", schema="account"
-    )
-    op.drop_table("invitation_deliveries", schema="account")
-    op.drop_index(op.f("ix_idempotency_keys_created_at"), table_name="idempotency_keys", schema="account")
-    op.drop_table("idempotency_keys", schema="account")
-    op.drop_table("account_totals", schema="account")
-    op.drop_table("account_registrations", schema="account")
+    for table in (
+        "dead_messages",
+        "inbound_messages",
+        "dead_events",
+        "event_cursors",
+        "events",
+        "outbox",
+        "idempotency_keys",
+        "support_tickets",
+        "usage_counters",
+        "invoices",
+        "subscriptions",
+        "recipient_limits",
+        "invitation_limits",
+        "invitation_mails",
+        "invitations",
+        "ownership_transfers",
+        "member_counts",
+        "memberships",
+        "tenant_slugs",
+        "tenants",
+        "account_registrations",
+        "account_totals",
+        "users",
+    ):
+        op.drop_table(table, schema=SCHEMA)
     op.execute("DROP FUNCTION account.json_merge_patch(jsonb, jsonb)")

@@ -1,4 +1,4 @@
-"""Kills, at moments nobody chose, and each while work goes on."""
+"""Kills targets at random moments while work goes on."""
 
 import asyncio
 import random
@@ -17,19 +17,19 @@ LULL_SECONDS: Final = 2.0
 
 @dataclass(slots=True)
 class Chaos:
-    """``work`` beats with every write that succeeds.
+    """``work`` beats with each successful write.
 
-    ``recoveries`` has, for each kill of a target, the seconds until what depends on it went well again.
+    ``recoveries`` has, by target, for each kill the seconds until the target's pulse beat again.
     """
 
     work: Pulse
     recoveries: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
 
     async def strike(self, targets: Sequence[Target]) -> None:
-        """Kill one after the other, and see each come back: TimeoutError if it does not within two minutes.
+        """Kill each target; TimeoutError if one does not recover within two minutes.
 
-        The next kill waits neither for that nor for others, but for a write that was sent after the last one,
-        and succeeded; and for its own target.
+        A kill waits for the recovery of its own target only, and for the success of a write that was sent
+        after the last kill.
         """
         last_kill = time.monotonic()
         recovering: dict[str, asyncio.Task[None]] = {}
@@ -37,7 +37,7 @@ class Chaos:
             for target in targets:
                 if target.name in recovering:
                     await recovering[target.name]
-                async with patience(f"No write succeeds; {target.name} was to be killed next."):
+                async with patience(f"No write succeeds before the kill of {target.name}."):
                     await self.work.after(last_kill)
                 await asyncio.sleep(LULL_SECONDS * random.random())
                 killed = time.monotonic()
@@ -55,7 +55,7 @@ class Chaos:
 
 @asynccontextmanager
 async def patience(complaint: str) -> AsyncGenerator[None]:
-    """TimeoutError with this complaint if the block takes longer than two minutes."""
+    """Raise TimeoutError with this complaint if the block takes longer than two minutes."""
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
             yield

@@ -1,4 +1,4 @@
-"""Sends writes to whichever server, and notes what is known of each afterwards."""
+"""Sends writes to random servers, and notes the outcome of each."""
 
 import asyncio
 import random
@@ -28,7 +28,7 @@ class Request:
 
 
 class Client:
-    """``work`` beats with every write that succeeds, and so does the pulse of the server that did it."""
+    """Each successful write beats ``work`` and its server's pulse."""
 
     def __init__(self, servers: Sequence[Server], gateway_secret: str, ledger: Ledger, work: Pulse) -> None:
         self._ledger = ledger
@@ -41,13 +41,13 @@ class Client:
         await self._http.aclose()
 
     async def once(self, key: str, number: int, kind: Kind, request: Request) -> Outcome:
-        """Send it, come what may."""
+        """Send the write once, whatever the outcome."""
         _, outcome = await self._send(request)
         self._note(key, number, kind, outcome)
         return outcome
 
     async def repeated(self, key: str, number: int, kind: Kind, request: Request) -> Outcome:
-        """Send it until a server answers for certain: it must be safe to repeat."""
+        """Send the write until its outcome is known. It must be safe to repeat."""
         _, outcome = await self.answered(request)
         self._note(key, number, kind, outcome)
         return outcome

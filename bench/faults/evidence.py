@@ -1,4 +1,4 @@
-"""What is there after all: in the database, in the log of events, in the stream."""
+"""The evidence at the end: the database, the log of events, and the stream."""
 
 # nats-py leaves the types of its options open.
 # pyright: reportUnknownMemberType=false
@@ -13,8 +13,8 @@ from ledger import Ledger, number_in
 from nats.js.api import AckPolicy, ConsumerConfig
 
 from hoc.cus.account.L5_schemas.results import EventResult
-from hoc.cus.account.L6_drivers.event_line import SqlEventLine
-from hoc.database import Database
+from hoc.cus.account.L6_drivers.event_sequencing import SqlEventSequencing
+from hoc.cus.account.wiring import open_database
 
 BATCH: Final = 1_000
 
@@ -25,7 +25,7 @@ _TRACES: Final = """
     UNION ALL SELECT tenant_id, email FROM account.invitations"""
 _USERS: Final = "SELECT user_id, name, is_active, deleted_at IS NOT NULL, version FROM account.users"
 _ROLES: Final = "SELECT tenant_id, role, version FROM account.memberships WHERE role <> 'owner'"
-_LEFT: Final = "SELECT (SELECT count(*) FROM account.outbox) + (SELECT count(*) FROM account.parked_events)"
+_LEFT: Final = "SELECT (SELECT count(*) FROM account.outbox) + (SELECT count(*) FROM account.dead_events)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class StoredUser:
 
 @dataclass(frozen=True, slots=True)
 class Streamed:
-    """A message as a consumer gets it."""
+    """A message as a consumer receives it."""
 
     event_id: str
     sequence: int
@@ -52,10 +52,10 @@ class Streamed:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """``traces``: the key and the number of each write whose own mark is in the database.
+    """``traces``: key and number of each write whose mark is in the database.
 
-    ``roles``: by tenant, the role and the version of its one member who is no owner. ``log`` is in order of
-    sequence, ``stream`` as it is in the stream. ``left``: events that are not in line, or not published.
+    ``roles``: for each tenant the role and version of its only member besides the owner. ``log`` is ordered
+    by sequence, ``stream`` as in the stream. ``left``: the number of events that are not sequenced, or dead.
     """
 
     ledger: Ledger
@@ -88,12 +88,12 @@ async def collect(ledger: Ledger, database_url: str, nats_url: str, stream: str)
 
 
 async def _log(database_url: str) -> tuple[EventResult, ...]:
-    database = Database(database_url)
-    line = SqlEventLine()
+    database = open_database(database_url)
+    sequencing = SqlEventSequencing()
     events: list[EventResult] = []
     try:
         async with database.reading() as session:
-            while found := await line.next(session, events[-1].sequence or 0 if events else 0, BATCH):
+            while found := await sequencing.next(session, events[-1].sequence or 0 if events else 0, BATCH):
                 events += found
     finally:
         await database.close()

@@ -1,7 +1,7 @@
-"""The judge: holds the ledger, the database, the log and the stream against each other.
+"""The judge: compares the ledger, the database, the log and the stream.
 
-A write that was acknowledged must be in the database, and its event in the log and in the stream; one that
-failed, in none of them; one of unknown outcome, in all or in none.
+An acknowledged write must be in the database, and its event in the log and the stream. A failed write must be
+in none of them, and a write of unknown outcome in all or in none.
 """
 
 from collections import Counter
@@ -17,13 +17,13 @@ from hoc.events.waves import keys_of
 Mark: TypeAlias = tuple[str, int]
 
 _STORED_BY_MARK: Final = {Kind.ENSURE, Kind.RENAME, Kind.PREFERENCES, Kind.TICKET, Kind.INVITE}
-_TOLD_BY_MARK: Final = {Kind.ENSURE, Kind.RENAME, Kind.STATUS, Kind.DELETE, Kind.TICKET, Kind.INVITE}
+_EVENT_CARRIES_MARK: Final = {Kind.ENSURE, Kind.RENAME, Kind.STATUS, Kind.DELETE, Kind.TICKET, Kind.INVITE}
 _STEPS: Final = {Kind.RENAME, Kind.PREFERENCES, Kind.STATUS, Kind.DELETE, Kind.ROLE}
 _USER_STEPS: Final = {"user.profile_updated", "user.status_changed", "user.deleted"}
 
 
 def verdict(evidence: Evidence) -> dict[str, list[str]]:
-    """What was found of each kind of wrong; all are to be empty."""
+    """Return the errors of each kind. All lists should be empty."""
     case = _Case(evidence)
     checks: dict[str, Callable[[], Iterator[str]]] = {
         "lost acknowledged writes": case.lost_writes,
@@ -41,7 +41,7 @@ def verdict(evidence: Evidence) -> dict[str, list[str]]:
 
 
 def mark_of(event: EventResult) -> Mark | None:
-    """The write that the event tells of; None where the event does not carry its number."""
+    """Return the write that caused the event, or None if the event does not carry its number."""
     data = event.data
     match event.type:
         case "user.created":
@@ -63,12 +63,12 @@ class _Case:
         self._evidence = evidence
         self._writes = {(write.key, write.number): write for write in evidence.ledger.writes}
         self._by_id = {event.event_id: event for event in evidence.log}
-        self._told = Counter(mark for event in evidence.log if (mark := mark_of(event)))
+        self._marked_events = Counter(mark for event in evidence.log if (mark := mark_of(event)))
         # A step: every change moves the version of its row by one.
         self._steps = {user_id: user.version - 1 for user_id, user in evidence.users.items()} | {
             tenant_id: version - 1 for tenant_id, (_, version) in evidence.roles.items()
         }
-        self._told_steps = Counter(key for event in evidence.log if (key := _stepped(event)))
+        self._event_steps = Counter(key for event in evidence.log if (key := _stepped(event)))
 
     def lost_writes(self) -> Iterator[str]:
         for write in self._writes.values():
@@ -79,10 +79,10 @@ class _Case:
 
     def lost_events(self) -> Iterator[str]:
         for mark, write in self._writes.items():
-            if write.kind in _TOLD_BY_MARK and not self._told[mark] and self._happened(write):
+            if write.kind in _EVENT_CARRIES_MARK and not self._marked_events[mark] and self._happened(write):
                 yield f"of {write}"
-        told = self._told_steps
-        yield from self._uneven(lambda key, steps: steps > told[key], "told", told)
+        recorded = self._event_steps
+        yield from self._uneven(lambda key, steps: steps > recorded[key], "in events", recorded)
 
     def phantoms(self) -> Iterator[str]:
         for event in self._evidence.log:
@@ -90,8 +90,8 @@ class _Case:
                 write = self._writes.get(mark)
                 if write is None or write.outcome is Outcome.FAILED or not self._is_stored(write):
                     yield f"{event}, of {write}"
-        told = self._told_steps
-        yield from self._uneven(lambda key, steps: steps < told[key], "told", told)
+        recorded = self._event_steps
+        yield from self._uneven(lambda key, steps: steps < recorded[key], "in events", recorded)
         yield from self._contradicted()
         for message in self._evidence.stream:
             logged = self._by_id.get(message.event_id)
@@ -99,7 +99,7 @@ class _Case:
                 yield f"{message}, but the log has {logged}"
 
     def duplicates(self) -> Iterator[str]:
-        for mark, times in self._told.items():
+        for mark, times in self._marked_events.items():
             if times > 1:
                 yield f"{times} events of {self._writes.get(mark, mark)}"
         for event_id, times in Counter(event.event_id for event in self._evidence.log).items():
@@ -109,7 +109,7 @@ class _Case:
         yield from self._uneven(lambda key, steps: steps > sent[key], "sent", sent)
 
     def inversions(self) -> Iterator[str]:
-        """In the stream, first ones against the log; in the log, against the order in which writes left."""
+        """Compare first deliveries with the log's order, and the log with the order of the writes."""
         last: dict[tuple[str, str], EventResult] = {}
         firsts = dict.fromkeys(message.event_id for message in self._evidence.stream)
         for event in (self._by_id[event_id] for event_id in firsts if event_id in self._by_id):
@@ -121,7 +121,7 @@ class _Case:
         for key, number in filter(None, map(mark_of, self._evidence.log)):
             write = self._writes.get((key, number))
             reached = highest.get(key, 0)
-            # One of which nothing was heard may have been done after the next was sent.
+            # A write without an answer may have been executed after the next one was sent.
             if number < reached and write and write.outcome is Outcome.OK:
                 yield f"{write} is behind number {reached} in the log"
             highest[key] = max(number, reached)
@@ -144,7 +144,7 @@ class _Case:
             yield str(self._evidence.left)
 
     def wrong_answers(self) -> Iterator[str]:
-        """Whatever the faults, every request of the load is right: it succeeds, or nobody can say."""
+        """The load sends only valid requests, so that each answer must be a success or 503."""
         for answer, times in self._evidence.ledger.answers.items():
             if answer.isdigit() and not answer.startswith("2") and answer != "503":
                 yield f"{answer}: {times} times"
@@ -155,7 +155,7 @@ class _Case:
         return write.kind in {*_STORED_BY_MARK, Kind.DELETE} and self._is_stored(write)
 
     def _is_stored(self, write: Write) -> bool:
-        """Whether the database bears it out; a write that leaves no mark there is among the counted steps."""
+        """Whether the database has the write. A write that leaves no mark there is counted by its steps."""
         if write.kind is Kind.DELETE:
             user = self._evidence.users.get(write.key)
             return user is not None and user.is_deleted
@@ -173,7 +173,7 @@ class _Case:
                 yield f"{key}: {steps} changes, {counted[key]} {word}"
 
     def _contradicted(self) -> Iterator[str]:
-        """What the last events say must be what is stored, and each role follow from the one before."""
+        """The last events must match the stored rows, and each role must follow from the one before."""
         names: dict[str, str] = {}
         active: dict[str, bool] = {}
         roles: dict[str, str] = {}
@@ -192,10 +192,10 @@ class _Case:
                     pass
         for user_id, user in self._evidence.users.items():
             if (user.name, user.is_active) != (names.get(user_id), active.get(user_id, True)):
-                yield f"{user_id} is {user}; told were {names.get(user_id)}, {active.get(user_id)}"
+                yield f"{user_id} is {user}; the events say {names.get(user_id)}, {active.get(user_id)}"
         for tenant_id, (role, _) in self._evidence.roles.items():
             if roles.get(tenant_id, role) != role:
-                yield f"the member of {tenant_id} is {role}; told was {roles[tenant_id]}"
+                yield f"the member of {tenant_id} is {role}; the events say {roles[tenant_id]}"
 
 
 def _stepped(event: EventResult) -> str | None:

@@ -1,4 +1,4 @@
-"""What was asked of the servers, and what they said to it."""
+"""The ledger of the writes that were sent, and of the answers."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -19,14 +19,14 @@ class Kind(StrEnum):
 class Outcome(StrEnum):
     OK = "ok"
     FAILED = "failed"
-    """Certainly without effect: never sent, or refused."""
+    """Certainly without effect: never sent, or rejected."""
     UNKNOWN = "unknown"
-    """With its effect, or without any."""
+    """With its whole effect or none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """A change of a user or a tenant, the ``key``; a later one has a higher ``number`` and was sent later."""
+    """A change of the user or tenant ``key``. A later one has a higher ``number``."""
 
     key: str
     number: int
@@ -36,7 +36,7 @@ class Write:
 
 @dataclass(slots=True)
 class Ledger:
-    """``answers`` counts requests, several for some writes, by status or by what went wrong."""
+    """``answers`` counts requests by status or error. A write may take several."""
 
     writes: list[Write] = field(default_factory=list[Write])
     answers: Counter[str] = field(default_factory=Counter[str])
@@ -46,10 +46,10 @@ class Ledger:
 
 
 def marked(number: int) -> str:
-    """A value that tells by which write it came to be."""
+    """Return a value that identifies the write that stores it."""
     return f"v{number}"
 
 
 def number_in(value: str) -> int:
-    """The number of the write that left this value."""
+    """Return the number of the write that stored this value."""
     return int(value.partition("@")[0].removeprefix("v"))

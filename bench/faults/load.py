@@ -1,7 +1,7 @@
-"""The load: people who come, change and go, and tenants in which something always happens.
+"""The load: users who are created, changed and deleted, and tenants with constant changes.
 
-Each has one worker, who sends the next write once the one before is answered, or never will be: so their
-order is known. A write is marked by its number, and found again by it in the database and in the events.
+One worker writes to each of them, and sends the next write once the one before has an answer or a timeout, so
+that their order is known. A write carries its number as a mark, by which the database and events identify it.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ ACCOUNTS: Final = "/api/v1/accounts"
 CONSOLE: Final = "/accounts"
 WRITES_OF_A_PERSON: Final = (20, 300)
 THINK_SECONDS: Final = 0.03
-ROLES: Final = (Role.MEMBER, Role.ADMIN, Role.VIEWER)  # the last is the one that a member joins with
+ROLES: Final = (Role.MEMBER, Role.ADMIN, Role.VIEWER)  # a member joins with the last
 JOIN: Final = """
     WITH joined AS (
         INSERT INTO account.memberships (tenant_id, user_id, role) VALUES ($1, $2, 'viewer') RETURNING *
@@ -44,18 +44,18 @@ class Load:
         self._is_over = False
 
     def stop(self) -> None:
-        """Let every worker end once its write is answered."""
+        """End every worker after its current write."""
         self._is_over = True
 
     async def people(self, worker: int) -> None:
-        """One person after the other."""
+        """Create, change and delete one person after another."""
         for count in itertools.count():
             if self._is_over:
                 return
-            await self._live(f"person-{worker}-{count}")
+            await self._run_person(f"person-{worker}-{count}")
 
-    async def found(self, name: str) -> Tenant:
-        """A tenant with an owner and a member. PostgreSQL must be there meanwhile."""
+    async def create_tenant(self, name: str) -> Tenant:
+        """Create a tenant with an owner and a member. PostgreSQL must be up."""
         owner, member = f"{name}-owner", f"{name}-member"
         for user_id in (owner, member):
             await self._ensure(user_id, 0)
@@ -66,7 +66,7 @@ class Load:
         return tenant
 
     async def manage(self, tenant: Tenant) -> None:
-        """One tenant for all the time, so that what happens in it spans every kill."""
+        """Change one tenant for the whole run, across all kills."""
         roles = itertools.cycle(ROLES)
         for number in itertools.count():
             if self._is_over:
@@ -80,7 +80,7 @@ class Load:
                     await self._change_role(tenant, number, next(roles))
             await asyncio.sleep(THINK_SECONDS * random.random())
 
-    async def _live(self, user_id: str) -> None:
+    async def _run_person(self, user_id: str) -> None:
         numbers = itertools.count()
         await self._ensure(user_id, next(numbers))
         for _ in range(random.randint(*WRITES_OF_A_PERSON)):
@@ -109,7 +109,7 @@ class Load:
         await self._client.once(user_id, number, Kind.PREFERENCES, request)
 
     async def _pause(self, user_id: str, numbers: Iterator[int]) -> None:
-        """Be inactive for a moment; repeated until certain, because the next write would be refused."""
+        """Deactivate and reactivate. Repeats until certain, because an inactive user cannot write."""
         for is_active in (False, True):
             number = next(numbers)
             body = {"is_active": is_active, "reason": marked(number)}
@@ -136,7 +136,7 @@ class Load:
         await self._client.repeated(tenant.tenant_id, number, Kind.ROLE, request)
 
     async def _join(self, tenant: Tenant) -> None:
-        """Without an invitation, whose token is in a mail; and so without an event."""
+        """Add the member by SQL, because an invitation's token is in a mail. There is no event."""
         connection = await asyncpg.connect(self._database_url)
         try:
             await connection.execute(JOIN, tenant.tenant_id, tenant.member)

@@ -1,4 +1,4 @@
-"""Whether something goes well, and since when again."""
+"""Tells when something last succeeded."""
 
 import asyncio
 import math
@@ -6,19 +6,19 @@ import time
 
 
 class Pulse:
-    """Beats whenever something succeeded. Moments are of `time.monotonic`."""
+    """Beats with each success. Times are of `time.monotonic`."""
 
     def __init__(self) -> None:
         self._began = -math.inf
         self._beaten = asyncio.Event()
 
     def beat(self, began: float) -> None:
-        """Note a success of something that began then."""
+        """Note the success of an operation that began at that time."""
         self._began = max(self._began, began)
         self._beaten.set()
 
     async def after(self, moment: float) -> float:
-        """Wait for a success of something that began later; return when it is noticed."""
+        """Wait for the success of an operation that began later. Returns the present time."""
         while self._began <= moment:
             self._beaten.clear()
             await self._beaten.wait()

@@ -30,20 +30,20 @@ from sabotage import SABOTAGE, blind_spots
 from scene import STREAM, Scene, scene
 from targets import Target
 
-from hoc.background import in_background
-from hoc.cus.account.L6_drivers.event_line import SqlEventLine
-from hoc.database import Database
+from hoc.concurrency.background import in_background
+from hoc.cus.account.L6_drivers.event_sequencing import SqlEventSequencing
+from hoc.cus.account.wiring import open_database
 
 PEOPLE: Final = 8
 TENANTS: Final = 4
 SHOWN: Final = 10
 POLL_SECONDS: Final = 0.1
-TELL_SECONDS: Final = 30.0
+REPORT_SECONDS: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """``settled``: the seconds from the last kill and write until the last event was published."""
+    """``settled`` is the seconds from the last kill and write until the last event was published."""
 
     evidence: Evidence
     recoveries: Mapping[str, list[float]]
@@ -54,7 +54,7 @@ class Result:
 def main() -> None:
     options = _options()
     place = Path(tempfile.mkdtemp(prefix="hoc-faults-", dir=options.directory))
-    place.chmod(0o711)  # PostgreSQL, run by another user, passes through
+    place.chmod(0o711)  # PostgreSQL, which runs as another user, must traverse it
     print(f"Logs are in {place}, and stay if anything is wrong", flush=True)
     result = asyncio.run(run(place, options))
     if not is_clean(result):
@@ -68,7 +68,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--relays", type=int, default=100, help="SIGKILLs of the relay")
     parser.add_argument("--postgres", type=int, default=50, help="immediate shutdowns of PostgreSQL")
     parser.add_argument("--nats", type=int, default=50, help="SIGKILLs of nats-server")
-    parser.add_argument("--directory", help="where its files are for as long as it runs")
+    parser.add_argument("--directory", help="directory for temporary files")
     return parser.parse_args()
 
 
@@ -78,10 +78,12 @@ async def run(place: Path, options: argparse.Namespace) -> Result:
         client = Client(on.servers, on.gateway_secret, ledger, work)
         load = Load(client, on.database_url)
         async with patience("The servers do not start."):
-            tenants = await asyncio.gather(*(load.found(f"tenant-{number}") for number in range(TENANTS)))
+            tenants = await asyncio.gather(
+                *(load.create_tenant(f"tenant-{number}") for number in range(TENANTS))
+            )
         chaos = Chaos(work)
         began = time.monotonic()
-        async with asyncio.TaskGroup() as workers, in_background(_tell(chaos, ledger), name="telling"):
+        async with asyncio.TaskGroup() as workers, in_background(_report(chaos, ledger), name="report"):
             for number in range(PEOPLE):
                 workers.create_task(load.people(number))
             for tenant in tenants:
@@ -109,29 +111,29 @@ def _plan(on: Scene, options: argparse.Namespace) -> list[Target]:
 
 async def _settle(database_url: str) -> None:
     """Wait until every event is published."""
-    database, line = Database(database_url), SqlEventLine()
+    database, sequencing = open_database(database_url), SqlEventSequencing()
     try:
         async with patience("Events stay unpublished."):
             while True:
                 async with database.reading() as session:
-                    if not (await line.status(session)).unpublished:
+                    if not (await sequencing.status(session)).unpublished:
                         return
                 await asyncio.sleep(POLL_SECONDS)
     finally:
         await database.close()
 
 
-async def _tell(chaos: Chaos, ledger: Ledger) -> None:
+async def _report(chaos: Chaos, ledger: Ledger) -> None:
     while True:
-        await asyncio.sleep(TELL_SECONDS)
+        await asyncio.sleep(REPORT_SECONDS)
         kills = ", ".join(f"{name} {len(taken)}" for name, taken in sorted(chaos.recoveries.items()))
         print(f"{len(ledger.writes):,} writes; killed: {kills}", flush=True)
 
 
 def is_clean(result: Result) -> bool:
-    """Print everything; whether nothing is wrong, and the judge would have seen it if it were."""
+    """Print the result. Returns whether nothing is wrong, and the judge finds all errors that are planted."""
     evidence = result.evidence
-    print(f"\n{'':28}{'kills':>8}{'median, s':>12}{'longest, s':>12}   until it went well again")
+    print(f"\n{'':28}{'kills':>8}{'median, s':>12}{'longest, s':>12}   until recovery")
     for name, taken in sorted(result.recoveries.items()):
         print(f"{name:28}{len(taken):8}{median(taken):12.2f}{max(taken):12.2f}")
     writes = evidence.ledger.counts()
@@ -151,7 +153,7 @@ def is_clean(result: Result) -> bool:
     if any(found.values()):
         return False
     overlooked = blind_spots(evidence)
-    print(f"\nOf {len(SABOTAGE)} spoilt copies of this evidence the judge overlooks {len(overlooked)}")
+    print(f"\nThe judge overlooks {len(overlooked)} of {len(SABOTAGE)} falsified copies of this evidence")
     for spot in overlooked:
         print(f"  {spot}")
     return not overlooked

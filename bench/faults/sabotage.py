@@ -1,4 +1,4 @@
-"""Proof that the judge sees: evidence spoilt in one way after the other, and what it has to say to each."""
+"""Tests the judge: evidence is falsified in several ways, and the judge must find each."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,11 +13,11 @@ from hoc.cus.account.L5_schemas.results import EventResult
 
 
 def blind_spots(evidence: Evidence) -> list[str]:
-    """What the judge overlooks of evidence in which it finds nothing wrong, once that is spoilt."""
+    """Falsify clean evidence in each way. Returns the ways that the judge overlooks."""
     return [
-        f"{spoil.__name__.strip('_').replace('_', ' ')}: no word of {expected}"
-        for spoil, expected in SABOTAGE.items()
-        if not verdict(spoil(evidence))[expected]
+        f"{falsify.__name__.strip('_').replace('_', ' ')}: no {expected} found"
+        for falsify, expected in SABOTAGE.items()
+        if not verdict(falsify(evidence))[expected]
     ]
 
 
@@ -27,7 +27,7 @@ def _lose_a_write(evidence: Evidence) -> Evidence:
 
 
 def _undo_a_change(evidence: Evidence) -> Evidence:
-    """Of a user all of whose writes are sure: what may not have happened may be undone."""
+    """For a user without writes of unknown outcome, because those may be missing."""
     unsure = {write.key for write in evidence.ledger.writes if write.outcome is Outcome.UNKNOWN}
     user_id, user = next(
         (key, user) for key, user in evidence.users.items() if user.version > 1 and key not in unsure
@@ -35,7 +35,7 @@ def _undo_a_change(evidence: Evidence) -> Evidence:
     return replace(evidence, users=evidence.users | {user_id: replace(user, version=user.version - 1)})
 
 
-def _keep_an_event_from_all(evidence: Evidence) -> Evidence:
+def _lose_an_event(evidence: Evidence) -> Evidence:
     lost = _some(evidence, "user.profile_updated")
     return replace(
         evidence,
@@ -44,7 +44,7 @@ def _keep_an_event_from_all(evidence: Evidence) -> Evidence:
     )
 
 
-def _tell_of_what_never_was(evidence: Evidence) -> Evidence:
+def _invent_an_event(evidence: Evidence) -> Evidence:
     template = _some(evidence, "ticket.created")
     phantom = replace(
         template,
@@ -55,10 +55,10 @@ def _tell_of_what_never_was(evidence: Evidence) -> Evidence:
     return replace(evidence, log=(*evidence.log, phantom))
 
 
-def _tell_another_role(evidence: Evidence) -> Evidence:
-    told = _some(evidence, "member.role_changed")
-    altered = replace(told, data=told.data | {"previous_role": "owner", "role": "owner"})
-    return replace(evidence, log=tuple(altered if event is told else event for event in evidence.log))
+def _change_a_role(evidence: Evidence) -> Evidence:
+    changed = _some(evidence, "member.role_changed")
+    altered = replace(changed, data=changed.data | {"previous_role": "owner", "role": "owner"})
+    return replace(evidence, log=tuple(altered if event is changed else event for event in evidence.log))
 
 
 def _alter_a_message(evidence: Evidence) -> Evidence:
@@ -66,13 +66,13 @@ def _alter_a_message(evidence: Evidence) -> Evidence:
     return replace(evidence, stream=(replace(first, data={}), *others))
 
 
-def _tell_twice(evidence: Evidence) -> Evidence:
+def _double_an_event(evidence: Evidence) -> Evidence:
     again = replace(_some(evidence, "user.created"), event_id=str(uuid4()), sequence=_beyond(evidence))
     return replace(evidence, log=(*evidence.log, again))
 
 
 def _swap_messages(evidence: Evidence) -> Evidence:
-    """The last two of one tenant."""
+    """Swap the last two messages of one tenant."""
     tenant_id = _some(evidence, "ticket.created").tenant_id
     ids = [event.event_id for event in evidence.log if event.tenant_id == tenant_id][-2:]
     messages = {message.event_id: message for message in evidence.stream if message.event_id in ids}
@@ -81,8 +81,8 @@ def _swap_messages(evidence: Evidence) -> Evidence:
     return replace(evidence, stream=stream)
 
 
-def _swap_in_line(evidence: Evidence) -> Evidence:
-    """The last two of one tenant that carry a number."""
+def _swap_numbers(evidence: Evidence) -> Evidence:
+    """Swap the numbers of the last two events of one tenant that carry a mark."""
     tenant_id = _some(evidence, "ticket.created").tenant_id
     earlier, later = [event for event in evidence.log if event.tenant_id == tenant_id and mark_of(event)][-2:]
     swapped = {
@@ -92,12 +92,12 @@ def _swap_in_line(evidence: Evidence) -> Evidence:
     return replace(evidence, log=tuple(swapped.get(event.event_id, event) for event in evidence.log))
 
 
-def _leave_one_out_of_the_stream(evidence: Evidence) -> Evidence:
+def _lose_a_message(evidence: Evidence) -> Evidence:
     lost = evidence.log[len(evidence.log) // 2].event_id
     return replace(evidence, stream=tuple(message for message in evidence.stream if message.event_id != lost))
 
 
-def _stream_what_is_not_in_line(evidence: Evidence) -> Evidence:
+def _invent_a_message(evidence: Evidence) -> Evidence:
     return replace(evidence, stream=(*evidence.stream, replace(evidence.stream[-1], event_id=str(uuid4()))))
 
 
@@ -117,14 +117,14 @@ def _beyond(evidence: Evidence) -> int:
 SABOTAGE: Final[dict[Callable[[Evidence], Evidence], str]] = {
     _lose_a_write: "lost acknowledged writes",
     _undo_a_change: "lost acknowledged writes",
-    _keep_an_event_from_all: "lost events",
-    _tell_of_what_never_was: "phantom events",
-    _tell_another_role: "phantom events",
+    _lose_an_event: "lost events",
+    _invent_an_event: "phantom events",
+    _change_a_role: "phantom events",
     _alter_a_message: "phantom events",
-    _tell_twice: "duplicates after dedup by id",
+    _double_an_event: "duplicates after dedup by id",
     _swap_messages: "inversions per user or tenant",
-    _swap_in_line: "inversions per user or tenant",
-    _leave_one_out_of_the_stream: "events in the log, not in the stream",
-    _stream_what_is_not_in_line: "events in the stream, not in the log",
+    _swap_numbers: "inversions per user or tenant",
+    _lose_a_message: "events in the log, not in the stream",
+    _invent_a_message: "events in the stream, not in the log",
     _skip_a_number: "gaps in the sequence",
 }

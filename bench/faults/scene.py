@@ -1,4 +1,4 @@
-"""What it all runs on: PostgreSQL, NATS, two servers and a relay, each of which can be killed by itself."""
+"""The system under test: PostgreSQL, NATS, two servers and a relay. Each can be killed by itself."""
 
 # nats-py leaves the types of its options open.
 # pyright: reportUnknownMemberType=false
@@ -20,13 +20,13 @@ from nats.js.api import StreamConfig
 from pulse import Pulse
 from targets import Program, Server, Service
 
-from hoc.background import in_background
+from hoc.concurrency.background import in_background
 from hoc.embedded import DataDirectory, EmbeddedNats, EmbeddedPostgres
 from hoc.embedded.service import free_port
 from hoc.events.nats import SUBJECTS
 
 STREAM: Final = "ACCOUNTS"
-# The shortest there is, so that JetStream itself keeps nothing that was sent twice from consumers.
+# JetStream's minimum, so that it does not hide repeated messages from consumers.
 FORGET_DUPLICATES_AFTER_SECONDS: Final = 0.1
 DELIVERY_SECONDS: Final = 0.1
 WORKERS: Final = (2, 1)  # of each server
@@ -46,7 +46,7 @@ class Scene:
 
 @asynccontextmanager
 async def scene(place: Path, work: Pulse) -> AsyncGenerator[Scene]:
-    """Everything, running until the end of the block; ``work`` is what tells that PostgreSQL does well."""
+    """Run everything during the block. ``work`` is the pulse that shows that PostgreSQL works."""
     data = DataDirectory(place / "embedded")
     published, relayed = Pulse(), Pulse()
     async with AsyncExitStack() as stack:
@@ -98,7 +98,7 @@ async def scene(place: Path, work: Pulse) -> AsyncGenerator[Scene]:
 
 @asynccontextmanager
 async def _watching(url: str, published: Pulse, relayed: Pulse) -> AsyncGenerator[None]:
-    """Make the stream, and have the pulses beat for what is published on it, and by the relay."""
+    """Create the stream. Each message beats ``published``, and each of the relay's beats ``relayed`` too."""
 
     async def received(message: Msg) -> None:
         began = time.monotonic() - DELIVERY_SECONDS
@@ -121,4 +121,4 @@ async def _watching(url: str, published: Pulse, relayed: Pulse) -> AsyncGenerato
 
 
 async def _expected(_problem: Exception) -> None:
-    """NATS is killed all the time; nothing need be printed of it."""
+    """Ignore it, because NATS is killed all the time."""

@@ -1,4 +1,4 @@
-"""What is killed: the two embedded services, and the processes of hoc, all on this machine."""
+"""The targets to kill: the two embedded services, and hoc's processes, all on this machine."""
 
 import asyncio
 import os
@@ -20,7 +20,7 @@ _PAUSE_SECONDS: Final = 0.2
 
 
 class Target(Protocol):
-    """``pulse`` beats when what depends on it goes well."""
+    """``pulse`` beats whenever something that needs the target succeeds."""
 
     @property
     def name(self) -> str: ...
@@ -29,16 +29,16 @@ class Target(Protocol):
     def pulse(self) -> Pulse: ...
 
     async def crash(self) -> None:
-        """End it without warning; return once it is gone."""
+        """Kill it without warning. Returns once it has ended."""
         ...
 
     async def restore(self) -> None:
-        """Bring it back, where nobody else does."""
+        """Restart it, unless something else does."""
         ...
 
 
 class Service:
-    """An embedded service of this process, ended by a signal of its own."""
+    """An embedded service of this process, killed by ``number``."""
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class Service:
 
 
 class Program:
-    """A command of hoc, started again whenever it ends, as a service manager does."""
+    """A command of hoc that is restarted whenever it ends, as by a service manager."""
 
     def __init__(
         self, name: str, *arguments: str | Path, environment: dict[str, str], log: Path, pulse: Pulse
@@ -78,7 +78,7 @@ class Program:
         self._is_up = asyncio.Event()
 
     async def run(self) -> None:
-        """Keep it running until cancelled; then end it, and all that it started."""
+        """Keep it running until cancelled. Then kill it and its children."""
         try:
             while True:
                 await self._start()
@@ -89,13 +89,13 @@ class Program:
             await self._ended()
 
     async def crash(self) -> None:
-        """SIGKILL, for its workers, too."""
+        """Kill it and its workers by SIGKILL."""
         await self._is_up.wait()
         self._kill()
         await self._ended()
 
     async def restore(self) -> None:
-        """`run` does."""
+        """`run` restarts it."""
 
     async def _start(self) -> None:
         with self._log.open("ab") as log:
@@ -122,7 +122,7 @@ class Program:
 
 
 class Server(Program):
-    """`hoc serve`, always on the same port."""
+    """`hoc serve` on a fixed port."""
 
     def __init__(
         self,

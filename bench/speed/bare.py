@@ -1,6 +1,6 @@
 """The yardstick: Starlette, one raw statement on asyncpg, its rows encoded by orjson, and nothing else.
 
-No caller is authenticated and no input is checked. Where hoc's own statement is sent, it is the very text.
+It authenticates no caller and checks no input. Where it sends hoc's own statement, it sends the same text.
 """
 
 import os
@@ -19,6 +19,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from statements import Statement
 
+from hoc.cus.account.L5_schemas.port_types import AccountPatch
 from hoc.cus.account.L6_drivers import accounts, invitation_sending, profiles
 
 ACCOUNT = """
@@ -31,9 +32,10 @@ MEMBERS = """
 MEMBERS_AFTER = MEMBERS.replace("ORDER BY", "AND (m.joined_at, m.user_id) > ($3, $4) ORDER BY")
 ENSURE = Statement.of(accounts.ENSURE)
 INVITE = Statement.of(invitation_sending.CREATE)
-UPDATE = Statement.of(profiles.UPDATE)
+UPDATE = Statement.of(profiles.UPDATE.statement)
+UNCHANGED = vars(AccountPatch())
 
-CONNECTIONS = 10  # what hoc has unless told otherwise
+CONNECTIONS = 10  # hoc's default
 ANY_LIMIT = 2**31 - 1
 
 pool: "asyncpg.Pool[Any]"
@@ -80,7 +82,7 @@ async def invite(request: Request) -> Response:
         tenant_id=request.path_params["tenant_id"],
         invited_by=request.path_params["user_id"],
         invitation_id=f"inv_{uuid4().hex}",
-        delivery_id=uuid4().hex,
+        mail_id=uuid4().hex,
         email=body["email"],
         email_key=body["email"],
         role="member",
@@ -96,24 +98,22 @@ async def invite(request: Request) -> Response:
 
 async def update_profile(request: Request) -> Response:
     body = orjson.loads(await request.body())
-    return await update(request, {}, display_name=body["display_name"], name_key=body["display_name"])
+    return await update(request, {}, name=body["display_name"], name_key=body["display_name"])
 
 
 async def update_preferences(request: Request) -> Response:
-    return await update(request, orjson.loads(await request.body()), display_name=None, name_key=None)
+    return await update(request, orjson.loads(await request.body()))
 
 
-async def update(request: Request, patch: Mapping[str, Any], **names: str | None) -> Response:
+async def update(request: Request, preferences: Mapping[str, Any], **names: str) -> Response:
     user_id = request.path_params["user_id"]
     values = UPDATE.arguments(
         user_id=user_id,
-        patch=patch,
-        timezone=None,
         expected_version=None,
         max_bytes=16_384,
         now=datetime.now(UTC),
         actor=user_id,
-        **names,
+        **UNCHANGED | {"preferences": preferences} | names,
     )
     return answer(await pool.fetchrow(UPDATE.sql, *values))
 

@@ -1,4 +1,4 @@
-"""Lists, searches and statistics beside the peers'."""
+"""Lists, searches and statistics, compared with the peers."""
 
 from contextlib import ExitStack
 from functools import partial
@@ -9,7 +9,7 @@ from report import Report
 from scene import Scene
 from servers import hoc, peer
 
-PAGES = 100  # of a hundred accounts each: as far as hoc counts pages
+PAGES = 100  # of a hundred accounts each; hoc counts no further
 PATHS = {
     "list, any page": [f"/accounts?page={page}&page_size=100" for page in range(1, PAGES + 1)],
     "search, rare term": [f"/accounts/search?query={RARE}"],

@@ -1,4 +1,4 @@
-"""Making sure of an account: one that is there, and one that is not, with its event."""
+"""Ensuring an account that exists, and a new one, with its event."""
 
 from contextlib import ExitStack
 from functools import partial

@@ -1,4 +1,4 @@
-"""Databases of many accounts, made by SQL itself: about half a minute for each million."""
+"""Fills databases with many accounts by SQL, in about half a minute per million."""
 
 import asyncio
 import time
@@ -10,14 +10,15 @@ from typing import Any, Final, TypeAlias
 import asyncpg
 
 from hoc.cus.account.L5_engines.email_address import fold
+from hoc.cus.account.L6_drivers.event_sequencing import PUBLISHED, SEQUENCED
 
 Connection: TypeAlias = "asyncpg.Connection[Any]"
 
-CROWD: Final = "crowd"  # a tenant of many members
+CROWD: Final = "crowd"  # the tenant with many members
 CROWD_MEMBERS: Final = 10_000
-HOSTS: Final = 100  # tenants of one owner each
+HOSTS: Final = 100  # tenants with one owner each
 RARE: Final = "quetzalcoatl"
-RARE_MATCHES: Final = 20  # however many accounts there are
+RARE_MATCHES: Final = 20  # for any number of accounts
 COMMON: Final = "gmail"  # two in five
 SELDOM: Final = "xochitl"  # one in a thousand
 
@@ -33,11 +34,11 @@ _SYLLABLES: Final = (
 )
 _DOMAINS: Final = ("gmail.com",) * 40 + ("outlook.com",) * 15 + ("yahoo.com",) * 10 + ("icloud.com",) * 8
 _DAYS: Final = 730
-_KEPT_HOURS: Final = timedelta(days=32)  # of the counts of registrations
+_REGISTRATIONS_KEPT: Final = timedelta(days=32)
 
 
 def _pick(seed: int, size: int) -> str:
-    """An expression from 0 to below ``size``, the same for the same account in every run."""
+    """Return an expression from 0 to below ``size`` that is the same for an account in every run."""
     return f"((hashint8extended(n, {seed}) & 2147483647) % {size})"
 
 
@@ -45,7 +46,7 @@ def _syllable(seed: int) -> str:
     return f"($4::text[])[1 + {_pick(seed, len(_SYLLABLES))}]"
 
 
-# created_at has nothing to do with where a row is: the harder case for reading in that order.
+# created_at is independent of a row's place in the table, which makes reading in its order harder.
 _ACCOUNTS: Final = f"""
     INSERT INTO account.users (user_id, email, email_key, name, name_key, is_active, created_at, updated_at)
     SELECT 'usr_' || lpad(to_hex(hashint8extended(n, 0)), 16, '0') || lpad(to_hex(n), 12, '0'),
@@ -106,7 +107,7 @@ _HOSTS: Final = f"""
     SELECT tenant_id, kind, CASE kind WHEN 'owner' THEN 1 ELSE 0 END
     FROM chosen, unnest(ARRAY['owner', 'admin', 'member', 'viewer']) AS kind"""
 
-# What each account's creation, and each member's joining, would have left: all published by now.
+# The published events of each account's creation and each member's joining.
 _EVENTS: Final = """
     INSERT INTO account.events (sequence, position, type, time, user_id, payload)
     SELECT number, number, 'user.created', created_at, user_id,
@@ -121,9 +122,10 @@ _CROWD_EVENTS: Final = f"""
                              'joined_at', to_json(joined_at))
     FROM (SELECT *, row_number() OVER (ORDER BY joined_at, user_id) AS number
           FROM account.memberships WHERE tenant_id = '{CROWD}') AS numbered"""
-_CURSORS: Final = """
+_CURSORS: Final = f"""
     INSERT INTO account.event_cursors (name, sequence)
-    SELECT name, (SELECT max(sequence) FROM account.events) FROM unnest(ARRAY['line', 'nats']) AS name
+    SELECT name, (SELECT max(sequence) FROM account.events)
+    FROM unnest(ARRAY['{SEQUENCED}', '{PUBLISHED}']) AS name
     ON CONFLICT (name) DO UPDATE SET sequence = excluded.sequence"""
 _POSITION: Final = """
     SELECT setval(pg_get_serial_sequence('account.outbox', 'position'), max(position)) FROM account.events"""
@@ -133,7 +135,7 @@ _INDEXES: Final = """
     WHERE indrelid = 'account.users'::regclass
       AND indexrelid NOT IN (SELECT conindid FROM pg_constraint WHERE conrelid = 'account.users'::regclass)
     ORDER BY 1"""
-# The primary key, and the foreign keys that need it.
+# The primary key, and the foreign keys that refer to it.
 _KEYS: Final = """
     SELECT conrelid::regclass::text AS table, conname AS name, pg_get_constraintdef(oid) AS definition
     FROM pg_constraint
@@ -150,7 +152,7 @@ _FOLDED: Final = "SELECT name, name_key, email, email_key FROM account.users LIM
 
 
 async def fill(url: str, accounts: int) -> None:
-    """Make that many accounts in a migrated database, with their events, and the tenants."""
+    """Create that many accounts with their events, and the tenants, in a migrated database."""
     now = datetime.now(UTC).replace(microsecond=0)
     async with connected(url) as connection:
         await connection.execute("SET maintenance_work_mem = '1GB'; SET work_mem = '256MB'")
@@ -160,7 +162,7 @@ async def fill(url: str, accounts: int) -> None:
                 await asyncio.gather(*(_insert(url, *half, accounts, now) for half in halves))
             await connection.execute("VACUUM (ANALYZE) account.users")
             await connection.execute(_TOTALS)
-            await connection.execute(_REGISTRATIONS, now - _KEPT_HOURS)
+            await connection.execute(_REGISTRATIONS, now - _REGISTRATIONS_KEPT)
         with _step("their events, and tenants"):
             await connection.execute(_CROWD, min(CROWD_MEMBERS, accounts // 2), now)
             await connection.execute(_HOSTS)
@@ -192,7 +194,7 @@ async def _insert(url: str, first: int, last: int, accounts: int, now: datetime)
 
 @asynccontextmanager
 async def _without_indexes(connection: Connection) -> AsyncGenerator[None]:
-    """Rows are stored and then indexed, in a fraction of the time; in the end the schema is as it was."""
+    """Drop the indexes and keys during the block, which makes inserts much faster; then restore them."""
     indexes, keys = await connection.fetch(_INDEXES), await connection.fetch(_KEYS)
     for index in indexes:
         await connection.execute(f"DROP INDEX {index['name']}")
@@ -206,7 +208,7 @@ async def _without_indexes(connection: Connection) -> AsyncGenerator[None]:
     for index in indexes:
         await connection.execute(index["definition"])
     if (await connection.fetch(_INDEXES), await connection.fetch(_KEYS)) != (indexes, keys):
-        raise RuntimeError("The schema is not what it was before the accounts were stored.")
+        raise RuntimeError("The restored schema differs from the original one.")
 
 
 async def _partition(connection: Connection, now: datetime) -> None:
@@ -224,10 +226,10 @@ async def _partition(connection: Connection, now: datetime) -> None:
 
 async def _check(connection: Connection) -> None:
     if not await connection.fetchval(_COUNTED):
-        raise RuntimeError("The totals are not the numbers of accounts.")
+        raise RuntimeError("The totals differ from the counted accounts.")
     for row in await connection.fetch(_FOLDED):
         if (fold(row["name"]), fold(row["email"])) != (row["name_key"], row["email_key"]):
-            raise RuntimeError(f"hoc would have folded {row['name']} or {row['email']} in another way.")
+            raise RuntimeError(f"hoc would fold {row['name']} or {row['email']} differently.")
 
 
 class _step:  # noqa: N801 - reads as a function

@@ -1,4 +1,4 @@
-"""What each read costs, and each account takes, from ten thousand accounts to many."""
+"""The time of each read, and the storage of an account, from ten thousand accounts upwards."""
 
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -12,12 +12,12 @@ from scene import Scene
 from servers import hoc
 
 from hoc.cus.account.L5_engines.paging import CursorScope
-from hoc.cus.account.L5_schemas.records import Slice, SortKey
+from hoc.cus.account.L5_schemas.port_types import Slice, SortKey
 
 SMALLEST = 10_000
 IDS = 50_000
-UNJUDGED = "search, one in a thousand"  # the most matches that are all looked at, at ten million
-CAPPED = "search, common term"  # flat from where its matches are no longer all counted
+UNJUDGED = "search, one in a thousand"  # with ten million accounts, the most matches that are all counted
+CAPPED = "search, common term"  # flat only from the size at which its total is capped
 CAPPED_FROM = 100_000
 _SIZES = """
     SELECT c.relname AS name, pg_table_size(c.oid) AS bytes FROM pg_class c
@@ -53,7 +53,7 @@ def measure(scene: Scene, report: Report) -> None:
 
 
 def _sizes(accounts: int) -> list[int]:
-    """Tenfold from the smallest up to that many."""
+    """Return the smallest size, its tenfold and so on, up to that many."""
     sizes = [SMALLEST]
     while sizes[-1] * 10 < accounts:
         sizes.append(sizes[-1] * 10)
@@ -82,7 +82,7 @@ def _flat(scene: Scene, report: Report, name: str, by_size: dict[int, Requests])
 
 def _reads(scene: Scene, url: str) -> dict[str, list[Request]]:
     people = scene.sample(url, IDS)
-    # From memory, as a service that runs for a while has it, and not from this machine's disk.
+    # Read the rows into memory, where a service that has run for a while has them.
     scene.fetch(url, _WARM, [row["user_id"] for row in people])
     scene.fetch(url, _WARM_ADDRESSES, [row["email"] for row in people])
     token = scene.token(scene.owner(url), CROWD)
@@ -124,7 +124,7 @@ def _reads(scene: Scene, url: str) -> dict[str, list[Request]]:
 
 
 def _cursor(scene: Scene, url: str, depth: float) -> str:
-    """A cursor of the list of active accounts, behind that part of them."""
+    """Return a cursor of the list of active accounts, after that part of them."""
     [found] = scene.fetch(url, "SELECT sum(active)::bigint AS active FROM account.account_totals")
     [row] = scene.fetch(url, _AT, int(depth * found["active"]))
     key = SortKey(row["created_at"], row["user_id"])
@@ -133,21 +133,19 @@ def _cursor(scene: Scene, url: str, depth: float) -> str:
 
 
 def _check_statistics(scene: Scene, url: str, server: str) -> None:
-    """Hoc's numbers are those of counting."""
+    """Raise RuntimeError unless hoc's statistics are what counting gives."""
     headers = {"Authorization": f"Bearer {scene.admin}"}
     statistics = httpx.get(f"{server}/api/v1/accounts/stats", headers=headers, timeout=60).json()
     [counted] = scene.fetch(url, _COUNT)
     if {name: statistics[name] for name in counted} != counted:
-        raise RuntimeError(f"The statistics say {statistics}, and counting {counted}.")
+        raise RuntimeError(f"The statistics are {statistics}, but counting gives {counted}.")
 
 
 def _check_cap(by_size: Mapping[int, Requests]) -> None:
-    """A total that stands for more says so."""
+    """Raise RuntimeError unless a capped total is marked as capped."""
     for accounts, requests in by_size.items():
         if requests.answer().json()["total_capped"] != (accounts >= CAPPED_FROM):
-            raise RuntimeError(
-                f"Of {accounts} accounts, a search for {COMMON} does not say whether it is capped."
-            )
+            raise RuntimeError(f"With {accounts} accounts, total_capped of a search for {COMMON} is wrong.")
 
 
 def _storage(scene: Scene, report: Report, url: str, accounts: int) -> None:

@@ -1,4 +1,4 @@
-"""The facade in its caller's process: what importing it costs, and a read beyond its statement."""
+"""The facade in its caller's process: the cost of importing it, and of a read compared with its statement."""
 
 import asyncio
 import json
@@ -19,10 +19,10 @@ from hoc.cus.account.L5_engines.accounts_facade import get_accounts_facade
 from hoc.cus.account.L6_drivers import members, profiles
 from hoc.database import sqlalchemy_url
 
-CALLS = 50  # of each, in turn
+CALLS = 50  # of each in a row
 _FACADE = "hoc.cus.account.L5_engines.accounts_facade"
 
-# Prints the names of what others wrote and the facade needs, in the order in which they were loaded.
+# Prints the names of the third-party modules that the facade loads, in order.
 _NEEDED = f"""
 import json, sys
 before = set(sys.modules)
@@ -36,7 +36,7 @@ for name in json.load(sys.stdin):
     try:
         importlib.import_module(name)
     except ImportError:
-        pass  # a module made by another, not from a file
+        pass  # a module that another one creates
 began = time.process_time()
 import {_FACADE}
 {{load}}
@@ -108,7 +108,7 @@ async def _reads(scene: Scene, report: Report, url: str, user_id: str) -> None:
 
 
 async def _seconds(call: Callable[[], Awaitable[object]]) -> float:
-    """Of one call."""
+    """Return the average seconds of a call."""
     began = time.perf_counter()
     for _ in range(CALLS):
         await call()

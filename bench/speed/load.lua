@@ -1,5 +1,5 @@
--- Sends the requests in a file, which are whole and have NUL between them, in random order. The arguments are
--- the file and a number; sixteen # in a request become a number that no other request of this run has.
+-- Sends the requests of a file in random order. The file has complete requests, separated by NUL. The arguments are
+-- the file and a number. Sixteen # in a request are replaced by a number that is unique in this run.
 
 local requests = {}
 local has_number = {}

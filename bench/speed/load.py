@@ -1,4 +1,4 @@
-"""Load: wrk, as fast as answers come; the open-loop generator, at a rate of its own; pgbench."""
+"""Load generators: wrk and pgbench, as fast as answers come; the open-loop generator, at a given rate."""
 
 import json
 import os
@@ -17,7 +17,7 @@ import httpx
 import orjson
 
 CONNECTIONS: Final = 32
-NUMBER: Final = "#" * 16  # becomes one that no other request has
+NUMBER: Final = "#" * 16  # a placeholder; each request gets a number of its own
 WARM_UP_SECONDS: Final = 1.0
 _HERE: Final = Path(__file__).parent
 
@@ -42,7 +42,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Requests:
-    """To be sent to one server, in random order; all of one kind."""
+    """Requests of one kind to send to one server, in random order."""
 
     url: str
     of_kind: Sequence[Request]
@@ -52,7 +52,7 @@ class Requests:
         self.file.write_bytes(b"\0".join(request.encoded() for request in self.of_kind))
 
     def answer(self) -> httpx.Response:
-        """The answer to the first of them; raises when it is a refusal."""
+        """Send the first request and return the answer; HTTPStatusError for an error status."""
         request = self.of_kind[0]
         headers = {} if request.token is None else {"Authorization": f"Bearer {request.token}"}
         if request.body is not None:
@@ -69,7 +69,7 @@ class Requests:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """``rate`` is a second's; times are in seconds."""
+    """``rate`` is per second; times are in seconds."""
 
     rate: float
     p50: float = 0.0
@@ -77,7 +77,7 @@ class Measured:
 
 
 def wrk(requests: Requests, seconds: float, *, connections: int = CONNECTIONS) -> Measured:
-    """Raises RuntimeError if any request failed: refusals are fast, and would count as speed."""
+    """Measure by wrk; RuntimeError if a request failed, because fast refusals would look like speed."""
     command = [
         "wrk",
         "--threads",
@@ -97,7 +97,7 @@ def wrk(requests: Requests, seconds: float, *, connections: int = CONNECTIONS) -
 
 
 def pgbench(url: str, script: Path, seconds: float) -> Measured:
-    """Prepared statements over as many connections as wrk has."""
+    """Measure by pgbench, with prepared statements and as many connections as wrk."""
     parts = urlsplit(url)
     command = ["pgbench", "--no-vacuum", "--protocol=prepared", f"--client={CONNECTIONS}", "--jobs=2"]
     command += [f"--time={max(1, round(seconds))}", f"--file={script}", f"--host={parts.hostname}"]
@@ -114,11 +114,11 @@ def pgbench(url: str, script: Path, seconds: float) -> Measured:
 
 @dataclass(frozen=True, slots=True)
 class Offered:
-    """What became of requests that were due at a rate: so many a second, while they were.
+    """The outcome of requests at a given rate, each number per second.
 
-    ``refused`` are those with 503 and Retry-After; ``failed`` is how many of those sent got neither such an
-    answer nor a good one, not even two seconds later. Times are in seconds: of a good answer from when it was
-    due, of a refusal from when it was sent.
+    ``refused`` counts answers with 503 and Retry-After. ``failed`` is the total of sent requests that got
+    neither such an answer nor a good one, not even two seconds later. Times are in seconds: a good answer's
+    from when its request was due, a refusal's from when its request was sent.
     """
 
     offered: float
@@ -132,7 +132,7 @@ class Offered:
 
 
 def offer(requests: Requests, rate: float, seconds: float, *, connections: int) -> Offered:
-    """At that rate whatever becomes of them; at rate 0 as fast as answers come."""
+    """Send requests at that rate, whatever the answers; at rate 0 as fast as answers come."""
     command = [sys.executable, str(_HERE / "open_loop.py"), requests.url, str(requests.file)]
     command += [f"--rate={rate}", f"--seconds={seconds}", f"--connections={connections}"]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=seconds + 60)
@@ -141,7 +141,7 @@ def offer(requests: Requests, rate: float, seconds: float, *, connections: int) 
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One that takes part in a contest; ``settle`` waits until it has done what is left for afterwards."""
+    """A participant in a contest. ``settle`` waits until its background work is done."""
 
     name: str
     measure: Callable[[float], Measured]
@@ -149,7 +149,7 @@ class Side:
 
 
 def contest(sides: Sequence[Side], *, rounds: int, seconds: float) -> Mapping[str, list[Measured]]:
-    """Measure each in turn, in another order each round, so that what else goes on meets all alike."""
+    """Measure all sides in turn, in another order each round, so that disturbances affect all alike."""
     for side in sides:
         side.measure(WARM_UP_SECONDS)
         side.settle()
@@ -171,7 +171,7 @@ def middle(measured: Sequence[Measured]) -> Measured:
 
 
 def ratio(measured: Mapping[str, Sequence[Measured]], one: str, other: str) -> float:
-    """The median of what the pairs of each round say."""
+    """Return the median of the ratios of all rounds."""
     pairs = zip(measured[one], measured[other], strict=True)
     return median(a.rate / b.rate for a, b in pairs)
 

@@ -1,8 +1,8 @@
-"""Sends requests when they are due, whether or not those before were answered.
+"""Sends requests when they are due, even if earlier ones are unanswered. Prints JSON.
 
-A request's time runs from when it was due. One that finds every connection busy waits for the next that is
-free, and its waiting counts: else a slow server would be asked less, and look better than it is. A refusal's
-time runs from when it was asked for. What no connection was free for in the end was never asked. Prints JSON.
+A request's time runs from when it was due. If every connection is busy, the request waits for one, and the
+wait counts; otherwise a slow server would get fewer requests and look better than it is. A refusal's time
+runs from when the request was sent. A request that gets no connection before the end is never sent.
 """
 
 import argparse
@@ -22,13 +22,13 @@ import uvloop
 
 NUMBER = b"#" * 16
 TICK_SECONDS = 0.001
-LATE_SECONDS = 2.0  # for which answers are awaited in the end
+LATE_SECONDS = 2.0  # how long late answers are awaited at the end
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _HEAD_END = b"\r\n\r\n"
 
 
 class Load:
-    """With ``rate`` 0 the next request is due as soon as a connection is free."""
+    """With ``rate`` 0, a request is due whenever a connection is free."""
 
     def __init__(self, requests: Sequence[bytes], rate: float) -> None:
         self._requests = requests
@@ -51,7 +51,7 @@ class Load:
         self.send()
 
     def send(self) -> None:
-        """Ask for all that is due by now, as far as there are connections."""
+        """Send the requests that are due, as long as connections are free."""
         now = self._loop.time()
         while self._free and now < self._until:
             due = self._began + self.sent / self._rate if self._rate else now
@@ -98,7 +98,7 @@ class Connection(asyncio.Protocol):
         head = self._received[:end]
         length = _LENGTH.search(head)
         if length is None:
-            raise ValueError(f"an answer without a length: {head!r}")
+            raise ValueError(f"The answer has no Content-Length: {head!r}")
         if len(self._received) < end + len(_HEAD_END) + int(length[1]):
             return
         due, self._due, self._received = self._due, None, b""
@@ -119,7 +119,7 @@ async def offer(
     for _ in range(connections):
         transport, _ = await loop.create_connection(lambda: Connection(load), address.hostname, address.port)
         transports.append(transport)
-    gc.freeze()  # a pause of this process would count as one of the server
+    gc.freeze()  # a pause of this process would look like one of the server
     began = loop.time()
     load.begin(seconds)
     while loop.time() < began + seconds:
@@ -128,7 +128,7 @@ async def offer(
     taken = loop.time() - began
     sent, good = load.sent, len(load.good)
     until = loop.time() + LATE_SECONDS
-    while len(load.good) + len(load.refused) + load.failed < sent and loop.time() < until:  # noqa: ASYNC110 - polled, so that receiving does nothing more
+    while len(load.good) + len(load.refused) + load.failed < sent and loop.time() < until:  # noqa: ASYNC110 - polled, so that the receiver has no more work
         await asyncio.sleep(0.01)
     for transport in transports:
         transport.abort()

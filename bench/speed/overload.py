@@ -1,7 +1,7 @@
-"""At a rate of the callers' own: just below the most there is, and far beyond it.
+"""Load at a given rate: just below the server's most, and far beyond it.
 
-The most is measured by the same generator, which takes a part of the machine whatever it sends; and close to
-each measurement, because where others use the machine, too, it changes by a third within seconds.
+The most is measured by the same generator, which takes a part of the machine's time itself. It is measured
+shortly before each measurement, because on a shared machine it changes by a third within seconds.
 """
 
 import threading
@@ -21,7 +21,7 @@ IDS = 20_000
 BELOW = 0.8
 BEYOND = 4
 SLICE_SECONDS = 0.5
-CALLERS = (512, 900)  # connections of an overload
+CALLERS = (512, 900)  # connections under overload
 MEGABYTE = 2**20
 _SAMPLE_SECONDS = 0.1
 
@@ -53,13 +53,13 @@ def _to_bare(profiles: Sequence[Request]) -> list[Request]:
 
 
 def _most(requests: Requests, seconds: float) -> Callable[[], float]:
-    """How many a second are answered, to be measured again and again."""
+    """Return a function that measures the most answers per second."""
     plenty = 2 * offer(requests, 0, WARM_UP_SECONDS, connections=CONNECTIONS).good
     return lambda: offer(requests, plenty, seconds, connections=CONNECTIONS).good
 
 
 def _below(scene: Scene, report: Report, name: str, *asked: Requests) -> None:
-    """Ask hoc and the yardstick in turn, each at 80 % of its own most, in short slices."""
+    """Load hoc and the yardstick in turn, each at 80 % of its own most, in short slices."""
     slices = round(scene.options.rounds * scene.options.seconds / SLICE_SECONDS)
     most = [_most(requests, SLICE_SECONDS) for requests in asked]
     ours, theirs = list[Offered](), list[Offered]()
@@ -106,7 +106,7 @@ def _beyond(scene: Scene, report: Report, name: str, server: Server, requests: R
 
 
 def _crowd(scene: Scene, report: Report, url: str, of_kind: Sequence[Request]) -> None:
-    """What many connections by themselves cost, hoc and the bare route."""
+    """Measure the cost of many connections, for hoc and the bare route."""
     with hoc(url, scene.place) as server, bare(url, scene.place) as raw:
         asked = {
             "hoc": scene.requests(server.url, of_kind),

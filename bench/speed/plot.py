@@ -1,4 +1,4 @@
-"""A small SVG of one curve: milliseconds, by a number of accounts that grows tenfold from point to point."""
+"""A small SVG plot: milliseconds by number of accounts, which grows tenfold from point to point."""
 
 from collections.abc import Sequence
 from math import log10
@@ -13,7 +13,7 @@ _BOTTOM: Final = 34
 
 
 def curve(title: str, points: Sequence[tuple[float, float]]) -> str:
-    """From zero up, so that what looks flat is flat."""
+    """The vertical axis begins at zero, so that a flat curve looks flat."""
     first, last = log10(points[0][0]), log10(points[-1][0])
     highest = max(value for _, value in points) * 1.25
     places = [

@@ -1,4 +1,4 @@
-"""One account by its id: hoc, the yardstick, and the peers."""
+"""Reading an account by its id: hoc, the yardstick, and the peers."""
 
 from contextlib import ExitStack
 from functools import partial
@@ -9,7 +9,7 @@ from scene import Scene
 from servers import bare, hoc, peer
 
 IDS = 50_000
-CALLERS = 8_000  # each with a token of their own
+CALLERS = 8_000  # each with its own token
 
 
 def measure(scene: Scene, report: Report) -> None:
@@ -54,7 +54,7 @@ def measure(scene: Scene, report: Report) -> None:
 
 
 def _must_agree(asked: dict[str, Requests]) -> None:
-    """Every side gives the same account."""
+    """Raise RuntimeError unless all sides return the same account."""
     answers = {name: requests.answer().json() for name, requests in asked.items()}
     if any(answer != answers["hoc"] for answer in answers.values()):
-        raise RuntimeError(f"They do not answer the same: {answers}")
+        raise RuntimeError(f"The sides answer differently: {answers}")

@@ -1,4 +1,4 @@
-"""What was measured: printed row by row as it comes, and kept as Markdown and JSON."""
+"""The report: printed row by row, and kept as Markdown and JSON."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from typing import Any, Final
 from plot import curve
 
 RESULTS: Final = Path(__file__).parents[1] / "results"
-_LARGE: Final = 1_000  # shown without a fraction
+_LARGE: Final = 1_000  # from here on without a fraction
 _WIDTHS: Final = (66, 14, 9, 7)
 
 
@@ -58,7 +58,7 @@ class Row:
 
 
 class Report:
-    """Written anew with every row, so that a run that is broken off leaves what it had."""
+    """Each row rewrites the files, so that an interrupted run leaves its rows."""
 
     def __init__(self, options: dict[str, Any]) -> None:
         self._started = datetime.now(UTC)
@@ -88,7 +88,7 @@ class Report:
         self._write()
 
     def plot(self, name: str, points: Sequence[tuple[float, float]]) -> None:
-        """Keep a curve of milliseconds by number of accounts."""
+        """Keep a plot of milliseconds by number of accounts."""
         file = self.directory / f"{name.replace(' ', '-').replace(',', '')}.svg"
         file.write_text(curve(name, points))
         self._curves.append(file)

@@ -1,7 +1,7 @@
-"""How fast hoc is: beside a bare route, pgbench and its peers, with many accounts, and under too much load.
+"""The speed of hoc, compared with a bare route, pgbench and its peers, with many accounts and under overload.
 
-Run it from the root of the repository: `.venv/bin/python bench/speed/run.py --only profile`. A row comes as
-soon as it is measured; all of them are kept in `bench/results/`.
+Run it from the root of the repository: `.venv/bin/python bench/speed/run.py --only profile`. Each row is
+printed as soon as it is measured. All rows are kept in `bench/results/`.
 """
 
 import argparse
@@ -35,13 +35,13 @@ PARTS: Final[dict[str, Callable[[Scene, Report], None]]] = {
     "workers": starting.workers,
     "library": library.measure,
     "start": starting.start,
-    "flat": flatness.measure,  # last, because it takes longest
+    "flat": flatness.measure,  # the last, because it takes longest
 }
 
 
 def main() -> None:
     options = _options()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was started is stopped
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that everything started is stopped
     report = Report({"accounts": options.accounts, "seconds": options.seconds, "rounds": options.rounds})
     with _scratch() as place, _postgres(options.database_url, options.directory or place) as server_url:
         scene = Scene(place, server_url, Options(options.accounts, options.seconds, options.rounds))
@@ -56,15 +56,17 @@ def main() -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", action="append", choices=PARTS, help="this part; may be given again")
-    parser.add_argument("--accounts", type=int, default=10_000_000, help="of the largest database")
-    parser.add_argument("--seconds", type=float, default=3.0, help="each side is measured in each round")
-    parser.add_argument("--rounds", type=int, default=5, help="of which the median counts")
+    parser.add_argument("--only", action="append", choices=PARTS, help="run this part only; can be repeated")
+    parser.add_argument("--accounts", type=int, default=10_000_000, help="accounts in the largest database")
+    parser.add_argument("--seconds", type=float, default=3.0, help="seconds per side and round")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds, of which the median counts")
     parser.add_argument(
-        "--directory", type=Path, help="keep the databases there, and use those that are there already"
+        "--directory",
+        type=Path,
+        help="directory in which to keep the databases, and reuse those of an earlier run",
     )
     parser.add_argument(
-        "--database-url", help="of a PostgreSQL to use instead, by a role that may create databases"
+        "--database-url", help="PostgreSQL to use instead, with a role that may create databases"
     )
     return parser.parse_args()
 
@@ -72,7 +74,7 @@ def _options() -> argparse.Namespace:
 @contextmanager
 def _scratch() -> Generator[Path]:
     with tempfile.TemporaryDirectory(prefix="hoc-speed-", ignore_cleanup_errors=True) as name:
-        Path(name).chmod(0o711)  # PostgreSQL, run by another user, passes through
+        Path(name).chmod(0o711)  # PostgreSQL, which runs as another user, must traverse it
         yield Path(name)
 
 

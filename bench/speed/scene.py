@@ -1,4 +1,4 @@
-"""What is measured on: one PostgreSQL, its databases, who calls."""
+"""The fixtures of the measurements: one PostgreSQL, its databases, and the callers."""
 
 import asyncio
 import itertools
@@ -34,7 +34,7 @@ class Options:
 
 
 class Scene:
-    """``place`` is a directory for what is needed only for now; databases stay, and are used again."""
+    """``place`` is a directory for temporary files. Databases are kept and reused."""
 
     def __init__(self, place: Path, server_url: str, options: Options) -> None:
         self.place = place
@@ -55,11 +55,11 @@ class Scene:
     # Databases
 
     def accounts(self, count: int) -> str:
-        """The URL of a database of that many accounts, which is only to be read."""
+        """Return the URL of a database with that many accounts. Callers must not write to it."""
         name = f"accounts_{count}"
         if name not in self._ready:
             if self.fetch(self._server_url, "SELECT FROM pg_database WHERE datname = $1", name):
-                asyncio.run(migrate(self._url(name)))  # it may be of an earlier run
+                asyncio.run(migrate(self._url(name)))  # it may be from an earlier run
             else:
                 asyncio.run(self._make(name, count))
             self._ready.add(name)
@@ -67,12 +67,12 @@ class Scene:
 
     @property
     def some_accounts(self) -> str:
-        """The one that most parts read, and that copies are made of."""
+        """The URL of the database that most parts read, and that `copies` copies."""
         return self.accounts(min(COPIED_ACCOUNTS, self.options.accounts))
 
     @contextmanager
     def copies(self, *names: str) -> Generator[Sequence[str]]:
-        """A copy of those accounts to write to, for each who does."""
+        """Give the URLs of writable copies of `some_accounts`, one for each name."""
         _ = self.some_accounts
         source = f"accounts_{min(COPIED_ACCOUNTS, self.options.accounts)}"
         try:
@@ -85,18 +85,18 @@ class Scene:
                 self._drop(name)
 
     def sample(self, url: str, count: int) -> list[Mapping[str, Any]]:
-        """Active accounts from all over."""
+        """Return active accounts from all parts of the table."""
         total = self.fetch(url, "SELECT sum(accounts)::bigint AS accounts FROM account.account_totals")
         percent = min(100.0, 150.0 * count / total[0]["accounts"])
         return self.fetch(url, _SAMPLE, percent, count)
 
     def owner(self, url: str) -> str:
-        """Of the crowd."""
+        """Return the id of the crowd's owner."""
         query = "SELECT user_id FROM account.memberships WHERE tenant_id = $1 AND role = 'owner'"
         return str(self.fetch(url, query, CROWD)[0]["user_id"])
 
     def settle(self, url: str) -> None:
-        """Wait until every event there is in line."""
+        """Wait until every event is sequenced."""
         while self.fetch(url, "SELECT FROM account.outbox LIMIT 1"):
             time.sleep(0.05)
 
@@ -120,10 +120,10 @@ class Scene:
             try:
                 self.execute(self._server_url, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
             except asyncpg.InsufficientPrivilegeError:
-                time.sleep(0.2)  # the superuser's autovacuum is at work in it
+                time.sleep(0.2)  # the superuser's autovacuum is working in it
             else:
                 return
-        raise TimeoutError(f"autovacuum does not leave the database {name}")
+        raise TimeoutError(f"Autovacuum does not leave the database {name}.")
 
     def _url(self, name: str) -> str:
         return urlunsplit(urlsplit(self._server_url)._replace(path=f"/{name}"))

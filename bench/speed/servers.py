@@ -1,4 +1,4 @@
-"""The servers that are measured: uvicorn, uvloop and httptools, no access log, each on a free port."""
+"""The measured servers: uvicorn with uvloop and httptools, without an access log, each on a free port."""
 
 import os
 import subprocess
@@ -34,7 +34,7 @@ class Server:
     process: psutil.Process
 
     def resident_bytes(self) -> int:
-        """Of all its processes."""
+        """Return the resident memory of all its processes."""
         return sum(one.memory_info().rss for one in (self.process, *self.process.children(recursive=True)))
 
 
@@ -42,9 +42,9 @@ Running: TypeAlias = AbstractContextManager[Server]
 
 
 def hoc(database_url: str, place: Path, *, lifespan: str = "on", **settings: str) -> Running:
-    """The application of hoc; it verifies the tokens of ``place``'s development keys.
+    """Run hoc's application. It accepts the tokens of the development keys in ``place``.
 
-    ``lifespan`` off leaves out what it does in the background: mail, events, housekeeping.
+    With ``lifespan`` "off" it does no background work: no mail, events or housekeeping.
     """
     given = {
         "database_url": database_url,
@@ -53,11 +53,11 @@ def hoc(database_url: str, place: Path, *, lifespan: str = "on", **settings: str
         "invitations_per_tenant_per_day": MANY,
     }
     environment = _environment(**given | settings)
-    return _uvicorn("hoc.asgi:create_app", place, environment, "--factory", f"--lifespan={lifespan}")
+    return _uvicorn("hoc.server:create_app", place, environment, "--factory", f"--lifespan={lifespan}")
 
 
 def bare(database_url: str, place: Path, *, resets: bool = False) -> Running:
-    """The yardstick; with ``resets`` its pool resets a connection after use, as asyncpg's does by itself."""
+    """Run the yardstick. With ``resets`` its pool resets used connections, as asyncpg's does by default."""
     environment = {"BENCH_DATABASE_URL": database_url, "BENCH_RESETS": str(int(resets))}
     return _uvicorn("bare:app", place, environment, f"--app-dir={_HERE}")
 
@@ -68,7 +68,7 @@ def peer(module: str, database_url: str, place: Path) -> Running:
 
 
 def hoc_serve(data: Path, *arguments: str, **settings: str) -> Running:
-    """The command as a user has it, once it is ready; everything it starts is its own."""
+    """Run `hoc serve` as a user would. The block begins once it is ready."""
     port = free_port()
     command = [str(HOC), "serve", f"--port={port}", f"--data-dir={data}", *arguments]
     log = data.with_suffix(".log")
@@ -107,7 +107,7 @@ def _answers(port: int, path: str) -> bool:
     connection = HTTPConnection("127.0.0.1", port, timeout=5)
     try:
         connection.request("GET", path)
-        return connection.getresponse().status < _UNAVAILABLE  # a yardstick has no such route
+        return connection.getresponse().status < _UNAVAILABLE  # the yardstick answers 404
     except (OSError, HTTPException):
         return False
     finally:
@@ -118,7 +118,7 @@ def _await(condition: Callable[[], bool], process: subprocess.Popen[bytes], log:
     until = time.monotonic() + _PATIENCE_SECONDS
     while not condition():
         if process.poll() is not None or time.monotonic() > until:
-            raise RuntimeError(f"It did not start:\n{log.read_text()}")
+            raise RuntimeError(f"The server did not start:\n{log.read_text()}")
         time.sleep(_POLL_SECONDS)
 
 

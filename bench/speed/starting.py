@@ -1,4 +1,4 @@
-"""`hoc serve`: how soon it answers, and how far a second worker takes it."""
+"""`hoc serve`: the time until its first answer, and the gain by a second worker."""
 
 import shutil
 import time
@@ -16,7 +16,7 @@ FIRST_STARTS = 3
 
 
 def start(scene: Scene, report: Report) -> None:
-    """From the command to the first answer: with a data directory that is new, and with one that is not."""
+    """Measure from the command to the first answer, with a new data directory and with a used one."""
     first, warm = [], []
     for number in range(min(FIRST_STARTS, scene.options.rounds)):
         data = scene.place / f"serve-{number}"

@@ -1,4 +1,4 @@
-"""hoc's own statements as text, to be sent by others."""
+"""hoc's own statements as text, for the yardstick and pgbench."""
 
 import re
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ _PREFIX = "given_"
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """The text with ``$1``…, the names of what hoc gives it in that order, and the values it gives always."""
+    """The text with ``$1``…, the parameters' names in that order, and the values that are constant."""
 
     sql: str
     names: tuple[str, ...]
@@ -31,7 +31,7 @@ class Statement:
         return [values[name] for name in self.names]
 
     def for_pgbench(self, **expressions: str) -> str:
-        """The same statement, each value in it an SQL expression of pgbench's variables."""
+        """Return the statement with an SQL expression of pgbench's variables for each parameter."""
         constants = {name: _literal(value) for name, value in self.constants.items()}
         values = self.arguments(**(constants | expressions))
         return re.sub(r"\$(\d+)", lambda found: f"({values[int(found[1]) - 1]})", self.sql) + ";\n"

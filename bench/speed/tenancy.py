@@ -1,4 +1,4 @@
-"""The console: the members of a large tenant, an invitation, one's own profile and preferences."""
+"""The console: the members of a large tenant, invitations, profile and preferences."""
 
 from contextlib import ExitStack
 from functools import partial
@@ -21,7 +21,7 @@ PREFERRED = {"theme": NUMBER, "language": "en"}
 
 def measure(scene: Scene, report: Report) -> None:
     _members(scene, report)
-    # Without what is done in the background: the mail of ten thousand invitations would leave for minutes.
+    # Without background work, because sending ten thousand invitation mails would take minutes.
     with scene.copies("console_hoc", "console_bare") as (ours, bares), ExitStack() as stack:
         server = stack.enter_context(hoc(ours, scene.place, lifespan="off"))
         raw = stack.enter_context(bare(bares, scene.place))
@@ -118,7 +118,7 @@ def _compare(
 
 
 def _cursors(url: str, path: str, token: str) -> list[str]:
-    """Of every page but the first."""
+    """Return the cursors of all pages but the first."""
     headers = {"Authorization": f"Bearer {token}"}
     with httpx.Client(base_url=url, headers=headers, timeout=60) as client:
         cursors: list[str] = []
@@ -130,7 +130,7 @@ def _cursors(url: str, path: str, token: str) -> list[str]:
 
 
 def _positions(scene: Scene, url: str) -> list[str]:
-    """Of the last row of each page that another one follows, as the bare route takes it."""
+    """Return the same positions as query strings of the bare route."""
     query = """
         SELECT joined_at, user_id FROM account.memberships WHERE tenant_id = $1 AND is_active
         ORDER BY joined_at, user_id"""

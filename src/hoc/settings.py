@@ -1,4 +1,4 @@
-"""Everything a deployment sets, from the environment: ``HOC_`` and the field's name."""
+"""The settings, from environment variables: ``HOC_`` and the field's name."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -6,112 +6,115 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from hoc.cus.account.L5_schemas.options import Options
-from hoc.cus.account.L5_schemas.records import InvitationLimits
-from hoc.cus.account.L5_schemas.results import SupportContactResult
-
 Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
-
-_DEFAULT_CONTACT = Options().support_contact
 
 
 class Settings(BaseSettings):
-    """Unset means: what `hoc serve` can provide itself is provided, and nobody is let in."""
+    """Every setting is optional.
+
+    `hoc serve` starts what is missing (PostgreSQL, NATS, mailbox). Without caller authentication, all
+    requests get 401.
+    """
 
     model_config = SettingsConfigDict(
         env_prefix="HOC_", extra="ignore", frozen=True, hide_input_in_errors=True
     )
 
     database_url: SecretStr | None = Field(
-        default=None, description="PostgreSQL 15 or later; unset: an embedded one"
+        default=None, description="PostgreSQL 15 or later; unset: `hoc serve` starts an embedded one"
     )
-    pool_size: Count = Field(default=10, description="database connections of each server process, at most")
+    pool_size: Count = Field(default=10, description="most database connections of each server process")
     max_requests: Count = Field(
-        default=512, description="requests that each server process handles at once; others wait, and get 503"
+        default=512,
+        description="requests that each server process handles at once; others wait briefly, then get 503",
     )
     statement_timeout_ms: Count = Field(
-        default=5_000, description="after this PostgreSQL cancels a statement, or its wait for a lock"
+        default=5_000,
+        description="milliseconds after which PostgreSQL cancels a statement, or its wait for a lock",
     )
     listen_database_url: SecretStr | None = Field(
-        default=None, description="for LISTEN, where `database_url` leads to a pooler in transaction mode"
+        default=None,
+        description="the database without the pooler, for LISTEN; needed with PgBouncer in transaction mode",
     )
     nats_url: SecretStr | None = Field(
-        default=None, description="NATS with JetStream, to publish events on; unset: an embedded one"
+        default=None, description="NATS with JetStream, for events; unset: `hoc serve` starts an embedded one"
     )
-    nats_stream: str = Field(default="ACCOUNTS", description="the stream that events are published to")
+    nats_stream: str = Field(
+        default="ACCOUNTS", description="stream that events are published to; created if it is missing"
+    )
     nats_inbound_stream: str | None = Field(
         default=None,
-        description="stream to make for others' events if none carries them; unset: wait",
+        description="stream to create for others' events if none carries them; unset: hoc waits for one",
     )
-    events_source: str = Field(default="urn:hoc:accounts", description="CloudEvents `source` of events")
+    events_source: str = Field(default="urn:hoc:accounts", description="CloudEvents `source` of every event")
     consul_url: str | None = Field(
-        default=None, description="Consul agent that `hoc serve` registers with; unset: it does not"
+        default=None, description="Consul agent that `hoc serve` registers with; unset: it does not register"
     )
     consul_token: SecretStr | None = Field(default=None, description="ACL token for the Consul agent")
-    consul_service: str = Field(default="account_service", description="name to register under")
+    consul_service: str = Field(default="account_service", description="service name in Consul")
     consul_address: str | None = Field(
-        default=None, description="host:port that others reach this server at; unset: where it listens"
+        default=None, description="host:port at which others reach this server; unset: the one it listens on"
     )
     log_format: Literal["json", "line"] | None = Field(
         default=None, description="json or line; unset: lines on a terminal, JSON otherwise"
     )
-    log_requests: bool = Field(default=False, description="log every answered request, by its route")
+    log_requests: bool = Field(default=False, description="log every answered request with its route")
     public_url: str = Field(
-        default="http://127.0.0.1:8201", description="where invitation links lead; never taken from a request"
+        default="http://127.0.0.1:8201",
+        description="base URL of invitation links; never taken from a request",
     )
-    mount_path: str = Field(default="/accounts", description="where `hoc serve` mounts the console")
+    mount_path: str = Field(default="/accounts", description="path at which `hoc serve` mounts the console")
 
     smtp_url: SecretStr | None = Field(
-        default=None, description="smtp:// or smtps://; unset: the development mailbox"
+        default=None, description="smtp:// or smtps:// URL; unset: the development mailbox"
     )
-    mail_from: str = Field(default="accounts@localhost.localdomain", description="sender of invitation mail")
+    mail_from: str = Field(
+        default="accounts@localhost.localdomain",
+        description="sender of invitation mail: an address, or `Name <address>`",
+    )
 
-    jwt_issuer: str | None = Field(default=None, description="`iss` that tokens must carry")
-    jwt_audience: str | None = Field(default=None, description="`aud` that tokens must carry")
-    jwt_jwks_url: str | None = Field(default=None, description="where the issuer publishes its keys")
-    jwt_public_key: str | None = Field(default=None, description="a PEM public key, instead of a JWKS")
+    jwt_issuer: str | None = Field(
+        default=None, description="`iss` that tokens must carry; required with a key"
+    )
+    jwt_audience: str | None = Field(
+        default=None, description="`aud` that tokens must carry; required with a key"
+    )
+    jwt_jwks_url: str | None = Field(default=None, description="URL of the issuer's JWK set")
+    jwt_public_key: str | None = Field(default=None, description="a PEM public key, instead of a JWK set")
     jwt_tenant_claim: str = Field(default="tenant_id", description="claim that selects the tenant")
     gateway_secret: SecretStr | None = Field(
-        default=None, description="shared with the gateway whose X-Hoc-… headers are then trusted"
+        default=None,
+        description="secret of the gateway whose X-Hoc-… headers are trusted; at least 16 characters",
     )
     development: bool | None = Field(
         default=None,
-        description="issue own tokens, on loopback only; unset: `hoc serve` does when no caller"
+        description="sign own tokens, and listen on loopback only; unset: `hoc serve` does so when no caller"
         " authentication is configured",
     )
     data_dir: Path | None = Field(
         default=None,
-        description="keys, development mail and the embedded servers; unset: the user's data directory",
+        description="directory of keys, development mail and the embedded servers; unset: the user's data"
+        " directory",
     )
 
-    support_email: str = Field(default=_DEFAULT_CONTACT.email, description="shown by the support contact")
-    support_hours: str = Field(default=_DEFAULT_CONTACT.hours, description="shown by the support contact")
+    support_email: str = Field(default="support@example.com", description="shown as the support contact")
+    support_hours: str = Field(
+        default="Monday to Friday, 09:00 to 17:00 UTC", description="shown as the support contact"
+    )
     support_response_time: str = Field(
-        default=_DEFAULT_CONTACT.response_time, description="shown by the support contact"
+        default="Within one business day", description="shown as the support contact"
     )
     invitations_per_tenant_per_day: Count = Field(
-        default=10_000, description="invitation mails of one tenant"
+        default=10_000, description="most invitation mails of one tenant in a UTC day"
     )
     invitations_per_recipient_per_day: Count = Field(
-        default=20, description="invitation mails to one address"
+        default=20, description="most invitation mails to one address in a UTC day"
     )
     invitations_require_verified_email: bool = Field(
-        default=False, description="refuse to join an account whose address is not verified"
+        default=False, description="an account can join by invitation only once its address is verified"
     )
 
     @property
     def authenticates_callers(self) -> bool:
-        """Whether something is configured that says who calls."""
+        """Whether caller authentication is configured."""
         return any((self.jwt_jwks_url, self.jwt_public_key, self.gateway_secret))
-
-    def options(self) -> Options:
-        """The part that the rules look at."""
-        return Options(
-            support_contact=SupportContactResult(
-                self.support_email, self.support_hours, self.support_response_time
-            ),
-            invitation_limits=InvitationLimits(
-                self.invitations_per_tenant_per_day, self.invitations_per_recipient_per_day
-            ),
-            require_verified_email=self.invitations_require_verified_email,
-        )

@@ -1,4 +1,4 @@
-"""The commands on a database of one's own: beside a server, and refusing bad input in one line."""
+"""The commands on a configured database, with a server and without, and their one-line errors."""
 
 import json
 import re
@@ -30,7 +30,7 @@ NAMED = ("owner", "admin", "member", "viewer")
 
 @pytest.fixture(scope="module")
 def server(database_url: str) -> Iterator[RunningServer]:
-    """Give a server of two processes on a database that it did not bring along."""
+    """Give a server of two workers on a configured database."""
     with data_directory() as data, serving(data, "--workers", "2", HOC_DATABASE_URL=database_url) as running:
         yield running
 
@@ -42,7 +42,7 @@ def test_with_a_database_url_no_postgresql_is_started(server: RunningServer, dat
     assert postgres_of(server.data) == []
 
 
-def test_info_for_people_keeps_the_password_to_itself(server: RunningServer, database_url: str) -> None:
+def test_info_as_text_hides_the_password(server: RunningServer, database_url: str) -> None:
     shown = hoc("info", "--data-dir", server.data)
     assert shown.returncode == 0
     assert server.url in shown.stdout
@@ -51,11 +51,11 @@ def test_info_for_people_keeps_the_password_to_itself(server: RunningServer, dat
     assert password[1] not in shown.stdout
 
 
-def test_the_data_directory_may_come_from_the_environment(server: RunningServer) -> None:
+def test_the_environment_can_set_the_data_directory(server: RunningServer) -> None:
     assert printed_json("info", "--json", HOC_DATA_DIR=str(server.data))["http"] == server.url
 
 
-def test_demo_makes_a_whole_tenant_each_time(server: RunningServer) -> None:
+def test_each_demo_creates_a_complete_tenant(server: RunningServer) -> None:
     first, second = (printed_json("demo", "--json", "--data-dir", server.data) for _ in range(2))
     assert first["tenant_id"] != second["tenant_id"]
     for role in NAMED:
@@ -84,7 +84,7 @@ def test_demo_makes_a_whole_tenant_each_time(server: RunningServer) -> None:
     assert server.get(f"/accounts/users/{second['owner']['user_id']}", owner).status_code == 404
 
 
-def test_the_mailbox_has_the_mail_of_pending_invitations_and_no_other(server: RunningServer) -> None:
+def test_the_mailbox_has_only_mail_of_pending_invitations(server: RunningServer) -> None:
     tenant = printed_json("demo", "--json", "--data-dir", server.data)
     listed = server.get("/accounts/invitations?status=pending", tenant["owner"]["token"]).json()
     pending = {invitation["id"]: invitation["email"] for invitation in listed["invitations"]}
@@ -112,7 +112,7 @@ def test_an_empty_mailbox_is_empty(tmp_path: Path) -> None:
     assert hoc("mailbox", "--data-dir", tmp_path).stdout == "No mail has been delivered here.\n"
 
 
-def test_token_lets_in_who_it_names(server: RunningServer) -> None:
+def test_token_prints_a_token_that_the_server_accepts(server: RunningServer) -> None:
     tenant = printed_json("demo", "--json", "--data-dir", server.data)
     member = tenant["member"]
     printed = hoc(
@@ -135,7 +135,7 @@ def test_token_lets_in_who_it_names(server: RunningServer) -> None:
     ],
 )
 @pytest.mark.parametrize("command", [("token", "--user-id", "usr_1"), ("demo",)])
-def test_outside_development_mode_nobody_gets_a_token(
+def test_outside_development_mode_no_token_is_issued(
     tmp_path: Path, variables: dict[str, str], why: str, command: tuple[str, ...]
 ) -> None:
     line, code = refusal(*command, "--data-dir", tmp_path, **variables)
@@ -144,9 +144,7 @@ def test_outside_development_mode_nobody_gets_a_token(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_server_without_development_mode_lets_its_tokens_in_no_more(
-    server: RunningServer, database_url: str
-) -> None:
+def test_without_development_mode_its_tokens_are_rejected(server: RunningServer, database_url: str) -> None:
     tenant = printed_json("demo", "--json", "--data-dir", server.data)
     with (
         data_directory() as data,
@@ -157,7 +155,7 @@ def test_a_server_without_development_mode_lets_its_tokens_in_no_more(
         assert not any("demo" in line for line in strict.output)
 
 
-def test_two_processes_serve_and_stop_with_the_one_that_was_started(database_url: str) -> None:
+def test_two_workers_stop_with_their_parent(database_url: str) -> None:
     with (
         data_directory() as data,
         serving(data, "--workers", "2", HOC_DATABASE_URL=database_url) as running,
@@ -170,7 +168,7 @@ def test_two_processes_serve_and_stop_with_the_one_that_was_started(database_url
         assert not any("Traceback" in line for line in running.steps)
 
 
-def test_processes_whose_parent_was_killed_end_and_free_the_port(database_url: str) -> None:
+def test_workers_of_a_killed_parent_end_and_free_the_port(database_url: str) -> None:
     with (
         data_directory() as data,
         serving(data, "--workers", "2", HOC_DATABASE_URL=database_url) as running,
@@ -182,14 +180,14 @@ def test_processes_whose_parent_was_killed_end_and_free_the_port(database_url: s
             assert probe.connect_ex(("127.0.0.1", int(running.url.rpartition(":")[2]))) != 0
 
 
-def test_a_process_that_dies_is_replaced(server: RunningServer) -> None:
+def test_a_worker_that_dies_is_replaced(server: RunningServer) -> None:
     first, _ = before = server.workers()
     first.kill()
     wait_until(lambda: len(server.workers()) == 2 and server.workers() != before)
     wait_until(lambda: server.get("/health/ready").status_code == 200)
 
 
-def test_a_taken_port_is_refused_before_anything_is_started(tmp_path: Path) -> None:
+def test_a_taken_port_is_reported_before_anything_starts(tmp_path: Path) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -210,7 +208,7 @@ def test_a_taken_port_is_refused_before_anything_is_started(tmp_path: Path) -> N
         ("0.0.0.0", {"HOC_DEVELOPMENT": "true", "HOC_GATEWAY_SECRET": "s" * 40}),
     ],
 )
-def test_development_mode_does_not_listen_beyond_loopback(
+def test_development_mode_listens_on_loopback_only(
     tmp_path: Path, host: str, variables: dict[str, str]
 ) -> None:
     line, code = refusal("serve", "--host", host, "--port", "0", "--data-dir", tmp_path, **variables)
@@ -219,7 +217,7 @@ def test_development_mode_does_not_listen_beyond_loopback(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_with_caller_authentication_it_listens_beyond_loopback(database_url: str) -> None:
+def test_caller_authentication_allows_any_address(database_url: str) -> None:
     with (
         data_directory() as data,
         serving(
@@ -244,7 +242,7 @@ def test_with_caller_authentication_it_listens_beyond_loopback(database_url: str
     ],
 )
 @pytest.mark.parametrize("command", ["serve", "migrate", "demo"])
-def test_a_bad_setting_is_one_line_that_names_it_and_quotes_nothing(
+def test_a_wrong_setting_is_named_without_its_value(
     tmp_path: Path, command: str, variables: dict[str, str], named: str
 ) -> None:
     port = ("--port", "0") if command == "serve" else ()
@@ -254,9 +252,7 @@ def test_a_bad_setting_is_one_line_that_names_it_and_quotes_nothing(
     assert code == 1
 
 
-def test_a_setting_that_only_the_application_knows_is_bad_is_one_line_too(
-    database_url: str, tmp_path: Path
-) -> None:
+def test_a_setting_that_the_application_rejects_is_named(database_url: str, tmp_path: Path) -> None:
     line, code = refusal(
         *("serve", "--port", "0", "--workers", "2", "--data-dir", tmp_path),
         HOC_DATABASE_URL=database_url,
@@ -267,7 +263,7 @@ def test_a_setting_that_only_the_application_knows_is_bad_is_one_line_too(
     assert "secret" not in line
 
 
-def test_a_wrong_password_is_one_line(database_url: str, tmp_path: Path) -> None:
+def test_a_wrong_password_is_explained_in_one_line(database_url: str, tmp_path: Path) -> None:
     wrong = re.sub(":([^:@]+)@", ":secret@", database_url)
     line, code = refusal("demo", "--data-dir", tmp_path, HOC_DATABASE_URL=wrong)
     assert "password authentication failed" in line
@@ -275,7 +271,7 @@ def test_a_wrong_password_is_one_line(database_url: str, tmp_path: Path) -> None
     assert code == 1
 
 
-async def test_a_database_that_was_not_migrated_is_told_apart_and_migrate_helps(
+async def test_an_unmigrated_database_is_explained_and_migrated(
     fresh_database_url: str, tmp_path: Path
 ) -> None:
     connection = await asyncpg.connect(fresh_database_url)
@@ -304,7 +300,7 @@ async def test_a_database_that_was_not_migrated_is_told_apart_and_migrate_helps(
         ("token",),
     ],
 )
-def test_a_wrong_call_is_one_line(arguments: tuple[str, ...]) -> None:
+def test_a_wrong_call_is_explained_in_one_line(arguments: tuple[str, ...]) -> None:
     _, code = refusal(*arguments)
     assert code == 2
 
@@ -317,13 +313,13 @@ def test_a_wrong_call_is_one_line(arguments: tuple[str, ...]) -> None:
         (("serve", "--host", "192.0.2.1", "--port", "0"), "loopback only"),
     ],
 )
-def test_bad_input_is_one_line(tmp_path: Path, arguments: tuple[str, ...], why: str) -> None:
+def test_wrong_input_is_explained_in_one_line(tmp_path: Path, arguments: tuple[str, ...], why: str) -> None:
     line, code = refusal(*arguments, "--data-dir", tmp_path)
     assert why in line
     assert code == 1
 
 
-def test_a_data_directory_that_is_a_file_is_one_line(tmp_path: Path) -> None:
+def test_a_data_directory_that_is_a_file_is_rejected(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.touch()
     for command in ("serve", "demo", "mailbox"):
@@ -331,7 +327,7 @@ def test_a_data_directory_that_is_a_file_is_one_line(tmp_path: Path) -> None:
     assert refusal("serve", "--port", "0", "--data-dir", file / "below")[1] == 1
 
 
-def test_version_and_help(tmp_path: Path) -> None:
+def test_version_and_help_are_printed(tmp_path: Path) -> None:
     assert re.fullmatch(r"hoc \d+\.\d+\.\d+\n", hoc("--version").stdout)
     shown = hoc("--help")
     assert shown.returncode == 0
@@ -349,7 +345,7 @@ def test_help_loads_no_database_and_no_server() -> None:
     assert json.loads(python(code)) == []
 
 
-def test_without_the_extra_one_line_says_what_to_install() -> None:
+def test_without_the_extra_it_says_what_to_install() -> None:
     for missing in ("typer", "uvicorn", "platformdirs"):
         code = f"""
             import sys

@@ -1,4 +1,4 @@
-"""`hoc events` and `hoc relay`: beside a server with everything of its own, and on other databases."""
+"""`hoc events` and `hoc relay`: with a server that started its own services, and on other databases."""
 
 import asyncio
 import json
@@ -60,14 +60,14 @@ def parked(server: RunningServer) -> list[dict[str, Any]]:
     return found
 
 
-def test_what_the_demo_does_is_published(server: RunningServer) -> None:
+def test_the_events_of_the_demo_are_published(server: RunningServer) -> None:
     printed_json("demo", "--json", "--data-dir", server.data)
     wait_until(lambda: is_settled(server))
     cursors = json.loads(query(info(server)["database_url"], CURSORS))
-    assert cursors["nats"] == cursors["line"] > 20
+    assert cursors["nats"] == cursors["sequenced"] > 20
 
 
-def test_an_event_too_large_is_parked_told_of_and_tried_again(server: RunningServer) -> None:
+def test_an_event_that_is_too_large_is_parked_and_retried(server: RunningServer) -> None:
     url = info(server)["database_url"]
     assert hoc("events", "parked", "--data-dir", server.data).stdout == "Nothing is parked.\n"
     query(url, WRITE, datetime.now(UTC), "usr_large", json.dumps({"name": "x" * 2**21}))
@@ -84,11 +84,11 @@ def test_an_event_too_large_is_parked_told_of_and_tried_again(server: RunningSer
     wait_until(lambda: not parked(server))
 
 
-def test_what_to_try_again_must_be_said_and_must_be_parked(server: RunningServer) -> None:
+def test_retry_needs_ids_that_are_parked(server: RunningServer) -> None:
     line, code = refusal("events", "retry", "--data-dir", server.data)
-    assert (line, code) == ("hoc: Name what to try again, or say --all.", 1)
+    assert (line, code) == ("hoc: Name the ids to retry, or use --all.", 1)
     line, code = refusal("events", "retry", "nothing", "--data-dir", server.data)
-    assert (line, code) == ("hoc: Not parked: nothing; `hoc events parked` lists what is.", 1)
+    assert (line, code) == ("hoc: Not parked: nothing. `hoc events parked` lists the ids.", 1)
     assert hoc("events", "retry", "--all", "--data-dir", server.data).stdout == "0 to be tried again.\n"
 
 
@@ -103,7 +103,8 @@ def test_old_months_are_dropped_once_they_are_published(server: RunningServer) -
     assert again.stdout == "Nothing is that old.\n"
 
 
-def test_a_month_with_unpublished_events_is_kept_unless_told_otherwise(fresh_database_url: str) -> None:
+def test_a_month_with_unpublished_events_is_kept(fresh_database_url: str) -> None:
+    """The option --unpublished drops it."""
     query(
         fresh_database_url,
         "CREATE TABLE account.events_2020_01 PARTITION OF account.events"
@@ -123,7 +124,7 @@ def test_a_month_with_unpublished_events_is_kept_unless_told_otherwise(fresh_dat
     assert dropped.stdout == "dropped events_2020_01\n"
 
 
-def test_a_relay_alone_publishes_until_it_is_told_to_stop(
+def test_a_relay_without_a_server_publishes_until_stopped(
     server: RunningServer, fresh_database_url: str, tmp_path: Path
 ) -> None:
     query(fresh_database_url, WRITE, datetime.now(UTC), "usr_ada", "{}")
@@ -134,13 +135,15 @@ def test_a_relay_alone_publishes_until_it_is_told_to_stop(
         stderr=subprocess.PIPE,
         text=True,
     ) as relay:
-        wait_until(lambda: json.loads(query(fresh_database_url, CURSORS) or "{}") == {"line": 1, "nats": 1})
+        wait_until(
+            lambda: json.loads(query(fresh_database_url, CURSORS) or "{}") == {"sequenced": 1, "nats": 1}
+        )
         relay.send_signal(signal.SIGTERM)
         printed, said = relay.communicate(timeout=60)
     assert (relay.returncode, printed, said) == (0, "", "Relaying events; Ctrl-C stops it\n")
 
 
-def test_a_relay_wants_to_know_where_to(fresh_database_url: str, tmp_path: Path) -> None:
+def test_a_relay_needs_a_nats_url(fresh_database_url: str, tmp_path: Path) -> None:
     line, code = refusal("relay", "--data-dir", tmp_path, HOC_DATABASE_URL=fresh_database_url)
     assert code == 1
     assert "set HOC_NATS_URL" in line

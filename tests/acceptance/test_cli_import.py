@@ -1,4 +1,4 @@
-"""`hoc import` and `hoc export` beside a PostgreSQL."""
+"""`hoc import` and `hoc export`."""
 
 import csv
 import json
@@ -15,10 +15,8 @@ import pytest
 from support.command_line import HOC, environment, hoc, refusal
 from support.postgres import TestServer
 
-from hoc.cus.account.L5_engines.account_service import AccountService
-from hoc.cus.account.L6_drivers.accounts import AccountRepository
-from hoc.database import Database
-from hoc.transfer.importing import BATCH
+from hoc.bulk.importing import BATCH
+from hoc.cus.account.wiring import create_account_service, open_database
 
 HEADER = "user_id,email,name,is_active,preferences,created_at,email_verified,timezone,avatar_url"
 EVERYTHING = (
@@ -49,16 +47,16 @@ async def stored(url: str) -> list[dict[str, Any]]:
 
 
 async def assert_exact(url: str) -> None:
-    """Totals and statistics are what counting gives."""
+    """Compare totals and statistics with what counting gives."""
     async with connected(url) as connection:
         counted = await connection.fetchrow("""
             SELECT count(*), count(*) FILTER (WHERE is_active), count(*) FILTER (WHERE NOT is_active),
                    count(*) FILTER (WHERE created_at >= now() - interval '7 days'),
                    count(*) FILTER (WHERE created_at >= now() - interval '30 days')
             FROM account.users""")
-    database = Database(url, pool_size=1)
+    database = open_database(url, pool_size=1)
     try:
-        stats = await AccountService(AccountRepository(database)).get_service_stats()
+        stats = await create_account_service(database).get_service_stats()
     finally:
         await database.close()
     assert counted is not None
@@ -88,7 +86,7 @@ def many(path: Path, count: int) -> Path:
 
 
 def importing(file: Path | str, data: Path, url: str) -> subprocess.Popen[str]:
-    """Begin an import."""
+    """Start an import in a process."""
     return subprocess.Popen(
         [HOC, "import", file, "--data-dir", data],
         env=environment(HOC_DATABASE_URL=url),
@@ -102,7 +100,7 @@ def summary(imported: int, there: int, rejected: int) -> str:
     return f"{imported:,} imported, {there:,} already there, {rejected:,} rejected in "
 
 
-async def test_every_column_is_stored_by_the_rules_of_the_services(
+async def test_every_column_is_stored_by_the_rules_of_services(
     fresh_database_url: str, tmp_path: Path
 ) -> None:
     file = write(tmp_path / "accounts.csv", EVERYTHING)
@@ -147,9 +145,7 @@ async def test_an_export_imports_again_into_the_same_accounts(
         await assert_exact(other)
 
 
-def test_an_export_holds_active_accounts_unless_told_otherwise(
-    fresh_database_url: str, tmp_path: Path
-) -> None:
+def test_an_export_has_only_active_accounts_by_default(fresh_database_url: str, tmp_path: Path) -> None:
     file = write(tmp_path / "accounts.csv", EVERYTHING)
     hoc("import", file, "--data-dir", tmp_path, HOC_DATABASE_URL=fresh_database_url)
     printed = hoc("export", "--data-dir", tmp_path, HOC_DATABASE_URL=fresh_database_url)
@@ -172,8 +168,8 @@ CSV_ROWS = (
     ("g,g@example.com,G,perhaps,,", "is_active: must be true or false"),
     ('h,h@example.com,H,,{"a":,', "preferences: must be JSON"),
     ("i,i@example.com,I,,[],", "preferences: must be a JSON object"),
-    ("j,j@example.com,J,,,2026-01-01T00:00:00", "created_at: must be a time with its zone"),
-    ("k,k@example.com,K,,,0001-01-01T00:00:00+05:00", "created_at: must be a time with its zone"),
+    ("j,j@example.com,J,,,2026-01-01T00:00:00", "created_at: must be an ISO 8601 time"),
+    ("k,k@example.com,K,,,0001-01-01T00:00:00+05:00", "created_at: must be an ISO 8601 time"),
     ("l,l@example.com,L", "has 3 values for 6 columns"),
     (f"m,m@example.com,{'M' * 200_000},,,", "is not CSV"),
     ("good1,good1@example.com,Good,,,", None),
@@ -203,7 +199,7 @@ JSON_ROWS = (
     [("r.csv", CSV_ROWS, ["good1", "good2", "good3"]), ("r.jsonl", JSON_ROWS, ["good1", "good3"])],
 )
 @pytest.mark.parametrize("to_file", [False, True])
-async def test_each_rejected_row_is_reported_and_nothing_of_it_is_stored(
+async def test_each_rejected_row_is_reported_and_not_stored(
     fresh_database_url: str,
     tmp_path: Path,
     name: str,
@@ -229,7 +225,7 @@ async def test_each_rejected_row_is_reported_and_nothing_of_it_is_stored(
     await assert_exact(fresh_database_url)
 
 
-async def test_what_is_not_utf_8_costs_its_own_row(fresh_database_url: str, tmp_path: Path) -> None:
+async def test_only_a_row_that_is_not_utf_8_is_rejected(fresh_database_url: str, tmp_path: Path) -> None:
     file = tmp_path / "latin"
     file.write_bytes(b"user_id,email,name\na,a@example.com,Zo\xeb\nb,b@example.com,Bea\n")
     done = hoc("import", file, "--data-dir", tmp_path, HOC_DATABASE_URL=fresh_database_url)
@@ -237,13 +233,13 @@ async def test_what_is_not_utf_8_costs_its_own_row(fresh_database_url: str, tmp_
     assert [row["user_id"] for row in await stored(fresh_database_url)] == ["b"]
 
 
-async def test_lines_are_counted_where_a_row_begins(fresh_database_url: str, tmp_path: Path) -> None:
+async def test_a_row_is_reported_by_the_line_it_begins_on(fresh_database_url: str, tmp_path: Path) -> None:
     file = write(tmp_path / "f.csv", '\ufeffuser_id,email,name\na,a@example.com,"A\nA"\nb,b,B\n')
     done = hoc("import", file, "--data-dir", tmp_path, HOC_DATABASE_URL=fresh_database_url)
     assert [line.split(":")[0] for line in done.stderr.splitlines()] == ["line 2", "line 4"]
 
 
-async def test_what_is_there_is_left_unchanged(fresh_database_url: str, tmp_path: Path) -> None:
+async def test_existing_accounts_are_left_unchanged(fresh_database_url: str, tmp_path: Path) -> None:
     file = write(tmp_path / "f.csv", EVERYTHING)
     for outcome in (summary(3, 0, 0), summary(0, 3, 0)):
         done = hoc("import", file, "--data-dir", tmp_path, HOC_DATABASE_URL=fresh_database_url)
@@ -264,7 +260,7 @@ async def test_what_is_there_is_left_unchanged(fresh_database_url: str, tmp_path
         ("user_id,email,name,name", "a column twice"),
     ],
 )
-def test_a_header_that_does_not_fit_is_one_line(
+def test_a_wrong_header_is_explained_in_one_line(
     fresh_database_url: str, tmp_path: Path, header: str, why: str
 ) -> None:
     file = write(tmp_path / "f.csv", f"{header}\n1,2,3,4\n")
@@ -273,7 +269,7 @@ def test_a_header_that_does_not_fit_is_one_line(
     assert code == 1
 
 
-def test_a_file_that_is_not_there_is_one_line(fresh_database_url: str, tmp_path: Path) -> None:
+def test_a_missing_file_is_explained_in_one_line(fresh_database_url: str, tmp_path: Path) -> None:
     missing = tmp_path / "missing" / "f.csv"
     for command in ("import", "export"):
         line, code = refusal(command, missing, "--data-dir", tmp_path, HOC_DATABASE_URL=fresh_database_url)
@@ -281,15 +277,14 @@ def test_a_file_that_is_not_there_is_one_line(fresh_database_url: str, tmp_path:
         assert code == 1
 
 
-async def test_the_standard_input_is_read(fresh_database_url: str, tmp_path: Path) -> None:
+async def test_standard_input_is_read(fresh_database_url: str, tmp_path: Path) -> None:
     with importing("-", tmp_path, fresh_database_url) as process:
         printed, _ = process.communicate('{"user_id": "a", "email": "a@example.com", "name": "A"}\n')
     assert printed.startswith(summary(1, 0, 0))
 
 
-async def test_killed_it_leaves_whole_batches_and_completes_the_next_time(
-    fresh_database_url: str, tmp_path: Path
-) -> None:
+async def test_a_killed_import_leaves_only_whole_batches(fresh_database_url: str, tmp_path: Path) -> None:
+    """The next import stores the rest."""
     count = 8 * BATCH
     file = many(tmp_path / "many.csv", count)
     with importing(file, tmp_path, fresh_database_url) as process:
@@ -298,7 +293,7 @@ async def test_killed_it_leaves_whole_batches_and_completes_the_next_time(
     async with connected(fresh_database_url) as connection:
         clients = """SELECT count(*) FROM pg_stat_activity
             WHERE datname = current_database() AND backend_type = 'client backend'"""
-        while await connection.fetchval(clients) > 1:  # PostgreSQL is still noticing
+        while await connection.fetchval(clients) > 1:  # until PostgreSQL notices that the client is gone
             pass
         found = await connection.fetchval("SELECT count(*) FROM account.users")
     assert found % BATCH == 0
@@ -315,7 +310,7 @@ async def wait_for_first_batch(url: str, ended: Callable[[], int | None]) -> Non
             assert ended() is None, "It ended without storing anything."
 
 
-async def test_two_imports_of_one_file_at_once_share_the_work(
+async def test_two_imports_of_the_same_accounts_share_the_work(
     fresh_database_url: str, tmp_path: Path
 ) -> None:
     files = [many(tmp_path / "f.csv", BATCH + 1), tmp_path / "backwards.csv"]

@@ -1,16 +1,14 @@
-"""`hoc serve` with a PostgreSQL and a NATS of its own: started, stopped, killed, and started again."""
+"""`hoc serve` with its own PostgreSQL and NATS: started, stopped, killed and restarted."""
 
 import asyncio
 import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import psutil
 import pytest
-from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from support.command_line import (
     HOC,
@@ -25,6 +23,7 @@ from support.command_line import (
     serving,
     wait_until,
 )
+from support.embedded import jetstream
 
 STARTING_NATS = "Starting NATS"
 STEPS = ["Starting PostgreSQL", "Migrating the database", "Stopping"]
@@ -32,7 +31,7 @@ STEPS = ["Starting PostgreSQL", "Migrating the database", "Stopping"]
 
 @pytest.fixture(scope="module")
 def first_start() -> Iterator[tuple[Path, list[str]]]:
-    """Give a data directory after its first start and clean stop, and the steps that were printed."""
+    """Give a data directory after its first start and clean stop, and the printed steps."""
     with data_directory() as data:
         with serving(data) as server:
             assert server.get("/health/ready").status_code == 200
@@ -41,20 +40,16 @@ def first_start() -> Iterator[tuple[Path, list[str]]]:
 
 
 def left_in(data: Path) -> list[psutil.Process]:
-    """The services that run in a data directory."""
+    """Return the services that run in a data directory."""
     return postgres_of(data) + nats_of(data)
 
 
-def ask_for_jetstream(url: str) -> bool:
-    """Whether a client is told how JetStream is used."""
+def jetstream_answers(url: str) -> bool:
+    """Whether JetStream answers a client."""
 
     async def ask() -> None:
-        client: Any = Client()  # which in part has no types
-        try:
-            await client.connect(url, allow_reconnect=False)
-            await client.jetstream().account_info()
-        finally:
-            await client.close()
+        async with jetstream(url) as stream:
+            await stream.account_info()
 
     try:
         asyncio.run(ask())
@@ -68,9 +63,8 @@ def data(first_start: tuple[Path, list[str]]) -> Path:
     return first_start[0]
 
 
-def test_the_first_start_prints_a_line_per_step_and_the_second_has_fewer(
-    first_start: tuple[Path, list[str]], data: Path
-) -> None:
+def test_a_start_prints_a_line_per_step(first_start: tuple[Path, list[str]], data: Path) -> None:
+    """The second start has fewer steps than the first."""
     with serving(data) as again:
         assert again.get("/health/ready").status_code == 200
         again.stop()
@@ -84,7 +78,7 @@ def test_the_first_start_prints_a_line_per_step_and_the_second_has_fewer(
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_told_to_stop_it_ends_with_0_and_leaves_nothing_running(data: Path, number: signal.Signals) -> None:
+def test_a_signal_stops_the_server_and_its_services(data: Path, number: signal.Signals) -> None:
     with serving(data) as server:
         assert printed_json("info", "--json", "--data-dir", data)["http"] == server.url
         assert (len(postgres_of(data)), len(nats_of(data))) == (1, 1)
@@ -101,7 +95,7 @@ def test_told_to_stop_it_ends_with_0_and_leaves_nothing_running(data: Path, numb
 @pytest.mark.parametrize(
     "step", ["Unpacking PostgreSQL 18", "Initialising the database cluster", STEPS[0], STARTING_NATS]
 )
-def test_told_to_stop_while_it_starts_it_ends_with_0_and_leaves_nothing_running(step: str) -> None:
+def test_a_signal_during_the_start_stops_everything(step: str) -> None:
     with data_directory() as data:
         command = [str(HOC), "serve", "--port", "0", "--data-dir", str(data)]
         with subprocess.Popen(command, env=environment(), stderr=subprocess.PIPE, text=True) as process:
@@ -114,7 +108,8 @@ def test_told_to_stop_while_it_starts_it_ends_with_0_and_leaves_nothing_running(
         assert left_in(data) == []
 
 
-def test_what_demo_prints_works_as_pasted_and_outlives_the_server(data: Path) -> None:
+def test_the_curl_line_of_demo_works_when_pasted(data: Path) -> None:
+    """The tenant and its tokens outlive the server."""
     with serving(data) as server:
         assert any(line.strip() == f"curl -s {server.url}/health/ready" for line in server.output)
         assert any(
@@ -130,12 +125,12 @@ def test_what_demo_prints_works_as_pasted_and_outlives_the_server(data: Path) ->
         assert server.get("/accounts/users", tenant["owner"]["token"]).json()["total"] == 24
 
 
-def test_killed_it_starts_again_and_takes_over_its_postgres_and_its_nats(data: Path) -> None:
+def test_a_restart_after_a_kill_takes_over_the_services(data: Path) -> None:
     with serving(data) as server:
         tenant = printed_json("demo", "--json", "--data-dir", data)
         assert server.stop(signal.SIGKILL) == -signal.SIGKILL
     [postgres], [nats] = postgres_of(data), nats_of(data)
-    assert hoc("info", "--data-dir", data).returncode == 1  # server.json is there, its server is not
+    assert hoc("info", "--data-dir", data).returncode == 1  # server.json is left over
     with serving(data) as server:
         assert left_in(data) == [postgres, nats]
         assert server.get("/accounts/users", tenant["owner"]["token"]).json()["total"] == 24
@@ -147,7 +142,7 @@ def test_killed_it_starts_again_and_takes_over_its_postgres_and_its_nats(data: P
     assert left_in(data) == []
 
 
-def test_a_postgres_that_is_killed_is_brought_back(data: Path) -> None:
+def test_a_killed_postgresql_is_restarted(data: Path) -> None:
     with serving(data) as server:
         tenant = printed_json("demo", "--json", "--data-dir", data)
         [postgres] = postgres_of(data)
@@ -161,15 +156,15 @@ def test_a_postgres_that_is_killed_is_brought_back(data: Path) -> None:
     assert left_in(data) == []
 
 
-def test_it_brings_a_nats_along_and_brings_it_back_on_the_same_port(data: Path) -> None:
+def test_a_killed_nats_is_restarted_on_the_same_port(data: Path) -> None:
     with serving(data, "--workers", "2") as server:
         url = printed_json("info", "--json", "--data-dir", data)["nats_url"]
-        assert ask_for_jetstream(url)
+        assert jetstream_answers(url)
         assert {worker.environ()["HOC_NATS_URL"] for worker in server.workers()} == {url}
         [nats] = nats_of(data)
         nats.kill()
         wait_until(lambda: nats_of(data) not in ([], [nats]))
-        wait_until(lambda: ask_for_jetstream(url))
+        wait_until(lambda: jetstream_answers(url))
         assert printed_json("info", "--json", "--data-dir", data)["nats_url"] == url
         assert server.get("/health/ready").status_code == 200
         assert server.stop() == 0
@@ -177,7 +172,7 @@ def test_it_brings_a_nats_along_and_brings_it_back_on_the_same_port(data: Path) 
     assert left_in(data) == []
 
 
-def test_info_for_people_shows_nats_without_its_password(data: Path) -> None:
+def test_info_as_text_hides_the_password_of_nats(data: Path) -> None:
     with serving(data):
         url: str = printed_json("info", "--json", "--data-dir", data)["nats_url"]
         shown = hoc("info", "--data-dir", data).stdout
@@ -187,7 +182,7 @@ def test_info_for_people_shows_nats_without_its_password(data: Path) -> None:
     assert parts.password not in shown
 
 
-def test_with_a_nats_of_its_own_configured_it_starts_none(data: Path) -> None:
+def test_with_a_nats_url_no_nats_is_started(data: Path) -> None:
     configured = "nats://token@127.0.0.1:1"
     with serving(data, HOC_NATS_URL=configured):
         assert printed_json("info", "--json", "--data-dir", data)["nats_url"] == configured
@@ -196,7 +191,7 @@ def test_with_a_nats_of_its_own_configured_it_starts_none(data: Path) -> None:
     assert "nats://***@127.0.0.1:1\n" in shown
 
 
-def test_a_nats_that_cannot_start_is_told_and_nothing_is_left(data: Path) -> None:
+def test_a_failed_start_of_nats_is_explained(data: Path) -> None:
     store, aside = data / "nats" / "jetstream", data / "nats" / "aside"
     store.rename(aside)
     store.touch()
@@ -211,7 +206,8 @@ def test_a_nats_that_cannot_start_is_told_and_nothing_is_left(data: Path) -> Non
     assert left_in(data) == []
 
 
-def test_a_second_server_on_the_same_directory_is_refused_and_the_first_serves_on(data: Path) -> None:
+def test_a_second_server_on_a_directory_is_rejected(data: Path) -> None:
+    """The first one serves on."""
     with serving(data) as server:
         line, code = refusal("serve", "--port", "0", "--data-dir", data)
         assert f"{data} is in use by another hoc server (pid {server.process.pid})" in line
@@ -220,14 +216,14 @@ def test_a_second_server_on_the_same_directory_is_refused_and_the_first_serves_o
         assert printed_json("info", "--json", "--data-dir", data)["http"] == server.url
 
 
-def test_migrate_without_a_server_starts_the_database_for_it(data: Path) -> None:
+def test_migrate_starts_the_database_if_needed(data: Path) -> None:
     migrated = hoc("migrate", "--data-dir", data)
     assert (migrated.returncode, migrated.stderr.splitlines()) == (0, STEPS[:2])
     assert migrated.stdout.startswith("The database is at revision ")
     assert left_in(data) == []
 
 
-def test_without_a_server_demo_says_how_to_start_one(data: Path) -> None:
+def test_demo_without_a_server_says_how_to_start_one(data: Path) -> None:
     line, code = refusal("demo", "--data-dir", data)
-    assert f"No server runs on {data}: start one with" in line
+    assert f"No server is running on {data}. Start one with" in line
     assert code == 1

@@ -1,4 +1,4 @@
-"""What operators see of `hoc serve`: metrics of all its processes, its place in Consul."""
+"""`hoc serve` for operators: the metrics of all workers, and the registration in Consul."""
 
 import re
 
@@ -8,7 +8,7 @@ from support.consul import consul_agent
 REQUESTS = 40
 
 
-def test_every_scrape_shows_all_workers(database_url: str) -> None:
+def test_every_scrape_has_the_metrics_of_all_workers(database_url: str) -> None:
     with data_directory() as data, serving(data, "--workers", "2", HOC_DATABASE_URL=database_url) as server:
         for _ in range(REQUESTS):
             assert server.get("/accounts/profile").status_code == 401
@@ -19,7 +19,7 @@ def test_every_scrape_shows_all_workers(database_url: str) -> None:
         assert server.stop() == 0
 
 
-def test_it_is_in_consul_as_long_as_it_serves(database_url: str) -> None:
+def test_a_server_is_registered_in_consul_while_it_runs(database_url: str) -> None:
     with (
         data_directory() as data,
         consul_agent() as agent,

@@ -1,4 +1,4 @@
-"""The events' page is complete: every subject with its fields, every header, the stream as it is made."""
+"""The page about events is complete: every subject with its fields, every header, the stream."""
 
 import re
 from dataclasses import MISSING, Field, fields
@@ -24,7 +24,7 @@ def words(cell: str) -> list[str]:
 
 
 def rows(section: str) -> list[tuple[list[str], list[str]]]:
-    """The words in backquotes in the first and in the last column of each row."""
+    """The words in backquotes in the first and the last column of each row."""
     found = re.findall(r"^\| (.+?) \|.* \| (.+) \|$", SECTIONS[section], re.MULTILINE)
     return [(words(first), words(last)) for first, last in found if words(first)]
 
@@ -34,13 +34,13 @@ def shown(field: Field[Any]) -> str:
     return field.name if field.default is MISSING else f"{field.name}={default}"
 
 
-def test_every_event_is_listed_with_its_fields_and_no_other() -> None:
+def test_every_event_is_listed_with_its_fields() -> None:
     assert rows("What hoc publishes") == [
         ([event_type], [field.name for field in fields(event)]) for event_type, event in EVENTS.items()
     ]
 
 
-def test_every_subject_that_is_handled_is_listed_with_its_fields_and_no_other() -> None:
+def test_every_handled_subject_is_listed_with_its_fields() -> None:
     listed = [row for row in rows("What hoc handles") if row[1]]
     assert listed == [([model.subject], [shown(field) for field in fields(model)]) for model in INBOUND]
 
@@ -53,10 +53,10 @@ def test_every_header_is_listed(section: str, schema: str) -> None:
     assert set(named) == set(asyncapi_document()["components"]["schemas"][schema]["properties"])
 
 
-def test_the_stream_is_as_it_is_made() -> None:
+def test_the_streams_subjects_are_listed() -> None:
     assert f"| subjects | {', '.join(f'`{subject}`' for subject in SUBJECTS)} |" in SECTIONS["The stream"]
 
 
-def test_the_pauses_before_a_message_comes_again_are_told() -> None:
+def test_the_pauses_before_each_redelivery_are_listed() -> None:
     assert BACKOFF_SECONDS == (1, 5, 30, 2 * 60, 10 * 60)
     assert "after 1 second, 5, 30, two minutes and ten" in SECTIONS["What hoc handles"]

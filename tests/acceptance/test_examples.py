@@ -1,4 +1,4 @@
-"""The examples, run as their users run them."""
+"""The examples run as their users run them."""
 
 import json
 import subprocess
@@ -49,7 +49,7 @@ def demo(fresh_database_url: str, tmp_path: Path) -> Demo:
 
 @contextmanager
 def served(app: str, variables: dict[str, str]) -> Generator[httpx.Client]:
-    """Run an application under uvicorn; the socket listens before, so that no request comes too early."""
+    """Run an application under uvicorn. The socket listens before, so that no request is too early."""
     with socket(AF_INET, SOCK_STREAM) as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
@@ -65,7 +65,7 @@ def served(app: str, variables: dict[str, str]) -> Generator[httpx.Client]:
         ]
         with subprocess.Popen(command, env=variables, pass_fds=[listener.fileno()]) as process:
             port = listener.getsockname()[1]
-            listener.close()  # a request is refused then, and does not wait, when the start fails
+            listener.close()  # so that a request fails, and does not wait, when the start fails
             try:
                 with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
                     yield client
@@ -74,7 +74,7 @@ def served(app: str, variables: dict[str, str]) -> Generator[httpx.Client]:
                 assert process.wait(60) in {0, -SIGTERM}  # uvicorn stops cleanly, then passes the signal on
 
 
-def test_fastapi_routes_and_the_console_share_the_hosts_sign_in(demo: Demo) -> None:
+def test_fastapi_routes_and_the_console_share_one_sign_in(demo: Demo) -> None:
     sessions = {
         "owners-secret": {"user_id": demo.people["owner"]["user_id"], "tenant_id": demo.tenant_id},
         "strangers-secret": {"user_id": "usr_stranger", "tenant_id": demo.tenant_id},
@@ -95,7 +95,7 @@ def test_fastapi_routes_and_the_console_share_the_hosts_sign_in(demo: Demo) -> N
         assert client.get("/accounts/openapi.json").json()["servers"] == [{"url": "/accounts"}]
 
 
-def test_starlette_mounts_the_console_elsewhere_and_accounts_with_its_own_tokens(demo: Demo) -> None:
+def test_starlette_mounts_both_applications_with_its_own_tokens(demo: Demo) -> None:
     key, other_key = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
     pem = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
     variables = {"HOC_JWT_PUBLIC_KEY": pem, "HOC_JWT_ISSUER": ISSUER, "HOC_JWT_AUDIENCE": AUDIENCE}
@@ -151,7 +151,7 @@ def test_the_script_commits_both_rows_or_neither(demo: Demo) -> None:
     assert refused.startswith("already_pending: ")
 
 
-def test_a_users_own_tests_need_no_server(tmp_path: Path) -> None:
+def test_the_example_tests_need_no_server(tmp_path: Path) -> None:
     example = tmp_path / "test_example.py"
     example.write_text((EXAMPLES / "tests_without_a_database.py").read_text())
     command = [

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 import pytest
 from support.world import MemoryWorld, PostgresWorld, World
 
-from hoc.database import Database
+from hoc.cus.account.wiring import open_database
 
 if TYPE_CHECKING:
     from support.postgres import TestServer
+
+    from hoc.database import Database
 
 
 @pytest.fixture(params=["memory", "postgresql"])
@@ -22,13 +24,13 @@ def world(request: pytest.FixtureRequest) -> World:
 
 @pytest.fixture(params=["memory", "postgresql"])
 async def empty_world(request: pytest.FixtureRequest) -> AsyncGenerator[World]:
-    """A world without accounts, for what counts all there are."""
+    """A world without accounts, for tests that count all accounts or rows."""
     if request.param == "memory":
         yield MemoryWorld()
         return
     server: TestServer = request.getfixturevalue("postgres_server")
     async with server.new_database() as url:
-        database = Database(url)
+        database = open_database(url)
         try:
             yield PostgresWorld(database)
         finally:

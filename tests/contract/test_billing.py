@@ -1,4 +1,4 @@
-"""Subscriptions and invoices, as the billing system writes them and the console shows them."""
+"""Subscriptions and invoices, written by the billing system and shown by the console."""
 
 from datetime import UTC, datetime, timedelta, timezone
 from functools import partial
@@ -26,7 +26,7 @@ def invoice(invoice_id: str, /, **changes: Any) -> dict[str, Any]:
     } | changes
 
 
-async def test_without_a_subscription_the_free_plan(world: World) -> None:
+async def test_without_a_subscription_the_plan_is_free(world: World) -> None:
     tenant_id, _ = await world.tenant()
     async with world.reading() as session:
         summary = await world.engines.billing.summary(session, tenant_id)
@@ -190,7 +190,7 @@ async def test_invoices_of_one_period_are_each_walked_once(world: World) -> None
             assert {page.total for page in pages} == {7}
 
 
-async def test_there_is_no_billing_of_a_tenant_that_is_not(world: World) -> None:
+async def test_an_unknown_tenant_has_no_billing(world: World) -> None:
     billing = world.engines.billing
     async with world.transaction() as session:
         answers = {

@@ -1,4 +1,4 @@
-"""Billing as of when: what comes late changes nothing, and what is settled stays so."""
+"""``as_of``: a late message changes nothing."""
 
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -24,8 +24,8 @@ def invoice(invoice_id: str, /, **changes: Any) -> dict[str, Any]:
     } | changes
 
 
-async def told(world: World, tenant_id: str) -> list[str]:
-    """What billing has told of the tenant, as types and statuses."""
+async def parsed(world: World, tenant_id: str) -> list[str]:
+    """The types and statuses of the tenant's billing events."""
     return [
         f"{event.type} {event.data['status']}"
         for event in await world.events(tenant_id=tenant_id)
@@ -33,7 +33,7 @@ async def told(world: World, tenant_id: str) -> list[str]:
     ]
 
 
-async def test_what_is_as_of_later_stays(world: World) -> None:
+async def test_a_value_as_of_later_stays(world: World) -> None:
     tenant_id, _ = await world.tenant()
     put = world.engines.billing.set_subscription
     record = world.engines.billing.record_invoice
@@ -48,15 +48,15 @@ async def test_what_is_as_of_later_stays(world: World) -> None:
         assert await record(session, tenant_id, **invoice("in_1", status="open"), as_of=MARCH) == paid
         listed = (await world.engines.billing.list_invoices(session, tenant_id)).value
     assert listed.invoices == [paid]
-    assert await told(world, tenant_id) == [
+    assert await parsed(world, tenant_id) == [
         "tenant.subscription_changed active",
         "tenant.subscription_changed active",
         "tenant.invoice_recorded paid",
     ]
 
 
-async def test_the_same_as_of_later_changes_nothing_but_that(world: World) -> None:
-    """A message that was overtaken by a repetition is as late as the repetition makes it."""
+async def test_the_same_value_as_of_later_changes_only_as_of(world: World) -> None:
+    """A message that comes after a repetition of an earlier one is late if the repetition's time is later."""
     tenant_id, _ = await world.tenant()
     put = world.engines.billing.set_subscription
     record = world.engines.billing.record_invoice
@@ -71,7 +71,7 @@ async def test_the_same_as_of_later_changes_nothing_but_that(world: World) -> No
             await record(session, tenant_id, **invoice("in_1", status="void"), as_of=APRIL)
         ).status == "paid"
         assert await world.engines.projects.get(session, tenant_id, tenant_id) == before
-    assert await told(world, tenant_id) == [
+    assert await parsed(world, tenant_id) == [
         "tenant.subscription_changed active",
         "tenant.invoice_recorded paid",
     ]
@@ -103,7 +103,7 @@ async def test_canceling_leaves_the_rest_of_the_subscription(world: World) -> No
     assert (canceled.plan, canceled.status, canceled.max_runs_per_day) == ("free", "canceled", 100)
     assert (canceled.billing_period, canceled.next_invoice_date) == ("yearly", APRIL)
     assert canceled.current_period_start == first.current_period_start
-    assert await told(world, tenant_id) == [
+    assert await parsed(world, tenant_id) == [
         "tenant.subscription_changed active",
         "tenant.subscription_changed canceled",
     ]
@@ -111,7 +111,7 @@ async def test_canceling_leaves_the_rest_of_the_subscription(world: World) -> No
     assert (event.actor, event.data["plan"], event.data["tenant_plan"]) == ("usr_operator", "pro", "free")
 
 
-async def test_canceling_as_of_earlier_than_the_subscription_changes_nothing(world: World) -> None:
+async def test_canceling_as_of_earlier_changes_nothing(world: World) -> None:
     tenant_id, _ = await world.tenant()
     billing = world.engines.billing
     async with world.transaction() as session:
@@ -139,7 +139,7 @@ async def test_a_payment_settles_the_invoice_and_what_was_past_due(
     assert (paid.status, summary.status) == ("paid", after)
     assert listed.invoices == [paid]
     settled = ["tenant.subscription_changed active"] if before == "past_due" else []
-    assert await told(world, tenant_id) == [
+    assert await parsed(world, tenant_id) == [
         f"tenant.subscription_changed {before}",
         "tenant.invoice_recorded open",
         "tenant.invoice_recorded paid",
@@ -157,7 +157,7 @@ async def test_a_payment_without_a_subscription(world: World) -> None:
     assert (paid.status, summary.plan) == ("paid", "free")
 
 
-async def test_a_payment_as_of_earlier_than_what_is_there_changes_nothing(world: World) -> None:
+async def test_a_payment_as_of_earlier_changes_nothing(world: World) -> None:
     tenant_id, _ = await world.tenant()
     billing = world.engines.billing
     async with world.transaction() as session:
@@ -167,7 +167,7 @@ async def test_a_payment_as_of_earlier_than_what_is_there_changes_nothing(world:
         assert (await billing.summary(session, tenant_id)).status == "past_due"
 
 
-async def test_what_is_not_there_is_neither_paid_nor_canceled(world: World) -> None:
+async def test_paying_or_canceling_nothing_is_refused(world: World) -> None:
     (tenant_id, _), (other_id, _) = await world.tenant(), await world.tenant()
     billing = world.engines.billing
     async with world.transaction() as session:

@@ -1,4 +1,4 @@
-"""The feed in memory, where an event is in line as soon as it is committed."""
+"""The feed in memory, where an event is numbered when it is committed."""
 
 import pytest
 from support.world import MemoryWorld
@@ -34,7 +34,7 @@ async def test_every_event_is_read_once_in_its_order(world: MemoryWorld, feed: E
     assert read == everything
 
 
-async def test_it_goes_on_where_it_ended(world: MemoryWorld, feed: EventFeed) -> None:
+async def test_the_feed_continues_where_it_ended(world: MemoryWorld, feed: EventFeed) -> None:
     async with world.reading() as session:
         empty = await feed.read(session)
         assert (empty.events, empty.next_after) == ([], 0)
@@ -54,7 +54,7 @@ async def test_nothing_is_read_before_it_is_committed(world: MemoryWorld, feed: 
         assert [event.sequence for event in (await feed.read(session)).events] == [1, 2]
 
 
-async def test_what_is_read_cannot_be_changed(world: MemoryWorld, feed: EventFeed) -> None:
+async def test_a_feeds_events_are_copies(world: MemoryWorld, feed: EventFeed) -> None:
     await world.add_user()
     before = await world.events()
     async with world.reading() as session:

@@ -1,14 +1,14 @@
-"""What changes a tenant is told once and whole; what changes nothing, or is undone, is not told."""
+"""Every change of a tenant has one event with all its data; no change and a rollback have none."""
 
 import orjson
 import pytest
 from support.event_cases_people import PEOPLE_CASES
 from support.event_cases_tenant import TENANT_CASES
 from support.event_scene import Case, Operation, Scene, build_scene
-from support.events import told, types
+from support.events import parsed, types
 from support.world import NOBODY, NOWHERE, World, outcome, refusal
 
-from hoc.cus.account.L5_engines.letters import token_hash
+from hoc.cus.account.L5_engines.invitation_mail import token_hash
 from hoc.cus.account.L5_schemas.events import (
     EVENTS,
     MemberRoleChangedEventData,
@@ -28,15 +28,15 @@ async def scene(world: World) -> Scene:
     return await build_scene(world)
 
 
-async def told_so_far(scene: Scene) -> list[EventResult]:
+async def events_of(scene: Scene) -> list[EventResult]:
     """The events of the tenant, and of its owner in others."""
     of_tenant = await scene.world.events(tenant_id=scene.tenant_id)
     of_owner = await scene.world.events(user_id=scene.team.owner)
     return of_tenant + [event for event in of_owner if event.tenant_id != scene.tenant_id]
 
 
-async def told_since(scene: Scene, before: list[EventResult]) -> list[EventResult]:
-    return [event for event in await told_so_far(scene) if event not in before]
+async def events_since(scene: Scene, before: list[EventResult]) -> list[EventResult]:
+    return [event for event in await events_of(scene) if event not in before]
 
 
 def test_there_is_a_case_of_every_event() -> None:
@@ -44,34 +44,34 @@ def test_there_is_a_case_of_every_event() -> None:
 
 
 @each_case
-async def test_a_commit_tells_once_and_a_repetition_nothing(scene: Scene, kind: str, case: Case) -> None:
-    before = await told_so_far(scene)
+async def test_a_change_has_one_event_and_its_repetition_none(scene: Scene, kind: str, case: Case) -> None:
+    before = await events_of(scene)
     async with scene.world.session() as session:
         made = await case.do(scene, session)
-        assert await told_since(scene, before) == [], "nobody knows yet"
+        assert await events_since(scene, before) == [], "not before the commit"
         await session.commit()
-    new = await told_since(scene, before)
+    new = await events_since(scene, before)
     assert types(new) == sorted([kind, *case.beside])
     [event] = [event for event in new if event.type == kind]
-    assert told(event) == case.says(scene, made, event.time)
-    after = await told_so_far(scene)
+    assert parsed(event) == case.event(scene, made)
+    after = await events_of(scene)
     scene.world.clock.advance(minutes=1)
     async with scene.world.transaction() as session:
         await outcome((case.again or case.do)(scene, session))
-    assert await told_so_far(scene) == after
+    assert await events_of(scene) == after
 
 
 @each_case
-async def test_a_rollback_tells_nothing(scene: Scene, kind: str, case: Case) -> None:
-    before = await told_so_far(scene)
+async def test_a_rollback_removes_the_event(scene: Scene, kind: str, case: Case) -> None:
+    before = await events_of(scene)
     async with scene.world.session() as session:
         await case.do(scene, session)
         await session.rollback()
         await session.commit()
-    assert await told_so_far(scene) == before
+    assert await events_of(scene) == before
     async with scene.world.transaction() as session:
         await case.do(scene, session)
-    assert kind in types(await told_since(scene, before)), "it is as if it had not been tried"
+    assert kind in types(await events_since(scene, before)), "the rolled back operation left nothing"
 
 
 REFUSED: dict[str, Operation] = {
@@ -114,11 +114,11 @@ REFUSED: dict[str, Operation] = {
 
 
 @pytest.mark.parametrize("attempt", REFUSED)
-async def test_a_refusal_tells_nothing(scene: Scene, attempt: str) -> None:
-    before = await told_so_far(scene)
+async def test_a_refusal_has_no_event(scene: Scene, attempt: str) -> None:
+    before = await events_of(scene)
     async with scene.world.transaction() as session:
         await refusal(REFUSED[attempt](scene, session))
-    assert await told_so_far(scene) == before
+    assert await events_of(scene) == before
 
 
 UNCHANGING: dict[str, Operation] = {
@@ -133,75 +133,73 @@ UNCHANGING: dict[str, Operation] = {
         s, it.tenant_id, it.ticket_id, status="open"
     ),
     "usage": lambda it, s: it.facade.usage.record(s, it.tenant_id, runs=1, tokens=1),
-    "the token drawn again": lambda it, s: it.world.draw(s, it.tenant_id, it.invitation_id),
+    "another token": lambda it, s: it.world.draw(s, it.tenant_id, it.invitation_id),
 }
 
 
 @pytest.mark.parametrize("attempt", UNCHANGING)
-async def test_no_change_tells_nothing(scene: Scene, attempt: str) -> None:
-    before = await told_so_far(scene)
+async def test_no_change_has_no_event(scene: Scene, attempt: str) -> None:
+    before = await events_of(scene)
     async with scene.world.transaction() as session:
         await UNCHANGING[attempt](scene, session)
-    assert await told_so_far(scene) == before
+    assert await events_of(scene) == before
 
 
-async def test_an_accepted_transfer_tells_both_roles(scene: Scene) -> None:
-    before = await told_so_far(scene)
+async def test_an_accepted_transfer_has_an_event_for_both_roles(scene: Scene) -> None:
+    before = await events_of(scene)
     async with scene.world.transaction() as session:
         await scene.facade.ownership.accept(session, scene.tenant_id, scene.team.member)
-    changes = [event for event in await told_since(scene, before) if event.type == "member.role_changed"]
+    changes = [event for event in await events_since(scene, before) if event.type == "member.role_changed"]
     tenant_id, owner, member = scene.tenant_id, scene.team.owner, scene.team.member
-    assert [told(event) for event in changes] == [
-        scene.told(
-            MemberRoleChangedEventData(tenant_id, user, role, previous, changed_at=event.time), member, user
+    assert [parsed(event) for event in changes] == [
+        scene.event(
+            MemberRoleChangedEventData(tenant_id, user, role, previous, changed_at=scene.now), member, user
         )
-        for event, user, role, previous in zip(
-            changes, (member, owner), (Role.OWNER, Role.ADMIN), (Role.MEMBER, Role.OWNER), strict=True
-        )
+        for user, role, previous in ((member, Role.OWNER, Role.MEMBER), (owner, Role.ADMIN, Role.OWNER))
     ]
 
 
 @pytest.mark.parametrize("kind", ["tenant.created", "invitation.accepted"])
-async def test_who_joined_is_told_after_why(scene: Scene, kind: str) -> None:
-    """A consumer that knows members by their tenant must have met that one first."""
-    before = await told_so_far(scene)
+async def test_the_events_of_joining_are_in_order(scene: Scene, kind: str) -> None:
+    """A consumer that knows members by their tenant needs the tenant first."""
+    before = await events_of(scene)
     async with scene.world.transaction() as session:
         await CASES[kind].do(scene, session)
-    assert [event.type for event in await told_since(scene, before)] == [kind, "member.joined"]
+    assert [event.type for event in await events_since(scene, before)] == [kind, "member.joined"]
 
 
-async def test_what_replaces_something_expired_is_told_as_new(scene: Scene) -> None:
+async def test_a_replacement_of_something_expired_has_an_event(scene: Scene) -> None:
     scene.world.clock.advance(days=8)
-    before = await told_so_far(scene)
+    before = await events_of(scene)
     async with scene.world.transaction() as session:
         await scene.facade.ownership.start(session, scene.tenant_id, scene.team.owner, scene.team.admin)
         invite = scene.facade.invitations.invite
         invited = await invite(session, scene.tenant_id, scene.team.owner, email=scene.email)
-    offered, created = await told_since(scene, before)
+    offered, created = await events_since(scene, before)
     assert (offered.type, created.type) == ("tenant.transfer_offered", "invitation.created")
     assert offered.user_id == scene.team.admin
     assert created.data["invitation_id"] == invited.id != scene.invitation_id
 
 
-async def test_quotas_are_told_as_they_all_are(scene: Scene) -> None:
-    before = await told_so_far(scene)
+async def test_an_event_has_all_quotas(scene: Scene) -> None:
+    before = await events_of(scene)
     async with scene.world.transaction() as session:
         override = scene.facade.projects.override_quotas
         await override(session, scene.tenant_id, max_workers=3, max_api_keys=4)
         await override(session, scene.tenant_id, max_workers=None, max_runs_per_day=5)
-    _, event = await told_since(scene, before)
-    assert told(event).data == TenantQuotasChangedEventData(
-        scene.tenant_id, None, 5, None, None, 4, changed_at=event.time
+    _, event = await events_since(scene, before)
+    assert parsed(event).data == TenantQuotasChangedEventData(
+        scene.tenant_id, None, 5, None, None, 4, changed_at=scene.now
     )
 
 
-async def test_a_ticket_reopened_keeps_its_resolution_and_says_so(scene: Scene) -> None:
-    before = await told_so_far(scene)
+async def test_a_reopened_ticket_keeps_its_resolution(scene: Scene) -> None:
+    before = await events_of(scene)
     async with scene.world.transaction() as session:
         change = scene.facade.support.change_ticket_status
         for status, resolution in (("resolved", "Done"), ("resolved", "Done twice"), ("open", None)):
             await change(session, scene.tenant_id, scene.ticket_id, status=status, resolution=resolution)
-    said = [told(event) for event in await told_since(scene, before)]
+    said = [parsed(event) for event in await events_since(scene, before)]
     assert [(one.actor, one.user_id) for one in said] == [(None, scene.team.viewer)] * 3
     assert [
         (one.data.status, one.data.resolution) for one in said if isinstance(one.data, TicketUpdatedEventData)

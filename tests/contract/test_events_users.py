@@ -1,11 +1,11 @@
-"""What changes an account is told once and whole; what changes nothing is not told."""
+"""Every change of an account has one event with all its data; no change has none."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import pytest
-from support.events import Told, told, types
+from support.events import ParsedEvent, parsed, types
 from support.world import NOBODY, World, outcome, refusal
 
 from hoc.cus.account.L5_schemas.events import (
@@ -32,7 +32,7 @@ Operation: TypeAlias = Callable[[World, AccountProfileResponse], Awaitable[objec
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A change of Ada's account by ``ACTOR``, and what its event says."""
+    """A change of Ada's account by ``ACTOR``, and the data of its event."""
 
     change: Operation
     data: Callable[[World, AccountProfileResponse], EventData]
@@ -104,7 +104,7 @@ CASES = {
 
 Refused: TypeAlias = Callable[[World, AccountProfileResponse, AccountProfileResponse], Awaitable[object]]
 
-# Ada is the only owner of a tenant; Eve is somebody else.
+# Ada is the only owner of a tenant; Eve is another account.
 REFUSED: dict[str, Refused] = {
     "a bad name": lambda world, ada, _: world.accounts.update_account_profile(
         ada.user_id, AccountUpdateRequest(name="\x00")
@@ -125,20 +125,20 @@ REFUSED: dict[str, Refused] = {
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-async def test_a_change_is_told_once_and_its_repetition_is_not(world: World, case: Case) -> None:
+async def test_a_change_has_one_event_and_its_repetition_none(world: World, case: Case) -> None:
     ada = await add_ada(world)
     world.clock.advance(minutes=1)
     await case.change(world, ada)
-    expected = Told(case.data(world, ada), ACTOR, tenant_id=None, user_id=ada.user_id)
+    expected = ParsedEvent(case.data(world, ada), ACTOR, tenant_id=None, user_id=ada.user_id)
     created, event = await world.events(user_id=ada.user_id)
-    assert told(event) == expected
+    assert parsed(event) == expected
     world.clock.advance(minutes=1)
     await outcome(case.change(world, ada))
     assert await world.events(user_id=ada.user_id) == [created, event]
 
 
 @pytest.mark.parametrize("attempt", REFUSED)
-async def test_a_refusal_is_not_told(world: World, attempt: str) -> None:
+async def test_a_refusal_has_no_event(world: World, attempt: str) -> None:
     ada, eve = await add_ada(world), await add_ada(world)
     await world.tenant(ada.user_id)
     before = await world.events()
@@ -146,13 +146,13 @@ async def test_a_refusal_is_not_told(world: World, attempt: str) -> None:
     assert await world.events() == before
 
 
-async def test_a_new_account_is_told_once(world: World) -> None:
+async def test_a_new_account_has_one_event(world: World) -> None:
     ada = await add_ada(world)
     again = AccountEnsureRequest(ada.user_id, world.new_email(), "Eve")
     assert await world.accounts.ensure_account(again, actor=ACTOR) == (ada, False)
     created = UserCreatedEventData(ada.user_id, ada.email, "Ada", "free", created_at=world.clock.now)
     [event] = await world.events(user_id=ada.user_id)
-    assert told(event) == Told(created, ACTOR, tenant_id=None, user_id=ada.user_id)
+    assert parsed(event) == ParsedEvent(created, ACTOR, tenant_id=None, user_id=ada.user_id)
 
 
 async def test_an_account_without_a_name_has_an_empty_one(world: World) -> None:
@@ -161,16 +161,16 @@ async def test_an_account_without_a_name_has_an_empty_one(world: World) -> None:
     async with world.transaction() as session:
         await world.facade.update_profile(session, user_id, timezone_str="UTC")
     created, changed = await world.events(user_id=user_id)
-    assert told(created) == Told(
+    assert parsed(created) == ParsedEvent(
         UserCreatedEventData(user_id, email, "", "free", created_at=world.clock.now), None, None, user_id
     )
-    assert told(changed).data == UserProfileUpdatedEventData(
+    assert parsed(changed).data == UserProfileUpdatedEventData(
         user_id, email, "", updated_fields=["timezone"], updated_at=world.clock.now
     )
 
 
-async def test_a_life_is_told_in_its_order_and_has_every_event(world: World) -> None:
-    """Nobody in particular does all this; only a change of status names somebody all the same."""
+async def test_an_accounts_life_has_every_event_in_order(world: World) -> None:
+    """The changes have no actor; ``changed_by`` is ``system`` then."""
     ada = await add_ada(world)
     await world.accounts.update_account_profile(ada.user_id, AccountUpdateRequest(name="Ada L."))
     await world.accounts.change_account_status(ada.user_id, INACTIVE)
@@ -187,7 +187,7 @@ async def test_a_life_is_told_in_its_order_and_has_every_event(world: World) -> 
     ]
     assert {event.type for event in events} == {name for name in EVENTS if name.startswith("user.")}
     assert [event.actor for event in events] == [ACTOR, *[None] * 5]
-    changes = [told(event).data for event in events if event.type == status]
+    changes = [parsed(event).data for event in events if event.type == status]
     assert [change.is_active for change in changes if isinstance(change, UserStatusChangedEventData)] == [
         False,
         True,
@@ -208,8 +208,8 @@ async def test_a_profile_changed_on_the_callers_session(world: World, *, commits
         assert len(await world.events(user_id=ada.user_id)) == 1, "not before it is committed"
         await (session.commit() if commits else session.rollback())
     changed = updated(world, ada, "name", "timezone", "preferences", name="Ada L.")
-    assert [told(event) for event in await world.events(user_id=ada.user_id)][1:] == (
-        [Told(changed, ada.user_id, tenant_id=None, user_id=ada.user_id)] if commits else []
+    assert [parsed(event) for event in await world.events(user_id=ada.user_id)][1:] == (
+        [ParsedEvent(changed, ada.user_id, tenant_id=None, user_id=ada.user_id)] if commits else []
     )
 
 
@@ -230,7 +230,7 @@ async def test_an_account_made_by_an_invitation(world: World, *, commits: bool) 
     assert made is not None
     events = await world.events(user_id=made.user_id)
     assert types(events) == ["invitation.accepted", "member.joined", "user.created"]
-    [created] = [told(event) for event in events if event.type == "user.created"]
+    [created] = [parsed(event) for event in events if event.type == "user.created"]
     data = UserCreatedEventData(made.user_id, email, "", "free", created_at=world.clock.now)
-    assert created == Told(data, made.user_id, tenant_id=None, user_id=made.user_id)
+    assert created == ParsedEvent(data, made.user_id, tenant_id=None, user_id=made.user_id)
     assert {event.actor for event in events} == {made.user_id}

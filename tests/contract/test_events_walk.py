@@ -1,4 +1,4 @@
-"""Whatever is done and undone, in any order: what is told is what happened, no more and no less."""
+"""Random operations, committed and rolled back: each committed change has an event, and no other."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.event_scene import Scene, build_scene
-from support.events import told
+from support.events import parsed
 from support.world import World
 
 MARCH = datetime(2026, 3, 1, tzinfo=UTC)
@@ -16,9 +16,10 @@ MARCH = datetime(2026, 3, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Something that has a value: how one is put, and what it then becomes of the one before and the given.
+    """A value that operations change.
 
-    A change of its ``content`` is told by an event whose data has the new one as ``shown``.
+    ``put`` gives it one of ``values``. ``becomes`` is the value then, of the one before and the given one.
+    The event of a change of its ``content`` has the new content as ``shown``.
     """
 
     values: st.SearchStrategy[Any]
@@ -88,7 +89,7 @@ Event: TypeAlias = tuple[str, Any]
 
 
 def expected(values: Values, kind: str, given: Any) -> list[Event]:
-    """Set one of the values as its rule has it; what is told of that."""
+    """Change one of the values by its rule. Returns the events of that."""
     rule = RULES[kind]
     was = rule.content(values[kind])
     values[kind] = rule.becomes(values[kind], given)
@@ -102,7 +103,7 @@ TRANSACTIONS = st.lists(st.tuples(st.booleans(), st.lists(STEPS, max_size=6)), m
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(transactions=TRANSACTIONS)
-async def test_what_is_told_is_what_was_committed(
+async def test_the_events_are_the_committed_changes(
     world: World, transactions: list[tuple[bool, list[Event]]]
 ) -> None:
     scene = await build_scene(world)
@@ -122,4 +123,4 @@ async def test_what_is_told_is_what_was_committed(
                 await session.rollback()
     new = [event for event in await world.events(tenant_id=scene.tenant_id) if event not in known]
     assert [(event.type, event.data[RULES[event.type].shown]) for event in new] == happened
-    assert all(told(event).tenant_id == scene.tenant_id for event in new)
+    assert all(parsed(event).tenant_id == scene.tenant_id for event in new)

@@ -1,4 +1,4 @@
-"""All accounts: lists, search and statistics, whose every count is exact."""
+"""Lists, search and statistics of accounts, with exact counts."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -36,7 +36,7 @@ async def populated(world: World) -> tuple[list[str], list[str]]:
     ids: list[str] = []
     for number in range(10):
         ids.insert(0, await add(world, f"Person {number}"))
-        world.clock.advance(minutes=number % 3)  # some at the same time
+        world.clock.advance(minutes=number % 3)  # some have the same time
     inactive = [ids[1], ids[4], ids[9]]
     await deactivate(world, inactive[0])
     await deactivate(world, inactive[1])
@@ -109,7 +109,7 @@ async def test_a_cursor_walks_past_equal_times(empty_world: World) -> None:
             assert {page.total for page in pages} == {7}
 
 
-async def test_accounts_made_meanwhile_disturb_no_walk(empty_world: World) -> None:
+async def test_new_accounts_do_not_disturb_a_walk(empty_world: World) -> None:
     world = empty_world
     active, _ = await populated(world)
     first = await world.accounts.list_accounts(AccountListParams(page_size=3))
@@ -163,8 +163,8 @@ async def test_no_search_is_out_of_bounds(world: World, params: dict[str, Any]) 
         await world.accounts.search_accounts(AccountSearchParams(**params))
 
 
-async def test_an_address_is_found_in_whole_and_as_a_part_of_others_and_nothing_else_is(world: World) -> None:
-    """Whose index entries a search looks at first, its provider's or its owner's, shows in no result."""
+async def test_an_address_is_found_in_whole_and_inside_others(world: World) -> None:
+    """The index is searched for a part of the address only; the result is the same."""
     own = world.new_id()
     exact = await add(world, "One", f"{own}.smith@example.com")
     world.clock.advance(minutes=1)
@@ -194,7 +194,7 @@ async def test_a_term_is_found_in_names_and_addresses_in_any_case(world: World) 
     assert await world.accounts.search_accounts(AccountSearchParams(f"{own}x")) == []
 
 
-async def test_what_spans_address_and_name_is_in_neither(world: World) -> None:
+async def test_a_term_across_address_and_name_matches_neither(world: World) -> None:
     own = world.new_id()
     await add(world, f"{own} smith", f"{own}@example.com")
     for term in (f"{own}@example.com {own}", f"com {own}", f"com{own}"):
@@ -244,14 +244,14 @@ async def test_inactive_accounts_are_found_when_asked_for(world: World) -> None:
         assert (sorted(ids_of(listed.accounts)), listed.total) == (sorted(expected), len(expected))
 
 
-async def test_a_blank_term_is_none(empty_world: World) -> None:
+async def test_a_blank_term_lists_every_account(empty_world: World) -> None:
     active, _ = await populated(empty_world)
     for blank in ("", "  "):
         listed = await empty_world.accounts.list_accounts(AccountListParams(search=blank))
         assert ids_of(listed.accounts) == active
 
 
-async def test_counting_matches_stops_at_the_cap_and_says_so(world: World) -> None:
+async def test_counting_matches_stops_at_the_cap(world: World) -> None:
     own, accounts = world.new_id(), world.accounts_with(max_counted=3)
     for number in range(1, 6):
         await add(world, f"{own} {number}")
@@ -263,7 +263,7 @@ async def test_counting_matches_stops_at_the_cap_and_says_so(world: World) -> No
         assert names == [f"{own} {n}" for n in range(number, max(number - 2, 0), -1)], "newest first"
     whole = await world.accounts.list_accounts(AccountListParams(search=own))
     assert (whole.total, whole.total_capped) == (5, False)
-    # The list itself goes on beyond the cap, by cursor and by page.
+    # The list continues beyond the cap, by cursor and by page.
     first = await accounts.list_accounts(AccountListParams(search=own, page_size=3))
     rest = await accounts.list_accounts(AccountListParams(search=own, page_size=3, cursor=first.next_cursor))
     assert first.accounts + rest.accounts == whole.accounts
@@ -278,7 +278,7 @@ async def test_statistics_are_exact(empty_world: World) -> None:
     assert await world.accounts.get_service_stats() == AccountStatsResponse(0, 0, 0, 0, 0)
     await populated(world)
     assert await world.accounts.get_service_stats() == AccountStatsResponse(10, 7, 3, 10, 10)
-    # Refused, repeated and undone changes count nothing.
+    # Refused, repeated and reverted changes leave the counts.
     account = (await world.accounts.list_accounts(AccountListParams())).accounts[0]
     again = AccountEnsureRequest(account.user_id, account.email, "Again")
     assert not (await world.accounts.ensure_account(again))[1]
@@ -298,7 +298,7 @@ async def test_statistics_are_exact(empty_world: World) -> None:
     ("days", "which"), [(7, "recent_registrations_7d"), (30, "recent_registrations_30d")]
 )
 async def test_recent_registrations_end_at_the_very_moment(empty_world: World, days: int, which: str) -> None:
-    """Hours are counted whole but for the one that the boundary cuts; here accounts lie all around it."""
+    """Whole hours are counted by their totals, the boundary's hour by its accounts."""
     world = empty_world
     boundary = datetime(2026, 3, 14, 10, 25, 30, 500_000, tzinfo=UTC)
     hour = boundary.replace(minute=0, second=0, microsecond=0)

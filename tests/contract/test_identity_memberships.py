@@ -1,4 +1,4 @@
-"""One record for both sides: what the identity side does to an account, its tenants see at once."""
+"""One record for both sides: a change on the identity side has its effect in the tenants at once."""
 
 import pytest
 from support.world import World
@@ -15,7 +15,7 @@ ACTIVE, INACTIVE = AccountStatusChangeRequest(is_active=True), AccountStatusChan
 
 
 async def members(world: World, tenant_id: str) -> tuple[set[str], int, int]:
-    """Who is listed, the total of both lists, and who is listed as inactive."""
+    """The listed members, the total of both lists, and the inactive members."""
     async with world.reading() as session:
         users = await world.facade.list_users(session, tenant_id)
         tenant_users = await world.facade.list_tenant_users(session, tenant_id)
@@ -47,7 +47,7 @@ async def test_each_side_sees_what_the_other_changed(world: World) -> None:
     assert seen.updated_at == changed.value.updated_at
 
 
-async def test_who_joined_by_invitation_has_an_account(world: World) -> None:
+async def test_a_person_who_joined_by_invitation_has_an_account(world: World) -> None:
     tenant_id, owner = await world.tenant()
     email = world.new_email()
     invitation_id, token = await world.invite(tenant_id, owner, email)
@@ -98,7 +98,7 @@ async def test_a_tenants_last_owner_stays(world: World) -> None:
         assert (refused.value.status_code, refused.value.error) == (409, "last_owner")
     assert await world.accounts.get_account_profile(other.owner) == account
     assert [await members(world, tenant.tenant_id) for tenant in (team, other)] == before
-    # Of the first tenant's two owners either may go, and then the other is the last.
+    # Either of the first tenant's two owners may be deactivated; the other is then the last.
     await world.accounts.delete_account(team.owner)
     with pytest.raises(LastOwnerError):
         await world.accounts.delete_account(other.owner)
@@ -143,7 +143,7 @@ async def test_an_heir_of_an_address_inherits_no_membership(world: World) -> Non
 
 
 async def test_an_invitation_does_not_revive(world: World) -> None:
-    """Its address is free again: whoever accepts gets an account of their own."""
+    """Its address is free: the person who accepts gets a new account."""
     tenant_id, owner = await world.tenant()
     email = world.new_email()
     gone = await world.join(tenant_id, owner, email=email)

@@ -1,14 +1,14 @@
-"""How many invitation mails leave in a day, for a tenant and to a recipient."""
+"""The daily limits of invitation mails, by tenant and by recipient."""
 
 import pytest
 from support.world import World
 
 from hoc.cus.account.L5_schemas.errors import ConflictError, LimitExceededError
 from hoc.cus.account.L5_schemas.options import Options
-from hoc.cus.account.L5_schemas.records import InvitationLimits
+from hoc.cus.account.L5_schemas.port_types import InvitationLimits
 
 
-async def test_a_tenant_sends_so_many_a_day(world: World) -> None:
+async def test_a_tenant_has_a_daily_limit(world: World) -> None:
     (tenant_id, owner), (other_id, other) = await world.tenant(), await world.tenant()
     invitations = world.engines_with(Options(invitation_limits=InvitationLimits(3, 20))).invitations
     async with world.transaction() as session:
@@ -24,7 +24,7 @@ async def test_a_tenant_sends_so_many_a_day(world: World) -> None:
         await invitations.invite(session, tenant_id, owner, email=world.new_email())
 
 
-async def test_a_recipient_gets_so_many_a_day_whoever_sends(world: World) -> None:
+async def test_a_recipient_has_a_daily_limit_across_tenants(world: World) -> None:
     tenants = [await world.tenant() for _ in range(3)]
     invitations = world.engines_with(Options(invitation_limits=InvitationLimits(100, 2))).invitations
     email = world.new_email()
@@ -55,7 +55,7 @@ async def test_revoking_or_sending_again_is_no_way_around(world: World) -> None:
         assert (await invitations.resend(session, tenant_id, owner, second.id)).status == "pending"
 
 
-async def test_a_refused_invitation_counts_for_nothing(world: World) -> None:
+async def test_a_refused_invitation_is_not_counted(world: World) -> None:
     tenant_id, owner = await world.tenant()
     invitations = world.engines_with(Options(invitation_limits=InvitationLimits(2, 1))).invitations
     email = world.new_email()

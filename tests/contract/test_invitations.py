@@ -1,4 +1,4 @@
-"""An invitation's life: created, drawn, sent again, revoked, expired, accepted."""
+"""Invitations: created, mailed, sent again, revoked, expired, accepted."""
 
 from functools import partial
 
@@ -38,7 +38,7 @@ MAY_INVITE = {
 }
 
 
-async def test_who_may_invite_as_what(world: World) -> None:
+async def test_which_roles_may_invite_as_which(world: World) -> None:
     team = await world.team()
     inviters = dict(zip(ROLES, team.everybody, strict=True))
     async with world.transaction() as session:
@@ -113,7 +113,7 @@ async def test_a_member_is_not_invited(world: World) -> None:
         await world.engines.invitations.invite(session, tenant_id, owner, email=email)
 
 
-async def test_an_expired_one_shows_so_and_is_replaced(world: World) -> None:
+async def test_an_expired_invitation_is_shown_so_and_replaced(world: World) -> None:
     tenant_id, owner = await world.tenant()
     email = world.new_email()
     expired_id, token = await world.invite(tenant_id, owner, email)
@@ -193,7 +193,7 @@ async def test_an_acceptance_is_for_the_invited_account_only(world: World) -> No
     assert await world.role_of(tenant_id, somebody) is None
 
 
-async def test_an_unverified_account_joins_unless_the_policy_demands_more(world: World) -> None:
+async def test_an_unverified_account_joins_unless_options_forbid_it(world: World) -> None:
     tenant_id, owner = await world.tenant()
     email = world.new_email()
     user_id = await world.add_user(email, email_verified=False)
@@ -212,7 +212,7 @@ async def test_a_wrong_token_and_no_invitation_are_one_answer(world: World) -> N
     invitation_id, token = await world.invite(tenant_id, owner)
     other_invitation, other_token = await world.invite(other_id, other)
     async with world.transaction() as session:
-        undrawn = await world.engines.invitations.invite(session, tenant_id, owner, email=world.new_email())
+        unmailed = await world.engines.invitations.invite(session, tenant_id, owner, email=world.new_email())
     secret = token.partition(".")[2]
     attempts = [
         (invitation_id, ""),
@@ -230,8 +230,8 @@ async def test_a_wrong_token_and_no_invitation_are_one_answer(world: World) -> N
         (invitation_id, "x" * 100_000),
         (invitation_id, other_token),
         (other_invitation, token),
-        (undrawn.id, token),
-        (undrawn.id, f"{tenant_id}."),
+        (unmailed.id, token),
+        (unmailed.id, f"{tenant_id}."),
         ("inv_none", token),
         ("", token),
         ("\x00", token),
@@ -331,7 +331,7 @@ async def test_an_admin_does_not_resend_an_owners_grant(world: World) -> None:
 
 
 @pytest.mark.parametrize("fall", ["demoted", "removed", "deactivated"])
-async def test_an_inviter_who_may_no_longer_grant(world: World, fall: str) -> None:
+async def test_an_invitation_dies_when_its_inviter_may_not_grant(world: World, fall: str) -> None:
     team = await world.team()
     invitation_id, token = await world.invite(team.tenant_id, team.admin, role="admin")
     members = world.engines.members
@@ -345,7 +345,7 @@ async def test_an_inviter_who_may_no_longer_grant(world: World, fall: str) -> No
     async with world.transaction() as session:
         with pytest.raises(ForbiddenError):
             await world.engines.acceptances.accept(session, invitation_id, token)
-        # Until somebody who may grant the role vouches for it.
+        # A member who may grant the role can send it again.
         await world.engines.invitations.resend(session, team.tenant_id, team.owner, invitation_id)
         fresh = await world.draw(session, team.tenant_id, invitation_id)
         assert (await world.engines.acceptances.accept(session, invitation_id, fresh)).role == "admin"
@@ -364,7 +364,7 @@ async def test_a_token_does_not_bring_a_removed_member_back(world: World) -> Non
     assert await world.role_of(tenant_id, user_id) is None
 
 
-async def test_a_new_account_with_an_old_address_has_no_old_memberships(world: World) -> None:
+async def test_a_new_account_gets_no_memberships_with_an_address(world: World) -> None:
     tenant_id, owner = await world.tenant()
     email = world.new_email()
     former = await world.join(tenant_id, owner, email=email)

@@ -14,10 +14,11 @@ from hoc.cus.account.L5_schemas.errors import (
     OwnMembershipError,
     StaleVersionError,
 )
+from hoc.cus.account.L5_schemas.results import MemberLeftResult
 
 ROLES: tuple[str, ...] = ("owner", "admin", "member", "viewer")
 
-# Who may give a member of the second role each of the four roles: owners alone, whoever it is.
+# (caller, member): whether the caller may give the member each of the four roles.
 MAY_CHANGE_ROLE = {
     ("owner", "owner"): True,
     ("owner", "admin"): True,
@@ -58,14 +59,14 @@ MAY_REMOVE = {
 
 
 async def pairs_of(world: World) -> tuple[str, dict[str, str], dict[str, str]]:
-    """A tenant with two members of every role: callers, and those to whom they do something."""
+    """A tenant with two members of each role: a caller and a target. Returns its id, and both by role."""
     team = await world.team()
     callers = dict(zip(ROLES, team.everybody, strict=True))
     targets = {role: await world.join(team.tenant_id, team.owner, role) for role in ROLES}
     return team.tenant_id, callers, targets
 
 
-async def test_who_may_change_whose_role(world: World) -> None:
+async def test_which_roles_may_change_which(world: World) -> None:
     tenant_id, callers, targets = await pairs_of(world)
     for (caller, target), allowed in MAY_CHANGE_ROLE.items():
         for new_role in ROLES:
@@ -83,16 +84,13 @@ async def test_who_may_change_whose_role(world: World) -> None:
     assert [await world.role_of(tenant_id, targets[role]) for role in ROLES] == list(ROLES)
 
 
-async def test_who_may_remove_whom(world: World) -> None:
+async def test_which_roles_may_remove_which(world: World) -> None:
     tenant_id, callers, targets = await pairs_of(world)
     for (caller, target), allowed in MAY_REMOVE.items():
         async with world.session() as session:
             removal = world.engines.members.remove(session, tenant_id, callers[caller], targets[target])
             if allowed:
-                assert await removal == {
-                    "message": "User removed from tenant",
-                    "user_id": targets[target],
-                }
+                assert await removal == MemberLeftResult("User removed from tenant", targets[target])
                 assert await world.engines.members.get_user(session, tenant_id, targets[target]) is None
             else:
                 with pytest.raises(ForbiddenError):
@@ -141,7 +139,7 @@ async def test_everybody_else_may_leave(world: World, role: str) -> None:
     user_id = getattr(team, role)
     async with world.transaction() as session:
         left = await world.engines.members.leave(session, team.tenant_id, user_id)
-        assert left["user_id"] == user_id
+        assert left.user_id == user_id
         with pytest.raises(NotAMemberError):
             await world.engines.members.leave(session, team.tenant_id, user_id)
         assert (await world.facade.list_users(session, team.tenant_id)).total == 3
@@ -166,7 +164,7 @@ async def test_a_role_change_counts_at_once_and_in_every_list(world: World) -> N
         assert [membership.role for membership in memberships.value.memberships] == ["viewer"]
 
 
-async def test_the_role_one_has_already_changes_nothing(world: World) -> None:
+async def test_the_same_role_changes_nothing(world: World) -> None:
     team = await world.team()
     members = world.engines.members
     async with world.transaction() as session:
@@ -174,12 +172,13 @@ async def test_the_role_one_has_already_changes_nothing(world: World) -> None:
         changed = await members.change_role(session, team.tenant_id, team.owner, team.member, "member")
         assert changed.role == "member"
         assert await members.get_user(session, team.tenant_id, team.member) == before
+        world.clock.advance(minutes=1)
         await members.change_role(session, team.tenant_id, team.owner, team.member, "admin")
         after = await members.get_user(session, team.tenant_id, team.member)
     assert before is not None
     assert after is not None
     assert after.version == before.version + 1
-    assert after.value.updated_at != before.value.updated_at
+    assert after.value.updated_at == world.clock.now
 
 
 async def test_a_stale_version_is_refused(world: World) -> None:
@@ -232,7 +231,7 @@ async def test_a_foreign_user_is_like_none(world: World) -> None:
     assert await world.role_of(other.tenant_id, other.member) == "member"
 
 
-async def test_lists_hold_one_tenants_members_in_the_order_of_joining(world: World) -> None:
+async def test_lists_have_a_tenants_members_in_the_order_of_joining(world: World) -> None:
     tenant_id, owner = await world.tenant()
     await world.team()
     joined = [owner]
@@ -289,7 +288,7 @@ async def test_a_deactivated_members_rights_end_at_once(world: World) -> None:
         assert {user.user_id for user in users.users} == {team.owner, team.member}
         assert users.total == 2
         inactive = await world.facade.list_users(session, team.tenant_id, status="inactive")
-        assert [item.user_id for item in inactive.items] == [team.admin], "the deleted are in no list"
+        assert [item.user_id for item in inactive.items] == [team.admin], "no list has deleted accounts"
         assert inactive.total == 1
 
 
@@ -346,7 +345,7 @@ async def test_memberships_are_listed_across_tenants(world: World) -> None:
     assert (nobody.memberships, nobody.total) == ([], 0)
 
 
-async def test_members_who_joined_at_the_same_time_are_each_walked_once(world: World) -> None:
+async def test_members_who_joined_at_once_are_each_walked_once(world: World) -> None:
     team = await world.team()
     expected = {*team.everybody, *[await world.join(team.tenant_id, team.owner) for _ in range(3)]}
     members = world.engines.members

@@ -1,4 +1,4 @@
-"""Handing a tenant over in two steps."""
+"""Transferring ownership in two steps."""
 
 import pytest
 from support.world import NOBODY, World
@@ -62,7 +62,7 @@ async def test_one_offer_at_a_time(world: World) -> None:
         assert await ownership.get(session, team.tenant_id, team.owner) == offer
 
 
-async def test_who_sees_an_offer(world: World) -> None:
+async def test_which_members_see_an_offer(world: World) -> None:
     team, other = await world.team(), await world.team()
     ownership = world.engines.ownership
     async with world.transaction() as session:

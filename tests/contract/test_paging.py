@@ -1,4 +1,4 @@
-"""Pages of every list: their bounds, and cursors that are good for one list only."""
+"""The pages of every list: their bounds, and that a cursor is valid for one list only."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Awaitable, Callable
@@ -10,7 +10,7 @@ import pytest
 from support.world import World
 
 from hoc.cus.account.L5_schemas.errors import InvalidInputError
-from hoc.cus.account.L5_schemas.records import Page
+from hoc.cus.account.L5_schemas.port_types import Page
 
 Fetch = Callable[..., Awaitable[Page[Any]]]
 
@@ -33,7 +33,7 @@ def lists_of(world: World, tenant_id: str, user_id: str, session: Any) -> dict[s
 
 
 async def filled(world: World) -> tuple[str, str]:
-    """A tenant most of whose lists have more than one row."""
+    """A tenant with more than one row in most of its lists."""
     tenant_id, owner = await world.tenant()
     await world.tenant(owner)
     for _ in range(2):
@@ -96,7 +96,7 @@ async def test_a_cursor_is_good_for_its_own_list_only(world: World) -> None:
         for origin, cursor in cursors.items():
             if cursor is None:
                 continue
-            await lists[origin](cursor=cursor, limit=50)  # another page size is another matter
+            await lists[origin](cursor=cursor, limit=50)  # the page size may be another
             for name, fetch in (
                 lists | {f"foreign {name}": fetch for name, fetch in foreign.items()}
             ).items():
@@ -131,7 +131,7 @@ async def test_a_forged_cursor_is_refused(world: World) -> None:
 
 
 async def test_tampering_inside_a_cursor_reads_no_other_list(world: World) -> None:
-    """The position may be anywhere; the rows stay the tenant's own."""
+    """A forged cursor can move the position, but never leaves the tenant."""
     tenant_id, owner = await filled(world)
     await filled(world)
     async with world.reading() as session:

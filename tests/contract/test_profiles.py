@@ -1,4 +1,4 @@
-"""Profiles, and preferences merged as RFC 7396 says."""
+"""Profiles, and merging preferences (RFC 7396)."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from support.world import NOBODY, NOWHERE, World
 
 from hoc.cus.account.L5_schemas.errors import InvalidInputError, NotFoundError, StaleVersionError
 
-# RFC 7396, Appendix A, as far as target and patch are objects, and some more.
+# The examples of RFC 7396, Appendix A, whose target and patch are objects, and some more.
 MERGES: list[tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = [
     ({"a": "b"}, {"a": "c"}, {"a": "c"}),
     ({"a": "b"}, {"b": "c"}, {"a": "b", "b": "c"}),
@@ -39,7 +39,7 @@ async def test_preferences_are_merged(
         assert (await world.engines.profiles.get(session, tenant_id, user_id)).value.preferences == expected
 
 
-async def test_what_is_given_is_set_and_the_rest_left_alone(world: World) -> None:
+async def test_only_the_given_fields_are_set(world: World) -> None:
     tenant_id, user_id = await world.tenant()
     update = world.engines.profiles.update
     async with world.transaction() as session:
@@ -49,13 +49,39 @@ async def test_what_is_given_is_set_and_the_rest_left_alone(world: World) -> Non
         world.clock.advance(minutes=1)
         await update(session, user_id, display_name="  Ada Lovelace ", preferences={"a": 1})
         world.clock.advance(minutes=1)
+        await update(session, user_id, locale="de")
         changed = await update(session, user_id, timezone="Europe/Berlin")
         assert (changed.value.display_name, changed.value.timezone) == ("Ada Lovelace", "Europe/Berlin")
+        assert changed.value.locale == "de"
         assert changed.value.preferences == {"a": 1}
         assert changed.value.updated_at == world.clock.now
-        assert changed.version == fresh.version + 2
+        assert changed.version == fresh.version + 3
         profile = await world.engines.profiles.get(session, tenant_id, user_id)
         assert (profile.value.name, profile.version) == ("Ada Lovelace", changed.version)
+        assert (profile.value.locale, fresh.value.locale) == ("de", None)
+    names = [event.data["updated_fields"] for event in (await world.events(user_id=user_id))[-3:]]
+    assert names == [["name", "preferences"], ["locale"], ["timezone"]]
+
+
+@pytest.mark.parametrize(
+    ("given", "stored"),
+    [
+        ("DE", "de"),
+        ("pt-br", "pt-BR"),
+        ("ES-419", "es-419"),
+        ("ZH-hANT-tw", "zh-Hant-TW"),
+        ("zh-CMN-hans-cn", "zh-cmn-Hans-CN"),
+        ("de-CH-1901", "de-CH-1901"),
+        ("sl-Rozaj-Biske-1994", "sl-rozaj-biske-1994"),
+        ("en-U-CA-Buddhist-x-MINE", "en-u-ca-buddhist-x-mine"),
+    ],
+)
+async def test_a_locale_is_stored_in_its_usual_case(world: World, given: str, stored: str) -> None:
+    _, user_id = await world.tenant()
+    async with world.transaction() as session:
+        changed = await world.engines.profiles.update(session, user_id, locale=given)
+        assert changed.value.locale == stored
+        assert await world.engines.profiles.update(session, user_id, locale=stored) == changed
 
 
 async def test_a_profile_is_the_same_in_every_tenant(world: World) -> None:
@@ -73,13 +99,19 @@ async def test_no_change_leaves_version_and_time(world: World) -> None:
     update = world.engines.profiles.update
     async with world.transaction() as session:
         before = await update(
-            session, user_id, display_name="Ada", timezone="UTC", preferences={"a": {"b": [1, True]}, "n": 1}
+            session,
+            user_id,
+            display_name="Ada",
+            timezone="UTC",
+            locale="de",
+            preferences={"a": {"b": [1, True]}, "n": 1},
         )
         world.clock.advance(minutes=1)
         unchanging: list[dict[str, Any]] = [
             {},
             {"display_name": "Ada"},
             {"timezone": "UTC"},
+            {"locale": "de"},
             {"preferences": {}},
             {"preferences": {"a": {"b": [1, True]}, "missing": None}},
             {"preferences": {"n": 1.0}},
@@ -119,6 +151,16 @@ async def test_a_stale_version_is_refused_and_changes_nothing(world: World) -> N
         {"timezone": "Europe/Atlantis"},
         {"timezone": "../etc/passwd"},
         {"timezone": "UTC\x00"},
+        {"locale": ""},
+        {"locale": "d"},
+        {"locale": "de_DE"},
+        {"locale": "de-"},
+        {"locale": "de\n"},
+        {"locale": "\u017fr"},
+        {"locale": "de-u"},
+        {"locale": "x-private"},
+        {"locale": "i-klingon"},
+        {"locale": "en-x-aaaaaaaa-bbbbbbbb-cccccccc-dddd"},
         {"preferences": {"a": "\x00"}},
         {"preferences": {"\x00": 1}},
         {"preferences": {"a": "\ud800"}},
@@ -151,7 +193,7 @@ async def test_preferences_nest_eight_levels(world: World) -> None:
 
 
 async def test_merged_preferences_are_capped_at_16_kib(world: World) -> None:
-    """The cap counts the stored text: {"a": "…"} is nine bytes and the string."""
+    """The cap is on the stored text: {"a": "…"} has nine bytes beside the string."""
     tenant_id, user_id = await world.tenant()
     update = world.engines.profiles.update
     async with world.transaction() as session:

@@ -1,6 +1,7 @@
 """Projects: reading, creating, the life cycle, onboarding, quotas."""
 
 import itertools
+from dataclasses import fields
 from typing import Any
 
 import pytest
@@ -13,6 +14,9 @@ from hoc.cus.account.L5_schemas.errors import (
     NotFoundError,
     TenantNotActiveError,
 )
+from hoc.cus.account.L5_schemas.events import TenantQuotasChangedEventData
+from hoc.cus.account.L5_schemas.results import ProjectDetailResult
+from hoc.cus.account.L5_schemas.values import QUOTAS
 
 LIFE_CYCLE = {
     ("active", "active"): True,
@@ -244,12 +248,13 @@ async def test_a_change_steps_version_and_updated_at(world: World) -> None:
     tenant_id, _ = await world.tenant()
     async with world.transaction() as session:
         before = await world.engines.projects.get(session, tenant_id, tenant_id)
+        world.clock.advance(minutes=1)
         await world.engines.projects.override_quotas(session, tenant_id, max_workers=7)
         after = await world.engines.projects.get(session, tenant_id, tenant_id)
     assert before is not None
     assert after is not None
     assert after.version == before.version + 1
-    assert after.value.updated_at != before.value.updated_at
+    assert after.value.updated_at == world.clock.now
 
 
 @pytest.mark.parametrize("quotas", [{"max_planets": 1}, {"max_workers": -1}, {"max_workers": 2**31}])
@@ -263,7 +268,7 @@ async def test_a_bad_quota_is_refused(world: World, quotas: dict[str, Any]) -> N
 
 
 async def test_the_same_refusal_for_a_foreign_tenant_and_none(world: World) -> None:
-    """Through every operation of a caller who belongs to another tenant."""
+    """For every operation by a member of another tenant."""
     team, outsider = await world.team(), await world.team()
     invitation_id, _ = await world.invite(team.tenant_id, team.owner)
     engines, me = world.engines, outsider.owner
@@ -295,3 +300,10 @@ async def test_the_same_refusal_for_a_foreign_tenant_and_none(world: World) -> N
         ]
     for foreign, none in itertools.pairwise(answers):
         assert foreign == none
+
+
+def test_the_event_and_the_result_have_every_quota() -> None:
+    names = tuple(field.name for field in fields(TenantQuotasChangedEventData))
+    assert names == ("tenant_id", *QUOTAS, "changed_at")
+    first = [field.name for field in fields(ProjectDetailResult)].index(QUOTAS[0])
+    assert tuple(field.name for field in fields(ProjectDetailResult))[first : first + len(QUOTAS)] == QUOTAS

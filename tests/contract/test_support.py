@@ -1,4 +1,4 @@
-"""Support: whom to write to, and tickets."""
+"""Support: the contact, and tickets."""
 
 from functools import partial
 from typing import Any
@@ -39,7 +39,7 @@ async def test_any_member_opens_a_ticket(world: World) -> None:
         assert (await world.facade.list_support_tickets(session, team.tenant_id)).total == 4
 
 
-async def test_nobody_else_does(world: World) -> None:
+async def test_only_a_member_opens_a_ticket(world: World) -> None:
     team, other = await world.team(), await world.team()
     await world.deactivate(team.viewer)
     create = world.engines.support.create_ticket

@@ -1,13 +1,13 @@
-"""The caller's transaction: nothing commits it, a rollback takes everything, a refusal leaves it usable."""
+"""The caller's transaction: no operation commits it, a rollback undoes all, a refusal leaves it usable."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from support.world import NOBODY, Team, World, outcome
+from support.event_scene import Operation, Scene, build_scene
+from support.mutations import MUTATIONS, PREPARED
+from support.world import NOBODY, World, outcome
 
 from hoc.cus.account.L5_engines.accounts_facade import (
     AcceptInvitationResult,
@@ -15,196 +15,132 @@ from hoc.cus.account.L5_engines.accounts_facade import (
     InvitationResult,
 )
 from hoc.cus.account.L5_schemas.errors import ConflictError, LastOwnerError, LimitExceededError
+from hoc.cus.account.L5_schemas.results import MemberLeftResult
 
-MARCH, APRIL = datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 4, 1, tzinfo=UTC)
 
-
-@dataclass(frozen=True, slots=True)
-class Scene:
-    """A tenant in which everything that can be changed is there."""
-
-    world: World
-    team: Team
-    ticket_id: str
-    pending: tuple[str, str]
-
-    @property
-    def everybody(self) -> tuple[str, ...]:
-        return self.team.everybody
-
-    async def snapshot(self, session: Any) -> dict[str, Any]:
-        return await self.world.snapshot(session, self.team.tenant_id, self.team.everybody)
+async def snapshot(scene: Scene, session: Any) -> dict[str, Any]:
+    return await scene.world.snapshot(session, scene.tenant_id, scene.team.everybody)
 
 
 @pytest.fixture
 async def scene(world: World) -> Scene:
-    team = await world.team()
-    pending = await world.invite(team.tenant_id, team.owner)
-    async with world.transaction() as session:
-        ticket = await world.engines.support.create_ticket(
-            session, team.tenant_id, team.owner, subject="S", description="D"
-        )
-        await world.engines.ownership.start(session, team.tenant_id, team.owner, team.member)
-    return Scene(world, team, ticket.id, pending)
+    return await build_scene(world)
 
 
-Operation = Callable[[Scene, Any], Awaitable[object]]
+@pytest.fixture
+async def prepared(scene: Scene, change: str) -> Scene:
+    """A scene in which the change is possible."""
+    if change in PREPARED:
+        async with scene.world.transaction() as session:
+            await PREPARED[change](scene, session)
+    return scene
+
+
 Step = Callable[[Any], Awaitable[object]]
 
-CHANGES: dict[str, Operation] = {
-    "update_user_role": lambda it, s: it.world.facade.update_user_role(
-        s, it.team.tenant_id, it.team.owner, it.team.member, "viewer"
-    ),
-    "remove_user": lambda it, s: it.world.facade.remove_user(
-        s, it.team.tenant_id, it.team.owner, it.team.viewer
-    ),
-    "update_profile": lambda it, s: it.world.facade.update_profile(
-        s, it.team.owner, display_name="Ada", timezone_str="UTC", preferences={"a": 1}
-    ),
-    "create_support_ticket": lambda it, s: it.world.facade.create_support_ticket(
-        s, it.team.tenant_id, it.team.owner, subject="S", description="D"
-    ),
-    "invite_user": lambda it, s: it.world.facade.invite_user(
-        s, it.team.tenant_id, it.team.owner, email=it.world.new_email()
-    ),
-    "accept_invitation": lambda it, s: it.world.facade.accept_invitation(s, *it.pending),
-    "leave": lambda it, s: it.world.engines.members.leave(s, it.team.tenant_id, it.team.viewer),
-    "create project": lambda it, s: it.world.engines.projects.create(s, it.team.owner, name="Another"),
-    "change_status": lambda it, s: it.world.engines.projects.change_status(s, it.team.tenant_id, "suspended"),
-    "advance_onboarding": lambda it, s: it.world.engines.projects.advance_onboarding(s, it.team.tenant_id, 2),
-    "override_quotas": lambda it, s: it.world.engines.projects.override_quotas(
-        s, it.team.tenant_id, max_workers=9
-    ),
-    "accept transfer": lambda it, s: it.world.engines.ownership.accept(s, it.team.tenant_id, it.team.member),
-    "cancel transfer": lambda it, s: it.world.engines.ownership.cancel(s, it.team.tenant_id, it.team.owner),
-    "set_subscription": lambda it, s: it.world.engines.billing.set_subscription(
-        s, it.team.tenant_id, plan="pro", current_period_start=MARCH, current_period_end=APRIL
-    ),
-    "record_invoice": lambda it, s: it.world.engines.billing.record_invoice(
-        s,
-        it.team.tenant_id,
-        invoice_id="in_1",
-        period_start=MARCH,
-        period_end=APRIL,
-        amount_cents=1,
-        status="paid",
-        description="March",
-    ),
-    "record usage": lambda it, s: it.world.engines.usage.record(s, it.team.tenant_id, runs=1, tokens=1),
-    "change_ticket_status": lambda it, s: it.world.engines.support.change_ticket_status(
-        s, it.team.tenant_id, it.ticket_id, status="resolved", resolution="Done"
-    ),
-    "resend": lambda it, s: it.world.engines.invitations.resend(
-        s, it.team.tenant_id, it.team.admin, it.pending[0]
-    ),
-    "revoke": lambda it, s: it.world.engines.invitations.revoke(
-        s, it.team.tenant_id, it.team.owner, it.pending[0]
-    ),
-}
+each_change = pytest.mark.parametrize("change", MUTATIONS)
 
 
 async def _invite_again(scene: Scene, session: Any) -> object:
     listed = await scene.world.engines.invitations.list(
-        session, scene.team.tenant_id, scene.team.owner, status="pending"
+        session, scene.tenant_id, scene.team.owner, status="pending"
     )
     return await scene.world.facade.invite_user(
-        session, scene.team.tenant_id, scene.team.owner, email=listed.value.invitations[0].email
+        session, scene.tenant_id, scene.team.owner, email=listed.value.invitations[0].email
     )
 
 
 REFUSALS: dict[str, Operation] = {
-    "own role": lambda it, s: it.world.facade.update_user_role(
-        s, it.team.tenant_id, it.team.owner, it.team.owner, "viewer"
+    "own role": lambda it, s: it.facade.update_user_role(
+        s, it.tenant_id, it.team.owner, it.team.owner, "viewer"
     ),
-    "role by an admin": lambda it, s: it.world.facade.update_user_role(
-        s, it.team.tenant_id, it.team.admin, it.team.member, "viewer"
+    "role by an admin": lambda it, s: it.facade.update_user_role(
+        s, it.tenant_id, it.team.admin, it.team.member, "viewer"
     ),
-    "role of nobody": lambda it, s: it.world.facade.update_user_role(
-        s, it.team.tenant_id, it.team.owner, NOBODY, "viewer"
+    "role of nobody": lambda it, s: it.facade.update_user_role(
+        s, it.tenant_id, it.team.owner, NOBODY, "viewer"
     ),
-    "unknown role": lambda it, s: it.world.facade.update_user_role(
-        s, it.team.tenant_id, it.team.owner, it.team.member, "king"
+    "unknown role": lambda it, s: it.facade.update_user_role(
+        s, it.tenant_id, it.team.owner, it.team.member, "king"
     ),
-    "owner removed by an admin": lambda it, s: it.world.facade.remove_user(
-        s, it.team.tenant_id, it.team.admin, it.team.owner
+    "owner removed by an admin": lambda it, s: it.facade.remove_user(
+        s, it.tenant_id, it.team.admin, it.team.owner
     ),
-    "profile of nobody": lambda it, s: it.world.facade.get_profile(s, it.team.tenant_id, NOBODY),
-    "profile with a bad field": lambda it, s: it.world.facade.update_profile(
+    "profile of nobody": lambda it, s: it.facade.get_profile(s, it.tenant_id, NOBODY),
+    "profile with a bad field": lambda it, s: it.facade.update_profile(
         s, it.team.owner, display_name="Ada", timezone_str="Nowhere"
     ),
-    "preferences too large": lambda it, s: it.world.facade.update_profile(
+    "preferences too large": lambda it, s: it.facade.update_profile(
         s, it.team.owner, display_name="Ada", preferences={"a": "x" * 16_384}
     ),
-    "billing of nowhere": lambda it, s: it.world.facade.get_billing_summary(s, "ten_none"),
-    "invoices of nowhere": lambda it, s: it.world.facade.get_billing_invoices(s, "ten_none"),
+    "billing of nowhere": lambda it, s: it.facade.get_billing_summary(s, "ten_none"),
+    "invoices of nowhere": lambda it, s: it.facade.get_billing_invoices(s, "ten_none"),
     "invitation pending": _invite_again,
-    "invitation by a viewer": lambda it, s: it.world.facade.invite_user(
-        s, it.team.tenant_id, it.team.viewer, email=it.world.new_email()
+    "invitation by a viewer": lambda it, s: it.facade.invite_user(
+        s, it.tenant_id, it.team.viewer, email=it.world.new_email()
     ),
-    "invitation above one's own": lambda it, s: it.world.facade.invite_user(
-        s, it.team.tenant_id, it.team.admin, email=it.world.new_email(), role="owner"
+    "invitation above one's own": lambda it, s: it.facade.invite_user(
+        s, it.tenant_id, it.team.admin, email=it.world.new_email(), role="owner"
     ),
-    "invitations listed by a member": lambda it, s: it.world.facade.list_invitations(
-        s, it.team.tenant_id, it.team.member
+    "invitations listed by a member": lambda it, s: it.facade.list_invitations(
+        s, it.tenant_id, it.team.member
     ),
-    "accepted with a wrong token": lambda it, s: it.world.facade.accept_invitation(
-        s, it.pending[0], f"{it.team.tenant_id}.guess"
+    "accepted with a wrong token": lambda it, s: it.facade.accept_invitation(
+        s, it.invitation_id, f"{it.tenant_id}.guess"
     ),
-    "accepted by somebody else": lambda it, s: it.world.facade.accept_invitation(
-        s, *it.pending, caller_user_id=it.team.owner
+    "accepted by somebody else": lambda it, s: it.facade.accept_invitation(
+        s, it.invitation_id, it.token, caller_user_id=it.team.owner
     ),
 }
 
 
-@pytest.mark.parametrize("change", CHANGES)
-async def test_a_rollback_takes_everything(scene: Scene, change: str) -> None:
-    async with scene.world.reading() as session:
-        before = await scene.snapshot(session)
-    async with scene.world.session() as session:
-        result = await CHANGES[change](scene, session)
+@each_change
+async def test_a_rollback_undoes_every_change(prepared: Scene, change: str) -> None:
+    async with prepared.world.reading() as session:
+        before = await snapshot(prepared, session)
+    async with prepared.world.session() as session:
+        result = await MUTATIONS[change](prepared, session)
         assert not isinstance(result, AccountsErrorResult)
-        assert await scene.snapshot(session) != before, "the caller sees the change"
-        async with scene.world.reading() as other:
-            assert await scene.snapshot(other) == before, "nobody else does yet"
+        assert await snapshot(prepared, session) != before, "the caller reads the change"
+        async with prepared.world.reading() as other:
+            assert await snapshot(prepared, other) == before, "no other session does yet"
         await session.rollback()
-        assert await scene.snapshot(session) == before
+        assert await snapshot(prepared, session) == before
         await session.commit()
-    async with scene.world.reading() as session:
-        assert await scene.snapshot(session) == before
+    async with prepared.world.reading() as session:
+        assert await snapshot(prepared, session) == before
 
 
-@pytest.mark.parametrize("change", CHANGES)
-async def test_the_caller_commits(scene: Scene, change: str) -> None:
-    async with scene.world.session() as session:
-        await CHANGES[change](scene, session)
-        changed = await scene.snapshot(session)
+@each_change
+async def test_the_caller_commits(prepared: Scene, change: str) -> None:
+    async with prepared.world.session() as session:
+        await MUTATIONS[change](prepared, session)
+        changed = await snapshot(prepared, session)
         await session.commit()
-    async with scene.world.reading() as session:
-        assert await scene.snapshot(session) == changed
+    async with prepared.world.reading() as session:
+        assert await snapshot(prepared, session) == changed
 
 
-@pytest.mark.parametrize("change", CHANGES)
-async def test_an_exception_takes_everything(scene: Scene, change: str) -> None:
-    async with scene.world.reading() as session:
-        before = await scene.snapshot(session)
+@each_change
+async def test_an_exception_undoes_every_change(prepared: Scene, change: str) -> None:
+    async with prepared.world.reading() as session:
+        before = await snapshot(prepared, session)
 
     async def change_and_fail() -> None:
-        async with scene.world.transaction() as session:
-            await CHANGES[change](scene, session)
+        async with prepared.world.transaction() as session:
+            await MUTATIONS[change](prepared, session)
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         await change_and_fail()
-    async with scene.world.reading() as session:
-        assert await scene.snapshot(session) == before
+    async with prepared.world.reading() as session:
+        assert await snapshot(prepared, session) == before
 
 
 @pytest.mark.parametrize("attempt", REFUSALS)
-async def test_a_refusal_changes_nothing_and_leaves_the_transaction_usable(
-    scene: Scene, attempt: str
-) -> None:
+async def test_a_refusal_leaves_the_transaction_unchanged_and_usable(scene: Scene, attempt: str) -> None:
     async with scene.world.transaction() as session:
-        before = await scene.snapshot(session)
+        before = await snapshot(scene, session)
         result = await REFUSALS[attempt](scene, session)
         if isinstance(result, AcceptInvitationResult):
             assert (result.success, result.tenant_id, result.role) == (False, None, None)
@@ -212,16 +148,16 @@ async def test_a_refusal_changes_nothing_and_leaves_the_transaction_usable(
         else:
             assert isinstance(result, AccountsErrorResult)
             assert result.status_code in {400, 403, 404, 409}
-        assert await scene.snapshot(session) == before
-        await scene.world.engines.projects.advance_onboarding(session, scene.team.tenant_id, 1)
+        assert await snapshot(scene, session) == before
+        await scene.world.engines.projects.advance_onboarding(session, scene.tenant_id, 1)
     async with scene.world.reading() as session:
-        after = await scene.snapshot(session)
-    assert after.pop("project") != before.pop("project"), "what came after the refusal is committed"
+        after = await snapshot(scene, session)
+    assert after.pop("project") != before.pop("project"), "the change after the refusal is committed"
     assert after == before
 
 
 async def test_several_operations_are_one_transaction(world: World) -> None:
-    """A caller who creates a project and invites in one go has both or neither."""
+    """A caller who creates a project and invites in one transaction has both or neither."""
     owner, email = await world.add_user(), world.new_email()
     for commits in (False, True):
         async with world.session() as session:
@@ -245,7 +181,7 @@ async def test_a_session_goes_on_after_its_commit(world: World) -> None:
         assert profile.value.name == "Ada"
 
 
-async def test_concurrent_usage_is_counted_once_each_and_no_further_than_the_quota(world: World) -> None:
+async def test_concurrent_usage_is_exact_and_within_the_quota(world: World) -> None:
     tenant_id, _ = await world.tenant()
 
     async def record() -> object:
@@ -276,7 +212,7 @@ async def test_concurrent_preferences_all_survive(world: World) -> None:
 
 
 async def overlapped(world: World, first: Step, second: Step) -> tuple[object, object]:
-    """What two operations answer when the second comes before the first is committed."""
+    """The results of two operations, the second of which starts before the first is committed."""
 
     async def come_second() -> object:
         async with world.transaction() as session:
@@ -285,7 +221,7 @@ async def overlapped(world: World, first: Step, second: Step) -> tuple[object, o
     async with world.transaction() as session:
         one = await outcome(first(session))
         other = asyncio.create_task(come_second())
-        await asyncio.sleep(0.2)  # as far as it gets before it has to wait
+        await asyncio.sleep(0.2)  # until it has to wait for the first
     return one, await other
 
 
@@ -296,11 +232,11 @@ async def test_two_owners_who_leave_together_leave_one(world: World) -> None:
     left, refused = await overlapped(
         world, lambda s: leave(s, tenant_id, first), lambda s: leave(s, tenant_id, second)
     )
-    assert left == {"message": "You have left the tenant", "user_id": first}
+    assert left == MemberLeftResult("You have left the tenant", first)
     assert refused == (LastOwnerError, "last_owner")
 
 
-async def test_what_is_being_accepted_is_not_revoked(world: World) -> None:
+async def test_an_invitation_being_accepted_is_not_revoked(world: World) -> None:
     tenant_id, owner = await world.tenant()
     invitation_id, token = await world.invite(tenant_id, owner)
     invitations = world.engines.invitations
@@ -317,7 +253,7 @@ async def test_what_is_being_accepted_is_not_revoked(world: World) -> None:
     assert listed.value.total == 1
 
 
-async def test_concurrent_acceptances_are_one_membership_and_one_answer(world: World) -> None:
+async def test_concurrent_acceptances_are_one_membership(world: World) -> None:
     tenant_id, owner = await world.tenant()
     invitation_id, token = await world.invite(tenant_id, owner)
 

@@ -1,4 +1,4 @@
-"""Metering: counted and limited in one step, by UTC day and month."""
+"""Metering: usage is counted and limited in one step, by UTC day and month."""
 
 from datetime import UTC, datetime
 
@@ -10,7 +10,7 @@ from hoc.cus.account.L5_schemas.results import UsageResult
 
 
 async def counted(world: World, tenant_id: str) -> tuple[int, int, int]:
-    """What the project, and alike the billing summary, say."""
+    """The usage that the project shows, and the billing summary, too."""
     async with world.reading() as session:
         project = await world.facade.get_project_detail(session, tenant_id, tenant_id)
         billing = await world.engines.billing.summary(session, tenant_id)

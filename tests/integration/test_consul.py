@@ -1,4 +1,4 @@
-"""Registration with Consul, against an agent that can be away, empty, slow or wrong."""
+"""Registration with Consul, whose agent may be away, empty, slow or failing."""
 
 import logging
 import re
@@ -15,10 +15,10 @@ from support.command_line import wait_until
 from support.consul import ADDRESS, Agent, Mood, consul_agent, kept
 from support.servers import server_process
 
-from hoc.asgi import create_app
 from hoc.cli.consul import Registration, metadata
+from hoc.cli.errors import CommandError
 from hoc.cli.listening import Address
-from hoc.cli.problems import CommandError
+from hoc.server import create_app
 from hoc.settings import Settings
 
 SERVICE = "account_service-127.0.0.1-8201"
@@ -26,17 +26,17 @@ TOKEN = "5f0a-secret"
 
 
 @pytest.fixture(autouse=True)
-def _hurry(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    monkeypatch.setattr("hoc.cli.consul.LOOK_SECONDS", 0.02)
-    # Only where a test is about them: this machine may be busy.
+def _short_times(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr("hoc.cli.consul.CHECK_SECONDS", 0.02)
+    # Long, because the machine may be busy; a test of the timeouts sets its own.
     monkeypatch.setattr("hoc.cli.consul.REQUEST_SECONDS", 30)
-    monkeypatch.setattr("hoc.cli.consul.GOODBYE_SECONDS", 60)
+    monkeypatch.setattr("hoc.cli.consul.DEREGISTER_SECONDS", 60)
     caplog.set_level(logging.INFO, "hoc.consul")
 
 
 @pytest.fixture
 def routes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Sequence[BaseRoute]:
-    """What `hoc serve` serves."""
+    """The routes of `hoc serve`."""
     monkeypatch.setenv("HOC_DATABASE_URL", "postgresql://127.0.0.1/nobody_connects")
     monkeypatch.setenv("HOC_DATA_DIR", str(tmp_path))
     return create_app().routes
@@ -52,9 +52,8 @@ def logged(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.levelname for record in caplog.records if record.name == "hoc.consul"]
 
 
-def test_it_registers_with_check_and_metadata_and_deregisters_at_the_end(
-    agent: Agent, routes: Sequence[BaseRoute]
-) -> None:
+def test_it_registers_and_deregisters_a_server(agent: Agent, routes: Sequence[BaseRoute]) -> None:
+    """The service has the health check and the metadata."""
     with kept(agent, routes=routes):
         wait_until(lambda: agent.services)
         assert agent.services == {
@@ -76,7 +75,7 @@ def test_it_registers_with_check_and_metadata_and_deregisters_at_the_end(
     assert agent.services == {}
 
 
-def test_the_check_and_the_metadata_agree_with_a_running_server(
+def test_check_and_metadata_match_a_running_server(
     agent: Agent, routes: Sequence[BaseRoute], database_url: str, tmp_path: Path
 ) -> None:
     with (
@@ -103,7 +102,7 @@ def test_the_check_and_the_metadata_agree_with_a_running_server(
         assert agent.check(service_id) == "critical"
 
 
-def test_metadata_keeps_to_the_limits_of_consul(routes: Sequence[BaseRoute]) -> None:
+def test_the_metadata_keeps_within_consuls_limits(routes: Sequence[BaseRoute]) -> None:
     described = metadata(routes)
     assert described["version"] == version("hoc")
     assert described["base_paths"] == "/api/v1 /accounts"
@@ -113,7 +112,7 @@ def test_metadata_keeps_to_the_limits_of_consul(routes: Sequence[BaseRoute]) -> 
     assert all(len(value.encode()) <= 512 for value in described.values())
 
 
-def test_an_agent_that_restarted_empty_is_told_again(agent: Agent, caplog: pytest.LogCaptureFixture) -> None:
+def test_it_registers_again_after_the_agents_restart(agent: Agent, caplog: pytest.LogCaptureFixture) -> None:
     with kept(agent):
         wait_until(lambda: agent.services)
         agent.stop()
@@ -124,7 +123,7 @@ def test_an_agent_that_restarted_empty_is_told_again(agent: Agent, caplog: pytes
     assert agent.services == {}
 
 
-def test_a_service_that_was_dropped_comes_back_and_one_that_is_known_is_left_alone(agent: Agent) -> None:
+def test_it_registers_again_only_when_the_service_is_gone(agent: Agent) -> None:
     with kept(agent):
         wait_until(lambda: agent.services)
         wait_until(lambda: agent.requests.count("GET /v1/agent/services") > 2)
@@ -133,15 +132,13 @@ def test_a_service_that_was_dropped_comes_back_and_one_that_is_known_is_left_alo
         wait_until(lambda: agent.services)
 
 
-def test_what_the_agent_knows_of_an_earlier_server_is_replaced(agent: Agent) -> None:
+def test_an_earlier_servers_registration_is_replaced(agent: Agent) -> None:
     agent.services[SERVICE] = {"ID": SERVICE, "Meta": {"version": "0.0.1"}}
     with kept(agent):
         wait_until(lambda: agent.services[SERVICE]["Meta"].get("version") == version("hoc"))
 
 
-def test_an_agent_that_is_down_at_start_is_told_once_it_is_up(
-    agent: Agent, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_it_registers_once_a_missing_agent_starts(agent: Agent, caplog: pytest.LogCaptureFixture) -> None:
     agent.stop()
     with kept(agent):
         wait_until(lambda: logged(caplog) == ["WARNING"])
@@ -150,7 +147,7 @@ def test_an_agent_that_is_down_at_start_is_told_once_it_is_up(
         wait_until(lambda: logged(caplog) == ["WARNING", "INFO"])
 
 
-def test_trouble_is_one_line_however_long_it_lasts(agent: Agent, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_outage_is_logged_once_and_so_is_its_end(agent: Agent, caplog: pytest.LogCaptureFixture) -> None:
     agent.mood = "failing"
     with kept(agent):
         wait_until(lambda: len(agent.requests) > 4)
@@ -160,20 +157,20 @@ def test_trouble_is_one_line_however_long_it_lasts(agent: Agent, caplog: pytest.
     assert f"Consul at {agent.url} fails (500): hoc serves on" in caplog.text
 
 
-def test_making_a_registration_asks_nobody(agent: Agent) -> None:
+def test_creating_a_registration_sends_no_request(agent: Agent) -> None:
     agent.mood = "silent"
     Registration(Settings(consul_url=agent.url), ADDRESS, ())
     assert agent.requests == []
 
 
 @pytest.mark.parametrize("mood", ["silent", "trickling"])
-def test_an_agent_that_does_not_come_to_an_end_does_not_keep_the_server_from_it(
+def test_a_hanging_agent_does_not_keep_the_server_running(
     agent: Agent, mood: Mood, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("hoc.cli.consul.REQUEST_SECONDS", 0.1)
-    monkeypatch.setattr("hoc.cli.consul.GOODBYE_SECONDS", 0.5)
+    monkeypatch.setattr("hoc.cli.consul.DEREGISTER_SECONDS", 0.5)
     agent.mood = mood
-    with kept(agent):  # sees that it ends
+    with kept(agent):  # asserts that it ends
         wait_until(lambda: agent.requests)
 
 
@@ -212,12 +209,12 @@ def test_the_token_is_never_logged(
         ("192.0.2.7", None, "192.0.2.7", "http://192.0.2.7:80/health"),
         ("2001:db8::7", None, "2001:db8::7", "http://[2001:db8::7]:80/health"),
         ("127.0.0.1", "hoc.internal:80", "hoc.internal", "http://hoc.internal:80/health"),
-        # The agent is on this host: left out, its own address takes the place.
+        # Without an address, others use the agent's, which is on the same host.
         ("0.0.0.0", None, "", "http://127.0.0.1:80/health"),
         ("::", None, "", "http://127.0.0.1:80/health"),
     ],
 )
-def test_others_are_led_to_an_address_that_they_can_reach(
+def test_the_registered_address_is_reachable_for_others(
     agent: Agent, listening: str, advertised: str | None, address: str, check: str
 ) -> None:
     family = socket.AF_INET6 if ":" in listening else socket.AF_INET
@@ -241,7 +238,8 @@ def test_others_are_led_to_an_address_that_they_can_reach(
         "http://consul:8500/v1?token=secret",
     ],
 )
-def test_an_address_that_cannot_be_read_is_refused_by_the_name_of_its_variable(url: str) -> None:
+def test_a_malformed_address_is_rejected_with_its_variable(url: str) -> None:
+    """The message does not quote the value, which may have a password."""
     with pytest.raises(CommandError, match=r"^HOC_CONSUL_URL: expected a URL such as [^\n]+$") as refused:
         Registration(Settings(consul_url=url), ADDRESS, ())
     assert "secret" not in str(refused.value)

@@ -2,8 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Generator
-from contextlib import AsyncExitStack
+from collections.abc import Generator
 from email.message import EmailMessage
 from functools import partial
 from pathlib import Path
@@ -11,16 +10,17 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text
+from support.postgres import opened
 from support.races import Request, meeting, race, rewrite
 from support.seed import add_tenants, add_users, execute, scalar
 from support.servers import development_keys, server_process
 from support.smtp import SmtpServer, smtp_server
 from support.waiting import until
 
-from hoc.cus.account.L5_engines.engines import postgres_engines
 from hoc.cus.account.L5_schemas.errors import AccountsError
 from hoc.cus.account.L5_schemas.options import Options
 from hoc.cus.account.L6_drivers.tables import metadata
+from hoc.cus.account.wiring import postgres_engines
 from hoc.database import Database
 from hoc.mail.courier import Courier
 from hoc.mail.message import link_in, token_in
@@ -63,15 +63,13 @@ class Office:
         return True
 
     async def queued(self) -> int:
-        count = await scalar(self.database, "SELECT count(*) FROM account.invitation_deliveries")
+        count = await scalar(self.database, "SELECT count(*) FROM account.invitation_mails")
         assert isinstance(count, int)
         return count
 
     async def due_again(self) -> None:
         """Let pauses and leases run out."""
-        await execute(
-            self.database, "UPDATE account.invitation_deliveries SET due_at = now() - interval '1 s'"
-        )
+        await execute(self.database, "UPDATE account.invitation_mails SET due_at = now() - interval '1 s'")
 
     def tokens(self) -> list[str]:
         """Those of the mails that arrived, in order."""
@@ -86,13 +84,10 @@ def smtp() -> Generator[SmtpServer]:
 
 
 @pytest.fixture
-async def office(fresh_database_url: str, smtp: SmtpServer) -> AsyncGenerator[Office]:
-    async with AsyncExitStack() as stack:
-        database = Database(fresh_database_url)
-        stack.push_async_callback(database.close)
-        [owner] = await add_users(database, 1)
-        [tenant] = await add_tenants(database, 1, {owner: "owner"})
-        yield Office(fresh_database_url, smtp, owner, tenant, database)
+async def office(fresh_database_url: str, fresh_database: Database, smtp: SmtpServer) -> Office:
+    [owner] = await add_users(fresh_database, 1)
+    [tenant] = await add_tenants(fresh_database, 1, {owner: "owner"})
+    return Office(fresh_database_url, smtp, owner, tenant, fresh_database)
 
 
 async def everything_stored(database: Database) -> str:
@@ -125,7 +120,7 @@ async def test_the_mail_arrives_and_its_token_is_nowhere_else(
     assert await office.queued() == 0
 
 
-async def test_the_running_courier_is_woken(office: Office) -> None:
+async def test_a_wake_makes_the_running_courier_deliver(office: Office) -> None:
     courier = office.courier()
     async with courier.running():
         await office.invite()
@@ -155,7 +150,7 @@ async def test_mail_waits_for_the_mail_server(office: Office, caplog: pytest.Log
 async def test_pauses_grow_to_a_quarter_of_an_hour(office: Office) -> None:
     await office.invite()
     office.smtp.kill()
-    pause = "SELECT extract(epoch FROM due_at - now())::int FROM account.invitation_deliveries"
+    pause = "SELECT extract(epoch FROM due_at - now())::int FROM account.invitation_mails"
     pauses: list[Any] = []
     for _ in range(10):
         await office.courier().deliver_due()
@@ -174,7 +169,7 @@ async def test_refused_mail_is_given_up(office: Office, caplog: pytest.LogCaptur
     assert EMAIL not in caplog.text
 
 
-async def test_a_mail_that_cannot_be_written_does_not_hold_up_the_others(
+async def test_a_mail_that_cannot_be_made_holds_up_no_other(
     office: Office, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Stumbling:
@@ -194,19 +189,16 @@ async def test_a_mail_that_cannot_be_written_does_not_hold_up_the_others(
 
 @pytest.mark.parametrize("taken_out", [False, True])
 async def test_two_couriers_send_no_mail_twice(office: Office, *, taken_out: bool) -> None:
-    other = Database(office.url)
-    try:
+    async with opened(office.url) as other:
         if taken_out:
             for database in (office.database, other):
                 rewrite(database, (r"FOR UPDATE SKIP LOCKED", ""))
         await office.invite()
-        async with meeting(office.url, "SELECT FROM account.invitation_deliveries FOR UPDATE") as held:
+        async with meeting(office.url, "SELECT FROM account.invitation_mails FOR UPDATE") as held:
             tasks = [await held.join(office.courier(pool).deliver_due()) for pool in (office.database, other)]
         assert sum(await asyncio.gather(*tasks)) == (2 if taken_out else 0)
-        await office.courier().deliver_due()
-        assert len(office.smtp.messages()) == (2 if taken_out else 1)
-    finally:
-        await other.close()
+    await office.courier().deliver_due()
+    assert len(office.smtp.messages()) == (2 if taken_out else 1)
 
 
 async def test_many_mails_leave_once_each_through_two_couriers(office: Office) -> None:
@@ -230,7 +222,7 @@ class Interrupted:
         await self._happening()
 
 
-async def test_sent_anew_while_the_first_mail_is_under_way(office: Office) -> None:
+async def test_only_the_newest_mail_of_an_invitation_has_a_valid_link(office: Office) -> None:
     invitation_id = await office.invite()
     await office.courier(sender=Interrupted(office, partial(office.resend, invitation_id))).deliver_due()
     assert await office.queued() == 1
@@ -240,7 +232,7 @@ async def test_sent_anew_while_the_first_mail_is_under_way(office: Office) -> No
     assert await office.accepts(invitation_id, new)
 
 
-async def test_a_courier_that_dies_after_sending_sends_again_with_a_new_token(office: Office) -> None:
+async def test_a_courier_that_dies_after_sending_sends_a_new_link(office: Office) -> None:
     class Died(BaseException):
         pass
 

@@ -1,8 +1,6 @@
 """What has served its time is deleted, and nothing else."""
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -13,7 +11,7 @@ from support.waiting import until
 
 from hoc.asgi import Accounts
 from hoc.cus.account.L5_engines.idempotency import Idempotency
-from hoc.cus.account.L5_schemas.records import IdempotencyKey
+from hoc.cus.account.L5_schemas.port_types import IdempotencyKey
 from hoc.cus.account.L6_drivers.idempotency import SqlIdempotencyKeys
 from hoc.database import Database
 from hoc.housekeeping import Housekeeping
@@ -37,13 +35,10 @@ LEFT = (
 
 
 @pytest.fixture
-async def store(fresh_database_url: str) -> AsyncGenerator[Database]:
-    async with AsyncExitStack() as stack:
-        database = Database(fresh_database_url)
-        stack.push_async_callback(database.close)
-        [owner] = await add_users(database, 1)
-        await add_tenants(database, OLD_ROWS, {owner: "owner"})
-        yield database
+async def store(fresh_database: Database) -> Database:
+    [owner] = await add_users(fresh_database, 1)
+    await add_tenants(fresh_database, OLD_ROWS, {owner: "owner"})
+    return fresh_database
 
 
 async def fill(database: Database, at: datetime) -> None:

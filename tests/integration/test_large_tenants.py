@@ -1,6 +1,5 @@
 """What is asked about one member does not read all the others, whatever the planner takes a tenant for."""
 
-from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
@@ -42,14 +41,12 @@ VALUES = {
 
 
 @pytest.fixture
-async def database(fresh_database_url: str) -> AsyncGenerator[Database]:
-    database = Database(fresh_database_url)
-    await execute(database, JOIN)
-    [owner] = await add_users(database, 1)
-    await add_tenants(database, 1_000, {owner: "owner"})
-    await execute(database, "ANALYZE account.memberships, account.users, account.tenants")
-    yield database
-    await database.close()
+async def database(fresh_database: Database) -> Database:
+    await execute(fresh_database, JOIN)
+    [owner] = await add_users(fresh_database, 1)
+    await add_tenants(fresh_database, 1_000, {owner: "owner"})
+    await execute(fresh_database, "ANALYZE account.memberships, account.users, account.tenants")
+    return fresh_database
 
 
 @pytest.mark.parametrize("mode", ["force_generic_plan", "force_custom_plan"])

@@ -1,4 +1,4 @@
-"""What a server logs: every request by its route, every defect, and nothing of anybody."""
+"""A server logs every request by its route, and every defect, without personal data."""
 
 import json
 import uuid
@@ -7,13 +7,13 @@ from typing import Any, Literal
 
 import httpx
 import pytest
-from sqlalchemy import text
+from support.seed import execute
 from support.servers import ServerProcess, development_keys, server_process
 
 from hoc.database import Database
 from hoc.telemetry.logs import logging_config
 
-# Refusals that hoc does not know: the first quotes a whole row in its details, the second in its message.
+# Errors unknown to hoc. The first quotes a whole row in its details, the second in its message.
 MISHAPS = (
     "ALTER TABLE account.users ADD CONSTRAINT mishap CHECK (timezone <> 'Asia/Tokyo')",
     """
@@ -28,7 +28,7 @@ MISHAPS = (
 
 
 class Person:
-    """Whose every datum is a canary."""
+    """A person whose data contain a mark."""
 
     def __init__(self) -> None:
         self.mark = f"canary{uuid.uuid4().hex}"
@@ -38,19 +38,16 @@ class Person:
 
 
 @pytest.fixture
-async def fragile_database_url(fresh_database_url: str) -> str:
-    database = Database(fresh_database_url)
-    async with database.transaction() as session:
-        for mishap in MISHAPS:
-            await session.execute(text(mishap))
-    await database.close()
+async def fragile_database_url(fresh_database_url: str, fresh_database: Database) -> str:
+    for mishap in MISHAPS:
+        await execute(fresh_database, mishap)
     return fresh_database_url
 
 
 def use_logging_of_hoc(
     monkeypatch: pytest.MonkeyPatch, directory: Path, form: Literal["json", "line"]
 ) -> None:
-    """Let uvicorn log as `hoc serve` has it, and where it listens besides."""
+    """Have uvicorn log as `hoc serve` does, and also log its address."""
     config = logging_config(form)
     config["loggers"]["uvicorn.error"] = {"level": "INFO"}
     path = directory / "logging.json"
@@ -60,7 +57,7 @@ def use_logging_of_hoc(
 
 
 @pytest.mark.parametrize("form", ["json", "line"])
-def test_nothing_personal_is_logged(
+def test_no_personal_data_is_logged(
     fragile_database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: Literal["json", "line"]
 ) -> None:
     use_logging_of_hoc(monkeypatch, tmp_path, form)
@@ -77,7 +74,7 @@ def test_nothing_personal_is_logged(
 
 
 def provoke(server: ServerProcess, directory: Path, person: Person) -> tuple[str, set[int]]:
-    """Ask for everything with somebody's data in every place; return their token and the statuses."""
+    """Send requests of all kinds with the person's data everywhere. Returns their token and the statuses."""
     keys = development_keys(directory)
     token = keys.issue(person.user_id, email=person.email, scopes=["accounts:write"])
     everywhere: dict[str, Any] = {
@@ -87,7 +84,7 @@ def provoke(server: ServerProcess, directory: Path, person: Person) -> tuple[str
     as_person = {"Authorization": f"Bearer {token}"}
     forged = {"Authorization": f"Bearer {token}{person.mark}"}
     answers: list[httpx.Response] = []
-    # A connection for each, because uvicorn closes one on which a defect was answered.
+    # A new connection for each request, because uvicorn closes a connection after a 500.
     apart = httpx.Limits(max_keepalive_connections=0)
     with httpx.Client(base_url=server.url, limits=apart, **everywhere) as client:
         answers += [
@@ -151,7 +148,7 @@ def test_every_record_of_a_request_has_its_id(
     assert all("exception" in record for record in defects)
 
 
-def test_requests_are_logged_only_if_that_is_wanted(
+def test_requests_are_logged_only_on_request(
     database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use_logging_of_hoc(monkeypatch, tmp_path, "json")

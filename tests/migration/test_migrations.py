@@ -1,4 +1,4 @@
-"""Migrating: up, down, to exactly the tables in the code, and undisturbed by readers, rivals and kills."""
+"""Migrating up and down, to exactly the tables in the code, beside readers, rivals and kills."""
 
 import asyncio
 import os
@@ -21,9 +21,8 @@ from support.races import meeting
 from support.schema import schema_objects
 from support.waiting import until
 
-from hoc import migrations
 from hoc.cus.account.L6_drivers.tables import metadata
-from hoc.database import create_engine
+from hoc.database import create_engine, migrations
 from hoc.migrations import current_revision, migrate, migration_config
 
 REPOSITORY = Path(__file__).parents[2]
@@ -31,7 +30,7 @@ MIGRATE = "import asyncio, os; from hoc.migrations import migrate; asyncio.run(m
 
 
 async def run_migrate(database_url: str) -> Process:
-    """Begin to migrate in a process of its own."""
+    """Start migrating in a process of its own."""
     environment = {**os.environ, "URL": database_url}
     return await asyncio.create_subprocess_exec(
         sys.executable, "-c", MIGRATE, env=environment, stdout=PIPE, stderr=PIPE
@@ -91,7 +90,7 @@ async def test_autogenerate_finds_a_difference(fresh_database_url: str, change: 
 
 
 async def autogenerate(database_url: str, *changes: str) -> None:
-    """Look for differences as `alembic check` does, after these changes."""
+    """Make these changes, and look for differences as `alembic check` does."""
 
     def look(connection: Connection) -> None:
         config = migration_config()
@@ -135,7 +134,7 @@ async def test_two_starters_migrate_once(empty_database_url: str) -> None:
 
 @pytest.fixture
 def attempts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Every attempt to migrate, noted when it is over; pauses between them are short."""
+    """The outcome of every attempt to migrate. The pauses between attempts are short."""
     noted: list[str] = []
     attempt = migrations._run  # pyright: ignore[reportPrivateUsage] - an attempt has no public name
 
@@ -164,7 +163,7 @@ async def test_a_long_reader_is_waited_for(fresh_database_url: str, attempts: li
     assert await current_revision(fresh_database_url) is None
 
 
-async def test_a_reader_who_never_ends_is_not_waited_for_forever(
+async def test_an_endless_reader_is_not_waited_for_forever(
     fresh_database_url: str, attempts: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(migrations, "ATTEMPTS", 2)
@@ -177,7 +176,7 @@ async def test_a_reader_who_never_ends_is_not_waited_for_forever(
     assert await current_revision(fresh_database_url) is not None
 
 
-async def test_killed_in_the_middle_it_leaves_nothing_half_done(empty_database_url: str) -> None:
+async def test_a_killed_migration_leaves_nothing_behind(empty_database_url: str) -> None:
     observer = await asyncpg.connect(empty_database_url)
     try:
         await observer.execute("CREATE SCHEMA account")
@@ -202,7 +201,7 @@ async def test_killed_in_the_middle_it_leaves_nothing_half_done(empty_database_u
 
 @pytest.fixture
 def wheel(tmp_path: Path) -> Path:
-    """The wheel's content, as an installer lays it out."""
+    """The directory with the wheel's content, as an installer unpacks it."""
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
     subprocess.run(build, cwd=REPOSITORY, check=True, capture_output=True)
     [built] = tmp_path.glob("*.whl")

@@ -1,4 +1,4 @@
-"""The command line as a user has it: `hoc` in processes of its own."""
+"""Runs `hoc` as a user does: as a process."""
 
 import json
 import os
@@ -23,13 +23,13 @@ _STEPS = ("Starting NATS", "Migrating the database")
 
 
 def environment(**variables: str) -> dict[str, str]:
-    """This process's environment, without what would configure hoc, plus `variables`."""
+    """Return this process's environment without `HOC_…`, plus `variables`."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("HOC_")}
     return kept | variables
 
 
 def hoc(*arguments: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end."""
+    """Run a command and wait for its end."""
     return subprocess.run(
         [HOC, *arguments],
         env=environment(**variables),
@@ -42,7 +42,7 @@ def hoc(*arguments: str | Path, **variables: str) -> subprocess.CompletedProcess
 
 
 def refusal(*arguments: str | Path, **variables: str) -> tuple[str, int]:
-    """Run a command that is to be refused in one line; return the line and the exit code."""
+    """Run a command that must fail with one line on standard error. Returns the line and the exit code."""
     refused = hoc(*arguments, **variables)
     [line] = [line for line in refused.stderr.splitlines() if line not in _STEPS]
     assert refused.stdout == ""
@@ -51,7 +51,7 @@ def refusal(*arguments: str | Path, **variables: str) -> tuple[str, int]:
 
 
 def printed_json(*arguments: str | Path, **variables: str) -> Any:
-    """Run a command that succeeds and prints JSON."""
+    """Run a command that must succeed and print JSON."""
     done = hoc(*arguments, **variables)
     assert (done.returncode, done.stderr) == (0, "")
     return json.loads(done.stdout)
@@ -59,7 +59,7 @@ def printed_json(*arguments: str | Path, **variables: str) -> Any:
 
 @dataclass
 class RunningServer:
-    """A `hoc serve` that has said where it listens."""
+    """A `hoc serve` that has printed its URL."""
 
     process: subprocess.Popen[str]
     data: Path
@@ -83,7 +83,7 @@ class RunningServer:
 
 @contextmanager
 def serving(data: Path, *arguments: str, **variables: str) -> Generator[RunningServer]:
-    """Run `hoc serve` on a free port until the block ends; whatever it left running then is killed."""
+    """Run `hoc serve` on a free port during the block. Processes that it leaves running are killed."""
     command = [str(HOC), "serve", "--port", "0", "--data-dir", str(data), *arguments]
     with subprocess.Popen(
         command,
@@ -115,7 +115,7 @@ def _read_until_ready(server: RunningServer) -> None:
             server.url = line.split()[3].removesuffix("/accounts")
         if "Ctrl-C" in line:
             return
-    raise AssertionError(f"hoc serve ended before it served: {server.steps}")
+    raise AssertionError(f"hoc serve ended before it was ready: {server.steps}")
 
 
 def _collect(process: subprocess.Popen[str], steps: list[str]) -> None:
@@ -134,29 +134,44 @@ def _kill_session(session: int) -> None:
 
 @contextmanager
 def data_directory() -> Generator[Path]:
-    """Give a data directory that does not exist yet, where every user may come; stop what runs in it."""
-    with tempfile.TemporaryDirectory(prefix="hoc-test-", ignore_cleanup_errors=True) as name:
-        place = Path(name)
-        place.chmod(0o711)
+    """Give a data directory that does not exist yet. Services that are left running in it are killed."""
+    with open_directory() as place:
         yield place / "data"
-        left = postgres_of(place / "data") + nats_of(place / "data")
-        for process in left:
-            process.kill()
-        wait_until(lambda: not any(command_of(process) for process in left))
+        kill(*postgres_of(place / "data"), *nats_of(place / "data"))
+
+
+@contextmanager
+def open_directory() -> Generator[Path]:
+    """Give a directory that every user may traverse, unlike pytest's own."""
+    with tempfile.TemporaryDirectory(prefix="hoc-test-", ignore_cleanup_errors=True) as name:
+        path = Path(name)
+        path.chmod(0o711)
+        yield path
+
+
+def kill(*processes: psutil.Process) -> None:
+    for process in processes:
+        process.kill()
+    wait_for_end(*processes)
+
+
+def wait_for_end(*processes: psutil.Process) -> None:
+    """Wait until all have ended; a zombie has."""
+    wait_until(lambda: not any(command_of(process) for process in processes))
 
 
 def postgres_of(data: Path) -> list[psutil.Process]:
-    """The PostgreSQL that runs in a data directory."""
+    """Return the PostgreSQL that runs in a data directory."""
     return _processes_with(data / "postgres" / "cluster")
 
 
 def nats_of(data: Path) -> list[psutil.Process]:
-    """The NATS that runs in a data directory."""
+    """Return the NATS that runs in a data directory."""
     return _processes_with(data / "nats" / "nats-server.conf")
 
 
 def _processes_with(argument: Path) -> list[psutil.Process]:
-    """Those with an argument, without their children: for a moment after a fork these look the same."""
+    """Return the processes with an argument, without children, which look the same right after a fork."""
     found = [process for process in psutil.process_iter() if str(argument) in command_of(process)]
     pids = {process.pid for process in found}
     return [process for process in found if _parent_of(process) not in pids]
@@ -170,7 +185,7 @@ def _parent_of(process: psutil.Process) -> int | None:
 
 
 def command_of(process: psutil.Process) -> list[str]:
-    """Its command line; empty once it has ended, even if nobody has taken note yet."""
+    """Return the process's command line; an empty one if the process has ended or is a zombie."""
     try:
         return process.cmdline()
     except psutil.Error:
@@ -178,9 +193,9 @@ def command_of(process: psutil.Process) -> list[str]:
 
 
 def wait_until(condition: Callable[[], object]) -> None:
-    """Poll; after a minute it is not going to happen."""
+    """Poll until the condition holds; AssertionError after a minute."""
     for _ in range(1_200):
         if condition():
             return
         time.sleep(0.05)
-    raise AssertionError("It did not come about within a minute.")
+    raise AssertionError("The condition did not hold within a minute.")

@@ -1,8 +1,8 @@
-"""What stands in for Consul's agent, because none can be installed where the tests run.
+"""A substitute for Consul's agent, because none can be installed where the tests run.
 
-It speaks the part of the agent's HTTP API that is used, as Consul documents it: registering, listing and
+It implements the used part of the agent's HTTP API as Consul documents it: registering, listing and
 deregistering services, the ACL token, the limits of metadata, and the HTTP check, which it really performs.
-It has no catalog, no cluster and no clock: a check is performed when a test asks for it.
+It has no catalog, no cluster and no clock: it performs a check when a test asks for it.
 """
 
 import json
@@ -24,7 +24,7 @@ from hoc.cli.listening import Address
 from hoc.settings import Settings
 
 ADDRESS: Final = Address(socket.AF_INET, "127.0.0.1", 8201)
-"""Where the registered server is said to listen."""
+"""The address of the registered server, where nothing listens."""
 
 _META_KEY: Final = re.compile(r"[A-Za-z0-9_-]{1,128}\Z")
 
@@ -34,7 +34,7 @@ Mood = Literal["well", "failing", "silent", "trickling"]
 
 @dataclass
 class Agent:
-    """`services` by id, as GET /v1/agent/services shows them; `requests` are method and path of each one."""
+    """`services` by id, as GET /v1/agent/services returns them; `requests` by method and path."""
 
     token: str | None
     services: dict[str, Service] = field(default_factory=dict)
@@ -49,7 +49,7 @@ class Agent:
         return f"http://127.0.0.1:{self._port}"
 
     def start(self) -> None:
-        """Listen, on the same port as before, and know of no service."""
+        """Listen, on the same port as before, without any service."""
         self.services.clear()
         self._checks.clear()
         self._server = _Server(self, self._port)
@@ -57,7 +57,7 @@ class Agent:
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
 
     def stop(self) -> None:
-        """Close the port; what is unanswered stays so."""
+        """Close the port without answering open requests."""
         if self._server is not None:
             self._server.ended.set()
             self._server.shutdown()
@@ -65,7 +65,7 @@ class Agent:
             self._server = None
 
     def check(self, service_id: str) -> str:
-        """Perform a service's check; its status, as Consul derives it."""
+        """Perform a service's check. Returns its status as Consul derives it."""
         check = self._checks[service_id]
         try:
             answer = httpx.get(check["http"], timeout=float(check["timeout"].removesuffix("s")))
@@ -79,7 +79,7 @@ class Agent:
         return self._checks[service_id]
 
     def register(self, given: dict[str, Any]) -> str | None:
-        """Take in a service; return why not."""
+        """Register a service. Returns None, or the reason for a rejection."""
         service = _lower_keys(given)
         if not service.get("name"):
             return "Missing service name"
@@ -128,7 +128,7 @@ class _Handler(BaseHTTPRequestHandler):
         agent.requests.append(f"{self.command} {self.path}")
         match agent.mood:
             case "failing":
-                # A proxy in front of the agent may well show what it was sent.
+                # A proxy in front of the agent may quote the request's headers.
                 self._answer(500, f"rpc error: {self.headers}")
             case "silent":
                 ended.wait()
@@ -160,7 +160,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(text.encode())
 
     def _trickle(self, ended: threading.Event) -> None:
-        """Send a byte now and then: the answer goes on for ever, and is never silent for long."""
+        """Send a byte now and then, so that the response never ends, and never times out."""
         self.send_response(200)
         self.end_headers()
         try:
@@ -174,20 +174,20 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _lower_keys(given: dict[str, Any]) -> dict[str, Any]:
-    """Consul reads keys in any case."""
+    """Consul ignores the case of keys."""
     return {key.lower(): value for key, value in given.items()}
 
 
 @contextmanager
 def consul_agent(*, token: str | None = None) -> Generator[Agent]:
-    """Run an agent on a free port of 127.0.0.1; with a token, it asks for that."""
+    """Run an agent on a free port of 127.0.0.1. With a token, it requires the token."""
     agent = Agent(token)
     agent.start()
     try:
         yield agent
     finally:
         agent.stop()
-        # One that was given up must not log into the next test.
+        # An abandoned thread must not log during the next test.
         wait_until(lambda: not any(thread.name == "hoc-consul" for thread in threading.enumerate()))
 
 
@@ -195,7 +195,7 @@ def consul_agent(*, token: str | None = None) -> Generator[Agent]:
 def kept(
     agent: Agent, address: Address = ADDRESS, *, routes: Sequence[BaseRoute] = (), **settings: Any
 ) -> Generator[None]:
-    """Keep a server registered during the block, in a thread of its own; see that this ends."""
+    """Keep a server registered during the block, in a thread. Asserts that the thread ends."""
     registration = Registration(Settings(consul_url=agent.url, **settings), address, routes)
     ended = threading.Event()
     thread = threading.Thread(target=registration.keep, args=(ended,), daemon=True)

@@ -1,4 +1,4 @@
-"""The documentation as data: its pages and code blocks, and running what is marked to be run."""
+"""The documentation as data: its pages, and its code blocks, which can be run."""
 
 import os
 import re
@@ -17,7 +17,7 @@ _BETWEEN: Final = "===== between two blocks ====="
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A fenced block: `info` follows the fence (`sh run`), `output` is the block of output after it."""
+    """A fenced block: `info` follows the fence (`sh run`), and `output` is in the next block."""
 
     info: str
     code: str
@@ -25,7 +25,7 @@ class Block:
 
 
 def name_of(page: Path) -> str:
-    """Its path in the repository."""
+    """The page's path in the repository."""
     return str(page.relative_to(ROOT))
 
 
@@ -46,12 +46,12 @@ def pages_with(info: str) -> list[str]:
 
 
 def first_column(page: Path) -> list[str]:
-    """What stands in backquotes at the start of the page's table rows."""
+    """The text in backquotes at the start of each table row."""
     return re.findall(r"^\| `([^`]+)` \|", page.read_text(), re.MULTILINE)
 
 
 def run_shell(page: Path, server_url: str, directory: Path, environment: dict[str, str]) -> None:
-    """Run the page's shell blocks as one session against a server, and compare what each prints."""
+    """Run the page's shell blocks as one session against a server, and compare each one's output."""
     shown = blocks(page, "sh run")
     script = f"echo '{_BETWEEN}'\n".join(block.code for block in shown)
     done = _run(
@@ -64,7 +64,7 @@ def run_shell(page: Path, server_url: str, directory: Path, environment: dict[st
 
 
 def run_python(page: Path, directory: Path, environment: dict[str, str]) -> None:
-    """Run the page's Python blocks as one program, and compare what it prints."""
+    """Run the page's Python blocks as one program, and compare its output."""
     shown = blocks(page, "python run")
     done = _run(
         [sys.executable, "-W", "error", "-c", "\n".join(block.code for block in shown)],
@@ -95,7 +95,7 @@ def _run(
 
 
 def _compare(block: Block, printed: str) -> None:
-    """The printed text must be the documented one, where `…` stands for anything within a line."""
+    """Require the documented output, in which `…` stands for any text within a line."""
     if block.output is None:
         return
     expected = r"[^\n]*".join(re.escape(part) for part in block.output.strip().split("…"))

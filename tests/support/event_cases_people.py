@@ -1,4 +1,4 @@
-"""For each event of a member, an invitation or a ticket: an operation that causes it, and what it says."""
+"""A case for each event of a member, an invitation or a ticket."""
 
 from datetime import timedelta
 from typing import Final
@@ -11,7 +11,7 @@ from hoc.cus.account.L5_schemas.values import Role, TicketCategory, TicketPriori
 PEOPLE_CASES: Final = {
     "member.joined": Case(
         lambda it, s: it.facade.acceptances.accept(s, it.invitation_id, it.token),
-        lambda it, _made, _: it.told(
+        lambda it, _: it.event(
             events.MemberJoinedEventData(
                 it.tenant_id, it.invited, Role.MEMBER, it.team.owner, joined_at=it.now
             ),
@@ -22,9 +22,9 @@ PEOPLE_CASES: Final = {
     ),
     "member.role_changed": Case(
         lambda it, s: it.facade.members.change_role(s, it.tenant_id, it.team.owner, it.team.viewer, "member"),
-        lambda it, _, at: it.told(
+        lambda it, _: it.event(
             events.MemberRoleChangedEventData(
-                it.tenant_id, it.team.viewer, Role.MEMBER, Role.VIEWER, changed_at=at
+                it.tenant_id, it.team.viewer, Role.MEMBER, Role.VIEWER, changed_at=it.now
             ),
             it.team.owner,
             user=it.team.viewer,
@@ -32,16 +32,16 @@ PEOPLE_CASES: Final = {
     ),
     "member.removed": Case(
         lambda it, s: it.facade.members.remove(s, it.tenant_id, it.team.admin, it.team.viewer),
-        lambda it, _, at: it.told(
-            events.MemberRemovedEventData(it.tenant_id, it.team.viewer, Role.VIEWER, removed_at=at),
+        lambda it, _: it.event(
+            events.MemberRemovedEventData(it.tenant_id, it.team.viewer, Role.VIEWER, removed_at=it.now),
             it.team.admin,
             user=it.team.viewer,
         ),
     ),
     "member.left": Case(
         lambda it, s: it.facade.members.leave(s, it.tenant_id, it.team.admin),
-        lambda it, _, at: it.told(
-            events.MemberLeftEventData(it.tenant_id, it.team.admin, Role.ADMIN, left_at=at),
+        lambda it, _: it.event(
+            events.MemberLeftEventData(it.tenant_id, it.team.admin, Role.ADMIN, left_at=it.now),
             it.team.admin,
             user=it.team.admin,
         ),
@@ -50,7 +50,7 @@ PEOPLE_CASES: Final = {
         lambda it, s: it.facade.invitations.invite(
             s, it.tenant_id, it.team.admin, email=f"New-{it.email}", role="viewer", expires_in_days=3
         ),
-        lambda it, made, _: it.told(
+        lambda it, made: it.event(
             events.InvitationCreatedEventData(
                 it.tenant_id,
                 made.id,
@@ -65,7 +65,7 @@ PEOPLE_CASES: Final = {
     ),
     "invitation.resent": Case(
         lambda it, s: it.facade.invitations.resend(s, it.tenant_id, it.team.admin, it.invitation_id),
-        lambda it, _made, _: it.told(
+        lambda it, _: it.event(
             events.InvitationResentEventData(
                 it.tenant_id,
                 it.invitation_id,
@@ -81,7 +81,7 @@ PEOPLE_CASES: Final = {
     ),
     "invitation.revoked": Case(
         lambda it, s: it.facade.invitations.revoke(s, it.tenant_id, it.team.admin, it.invitation_id),
-        lambda it, _made, _: it.told(
+        lambda it, _: it.event(
             events.InvitationRevokedEventData(
                 it.tenant_id, it.invitation_id, it.email, Role.MEMBER, revoked_at=it.now
             ),
@@ -90,7 +90,7 @@ PEOPLE_CASES: Final = {
     ),
     "invitation.accepted": Case(
         lambda it, s: it.facade.acceptances.accept(s, it.invitation_id, it.token, caller_user_id=it.invited),
-        lambda it, _made, _: it.told(
+        lambda it, _: it.event(
             events.InvitationAcceptedEventData(
                 it.tenant_id, it.invitation_id, it.invited, Role.MEMBER, accepted_at=it.now
             ),
@@ -109,7 +109,7 @@ PEOPLE_CASES: Final = {
             category="billing",
             priority="urgent",
         ),
-        lambda it, made, _: it.told(
+        lambda it, made: it.event(
             events.TicketCreatedEventData(
                 it.tenant_id,
                 made.id,
@@ -130,7 +130,7 @@ PEOPLE_CASES: Final = {
         lambda it, s: it.facade.support.change_ticket_status(
             s, it.tenant_id, it.ticket_id, status="resolved", resolution="Done", actor=OPERATOR
         ),
-        lambda it, _made, _: it.told(
+        lambda it, _: it.event(
             events.TicketUpdatedEventData(
                 it.tenant_id,
                 it.ticket_id,

@@ -1,10 +1,10 @@
-"""For each event of the tenant itself: an operation that causes it, and what it says."""
+"""A case for each event of the tenant itself."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from support.event_scene import OPERATOR, Case, Scene
-from support.events import Told
+from support.events import ParsedEvent
 
 from hoc.cus.account.L5_schemas import events
 from hoc.cus.account.L5_schemas.values import (
@@ -26,7 +26,7 @@ async def _offer_anew(it: Scene, session: Any) -> None:
 TENANT_CASES: Final = {
     "tenant.created": Case(
         lambda it, s: it.facade.projects.create(s, it.team.owner, name="Ü", slug=f"u-{it.tenant_id[-12:]}"),
-        lambda it, made, _: Told(
+        lambda it, made: ParsedEvent(
             events.TenantCreatedEventData(
                 made.value.project_id, "Ü", made.value.slug, it.team.owner, created_at=it.now
             ),
@@ -38,22 +38,24 @@ TENANT_CASES: Final = {
     ),
     "tenant.status_changed": Case(
         lambda it, s: it.facade.projects.change_status(s, it.tenant_id, "suspended", actor=OPERATOR),
-        lambda it, _, at: it.told(
-            events.TenantStatusChangedEventData(it.tenant_id, TenantStatus.SUSPENDED, changed_at=at), OPERATOR
+        lambda it, _: it.event(
+            events.TenantStatusChangedEventData(it.tenant_id, TenantStatus.SUSPENDED, changed_at=it.now),
+            OPERATOR,
         ),
     ),
     "tenant.onboarding_advanced": Case(
         lambda it, s: it.facade.projects.advance_onboarding(s, it.tenant_id, 2, actor=OPERATOR),
-        lambda it, _, at: it.told(
-            events.TenantOnboardingAdvancedEventData(it.tenant_id, 2, changed_at=at), OPERATOR
+        lambda it, _: it.event(
+            events.TenantOnboardingAdvancedEventData(it.tenant_id, 2, changed_at=it.now), OPERATOR
         ),
     ),
     "tenant.quotas_changed": Case(
         lambda it, s: it.facade.projects.override_quotas(
             s, it.tenant_id, actor=OPERATOR, max_workers=0, max_tokens_per_month=9, max_api_keys=None
         ),
-        lambda it, _, at: it.told(
-            events.TenantQuotasChangedEventData(it.tenant_id, 0, None, None, 9, None, changed_at=at), OPERATOR
+        lambda it, _: it.event(
+            events.TenantQuotasChangedEventData(it.tenant_id, 0, None, None, 9, None, changed_at=it.now),
+            OPERATOR,
         ),
     ),
     "tenant.subscription_changed": Case(
@@ -66,7 +68,7 @@ TENANT_CASES: Final = {
             current_period_end=APRIL,
             actor=OPERATOR,
         ),
-        lambda it, _, at: it.told(
+        lambda it, _: it.event(
             events.TenantSubscriptionChangedEventData(
                 it.tenant_id,
                 plan=Plan.PRO,
@@ -76,7 +78,7 @@ TENANT_CASES: Final = {
                 current_period_start=MARCH,
                 current_period_end=APRIL,
                 next_invoice_date=None,
-                changed_at=at,
+                changed_at=it.now,
             ),
             OPERATOR,
         ),
@@ -93,16 +95,16 @@ TENANT_CASES: Final = {
             description="Not for everybody",
             actor=OPERATOR,
         ),
-        lambda it, _, at: it.told(
+        lambda it, _: it.event(
             events.TenantInvoiceRecordedEventData(
-                it.tenant_id, "in_1", MARCH, APRIL, 2**63 - 1, InvoiceStatus.OPEN, recorded_at=at
+                it.tenant_id, "in_1", MARCH, APRIL, 2**63 - 1, InvoiceStatus.OPEN, recorded_at=it.now
             ),
             OPERATOR,
         ),
     ),
     "tenant.transfer_offered": Case(
         _offer_anew,
-        lambda it, _made, _: it.told(
+        lambda it, _: it.event(
             events.TenantTransferOfferedEventData(
                 it.tenant_id, it.team.owner, it.team.admin, it.now, expires_at=it.now + timedelta(days=7)
             ),
@@ -114,7 +116,7 @@ TENANT_CASES: Final = {
     ),
     "tenant.transfer_accepted": Case(
         lambda it, s: it.facade.ownership.accept(s, it.tenant_id, it.team.member),
-        lambda it, _made, _: it.told(
+        lambda it, _: it.event(
             events.TenantTransferAcceptedEventData(
                 it.tenant_id, it.team.owner, it.team.member, accepted_at=it.now
             ),
@@ -125,7 +127,7 @@ TENANT_CASES: Final = {
     ),
     "tenant.transfer_canceled": Case(
         lambda it, s: it.facade.ownership.cancel(s, it.tenant_id, it.team.owner),
-        lambda it, _made, _: it.told(
+        lambda it, _: it.event(
             events.TenantTransferCanceledEventData(
                 it.tenant_id, it.team.owner, it.team.member, canceled_at=it.now
             ),

@@ -1,11 +1,11 @@
-"""A tenant in which everything that is told of can happen, and how a test says what is told."""
+"""A tenant in which every operation is possible, and cases of operations and their events."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, TypeAlias
 
-from support.events import Told
+from support.events import ParsedEvent
 from support.world import Team, World
 
 from hoc.cus.account.L5_engines.accounts_facade import AccountsFacade
@@ -16,7 +16,10 @@ OPERATOR: Final = "usr_operator"
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """The owner has offered the member their ownership, somebody is invited, the viewer has a ticket."""
+    """The owner has offered the member ownership, the viewer has a ticket, and two people are invited.
+
+    ``invited`` has an account. ``newcomer`` is the invitation and token of a person who has none.
+    """
 
     world: World
     team: Team
@@ -24,6 +27,7 @@ class Scene:
     email: str
     invitation_id: str
     token: str
+    newcomer: tuple[str, str]
     ticket_id: str
 
     @property
@@ -38,21 +42,22 @@ class Scene:
     def now(self) -> datetime:
         return self.world.clock.now
 
-    def told(self, data: EventData, actor: str, user: str | None = None) -> Told:
-        return Told(data, actor, self.tenant_id, user)
+    def event(self, data: EventData, actor: str, user: str | None = None) -> ParsedEvent:
+        return ParsedEvent(data, actor, self.tenant_id, user)
 
 
 async def build_scene(world: World) -> Scene:
     team, email = await world.team(), world.new_email()
     invited = await world.add_user(email)
     invitation_id, token = await world.invite(team.tenant_id, team.owner, email)
+    newcomer = await world.invite(team.tenant_id, team.owner)
     async with world.transaction() as session:
         ticket = await world.facade.support.create_ticket(
             session, team.tenant_id, team.viewer, subject="S", description="D"
         )
         await world.facade.ownership.start(session, team.tenant_id, team.owner, team.member)
     world.clock.advance(minutes=1)
-    return Scene(world, team, invited, email, invitation_id, token, ticket.id)
+    return Scene(world, team, invited, email, invitation_id, token, newcomer, ticket.id)
 
 
 Operation: TypeAlias = Callable[[Scene, Any], Awaitable[Any]]
@@ -60,13 +65,13 @@ Operation: TypeAlias = Callable[[Scene, Any], Awaitable[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """An operation on the caller's session, the event it causes, and the types of those ``beside`` it.
+    """An operation on the caller's session, its event, and the types of its other events, ``beside``.
 
-    ``says`` is given what the operation returned and when the event happened. Afterwards ``again`` changes
-    nothing: the operation itself, unless that is another change.
+    ``event`` makes the expected event of the operation's result. ``again`` then changes nothing; it is the
+    operation itself, unless that would be another change.
     """
 
     do: Operation
-    says: Callable[[Scene, Any, datetime], Told]
+    event: Callable[[Scene, Any], ParsedEvent]
     beside: tuple[str, ...] = ()
     again: Operation | None = None

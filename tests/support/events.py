@@ -1,4 +1,4 @@
-"""Events as a test reads them: strictly, and without what is drawn by chance."""
+"""Events as tests compare them: parsed strictly, and without random ids."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
@@ -11,8 +11,8 @@ from hoc.cus.account.L5_schemas.results import EventResult
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What an event says, by whom it was done, and whose it is."""
+class ParsedEvent:
+    """An event's data and actor, and the tenant and user whose event it is."""
 
     data: EventData
     actor: str | None
@@ -24,15 +24,15 @@ class Told:
         return self.data.event_type
 
 
-def told(event: EventResult) -> Told:
-    """The event, its payload read by its model: every field of it and no other, each of its own type."""
+def parsed(event: EventResult) -> ParsedEvent:
+    """Parse the payload strictly by its model: it must have every field, and no other."""
     data = TypeAdapter(EVENTS[event.type]).validate_json(
         orjson.dumps(event.data), strict=True, extra="forbid"
     )
     assert event.time in [getattr(data, field.name) for field in fields(data)]
-    return Told(data, event.actor, event.tenant_id, event.user_id)
+    return ParsedEvent(data, event.actor, event.tenant_id, event.user_id)
 
 
 def types(events: Iterable[EventResult]) -> list[str]:
-    """Their types in order of the alphabet: the events of one statement come in any order."""
+    """The types of events, sorted, because the events of one statement are in no order."""
     return sorted(event.type for event in events)

@@ -100,7 +100,7 @@ JSON_VALUES: st.SearchStrategy[Any] = st.recursive(
 
 HOSTILE_NUMBERS = [
     "-1", "+1", "1.0", "1e1", "0x10", "1_0", "١٢", "²", " 1", "1 ", "1\n", "", "x", "\x00", "null", "1,2",
-    str(2**31), str(2**63), "9" * 5_000,
+    str(2**63), "9" * 5_000,
 ]  # fmt: skip
 
 IDS = [

@@ -9,7 +9,7 @@ from support.relays import Site, until_connected
 from support.seed import scalar
 from support.waiting import until
 
-from hoc.database import Database
+from hoc.cus.account.wiring import open_database
 from hoc.events.inbound import Inbound
 from hoc.events.message import Handler, InboundMessage
 from hoc.events.nats import NatsConnection
@@ -41,7 +41,7 @@ class Orders(list[str]):
 async def receiving(
     site: Site, handlers: Mapping[str, Handler], *, url: str | None = None
 ) -> AsyncGenerator[NatsConnection]:
-    database, connection = Database(url or site.url, pool_size=3), NatsConnection(site.nats.url)
+    database, connection = open_database(url or site.url, pool_size=3), NatsConnection(site.nats.url)
     try:
         async with connection.running():
             await until_connected(connection)
@@ -57,7 +57,7 @@ async def order(site: Site, number: str, message_id: str | None = None) -> None:
 
 
 async def reasons(site: Site) -> list[str]:
-    found: Any = await scalar(site.database, "SELECT array_agg(reason) FROM account.parked_messages")
+    found: Any = await scalar(site.database, "SELECT array_agg(reason) FROM account.dead_messages")
     return list(found or [])
 
 

@@ -7,6 +7,11 @@ from typing import Any
 
 from sqlalchemy import make_url
 
+TERMINATE_OTHERS = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+)
+
 
 class Proxy:
     """Forwards to a database; ``cut`` refuses everybody, ``silence`` takes connections and says nothing."""

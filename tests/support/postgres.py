@@ -15,6 +15,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
+from hoc.cus.account.wiring import open_database
+from hoc.database import Database
 from hoc.migrations import migrate
 
 T = TypeVar("T")
@@ -83,6 +85,16 @@ class TestServerOwner:
         if not url:
             raise RuntimeError("The PostgreSQL of the test run did not start; what it printed is above.")
         return url
+
+
+@asynccontextmanager
+async def opened(url: str, *, pool_size: int = 10) -> AsyncGenerator[Database]:
+    """The database until the end of the block."""
+    database = open_database(url, pool_size=pool_size)
+    try:
+        yield database
+    finally:
+        await database.close()
 
 
 def run_beside(work: Coroutine[None, None, T]) -> T:

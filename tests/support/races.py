@@ -20,6 +20,10 @@ from hoc.database import Database
 
 T = TypeVar("T")
 
+WAITING_FOR_LOCKS = (
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -88,10 +92,7 @@ class Meeting:
         return task
 
     async def _waiting(self) -> int:
-        waiting: int = await self._observer.fetchval(
-            "SELECT count(*) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND wait_event_type = 'Lock'"
-        )
+        waiting: int = await self._observer.fetchval(WAITING_FOR_LOCKS)
         return waiting
 
 

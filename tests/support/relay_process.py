@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import event
 
-from hoc.database import Database
+from hoc.cus.account.wiring import open_database
 from hoc.events import sending
 from hoc.events.message import Message
 from hoc.events.nats import JetStreamPublisher, NatsConnection
@@ -46,7 +46,7 @@ def _shorten_lease(connection: Any, _record: object) -> None:
 
 
 async def _relay(database_url: str, nats_url: str, before: int, after: int) -> None:
-    database = Database(database_url, pool_size=2)
+    database = open_database(database_url, pool_size=2)
     event.listen(database.engine.sync_engine, "connect", _shorten_lease)
     connection = NatsConnection(nats_url)
     publisher = StoppingPublisher(JetStreamPublisher(connection, stream="ACCOUNTS"), before, after)

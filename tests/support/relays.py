@@ -16,7 +16,8 @@ from support.seed import execute
 from support.waiting import until
 from support.world import PostgresWorld
 
-from hoc.cus.account.L6_drivers.event_line import LineStatus, SqlEventLine
+from hoc.cus.account.L6_drivers.event_sequencing import EventBacklog, SqlEventSequencing
+from hoc.cus.account.wiring import open_database
 from hoc.database import Database
 from hoc.events.nats import JetStreamPublisher, NatsConnection
 from hoc.events.relay import Relay
@@ -43,7 +44,7 @@ class Site:
     ) -> AsyncGenerator[tuple[Database, NatsConnection]]:
         """Connections as one process has them; of its statements the mechanisms are taken out."""
         async with AsyncExitStack() as stack:
-            database = Database(self.url, pool_size=3)
+            database = open_database(self.url, pool_size=3)
             stack.push_async_callback(database.close)
             rewrite(database, *mechanisms)
             connection = NatsConnection(nats_url or self.nats.url)
@@ -84,9 +85,9 @@ class Site:
 
         await until(is_named)
 
-    async def status(self) -> LineStatus:
+    async def status(self) -> EventBacklog:
         async with self.database.reading() as session:
-            return await SqlEventLine().status(session)
+            return await SqlEventSequencing().status(session)
 
     async def until_published(self) -> None:
         async def is_published() -> bool:
@@ -104,7 +105,7 @@ async def until_connected(connection: NatsConnection) -> None:
 
 async def turn(relay: Relay) -> None:
     """Put everything in line, and publish once."""
-    while await relay.line_up():
+    while await relay.sequence_events():
         pass
     await relay.publish()
 

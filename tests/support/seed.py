@@ -1,12 +1,14 @@
-"""Tenants, members and invitations put straight into the tables, many at a time."""
+"""Rows put straight into the tables, many at a time, and looked up there."""
 
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import text
 
-from hoc.cus.account.L5_engines.letters import token_hash
-from hoc.cus.account.L6_drivers.registrations import register
+from hoc.cus.account.L5_engines.email_address import email_key
+from hoc.cus.account.L5_engines.invitation_mail import token_hash
+from hoc.cus.account.L6_drivers.account_inserts import register
 from hoc.database import Database
 
 _TENANTS = text(
@@ -66,16 +68,18 @@ class SeededInvitation:
 async def add_users(database: Database, count: int) -> list[str]:
     """Active accounts; the address of each is its id ``@example.com``."""
     ids = [f"usr-{uuid.uuid4().hex}" for _ in range(count)]
-    addresses = {user_id: f"{user_id}@example.com" for user_id in ids}
-    async with database.transaction() as session:
-        await register(
-            session,
-            [
-                {"user_id": user_id, "email": address, "email_key": address, "email_verified": True}
-                for user_id, address in addresses.items()
-            ],
-        )
+    await add_accounts(database, {user_id: f"{user_id}@example.com" for user_id in ids}, email_verified=True)
     return ids
+
+
+async def add_accounts(database: Database, addresses: Mapping[str, str], **row: object) -> None:
+    """Active accounts, given as address by id, that have this row's values in common."""
+    accounts = [
+        {"user_id": user_id, "email": address, "email_key": email_key(address), **row}
+        for user_id, address in addresses.items()
+    ]
+    async with database.transaction() as session:
+        await register(session, accounts)
 
 
 async def add_tenants(database: Database, count: int, members: dict[str, str]) -> list[str]:

@@ -55,7 +55,7 @@ def server_process(database_url: str, directory: Path, **settings: str) -> Gener
     log = directory / f"server-{len(list(directory.glob('server-*.log')))}.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "uvicorn", "--factory", "hoc.asgi:create_app", "--port", "0"],
+            [sys.executable, "-m", "uvicorn", "--factory", "hoc.server:create_app", "--port", "0"],
             env=environment,
             stdout=output,
             stderr=subprocess.STDOUT,

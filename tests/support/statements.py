@@ -6,14 +6,14 @@ from typing import Any
 
 from sqlalchemy import event
 
-from hoc.autocommit import AutocommitConnection, Row
 from hoc.database import Database
+from hoc.database.direct import DirectConnection, Row
 
 
 def change_statements(database: Database, change: Callable[[str], str]) -> Callable[[], None]:
     """From now on send what ``change`` makes of a statement; call what is returned to end it."""
 
-    class Changed(AutocommitConnection):
+    class Changed(DirectConnection):
         async def _fetch(self, sql: str, arguments: Sequence[Any]) -> list[Row]:
             return await super()._fetch(change(sql), arguments)
 
@@ -23,11 +23,11 @@ def change_statements(database: Database, change: Callable[[str], str]) -> Calla
         return change(sql), parameters
 
     engine = database.engine.sync_engine
-    former, database._autocommit = database._autocommit, Changed  # pyright: ignore[reportPrivateUsage]
+    former, database._direct_connection = database._direct_connection, Changed  # pyright: ignore[reportPrivateUsage]
     event.listen(engine, "before_cursor_execute", in_transactions, retval=True)
 
     def end() -> None:
-        database._autocommit = former  # pyright: ignore[reportPrivateUsage]
+        database._direct_connection = former  # pyright: ignore[reportPrivateUsage]
         event.remove(engine, "before_cursor_execute", in_transactions)
 
     return end

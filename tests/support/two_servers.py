@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from support.postgres import opened
 from support.races import Request
 from support.servers import development_keys, server_process
 
@@ -49,6 +50,5 @@ async def two_servers(database_url: str, directory: Path, **settings: str) -> As
         keys = development_keys(directory)
         first = stack.enter_context(server_process(database_url, directory, **settings))
         second = stack.enter_context(server_process(database_url, directory, **settings))
-        database = Database(database_url)
-        stack.push_async_callback(database.close)
+        database = await stack.enter_async_context(opened(database_url))
         yield TwoServers((first.port, second.port), database, keys, DevelopmentMailbox(directory / "mailbox"))

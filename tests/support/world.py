@@ -1,33 +1,34 @@
-"""The accounts domain for a contract test, the same to look at in memory and on PostgreSQL."""
+"""The accounts domain of a test, the same to look at in memory and on PostgreSQL."""
 
 import itertools
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import pytest
 from sqlalchemy import null, select, union_all
 from sqlalchemy.ext.asyncio import AsyncSession
+from support.seed import add_accounts
 
 from hoc.cus.account.L5_engines.account_service import MAX_COUNTED, AccountService
 from hoc.cus.account.L5_engines.accounts_facade import AccountsFacade
-from hoc.cus.account.L5_engines.email_address import email_key
-from hoc.cus.account.L5_engines.engines import Engines, postgres_engines
-from hoc.cus.account.L5_engines.letters import draw_letter
+from hoc.cus.account.L5_engines.engines import Engines
+from hoc.cus.account.L5_engines.invitation_mail import issue_token
+from hoc.cus.account.L5_engines.session import utc_now
 from hoc.cus.account.L5_schemas.errors import AccountsError
 from hoc.cus.account.L5_schemas.identity import AccountStatusChangeRequest
 from hoc.cus.account.L5_schemas.options import Options
-from hoc.cus.account.L5_schemas.records import Page
+from hoc.cus.account.L5_schemas.port_types import Page
 from hoc.cus.account.L5_schemas.results import EventResult
 from hoc.cus.account.L6_drivers import event_log
 from hoc.cus.account.L6_drivers.accounts import AccountRepository
-from hoc.cus.account.L6_drivers.letters import SqlLetters
-from hoc.cus.account.L6_drivers.registrations import register
-from hoc.cus.account.L6_drivers.tables import events, outbox
+from hoc.cus.account.L6_drivers.invitation_mail import SqlInvitationMail
+from hoc.cus.account.L6_drivers.tables import events, metadata, outbox
+from hoc.cus.account.wiring import postgres_engines
 from hoc.database import Database
 from hoc.testing import MemoryDatabase, invitation_token, memory_engines
 from hoc.testing.accounts import MemoryAccounts
@@ -37,7 +38,7 @@ T = TypeVar("T")
 NOWHERE = "ten_00000000000000000000000000000000"
 NOBODY = "usr_00000000000000000000000000000000"
 
-# In line or not yet.
+# Numbered or not yet.
 EVERY_EVENT = union_all(
     select(*(outbox.c[name] for name in event_log.COLUMNS), null().label("sequence")),
     select(*(events.c[name] for name in event_log.COLUMNS), events.c.sequence),
@@ -45,17 +46,28 @@ EVERY_EVENT = union_all(
 
 
 class FakeClock:
-    """A clock that stands still until it is moved."""
+    """A clock that stands still until it is moved, or goes ``step`` further each time it is read."""
 
     def __init__(self) -> None:
         self.now = datetime(2026, 3, 14, 10, 0, tzinfo=UTC)
+        self.step = timedelta()
 
     def __call__(self) -> datetime:
-        return self.now
+        now = self.now
+        self.now += self.step
+        return now
 
     def advance(self, **by: float) -> None:
         """Move on, by the arguments of a timedelta."""
         self.now += timedelta(**by)
+
+
+class RealClock(FakeClock):
+    """The time of the service that a test talks to. ``now`` is when it was last asked for."""
+
+    def __call__(self) -> datetime:
+        self.now = utc_now()
+        return self.now
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +86,10 @@ class Team:
 
 
 class World(ABC):
-    """Engines and facade with a fake clock, sessions, and what the domain does not do itself."""
+    """Engines and facade on a clock, sessions, and what the domain does not do itself."""
 
-    def __init__(self) -> None:
-        self.clock = FakeClock()
+    def __init__(self, clock: FakeClock | None = None) -> None:
+        self.clock = clock or FakeClock()
         self.engines = self.engines_with(Options())
         self.facade = AccountsFacade(self.engines)
         self.accounts = self.accounts_with()
@@ -115,6 +127,10 @@ class World(ABC):
     @abstractmethod
     async def events(self, *, tenant_id: str | None = None, user_id: str | None = None) -> list[EventResult]:
         """The committed events of a tenant, of a user, or of both together; oldest first."""
+
+    @abstractmethod
+    async def rows(self) -> dict[tuple[object, ...], dict[str, Any]]:
+        """Every committed row as a dict of its columns, by its table and key."""
 
     async def deactivate(self, user_id: str, *, deleted: bool = False) -> None:
         """Deactivate, or delete, an account."""
@@ -234,11 +250,27 @@ class MemoryWorld(World):
             if tenant_id in {None, event.tenant_id} and user_id in {None, event.user_id}
         ]
 
+    async def rows(self) -> dict[tuple[object, ...], dict[str, Any]]:
+        committed = self.database.committed()
+        tables: dict[str, Any] = {table.name: getattr(committed, table.name) for table in fields(committed)}
+        tables["events"] = dict(enumerate(committed.events))
+        return {(name, key): _columns_of(row) for name, rows in tables.items() for key, row in rows.items()}
+
+
+def _columns_of(row: object) -> dict[str, Any]:
+    """A dataclass as a dict, with the fields of the dataclasses in it."""
+    if not is_dataclass(row):
+        return {"value": row}
+    columns = {field.name: getattr(row, field.name) for field in fields(row)}
+    for name in [name for name, value in columns.items() if is_dataclass(value)]:
+        columns |= _columns_of(columns.pop(name))
+    return columns
+
 
 class PostgresWorld(World):
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, clock: FakeClock | None = None) -> None:
         self.database = database
-        super().__init__()
+        super().__init__(clock)
 
     def engines_with(self, options: Options) -> Engines:
         return postgres_engines(options, clock=self.clock)
@@ -256,21 +288,18 @@ class PostgresWorld(World):
         return AsyncSession(self.database.engine)
 
     async def add_user(self, email: str | None = None, *, email_verified: bool = True) -> str:
-        user_id, address = self.new_id(), email or self.new_email()
-        account = {
-            "user_id": user_id,
-            "email": address,
-            "email_key": email_key(address),
-            "email_verified": email_verified,
-            "created_at": self.clock.now,
-            "updated_at": self.clock.now,
-        }
-        async with self.transaction() as session:
-            await register(session, [account])
+        user_id, now = self.new_id(), self.clock()
+        await add_accounts(
+            self.database,
+            {user_id: email or self.new_email()},
+            email_verified=email_verified,
+            created_at=now,
+            updated_at=now,
+        )
         return user_id
 
     async def draw(self, session: Any, tenant_id: str, invitation_id: str) -> str:
-        drawn = await draw_letter(SqlLetters(), session, tenant_id, invitation_id, now=self.clock.now)
+        drawn = await issue_token(SqlInvitationMail(), session, tenant_id, invitation_id, now=self.clock())
         assert drawn is not None
         return drawn[1]
 
@@ -281,7 +310,16 @@ class PostgresWorld(World):
         if user_id is not None:
             wanted = wanted.where(EVERY_EVENT.c.user_id == user_id)
         async with self.database.reading() as session:
-            return [event_log.event(row) for row in await session.execute(wanted)]
+            return [event_log.event_of(row) for row in await session.execute(wanted)]
+
+    async def rows(self) -> dict[tuple[object, ...], dict[str, Any]]:
+        stored: dict[tuple[object, ...], dict[str, Any]] = {}
+        async with self.database.transaction() as session:
+            for table in metadata.tables.values():
+                for row in (await session.execute(select(table))).mappings():
+                    key = [row[column.name] for column in table.primary_key]
+                    stored[table.name, *key] = dict(row)
+        return stored
 
 
 async def refusal(operation: Awaitable[object]) -> tuple[type[AccountsError], str, str]:

@@ -1,4 +1,4 @@
-"""What the data directory promises its users: one holder, one secret, one truth about the server."""
+"""The data directory: its lock, its secrets, and the state of its server."""
 
 import os
 import subprocess
@@ -13,12 +13,12 @@ import pytest
 from hoc.embedded import DataDirectory, DataDirectoryError, DataDirectoryInUseError, ServerState
 
 
-def test_the_lock_admits_one_holder_and_may_be_nested_by_it(tmp_path: Path) -> None:
+def test_the_lock_has_one_holder_who_can_nest_it(tmp_path: Path) -> None:
     data = DataDirectory(tmp_path / "new" / "data")
     with data.lock():
         with data.lock():
             pass
-        refusal = rf"{data.path} is in use by another hoc server \(pid {os.getpid()}\); .*--data-dir"
+        refusal = rf"{data.path} is in use by another hoc server \(pid {os.getpid()}\)\. .*--data-dir"
         with pytest.raises(DataDirectoryInUseError, match=refusal), DataDirectory(data.path).lock():
             pass
     with DataDirectory(data.path).lock():
@@ -42,19 +42,21 @@ def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
         pass
 
 
-def test_a_new_directory_is_private_but_for_the_passage_root_must_leave(tmp_path: Path) -> None:
+def test_a_new_directory_is_private(tmp_path: Path) -> None:
+    """Other users can traverse, but not read, a directory that root creates."""
     data = DataDirectory(tmp_path / "data")
     data.create()
     assert data.path.stat().st_mode & 0o777 == (0o711 if os.geteuid() == 0 else 0o700)
 
 
-def test_a_directory_that_cannot_be_made_is_explained(tmp_path: Path) -> None:
+def test_a_directory_that_cannot_be_created_is_explained(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(DataDirectoryError, match=r"cannot be created .*--data-dir"):
         DataDirectory(tmp_path / "file" / "data").create()
 
 
-def test_a_secret_is_generated_once_however_many_ask_and_is_the_owners_alone(tmp_path: Path) -> None:
+def test_concurrent_callers_get_the_same_private_secret(tmp_path: Path) -> None:
+    """The first call generates it; later calls generate none."""
     together = Barrier(8)
 
     def ask(_: int) -> str:
@@ -70,7 +72,7 @@ def test_a_secret_is_generated_once_however_many_ask_and_is_the_owners_alone(tmp
     assert DataDirectory(tmp_path).secret("pem", lambda: "not again") == "generated"
 
 
-def test_a_published_server_is_known_until_it_is_withdrawn(tmp_path: Path) -> None:
+def test_a_published_server_is_found_until_it_is_removed(tmp_path: Path) -> None:
     data = DataDirectory(tmp_path)
     assert data.server() is None
     state = ServerState("http://127.0.0.1:8201", "postgresql://hoc:hidden@127.0.0.1/hoc", None, os.getpid())
@@ -83,7 +85,8 @@ def test_a_published_server_is_known_until_it_is_withdrawn(tmp_path: Path) -> No
     assert data.server() is None
 
 
-def test_a_server_that_died_is_not_running_even_if_its_number_is_anothers(tmp_path: Path) -> None:
+def test_a_dead_server_is_not_found(tmp_path: Path) -> None:
+    """A process that began later may have its pid."""
     data = DataDirectory(tmp_path)
     with subprocess.Popen(["sleep", "600"]) as process:
         data.write_server(ServerState("http://127.0.0.1:8201", "postgresql://", None, process.pid))
@@ -96,6 +99,6 @@ def test_a_server_that_died_is_not_running_even_if_its_number_is_anothers(tmp_pa
     assert data.server() is None
 
 
-def test_an_unreadable_state_is_no_server(tmp_path: Path) -> None:
+def test_an_unreadable_server_state_is_ignored(tmp_path: Path) -> None:
     (tmp_path / "server.json").write_text("{}")
     assert DataDirectory(tmp_path).server() is None

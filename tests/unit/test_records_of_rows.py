@@ -1,54 +1,39 @@
-"""Rows become results by position: each statement has its result's fields first, in their order."""
+"""Rows become results by position, so a statement must select the fields of its result, in order."""
 
-from collections.abc import Iterable
-from dataclasses import fields
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from sqlalchemy import Integer, column, literal_column, select
 
-from hoc.cus.account.L5_schemas.identity import AccountProfileResponse, AccountSummaryResponse
-from hoc.cus.account.L5_schemas.results import (
-    MembershipResult,
-    ProfileResult,
-    ProfileUpdateResult,
-    TenantUserResult,
-    UserSummaryResult,
-)
-from hoc.cus.account.L6_drivers import account_lists, accounts, members, profiles
-from hoc.cus.account.L6_drivers.statements import Paged
+from hoc.cus.account.L6_drivers.paging import Paged
+from hoc.cus.account.L6_drivers.row_mapping import record_of
 
 
-def statements_of(pages: Iterable[Paged]) -> list[Any]:
-    return [statement for page in pages for statement in (page.first, page.by_offset, page.by_key)]
+@dataclass(frozen=True)
+class Point:
+    x: int
+    y: int
 
 
-BY_RESULT: dict[type, list[Any]] = {
-    AccountProfileResponse: [
-        accounts.FIND,
-        accounts.FIND_STORED,
-        accounts.FIND_BY_EMAIL,
-        accounts.ENSURE,
-        accounts.UPDATE,
-    ],
-    AccountSummaryResponse: statements_of(
-        [
-            *account_lists.LISTS.values(),
-            *account_lists.RARE.values(),
-            *account_lists.COMMON.values(),
-        ]
-    ),
-    UserSummaryResult: statements_of(members.PAGES.values()),
-    TenantUserResult: [*statements_of([members.TENANT_USERS]), members.SET_ROLE],
-    MembershipResult: statements_of([members.MEMBERSHIPS_OF]),
-    ProfileResult: [profiles.FIND],
-    ProfileUpdateResult: [profiles.UPDATE],
-}
+def statement(*names: str) -> Any:
+    return select(*(column(name, Integer) for name in names))
 
 
-@pytest.mark.parametrize(
-    ("result", "statement"),
-    [(result, statement) for result, statements in BY_RESULT.items() for statement in statements],
-)
-def test_a_statement_has_the_fields_of_its_result_first(result: Any, statement: Any) -> None:
-    names = [field.name for field in fields(result)]
-    assert [column.name for column in statement.selected_columns][: len(names)] == names
+def test_more_columns_may_follow() -> None:
+    point = record_of(Point, statement("x", "y"), statement("x", "y", "version"))
+    row: Any = (1, 2, 3)
+    assert point(row) == Point(1, 2)
+
+
+@pytest.mark.parametrize("names", [("y", "x"), ("x",), ("x", "z", "y"), ("version", "x", "y")])
+@pytest.mark.parametrize("is_list", [False, True])
+def test_other_columns_are_refused_by_name(names: tuple[str, ...], *, is_list: bool) -> None:
+    wrong = statement(*names)
+    if is_list:
+        wrong = Paged(wrong, at=column("at"), row_id=column("id"), total=literal_column("1"))
+    with pytest.raises(TypeError) as caught:
+        record_of(Point, statement("x", "y"), wrong)
+    assert "Point" in str(caught.value)
+    assert "['x', 'y']" in str(caught.value)
+    assert f"{[*names][:2]}"[:-1] in str(caught.value)

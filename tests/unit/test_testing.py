@@ -57,7 +57,7 @@ async def test_a_second_writer_in_one_task_is_told_so_instead_of_waiting_for_eve
     await database.add_user("ada", "ada@example.com")
     async with database.transaction() as session:
         await engines.projects.create(session, "ada", name="One")
-        with pytest.raises(RuntimeError, match="commit or roll back first"):
+        with pytest.raises(RuntimeError, match="Commit or roll back the other"):
             await database.add_user("bob", "bob@example.com")
     await database.add_user("bob", "bob@example.com")
 
@@ -110,7 +110,7 @@ async def test_a_cancelled_writer_lets_go() -> None:
 async def test_a_session_of_another_database_is_refused() -> None:
     facade = memory_facade(MemoryDatabase())
     async with MemoryDatabase().transaction() as session:
-        with pytest.raises(TypeError, match="not one of the MemoryDatabase"):
+        with pytest.raises(TypeError, match="another MemoryDatabase"):
             await facade.list_users(session, "ten_1")
 
 

@@ -1,4 +1,4 @@
-"""A peer: FastAPI and SQLAlchemy's ORM, as most teams write it. It authenticates nobody and has no events."""
+"""A peer: FastAPI and SQLAlchemy's ORM, as most teams write it. It has no authentication and no events."""
 
 import os
 from collections.abc import AsyncGenerator

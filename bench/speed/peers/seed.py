@@ -1,7 +1,7 @@
-"""A peer: the statements of the service that hoc replaces, raw on asyncpg. It authenticates nobody.
+"""A peer: the statements of the service that hoc replaces, raw on asyncpg. It has no authentication.
 
-They are its own, but for `email_key`, which hoc's table requires. Its events, which it published without a
-transaction, are left out.
+The statements are unchanged except for `email_key`, which hoc's table requires. The events, which that
+service published outside the transaction, are left out.
 """
 
 import asyncio

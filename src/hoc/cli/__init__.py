@@ -4,9 +4,9 @@ import sys
 
 
 def main() -> None:
-    """Run one command: its exit code is 1 when it was refused or failed, 2 when it was called wrongly."""
+    """Run one command. The exit code is 1 when it was refused or failed, 2 when it was called wrongly."""
     try:
-        # Imported late, so that a missing extra is explained.
+        # Imported here, so that a missing extra can be reported.
         from hoc.cli.commands import app  # noqa: PLC0415 - see above
 
         code: object = app(prog_name="hoc", standalone_mode=False)
@@ -15,9 +15,9 @@ def main() -> None:
             raise
         sys.exit(f"hoc: {missing.name} is not installed; the command line needs: pip install 'hoc[server]'")
     except Exception as problem:
-        from hoc.cli.problems import explained  # noqa: PLC0415 - costs time only when something is wrong
+        from hoc.cli.errors import explain  # noqa: PLC0415 - costs time only when something is wrong
 
-        message, exit_code = explained(problem)
+        message, exit_code = explain(problem)
         if message is None:
             raise
         print(f"hoc: {message}", file=sys.stderr)  # noqa: T201 - a command line prints

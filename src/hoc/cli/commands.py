@@ -1,6 +1,6 @@
-"""The commands and their options. What they do is imported when they run, so that `hoc --help` is quick."""
+"""The commands and their options. Each command imports its module when it runs, so `hoc --help` is quick."""
 
-# ruff: noqa: PLC0415 - imports in the functions are what this module is for, see above
+# ruff: noqa: PLC0415 - see above
 
 import json
 from importlib.metadata import version
@@ -10,8 +10,8 @@ from typing import Annotated, Literal
 import typer
 
 app = typer.Typer(
-    help="The accounts domain of a multi-tenant product: a server, and what goes with it.",
-    epilog="Every other setting is an environment variable, HOC_…; the documentation lists them.",
+    help="The accounts domain of a multi-tenant product: its server and tools.",
+    epilog="All other settings are environment variables, HOC_…; the documentation lists them.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -23,7 +23,7 @@ DataDir = Annotated[
         envvar="HOC_DATA_DIR",
         file_okay=False,
         show_default="the user's data directory",
-        help="Where keys, development mail and the embedded PostgreSQL and NATS are kept.",
+        help="Directory of keys, development mail, and the embedded PostgreSQL and NATS.",
     ),
 ]
 Kind = Literal["csv", "jsonl"]
@@ -43,25 +43,25 @@ def options(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Hold the options that stand before a command."""
+    """Options before a command."""
 
 
 @app.command("serve")
 def serve(
     *,
     host: Annotated[
-        str, typer.Option(help="Address to listen on; beyond loopback, configure who calls.")
+        str, typer.Option(help="Address to listen on; beyond loopback, configure caller authentication.")
     ] = "127.0.0.1",
     port: Annotated[
-        int, typer.Option(min=0, max=65_535, help="Port to listen on; 0 takes a free one.")
+        int, typer.Option(min=0, max=65_535, help="Port to listen on; 0 chooses a free one.")
     ] = 8201,
-    workers: Annotated[int, typer.Option(min=1, max=1_000, help="Server processes.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, max=1_000, help="Number of server processes.")] = 1,
     data_dir: DataDir = None,
 ) -> None:
-    """Run the server, with a PostgreSQL and a NATS of its own, unless HOC_DATABASE_URL, HOC_NATS_URL are set.
+    """Run the server. It starts its own PostgreSQL and NATS unless HOC_DATABASE_URL and HOC_NATS_URL are set.
 
-    Without caller authentication configured it serves in development mode: on loopback only, with tokens that
-    `hoc demo` and `hoc token` print.
+    Without configured caller authentication it runs in development mode: it listens on loopback only, and
+    accepts the tokens that `hoc demo` and `hoc token` print.
     """
     from hoc.cli.serve import serve as run
     from hoc.embedded import DataDirectory
@@ -71,9 +71,9 @@ def serve(
 
 @app.command("relay")
 def relay(*, data_dir: DataDir = None) -> None:
-    """Publish events and handle those of others, without serving: beside a server, or where none runs.
+    """Publish events and handle those of others, without serving HTTP.
 
-    Every server does so too; any number share the work.
+    Every server does this too. Any number of relays and servers share the work.
     """
     from hoc.cli.relay import relay as run
     from hoc.embedded import DataDirectory
@@ -83,7 +83,7 @@ def relay(*, data_dir: DataDir = None) -> None:
 
 @app.command("migrate")
 def migrate(*, data_dir: DataDir = None) -> None:
-    """Bring the database to this version's schema: HOC_DATABASE_URL's, or the data directory's own."""
+    """Migrate the database to this version's schema: HOC_DATABASE_URL, or the data directory's database."""
     from hoc.cli.migrate import migrate as run
     from hoc.embedded import DataDirectory
 
@@ -92,7 +92,7 @@ def migrate(*, data_dir: DataDir = None) -> None:
 
 @app.command("info")
 def info(*, as_json: Json = False, data_dir: DataDir = None) -> None:
-    """Print where the running server, its database and its NATS are; exit code 1 when no server runs."""
+    """Print the URLs of the running server, its database and its NATS. Exit code 1 when no server runs."""
     from hoc.cli.info import find, readable
     from hoc.embedded import DataDirectory
 
@@ -104,7 +104,7 @@ def info(*, as_json: Json = False, data_dir: DataDir = None) -> None:
 
 @app.command("demo")
 def demo(*, as_json: Json = False, data_dir: DataDir = None) -> None:
-    """Create a new, realistic tenant and print tokens for its owner, an admin, a member and a viewer."""
+    """Create a new, realistic tenant. Print tokens for its owner, an admin, a member and a viewer."""
     from hoc.cli.demo import create, readable
     from hoc.embedded import DataDirectory
 
@@ -116,16 +116,16 @@ def demo(*, as_json: Json = False, data_dir: DataDir = None) -> None:
 @app.command("token")
 def token(
     *,
-    user_id: Annotated[str, typer.Option(help="Who calls.")],
-    tenant_id: Annotated[str | None, typer.Option(help="The tenant the calls are about.")] = None,
+    user_id: Annotated[str, typer.Option(help="The caller's user id.")],
+    tenant_id: Annotated[str | None, typer.Option(help="The tenant that the calls are about.")] = None,
     email: Annotated[str | None, typer.Option(help="The caller's e-mail address.")] = None,
     scope: Annotated[
         list[str] | None,
-        typer.Option(help="accounts:read, accounts:write or accounts:admin; repeat it for several."),
+        typer.Option(help="accounts:read, accounts:write or accounts:admin; repeat the option for several."),
     ] = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Print a token that the server accepts in development mode, for twelve hours."""
+    """Print a token that the server accepts in development mode. It expires after twelve hours."""
     from hoc.cli.development import issue_token
     from hoc.embedded import DataDirectory
 
@@ -134,7 +134,7 @@ def token(
 
 @app.command("mailbox")
 def mailbox(*, as_json: Json = False, data_dir: DataDir = None) -> None:
-    """Print the invitation mails that were delivered in place of SMTP, oldest first."""
+    """Print the invitation mails in the development mailbox, which takes the place of SMTP; oldest first."""
     from hoc.cli.development import read_mailbox, readable_mailbox
     from hoc.embedded import DataDirectory
 
@@ -146,25 +146,25 @@ def mailbox(*, as_json: Json = False, data_dir: DataDir = None) -> None:
 def import_(
     *,
     file: Annotated[
-        str, typer.Argument(metavar="FILE", help="CSV with a header, or JSON lines; - for standard input.")
+        str, typer.Argument(metavar="FILE", help="CSV with a header, or JSON lines; - is standard input.")
     ],
     rejects: Annotated[
         Path | None,
         typer.Option(
-            dir_okay=False, help="Write rejected rows' lines and reasons here, not to the terminal."
+            dir_okay=False, help="Report the rejected rows in this file instead of on standard error."
         ),
     ] = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Import accounts from a file of one a row.
+    """Import accounts from a file with one account per row.
 
-    The columns are user_id, email, name, and if you like is_active, preferences (JSON), created_at (ISO 8601
-    with its zone), email_verified, timezone and avatar_url.
+    Required columns: user_id, email, name. Optional columns: is_active, preferences (JSON), created_at (ISO
+    8601 with its time zone), email_verified, timezone, avatar_url.
 
-    An account whose user_id is there already is left unchanged, so that a file can be imported again. Exit
-    code 1 when a row was rejected; all others are imported even then.
+    An account whose user_id exists already is left unchanged, so a file can be imported again. A rejected row
+    does not stop the import; the exit code is then 1.
     """
-    from hoc.cli.transfer import import_file
+    from hoc.cli.bulk import import_file
     from hoc.embedded import DataDirectory
 
     if import_file(DataDirectory(data_dir), file, rejects).rejected:
@@ -175,32 +175,30 @@ def import_(
 def export(
     *,
     file: Annotated[
-        str, typer.Argument(metavar="[FILE]", help="Where to; standard output if left out.")
+        str, typer.Argument(metavar="[FILE]", help="File to write; standard output without one.")
     ] = "-",
     kind: Annotated[
-        Kind | None, typer.Option("--format", show_default="by FILE's ending, else csv", help="How.")
+        Kind | None, typer.Option("--format", show_default="by FILE's ending, else csv", help="File format.")
     ] = None,
     include_inactive: Annotated[
-        bool, typer.Option("--include-inactive", help="Deactivated and deleted accounts, too.")
+        bool, typer.Option("--include-inactive", help="Export deactivated and deleted accounts too.")
     ] = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Export accounts as they are at one moment, in the columns that `hoc import` takes."""
-    from hoc.cli.transfer import export_file
+    """Export the accounts as of one moment, in the columns that `hoc import` takes."""
+    from hoc.cli.bulk import export_file
     from hoc.embedded import DataDirectory
 
     export_file(DataDirectory(data_dir), file, kind, include_inactive=include_inactive)
 
 
-events = typer.Typer(
-    help="See after events: what is parked, what is old, what there is.", no_args_is_help=True
-)
+events = typer.Typer(help="List and retry parked events, drop old ones, describe all.", no_args_is_help=True)
 app.add_typer(events, name="events")
 
 
 @events.command("parked")
 def events_parked(*, as_json: Json = False, data_dir: DataDir = None) -> None:
-    """Print events that NATS refuses, and messages of others whose handler failed to the last."""
+    """Print the parked events, which NATS refused, and messages of others, whose handler failed each time."""
     from hoc.cli.events import parked, readable
     from hoc.embedded import DataDirectory
 
@@ -212,12 +210,12 @@ def events_parked(*, as_json: Json = False, data_dir: DataDir = None) -> None:
 def events_retry(
     *,
     ids: Annotated[
-        list[str] | None, typer.Argument(metavar="[ID]...", help="As `hoc events parked` prints them.")
+        list[str] | None, typer.Argument(metavar="[ID]...", help="Ids that `hoc events parked` prints.")
     ] = None,
-    every: Annotated[bool, typer.Option("--all", help="All that is parked.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Retry all that are parked.")] = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Have what is parked tried again, by the relay that runs."""
+    """Have the running relay retry parked events and messages."""
     from hoc.cli.events import retry
     from hoc.embedded import DataDirectory
 
@@ -229,14 +227,14 @@ def events_retry(
 def events_prune(
     *,
     keep_days: Annotated[
-        int, typer.Option(min=0, max=36_500, help="Days to keep; whole months are dropped.")
+        int, typer.Option(min=0, max=36_500, help="Days of events to keep. Only whole months are dropped.")
     ],
     unpublished: Annotated[
-        bool, typer.Option("--unpublished", help="Even months with events that are not published yet.")
+        bool, typer.Option("--unpublished", help="Drop months with unpublished events too.")
     ] = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Drop the events, and with them the audit trail, of months that ended longer ago."""
+    """Drop the events, and with them the audit trail, of months that ended more than --keep-days days ago."""
     from hoc.cli.events import prune
     from hoc.embedded import DataDirectory
 

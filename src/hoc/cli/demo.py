@@ -1,4 +1,4 @@
-"""`hoc demo`: a tenant with a past, made by the engines the way a real one comes about."""
+"""`hoc demo`: creates a tenant with a history, by the engines that serve real tenants."""
 
 import asyncio
 import secrets
@@ -8,22 +8,23 @@ from typing import Any, Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from hoc.cli.configuration import hoc_command, load_settings, require_database, require_development
 from hoc.cli.development import development_keys
-from hoc.cli.problems import database_problems
-from hoc.cli.running import hoc_command, load_settings, require_database, require_development
+from hoc.cli.errors import database_errors
 from hoc.cus.account.L5_engines.email_address import fold, parse_email
-from hoc.cus.account.L5_engines.engines import Engines, postgres_engines
-from hoc.cus.account.L5_engines.letters import draw_letter
+from hoc.cus.account.L5_engines.engines import Engines
+from hoc.cus.account.L5_engines.invitation_mail import issue_token
 from hoc.cus.account.L5_engines.session import new_id, utc_now
 from hoc.cus.account.L5_schemas.values import Role
-from hoc.cus.account.L6_drivers.letters import SqlLetters
-from hoc.cus.account.L6_drivers.registrations import register
+from hoc.cus.account.L6_drivers.account_inserts import register
+from hoc.cus.account.L6_drivers.invitation_mail import SqlInvitationMail
+from hoc.cus.account.wiring import options_of, postgres_engines
 from hoc.database import create_engine
 from hoc.embedded import DataDirectory
 from hoc.settings import Settings
 
 _AGE_DAYS: Final = 140
-_GONE: Final = 7  # every seventh has registered and never come back
+_NEVER_LOGGED_IN: Final = 7  # every seventh person
 _NAMED: Final = (Role.OWNER, Role.ADMIN, Role.MEMBER, Role.VIEWER)
 _OTHERS: Final = (Role.ADMIN,) * 2 + (Role.MEMBER,) * 13 + (Role.VIEWER,) * 5
 _COMPANIES: Final = (
@@ -63,7 +64,7 @@ class _Person:
 
 
 class _Calendar:
-    """The engines' clock, moved by hand through the tenant's past."""
+    """The engines' clock, set by hand to days in the tenant's past."""
 
     def __init__(self, today: datetime) -> None:
         self.today = self._at = today
@@ -83,13 +84,13 @@ def create(data: DataDirectory) -> dict[str, Any]:
         `tenant_id`, `name`, and for `owner`, `admin`, `member` and `viewer` each `user_id`, `email`, `token`.
 
     Raises:
-        CommandError: no development mode, no database, or one that does not answer.
+        CommandError: the server is not in development mode, or its database is missing or away.
     """
     settings = load_settings()
     require_development(settings, "hoc demo")
     url = require_database(settings, data)
     keys = development_keys(data)
-    with database_problems(url):
+    with database_errors(url):
         tenant_id, name, people = asyncio.run(_create(url, settings))
     return {"tenant_id": tenant_id, "name": name} | {
         role: {
@@ -102,7 +103,7 @@ def create(data: DataDirectory) -> dict[str, Any]:
 
 
 def readable(tenant: dict[str, Any], data: DataDirectory) -> str:
-    """Return it for people, with a curl line to begin with."""
+    """Return the tenant as text for people, with a first curl line to try."""
     settings = load_settings()
     server = data.server()
     base = (server.http if server else settings.public_url) + settings.mount_path.rstrip("/")
@@ -115,25 +116,25 @@ def readable(tenant: dict[str, Any], data: DataDirectory) -> str:
         f"{people}\n\n"
         "List them as the owner:\n\n"
         f"  curl -s -H 'Authorization: Bearer {tenant['owner']['token']}' {base}/users\n\n"
-        "A token for somebody else:\n\n"
+        "A token for another member:\n\n"
         f"  {token} --tenant-id {tenant['tenant_id']} --user-id {tenant['viewer']['user_id']}"
     )
 
 
 async def _create(url: str, settings: Settings) -> tuple[str, str, list[_Person]]:
     calendar = _Calendar(utc_now())
-    engines = postgres_engines(settings.options(), clock=calendar)
+    engines = postgres_engines(options_of(settings), clock=calendar)
     company = f"{secrets.choice(_COMPANIES)} {secrets.token_hex(3)}"
     people = _people(company)
     engine = create_engine(url, pool_size=1)
     try:
         async with engine.begin() as session:
             await _add_accounts(session, people, calendar)
-            tenant_id = await _found(engines, session, company, people[0], calendar)
+            tenant_id = await _create_tenant(engines, session, company, people[0], calendar)
             await _join(engines, session, tenant_id, people, calendar)
             await _bill(engines, session, tenant_id, calendar)
-            await _ask_for_support(engines, session, tenant_id, people, calendar)
-            await _use(engines, session, tenant_id, calendar)
+            await _create_tickets(engines, session, tenant_id, people, calendar)
+            await _record_usage(engines, session, tenant_id, calendar)
             await _invite(engines, session, tenant_id, people[0], calendar)
     finally:
         await engine.dispose()
@@ -155,7 +156,7 @@ def _local_part(first_name: str) -> str:
 
 
 async def _add_accounts(session: AsyncConnection, people: list[_Person], calendar: _Calendar) -> None:
-    """The identity side's part, which a gateway plays at a user's first login."""
+    """Register the people. For real users a gateway does this at their first login."""
     rows: list[dict[str, Any]] = []
     for number, person in enumerate(people):
         address = parse_email(person.email)
@@ -173,7 +174,9 @@ async def _add_accounts(session: AsyncConnection, people: list[_Person], calenda
                 "preferences": {"theme": secrets.choice(("dark", "light")), "digest": {"weekly": True}},
                 "created_at": registered,
                 "updated_at": registered,
-                "last_login_at": calendar.days_ago(min(number, days) / 3) if (number + 1) % _GONE else None,
+                "last_login_at": calendar.days_ago(min(number, days) / 3)
+                if (number + 1) % _NEVER_LOGGED_IN
+                else None,
             }
         )
     await register(session, rows)
@@ -183,7 +186,7 @@ def _days_since_joining(number: int, count: int) -> float:
     return _AGE_DAYS * (1 - number / count)
 
 
-async def _found(
+async def _create_tenant(
     engines: Engines, session: AsyncConnection, company: str, owner: _Person, calendar: _Calendar
 ) -> str:
     calendar.days_ago(_AGE_DAYS)
@@ -200,7 +203,7 @@ async def _found(
 async def _join(
     engines: Engines, session: AsyncConnection, tenant_id: str, people: list[_Person], calendar: _Calendar
 ) -> None:
-    """Invite and accept; the letter is drawn here, so that the server's courier finds nothing to send."""
+    """Invite each and accept. The token is issued here, so the server's courier has nothing to send."""
     owner, *joining = people
     roles = (*_NAMED[1:], *_OTHERS)
     for number, (person, role) in enumerate(zip(joining, roles, strict=True), start=1):
@@ -209,11 +212,11 @@ async def _join(
         invitation = await engines.invitations.invite(
             session, tenant_id, owner.user_id, email=person.email, role=role
         )
-        letter = await draw_letter(SqlLetters(), session, tenant_id, invitation.id, now=calendar())
-        if letter is None:
-            raise RuntimeError("An invitation just made has no letter.")
+        issued = await issue_token(SqlInvitationMail(), session, tenant_id, invitation.id, now=calendar())
+        if issued is None:
+            raise RuntimeError("The invitation is not pending.")
         calendar.days_ago(days)
-        await engines.acceptances.accept(session, invitation.id, letter[1])
+        await engines.acceptances.accept(session, invitation.id, issued[1])
 
 
 async def _bill(engines: Engines, session: AsyncConnection, tenant_id: str, calendar: _Calendar) -> None:
@@ -244,12 +247,12 @@ async def _bill(engines: Engines, session: AsyncConnection, tenant_id: str, cale
 
 
 def _month_start(now: datetime, back: int) -> datetime:
-    """Midnight UTC at the start of the month `back` months before `now`'s."""
+    """Return midnight UTC on the first day of the month that is `back` months before `now`."""
     months = now.year * 12 + now.month - 1 - back
     return datetime(months // 12, months % 12 + 1, 1, tzinfo=UTC)
 
 
-async def _ask_for_support(
+async def _create_tickets(
     engines: Engines, session: AsyncConnection, tenant_id: str, people: list[_Person], calendar: _Calendar
 ) -> None:
     for number, (subject, description, category, priority, status) in enumerate(_TICKETS):
@@ -272,11 +275,13 @@ async def _ask_for_support(
             tenant_id,
             ticket.id,
             status=status,
-            resolution=None if status == "in_progress" else "Done; tell us if anything is left.",
+            resolution=None if status == "in_progress" else "Done; write again if anything is left.",
         )
 
 
-async def _use(engines: Engines, session: AsyncConnection, tenant_id: str, calendar: _Calendar) -> None:
+async def _record_usage(
+    engines: Engines, session: AsyncConnection, tenant_id: str, calendar: _Calendar
+) -> None:
     for days in (2, 1, 0):
         calendar.days_ago(days)
         await engines.usage.record(
@@ -287,7 +292,7 @@ async def _use(engines: Engines, session: AsyncConnection, tenant_id: str, calen
 async def _invite(
     engines: Engines, session: AsyncConnection, tenant_id: str, owner: _Person, calendar: _Calendar
 ) -> None:
-    """Three invitations still open, whose mail the server now delivers; one expired, one withdrawn."""
+    """Leave three open invitations, which the server mails, an expired one and a revoked one."""
     domain = owner.email.partition("@")[2]
     ids: dict[str, str] = {}
     for days, name, role in (

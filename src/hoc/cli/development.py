@@ -1,16 +1,16 @@
-"""`hoc token` and `hoc mailbox`: what stands in for a token issuer and for SMTP in development mode."""
+"""`hoc token` and `hoc mailbox`: development mode's token issuer and mailbox."""
 
 from dataclasses import asdict
 
-from hoc.cli.problems import CommandError
-from hoc.cli.running import load_settings, require_development
+from hoc.cli.configuration import load_settings, require_development
+from hoc.cli.errors import CommandError
 from hoc.cus.account.L2_api.authentication import DevelopmentKeys
 from hoc.embedded import DataDirectory
 from hoc.mail.mailbox import DevelopmentMailbox
 
 
 def development_keys(data: DataDirectory) -> DevelopmentKeys:
-    """Load the keys of the server on this data directory, creating both if it never ran."""
+    """Load the development keys of this data directory. The first call creates the directory and the keys."""
     data.create()
     try:
         return DevelopmentKeys(data.development_key)
@@ -21,7 +21,7 @@ def development_keys(data: DataDirectory) -> DevelopmentKeys:
 def issue_token(
     data: DataDirectory, user_id: str, tenant_id: str | None, email: str | None, scopes: list[str]
 ) -> str:
-    """Return a signed token; CommandError outside development mode, or for what no token may carry."""
+    """Return a signed token; CommandError outside development mode, or when no token may carry a value."""
     require_development(load_settings(), "hoc token")
     keys = development_keys(data)
     try:
@@ -39,7 +39,7 @@ def read_mailbox(data: DataDirectory) -> list[dict[str, str]]:
 
 
 def readable_mailbox(mails: list[dict[str, str]]) -> str:
-    """Return them for people: what the mail shows, and the link."""
+    """Return the mails as text for people: recipient, subject and link."""
     if not mails:
         return "No mail has been delivered here."
     return "\n\n".join(f"To: {mail['to']}\n{mail['subject']}\n{mail['link']}" for mail in mails)

@@ -1,4 +1,4 @@
-"""`hoc events …`: what is parked, and what is old."""
+"""`hoc events …`: parked events and messages, and old events."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -9,66 +9,71 @@ from typing import Any, Final, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hoc.cli.migrate import say
-from hoc.cli.problems import CommandError, database_problems
-from hoc.cli.running import load_settings, require_database
+from hoc.cli.configuration import load_settings, require_database
+from hoc.cli.errors import CommandError, database_errors
+from hoc.cli.progress import print_step
 from hoc.cus.account.L5_engines.session import utc_now
-from hoc.cus.account.L5_schemas.records import ParkedItem
-from hoc.cus.account.L6_drivers.event_upkeep import SqlEventUpkeep
-from hoc.database import Database
+from hoc.cus.account.L5_schemas.port_types import DeadLetter
+from hoc.cus.account.L6_drivers.dead_letters import SqlDeadLetters
+from hoc.cus.account.L6_drivers.event_partitions import SqlEventPartitions
+from hoc.cus.account.wiring import open_database
 from hoc.embedded import DataDirectory
 
 T = TypeVar("T")
 
-_UPKEEP: Final = SqlEventUpkeep()
+_DEAD_LETTERS: Final = SqlDeadLetters()
+_PARTITIONS: Final = SqlEventPartitions()
 
 
 def parked(data: DataDirectory) -> list[dict[str, Any]]:
-    """Return what is parked, in both directions, oldest first."""
-    return [_shown(item) for item in _in_transaction(data, _UPKEEP.parked)]
+    """Return the dead letters of both directions, oldest first."""
+    return [_as_json(letter) for letter in _in_transaction(data, _DEAD_LETTERS.find_all)]
 
 
-def readable(items: list[dict[str, Any]]) -> str:
-    """Return it for people, an item a line."""
-    if not items:
+def readable(letters: list[dict[str, Any]]) -> str:
+    """Return the dead letters as text for people, one per line."""
+    if not letters:
         return "Nothing is parked."
     return "\n".join(
-        f"{item['id']}  {item['direction']:3} {item['subject']}  {item['parked_at']}  {item['reason']}"
-        + ("  (to be tried again)" if item["retry"] else "")
-        for item in items
+        f"{each['id']}  {each['direction']:3} {each['subject']}  {each['parked_at']}  {each['reason']}"
+        + ("  (to be tried again)" if each["retry"] else "")
+        for each in letters
     )
 
 
 def retry(data: DataDirectory, ids: list[str], *, every: bool) -> list[str]:
-    """Mark parked items, or all, to be tried again by a running relay; return their ids."""
+    """Have a running relay retry these dead letters, or all. Returns their ids."""
     if every == bool(ids):
-        raise CommandError("Name what to try again, or say --all.")
+        raise CommandError("Name the ids to retry, or use --all.")
     return _in_transaction(data, partial(_retry, ids=None if every else ids))
 
 
 def prune(data: DataDirectory, keep_days: int, *, unpublished: bool) -> list[str]:
-    """Drop the months that ended before then; return their partitions. Those not published yet are kept."""
+    """Drop the months of events that ended more than `keep_days` days ago. Returns the dropped partitions.
+
+    A month with unpublished events is kept unless `unpublished` is set.
+    """
     before = utc_now() - timedelta(days=keep_days)
     dropped: list[str] = []
-    for month in _in_transaction(data, lambda session: _UPKEEP.months_before(session, before)):
+    for month in _in_transaction(data, lambda session: _PARTITIONS.before(session, before)):
         if _in_transaction(data, partial(_drop, month=month, unpublished=unpublished)):
             dropped.append(month)
         else:
-            say(f"{month} is kept: events of it are not published yet (--unpublished drops it nevertheless)")
+            print_step(f"{month} is kept: it has unpublished events (--unpublished drops them too)")
     return dropped
 
 
 async def _retry(session: AsyncConnection, *, ids: list[str] | None) -> list[str]:
-    found = await _UPKEEP.retry(session, ids)
+    found = await _DEAD_LETTERS.request_retry(session, ids)
     if missing := set(ids or ()) - set(found):
-        raise CommandError(f"Not parked: {', '.join(sorted(missing))}; `hoc events parked` lists what is.")
+        raise CommandError(f"Not parked: {', '.join(sorted(missing))}. `hoc events parked` lists the ids.")
     return found
 
 
 async def _drop(session: AsyncConnection, *, month: str, unpublished: bool) -> bool:
-    if not unpublished and await _UPKEEP.has_unpublished(session, month):
+    if not unpublished and await _PARTITIONS.has_unpublished(session, month):
         return False
-    await _UPKEEP.drop(session, month)
+    await _PARTITIONS.drop(session, month)
     return True
 
 
@@ -76,18 +81,18 @@ def _in_transaction(data: DataDirectory, work: Callable[[AsyncConnection], Await
     url = require_database(load_settings(), data)
 
     async def run() -> T:
-        database = Database(url, pool_size=1)
+        database = open_database(url, pool_size=1)
         try:
             return await database.transact(work)
         finally:
             await database.close()
 
-    with database_problems(url):
+    with database_errors(url):
         return asyncio.run(run())
 
 
-def _shown(item: ParkedItem) -> dict[str, Any]:
+def _as_json(letter: DeadLetter) -> dict[str, Any]:
     return {
         name: value.isoformat() if isinstance(value, datetime) else value
-        for name, value in asdict(item).items()
+        for name, value in asdict(letter).items()
     }

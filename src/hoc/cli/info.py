@@ -4,13 +4,13 @@ import re
 
 from sqlalchemy import make_url
 
-from hoc.cli.problems import database_problems
-from hoc.cli.running import load_settings, running_database, running_nats
+from hoc.cli.configuration import load_settings, running_database, running_nats
+from hoc.cli.errors import database_errors
 from hoc.embedded import DataDirectory
 
 
 def find(data: DataDirectory) -> dict[str, str | None]:
-    """Return `http`, `database_url` and `nats_url`, passwords included, None for what does not run."""
+    """Return `http`, `database_url` and `nats_url`, passwords included. None means that it does not run."""
     server = data.server()
     if server is not None:
         return {"http": server.http, "database_url": server.database_url, "nats_url": server.nats_url}
@@ -23,12 +23,12 @@ def find(data: DataDirectory) -> dict[str, str | None]:
 
 
 def readable(found: dict[str, str | None]) -> str:
-    """Return the same for people; passwords are left to `--json`."""
+    """Return the same as text for people, without the passwords."""
     url, nats_url = found["database_url"], found["nats_url"]
     if url is not None:
-        with database_problems(url):
+        with database_errors(url):
             url = make_url(url).render_as_string(hide_password=True)
-    if nats_url is not None:  # all of its login, because in a user's place there may be a token
+    if nats_url is not None:  # hide the whole login, because a token may take the user's place
         nats_url = re.sub(r"^(\w+://)?.*@", r"\1***@", nats_url)
     return "\n".join(
         f"{label:9} {value or 'not running'}"

@@ -9,14 +9,14 @@ from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
 from ipaddress import IPv6Address, ip_address
 
-from hoc.cli.problems import CommandError
+from hoc.cli.errors import CommandError
 
 _BACKLOG = 2_048
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A numeric address and port; `family` is the socket's."""
+    """A numeric IP address with a port. `family` is the socket's address family."""
 
     family: int
     host: str
@@ -28,7 +28,7 @@ class Address:
 
     @property
     def url(self) -> str:
-        """Where this machine reaches it."""
+        """The URL by which this machine reaches it."""
         ip = ip_address(self.host)
         is_v6 = isinstance(ip, IPv6Address)
         host = ("::1" if is_v6 else "127.0.0.1") if ip.is_unspecified else self.host
@@ -36,7 +36,7 @@ class Address:
 
 
 def resolve(host: str, port: int) -> Address:
-    """Look up `--host`; CommandError if it is no address of anything."""
+    """Look up `--host`; CommandError when there is no such host."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError):
@@ -47,43 +47,43 @@ def resolve(host: str, port: int) -> Address:
 
 @contextmanager
 def bound(address: Address) -> Generator[tuple[socket.socket, Address]]:
-    """Reserve the address, without listening yet; port 0 becomes the port that was given.
+    """Bind a socket to the address, without listening yet. The returned address has the real port for port 0.
 
     Raises:
-        CommandError: it is taken, or not this machine's.
+        CommandError: the address is taken, or is not this machine's.
     """
-    with _explained(address):
+    with _listening_errors(address):
         listener = socket.socket(address.family, socket.SOCK_STREAM)
     with listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        with _explained(address):
+        with _listening_errors(address):
             listener.bind((address.host, address.port))
         yield listener, Address(address.family, address.host, int(listener.getsockname()[1]))
 
 
 def listen(listener: socket.socket, address: Address) -> None:
-    """Listen on what is bound; CommandError if another process was faster."""
-    with _explained(address):
+    """Listen on a bound socket; CommandError when another process listens already."""
+    with _listening_errors(address):
         listener.listen(_BACKLOG)
 
 
 @contextmanager
-def _explained(address: Address) -> Generator[None]:
+def _listening_errors(address: Address) -> Generator[None]:
     try:
         yield
     except OSError as problem:
         if problem.errno == errno.EADDRINUSE:
             raise CommandError(
-                f"Port {address.port} on {address.host} is taken by another program;"
-                " stop that, or choose another --port."
+                f"Port {address.port} on {address.host} is taken by another program."
+                " Stop that program, or choose another --port."
             ) from None
         raise CommandError(
-            f"Port {address.port} on {address.host} cannot be listened on ({problem.strerror})."
+            f"The server cannot listen on port {address.port} of {address.host} ({problem.strerror})."
         ) from None
 
 
 def answers(address: Address) -> bool:
-    """Whether the server at this address answers, rather than only having its port open."""
+    """Whether the server at this address answers requests; an open port is not enough."""
     connection = HTTPConnection(address.url.removeprefix("http://"), timeout=1)
     try:
         connection.request("GET", "/health/live")

@@ -4,8 +4,9 @@ import asyncio
 
 import typer
 
-from hoc.cli.problems import database_problems
-from hoc.cli.running import load_settings, running_database
+from hoc.cli.configuration import load_settings, running_database
+from hoc.cli.errors import database_errors
+from hoc.cli.progress import print_step
 from hoc.embedded import DataDirectory, EmbeddedPostgres
 from hoc.migrations import current_revision
 from hoc.migrations import migrate as upgrade
@@ -17,7 +18,7 @@ def migrate(data: DataDirectory) -> None:
     if url is not None:
         _migrate(url)
         return
-    with EmbeddedPostgres(data, say) as postgres:
+    with EmbeddedPostgres(data, print_step) as postgres:
         _migrate(postgres.start())
 
 
@@ -27,12 +28,7 @@ def _migrate(url: str) -> None:
 
 
 def migrate_database(url: str) -> None:
-    """Upgrade to this version's schema, saying so; CommandError if the database does not let it."""
-    with database_problems(url):
-        say("Migrating the database")
+    """Upgrade to this version's schema; CommandError when the database refuses."""
+    with database_errors(url):
+        print_step("Migrating the database")
         asyncio.run(upgrade(url))
-
-
-def say(step: str) -> None:
-    """Print a step of what is going on; results, unlike this, go to the standard output."""
-    typer.echo(step, err=True)

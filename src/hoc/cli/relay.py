@@ -1,4 +1,4 @@
-"""`hoc relay`: the relay and the handlers of others' events alone, without HTTP."""
+"""`hoc relay`: the events part of a server, without HTTP."""
 
 import asyncio
 import signal
@@ -7,24 +7,24 @@ from logging.config import dictConfig
 from pydantic import SecretStr
 
 from hoc.asgi import Accounts
-from hoc.cli.migrate import say
-from hoc.cli.problems import CommandError, database_problems
-from hoc.cli.running import load_settings, require_database, running_nats
+from hoc.cli.configuration import load_settings, require_database, running_nats
+from hoc.cli.errors import CommandError, database_errors
+from hoc.cli.progress import print_step
 from hoc.embedded import DataDirectory
 from hoc.settings import Settings
 from hoc.telemetry.logs import logging_config
 
 
 def relay(data: DataDirectory) -> None:
-    """Relay until SIGTERM or SIGINT, beside a running server or on HOC_DATABASE_URL and HOC_NATS_URL."""
+    """Relay events until SIGTERM or SIGINT, on HOC_DATABASE_URL and HOC_NATS_URL or a running server's."""
     settings = load_settings()
     database_url = require_database(settings, data)
     nats_url = running_nats(settings, data)
     if nats_url is None:
-        raise CommandError(f"No server runs on {data.path}: set HOC_NATS_URL to say where to publish to.")
+        raise CommandError(f"No NATS runs for {data.path}: set HOC_NATS_URL to the NATS to publish to.")
     dictConfig(logging_config(settings.log_format))
     found = {"database_url": SecretStr(database_url), "nats_url": SecretStr(nats_url)}
-    with database_problems(database_url):
+    with database_errors(database_url):
         asyncio.run(_run(settings.model_copy(update=found)))
 
 
@@ -35,7 +35,7 @@ async def _run(settings: Settings) -> None:
     accounts = Accounts(settings)
     try:
         async with accounts.events.running():
-            say("Relaying events; Ctrl-C stops it")
+            print_step("Relaying events; Ctrl-C stops it")
             await stopped.wait()
     finally:
         await accounts.database.close()

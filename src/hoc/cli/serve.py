@@ -1,4 +1,4 @@
-"""`hoc serve`: a database, its schema, NATS, and uvicorn in front of them, until it is told to stop."""
+"""`hoc serve`: starts PostgreSQL and NATS if needed, migrates, and runs uvicorn."""
 
 import os
 import signal
@@ -14,21 +14,23 @@ from starlette.routing import BaseRoute
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
-from hoc.cli.listening import Address, answers, bound, listen, resolve
-from hoc.cli.migrate import migrate_database, say
-from hoc.cli.problems import CommandError
-from hoc.cli.running import (
+from hoc.cli.configuration import (
     configured_database,
     configured_nats,
     hoc_command,
     is_development,
     load_settings,
 )
+from hoc.cli.errors import CommandError
+from hoc.cli.listening import Address, answers, bound, listen, resolve
+from hoc.cli.migrate import migrate_database
+from hoc.cli.progress import print_step
 from hoc.embedded import (
     DataDirectory,
     DataDirectoryError,
     EmbeddedNats,
     EmbeddedPostgres,
+    EmbeddedService,
     EmbeddedServiceError,
     ServerState,
 )
@@ -42,10 +44,10 @@ _RETRY_SECONDS: Final = 10.0
 
 
 def serve(*, host: str, port: int, workers: int, data: DataDirectory) -> None:
-    """Serve until SIGTERM or SIGINT, then return with everything stopped.
+    """Serve until SIGTERM or SIGINT; return when everything has stopped.
 
     Raises:
-        CommandError, DataDirectoryError, EmbeddedServiceError: it cannot be done as asked.
+        CommandError, DataDirectoryError, EmbeddedServiceError: the server cannot start.
     """
     settings = load_settings()
     address = resolve(host, port)
@@ -56,17 +58,19 @@ def serve(*, host: str, port: int, workers: int, data: DataDirectory) -> None:
     with data.lock(), bound(address) as (listener, address):
         try:
             with (
-                _service("NATS", configured_nats(settings), EmbeddedNats(data, say)) as nats_url,
-                _service("PostgreSQL", configured_database(settings), EmbeddedPostgres(data, say)) as url,
+                _service("NATS", configured_nats(settings), EmbeddedNats(data, print_step)) as nats_url,
+                _service(
+                    "PostgreSQL", configured_database(settings), EmbeddedPostgres(data, print_step)
+                ) as url,
             ):
                 migrate_database(url)
                 _configure(settings, data, url, nats_url, address, development=development)
                 state = ServerState(address.url, database_url=url, nats_url=nats_url, pid=os.getpid())
                 if not stopping.is_set():
                     _run(listener, address, workers, lambda: _announce(data, state, stopping))
-                    say("Stopping")
+                    print_step("Stopping")
         except EmbeddedServiceError:
-            if not stopping.is_set():  # Ctrl-C reaches the programs that set PostgreSQL up, too
+            if not stopping.is_set():  # Ctrl-C also reaches the programs that set up PostgreSQL
                 raise
         finally:
             data.remove_server()
@@ -77,35 +81,35 @@ def _beyond_loopback(settings: Settings, host: str) -> str:
         return f"--host {host}: with HOC_DEVELOPMENT=true the server listens on loopback only."
     return (
         f"--host {host}: without caller authentication the server listens on loopback only; "
-        "set HOC_JWT_… or HOC_GATEWAY_SECRET, or HOC_DEVELOPMENT=false to let nobody in."
+        "set HOC_JWT_… or HOC_GATEWAY_SECRET, or HOC_DEVELOPMENT=false to reject all callers."
     )
 
 
 def _stop_signals() -> Event:
-    """Note a signal to stop instead of dying of it, so that nothing is left running behind."""
+    """Return an event that SIGTERM and SIGINT set. By default they would leave the services running."""
     stopping = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stopping.set())
-    # A closed terminal. Passed on, because it is uvicorn's handler that stops uvicorn.
+    # SIGHUP comes when the terminal closes. It is passed on as SIGTERM, which uvicorn handles.
     signal.signal(signal.SIGHUP, lambda _number, _frame: signal.raise_signal(signal.SIGTERM))
     return stopping
 
 
 @contextmanager
-def _service(name: str, configured: str | None, embedded: EmbeddedPostgres | EmbeddedNats) -> Generator[str]:
-    """Give the configured URL; without one, that of the embedded service, which runs until the block ends."""
+def _service(name: str, configured: str | None, embedded: EmbeddedService) -> Generator[str]:
+    """Give the configured URL, else that of the embedded service, which runs during the block."""
     if configured is not None:
         yield configured
         return
     with embedded:
         url = embedded.start()
-        with _beside(lambda ended: _keep_running(name, embedded, url, ended)):
+        with _in_thread(lambda ended: _keep_running(name, embedded, url, ended)):
             yield url
 
 
 @contextmanager
-def _beside(work: Callable[[Event], None]) -> Generator[None]:
-    """Run `work` in a thread beside the block, whose end it is told by the event it is given."""
+def _in_thread(work: Callable[[Event], None]) -> Generator[None]:
+    """Run `work` in a thread during the block. The block's end sets the event and waits for the thread."""
     ended = Event()
     thread = Thread(target=work, args=(ended,))
     thread.start()
@@ -116,29 +120,29 @@ def _beside(work: Callable[[Event], None]) -> Generator[None]:
         thread.join()
 
 
-def _keep_running(name: str, embedded: EmbeddedPostgres | EmbeddedNats, url: str, ended: Event) -> None:
-    """Bring the service back when it dies."""
+def _keep_running(name: str, embedded: EmbeddedService, url: str, ended: Event) -> None:
+    """Restart the service whenever it dies."""
     pause = _POLL_SECONDS
     while not ended.wait(pause):
         pause = _POLL_SECONDS
         if embedded.is_running():
             continue
-        say(f"{name} has died")
+        print_step(f"{name} has died")
         try:
             moved = embedded.start() != url
         except (EmbeddedServiceError, DataDirectoryError) as problem:
-            say(str(problem))
+            print_step(str(problem))
             pause = _RETRY_SECONDS
             continue
         if moved:
-            say(f"{name}'s port was taken meanwhile; start this server again.")
+            print_step(f"Another program has taken {name}'s port; start this server again.")
             os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _configure(
     settings: Settings, data: DataDirectory, url: str, nats_url: str, address: Address, *, development: bool
 ) -> None:
-    """Leave what was decided in the environment, where the application of every process reads it."""
+    """Put the decisions into the environment, from which the application in every process reads them."""
     os.environ["HOC_DATABASE_URL"] = url
     os.environ["HOC_NATS_URL"] = nats_url
     if configured_nats(settings) is None:
@@ -150,16 +154,16 @@ def _configure(
 
 
 def _run(listener: socket.socket, address: Address, workers: int, ready: Callable[[], None]) -> None:
-    """Run uvicorn until a signal ends it; `ready` is called once requests are answered."""
-    # Loaded here, because they may look at the environment.
-    from hoc.asgi import create_app  # noqa: PLC0415 - see above
+    """Run uvicorn until a signal stops it. Calls `ready` once the server answers requests."""
+    # Imported here, because they may read the environment.
+    from hoc.server import create_app  # noqa: PLC0415 - see above
     from hoc.telemetry.logs import logging_config  # noqa: PLC0415 - see above
 
     try:
-        app = create_app()  # in each case, so that a bad setting is one line and not one per process
+        app = create_app()  # also for several workers, so that a wrong setting is reported once
     except ValueError as problem:
         raise CommandError(str(problem)) from problem
-    in_consul = _registered(address, app.routes)
+    keep_registered = _registration(address, app.routes)
     config = uvicorn.Config(
         app if workers == 1 else "hoc.cli.worker:create_app",
         factory=workers > 1,
@@ -174,22 +178,22 @@ def _run(listener: socket.socket, address: Address, workers: int, ready: Callabl
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
     listen(listener, address)
-    with _beside(lambda ended: _when_it_answers(address, ready, ended)), _beside(in_consul):
+    with _in_thread(lambda ended: _once_it_answers(address, ready, ended)), _in_thread(keep_registered):
         if workers == 1:
             _run_here(config, listener)
         else:
             _run_workers(config, listener)
 
 
-def _registered(address: Address, routes: Sequence[BaseRoute]) -> Callable[[Event], None]:
-    """Return what keeps the server registered with Consul, if it is to be, from its first answer on."""
+def _registration(address: Address, routes: Sequence[BaseRoute]) -> Callable[[Event], None]:
+    """Return work that keeps the server registered with Consul; without HOC_CONSUL_URL it does nothing."""
     settings = load_settings()
     if not settings.consul_url:
         return lambda _ended: None
     from hoc.cli.consul import Registration  # noqa: PLC0415 - few servers need the client
 
     registration = Registration(settings, address, routes)
-    return lambda ended: _when_it_answers(address, lambda: registration.keep(ended), ended)
+    return lambda ended: _once_it_answers(address, lambda: registration.keep(ended), ended)
 
 
 def _run_here(config: uvicorn.Config, listener: socket.socket) -> None:
@@ -212,7 +216,7 @@ def _not_started() -> CommandError:
     return CommandError("The server did not start; the lines above say why.")
 
 
-def _when_it_answers(address: Address, ready: Callable[[], None], ended: Event) -> None:
+def _once_it_answers(address: Address, ready: Callable[[], None], ended: Event) -> None:
     while not ended.wait(_READY_POLL_SECONDS):
         if answers(address):
             ready()
@@ -222,19 +226,20 @@ def _when_it_answers(address: Address, ready: Callable[[], None], ended: Event) 
 def _announce(data: DataDirectory, state: ServerState, stopping: Event) -> None:
     data.write_server(state)
     settings = load_settings()
-    typer.echo(f"\nhoc serves on {state.http}{settings.mount_path.rstrip('/')}\n{_who_calls(settings)}")
+    url = f"{state.http}{settings.mount_path.rstrip('/')}"
+    typer.echo(f"\nhoc serves on {url}\n{_caller_authentication(settings)}")
     typer.echo(f"\nIs it ready?\n\n  curl -s {state.http}/health/ready")
     if settings.development:
-        typer.echo("\nA tenant to try it with, and a curl line that lists its users:")
+        typer.echo("\nCreate a tenant to try it with, and print a curl line that lists its users:")
         typer.echo(f"\n  {hoc_command('demo', data)}")
     typer.echo("\nCtrl-C stops it.")
-    if stopping.is_set():  # told to stop before uvicorn's handler was there to hear it
+    if stopping.is_set():  # the signal came before uvicorn had installed its handler
         os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _who_calls(settings: Settings) -> str:
+def _caller_authentication(settings: Settings) -> str:
     if settings.development:
-        return "Development mode: it accepts tokens that `hoc demo` and `hoc token` print."
+        return "Development mode: it accepts the tokens that `hoc demo` and `hoc token` print."
     if settings.authenticates_callers:
         return "Callers are authenticated as configured."
-    return "No caller authentication is configured: it lets nobody in."
+    return "No caller authentication is configured: it rejects all callers."

@@ -1,21 +1,21 @@
-"""What each of several server processes runs."""
+"""The application of each worker process of `hoc serve --workers`."""
 
 import multiprocessing
 import os
 import signal
 from threading import Thread
 
-from hoc import asgi
+from hoc import server
 
 
-def create_app() -> asgi.Service:
-    """Return the application, in a process that ends gracefully when the one that started it is gone."""
+def create_app() -> server.Service:
+    """Return the application. Its process stops gracefully when the parent process has ended."""
     Thread(target=_follow_parent, daemon=True).start()
-    return asgi.create_app()
+    return server.create_app()
 
 
 def _follow_parent() -> None:
-    """Without this, workers of a parent that was killed would serve on, and keep the port."""
+    """Stop with the parent. Without this, the workers of a killed parent go on serving and keep the port."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

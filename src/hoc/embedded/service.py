@@ -1,156 +1,90 @@
-"""What every embedded service needs: an unprivileged account, a place for its files, a port."""
+"""The base class of the embedded services."""
 
-import os
-import pwd
-import shutil
 import socket
-import subprocess
-import tempfile
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from typing import IO
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Self
 
-SYSTEM_DIRECTORY = Path("/var/lib/hoc")
-"""Where root's services live when the data directory is out of an unprivileged user's reach."""
-
-_UNFINISHED = "unfinished-"
+from hoc.embedded.data_directory import DataDirectory
 
 
 class EmbeddedServiceError(RuntimeError):
-    """An embedded service could not be set up or started; the message says why and what to do."""
+    """An embedded service cannot be set up, started or stopped. The message says why and what to do."""
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
-    """The user a service runs as; None means the caller's own."""
+class EmbeddedService(ABC):
+    """A server of its own on a loopback port, with its data in a data directory.
 
-    uid: int | None = None
-    gid: int | None = None
+    As a context manager it runs during the block.
 
-    def own(self, path: Path) -> None:
-        """Hand `path` to this account."""
-        if self.uid is not None and self.gid is not None:
-            os.chown(path, self.uid, self.gid)
+    Args:
+        data_directory: where its files are.
+        progress: called with one line before each step.
+    """
 
-    def run(
-        self,
-        *command: str | Path,
-        home: Path,
-        environment: Mapping[str, str] | None = None,
-        stdin: str = "",
-        output: IO[str] | None = None,
-    ) -> subprocess.CompletedProcess[str]:
-        """Run a command as this account, in `home`, with nothing of the caller's environment.
+    def __init__(
+        self, data_directory: DataDirectory, progress: Callable[[str], None] = lambda _step: None
+    ) -> None:
+        self._data = data_directory
+        self._progress = progress
+        self._held: ExitStack | None = None
 
-        What it prints is in `stdout`, or goes to the file `output`; a command that leaves a daemon behind
-        needs the latter, since the daemon keeps the pipe open.
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, _type: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self) -> str:
+        """Start the server, hold the data directory's lock, return the server's URL, password included.
+
+        A server that outlived its owner is taken over, or restarted if it does not answer. A second call
+        restarts a server that died, at the same URL. It blocks, on the first start for seconds. Keep the
+        object: its end releases the lock.
 
         Raises:
-            EmbeddedServiceError: the system does not run it.
+            DataDirectoryInUseError: another server uses this data directory.
+            DataDirectoryError: the data directory cannot be written.
+            EmbeddedServiceError: the server is not installed, or cannot be set up or started.
         """
-        try:
-            return subprocess.run(  # noqa: S603 - the commands are the services' own programs, no shell is involved
-                command,
-                user=self.uid,
-                group=self.gid,
-                extra_groups=None if self.uid is None else [],
-                cwd=home,
-                env={
-                    "HOME": str(home),
-                    "PATH": os.defpath,
-                    "LC_ALL": "C",
-                    "TZ": "UTC",
-                    **(environment or {}),
-                },
-                input=stdin,
-                stdout=output or subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                errors="replace",
-                check=False,
-            )
-        except OSError as error:
-            raise EmbeddedServiceError(f"{command[0]} cannot be run ({error.strerror}).") from error
+        if self._held is not None:
+            return self._bring_up()
+        with ExitStack() as held:
+            held.enter_context(self._data.lock())
+            url = self._bring_up()
+            self._held = held.pop_all()
+        return url
 
+    def stop(self) -> None:
+        """Stop the server that `start` started or took over, and release the data directory's lock."""
+        held, self._held = self._held, None
+        if held is not None:
+            with held:
+                self._shut_down()
 
-def service_account(files: Path) -> Account:
-    """Choose whom a service runs as: the caller; for root, the owner of its `files`, else `nobody`."""
-    if os.geteuid() != 0:
-        return Account()
-    if files.is_dir() and (owner := files.stat()).st_uid != 0:
-        return Account(owner.st_uid, owner.st_gid)
-    nobody = pwd.getpwnam("nobody")
-    return Account(nobody.pw_uid, nobody.pw_gid)
+    @abstractmethod
+    def is_running(self) -> bool:
+        """Whether the server runs on this data directory, also when another process started it."""
 
+    @abstractmethod
+    def running_url(self) -> str | None:
+        """Return the URL of the server that runs on this data directory, or None."""
 
-def service_directory(data_directory: Path, name: str) -> Path:
-    """Return the directory for a service's files, `data_directory/name`, creating it on first use.
+    @abstractmethod
+    def _bring_up(self) -> str: ...
 
-    When root's data directory lies below a directory that other users cannot traverse (`/root`, say), the
-    files are kept in `/var/lib/hoc/<random>` and `data_directory/name` is a symbolic link to it. The
-    directory belongs to the caller; what the service must write goes into directories inside it, which are
-    handed to its account.
-
-    Raises:
-        EmbeddedServiceError: the link's target has gone, or `/var/lib/hoc` cannot be made.
-    """
-    place = data_directory / name
-    root = os.geteuid() == 0
-    if place.is_symlink() and not place.is_dir():
-        raise EmbeddedServiceError(
-            f"{place} points to {place.readlink()}, which is not there. Put it back; "
-            "or, to start empty, remove the link."
-        )
-    if not place.is_dir():
-        if root and not _reachable(data_directory):
-            place.symlink_to(_system_directory())
-        else:
-            place.mkdir()
-        place.chmod(0o711 if root else 0o700)
-    return place.resolve()
-
-
-@contextmanager
-def unfinished(directory: Path) -> Generator[Path]:
-    """Give a directory to prepare files in; what is complete is renamed out of it, the rest is discarded."""
-    scratch = Path(tempfile.mkdtemp(dir=directory, prefix=_UNFINISHED))
-    scratch.chmod(0o711)
-    try:
-        yield scratch
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-
-
-def discard_unfinished(directory: Path) -> None:
-    """Remove what an interrupted `unfinished` left, as far as no process of that time still writes there."""
-    for scratch in directory.glob(f"{_UNFINISHED}*"):
-        shutil.rmtree(scratch, ignore_errors=True)
+    @abstractmethod
+    def _shut_down(self) -> None: ...
 
 
 def free_port() -> int:
-    """Return a TCP port that nothing on the loopback interface listens on at this moment."""
+    """Return a TCP port that is free on the loopback interface at this moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         _, port = probe.getsockname()
     return int(port)
-
-
-def _system_directory() -> Path:
-    try:
-        SYSTEM_DIRECTORY.mkdir(parents=True, exist_ok=True)
-        SYSTEM_DIRECTORY.chmod(0o755)
-        return Path(tempfile.mkdtemp(dir=SYSTEM_DIRECTORY, prefix=""))
-    except OSError as error:
-        raise EmbeddedServiceError(
-            "The data directory is out of reach of the unprivileged user that services run as, and "
-            f"{SYSTEM_DIRECTORY} cannot be used instead ({error.strerror}). Choose a --data-dir that every "
-            "user may traverse, or do not run hoc as root."
-        ) from error
-
-
-def _reachable(directory: Path) -> bool:
-    """Whether every user may traverse `directory` and all above it."""
-    path = directory.resolve()
-    return all(step.stat().st_mode & 0o001 for step in (path, *path.parents))

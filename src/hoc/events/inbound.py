@@ -6,7 +6,7 @@ later; after the last time it is parked, in the database, and the others go on.
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import datetime
 
@@ -18,8 +18,9 @@ from nats.js.errors import NotFoundError
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hoc.background import in_background
+from hoc.concurrency.background import BackgroundLoop
 from hoc.cus.account.L5_schemas.errors import InvalidInputError, UnavailableError
+from hoc.cus.account.L6_drivers.errors import explain_outage
 from hoc.cus.account.L6_drivers.inbound import SqlInbound, StoredMessage
 from hoc.database import Database
 from hoc.events.message import Handler, InboundMessage
@@ -76,32 +77,25 @@ class Inbound:
         """Handle messages in the background; at the end, what is under way is broken off and comes again."""
         async with AsyncExitStack() as stack:
             for subject, handler in self._handlers.items():
-                work = self._consume(subject, handler)
-                await stack.enter_async_context(in_background(work, name=f"hoc-inbound {subject}"))
-            await stack.enter_async_context(in_background(self._retry_parked(), name="hoc-inbound retries"))
+                await stack.enter_async_context(self._consumer(subject, handler).running())
+            await stack.enter_async_context(self._retrier().running())
             yield
 
-    async def _consume(self, subject: str, handler: Handler) -> None:
-        """Receive for ever; what goes wrong is said once, and tried again."""
-        said = ""
-        while True:
-            trouble = ""
-            try:
-                await self._receive_all(subject, handler)
-            except PublisherUnavailableError:
-                pass  # the connection has said so
-            except NotFoundError:
-                trouble = "no stream carries it yet"
-            except (Error, OSError, TimeoutError, UnavailableError) as problem:
-                trouble = type(problem).__name__
-            except Exception:  # noqa: BLE001 - whatever it was, the next round must come
-                _log.exception("%s waits: receiving failed", subject)
-            if trouble and trouble != said:
-                _log.warning("%s waits: %s", subject, trouble)
-            said = trouble
-            await asyncio.sleep(RETRY_SECONDS)
+    def _consumer(self, subject: str, handler: Handler) -> BackgroundLoop:
+        async def consume() -> None:
+            await self._receive_all(subject, handler, loop.succeeded)
 
-    async def _receive_all(self, subject: str, handler: Handler) -> None:
+        loop = BackgroundLoop(
+            consume,
+            name=f"hoc-inbound {subject}",
+            subject=subject,
+            pause_seconds=RETRY_SECONDS,
+            explain=_explain,
+            logger=_log,
+        )
+        return loop
+
+    async def _receive_all(self, subject: str, handler: Handler, succeeded: Callable[[], None]) -> None:
         jetstream = self._connection.jetstream
         durable = f"{self._group}-{subject}".replace(".", "_").replace("*", "any")
         try:
@@ -116,7 +110,9 @@ class Inbound:
             while True:
                 # What is delivered while the database is away would count as tried.
                 await self._require_database()
-                for message in await _fetch(pull):
+                messages = await _fetch(pull)
+                succeeded()
+                for message in messages:
                     await self._receive(message, handler)
         finally:
             with suppress(Error):  # of a connection that is gone, and its subscriptions with it
@@ -145,7 +141,7 @@ class Inbound:
                 return
             _log.error("message %s (%s) is parked: %s", message.message_id, message.subject, _why(problem))
             async with self._database.transaction() as session:
-                await self._messages.park(session, message, _why(problem))
+                await self._messages.add_dead_letter(session, message, _why(problem))
             outcome = "parked"
         await received.ack_sync()
         self._tell(outcome)
@@ -161,19 +157,18 @@ class Inbound:
 
         return await self._database.transact(work)
 
-    async def _retry_parked(self) -> None:
-        is_away = False
-        while True:
-            await asyncio.sleep(RETRY_SECONDS)
-            try:
-                await self.retry_parked()
-                is_away = False
-            except UnavailableError:
-                if not is_away:
-                    _log.warning("parked messages wait: the database is unavailable")
-                is_away = True
-            except Exception:  # noqa: BLE001 - whatever it was, the next round must come
-                _log.exception("parked messages wait: retrying failed")
+    def _retrier(self) -> BackgroundLoop:
+        async def retry() -> None:
+            await self.retry_parked()
+
+        return BackgroundLoop(
+            retry,
+            name="hoc-inbound retries",
+            subject="dead messages",
+            pause_seconds=RETRY_SECONDS,
+            explain=_explain,
+            logger=_log,
+        )
 
     async def retry_parked(self) -> int:
         """Handle the parked messages that somebody wants tried again; how many were."""
@@ -190,16 +185,26 @@ class Inbound:
                 raise
             except Exception as problem:  # noqa: BLE001 - it stays parked, with the new reason
                 async with self._database.transaction() as session:
-                    await self._messages.leave_parked(session, message.message_id, _why(problem))
+                    await self._messages.keep_dead_letter(session, message.message_id, _why(problem))
                 continue
             async with self._database.transaction() as session:
-                await self._messages.unpark(session, message.message_id)
+                await self._messages.remove_dead_letter(session, message.message_id)
             handled += 1
         return handled
 
     def _tell(self, outcome: str) -> None:
         if self._observer is not None:
             self._observer.received(outcome)
+
+
+def _explain(problem: Exception) -> str | None:
+    if isinstance(problem, PublisherUnavailableError):
+        return ""  # the connection has logged it
+    if isinstance(problem, NotFoundError):
+        return "no stream carries it yet"
+    if isinstance(problem, Error | OSError | TimeoutError):
+        return f"NATS answers {type(problem).__name__}"
+    return explain_outage(problem)
 
 
 async def _fetch(pull: JetStreamContext.PullSubscription) -> list[Msg]:

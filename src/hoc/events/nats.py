@@ -13,7 +13,7 @@ from nats.js import JetStreamContext
 from nats.js.api import StorageType, StreamConfig
 from nats.js.errors import APIError, NoStreamResponseError, NotFoundError
 
-from hoc.background import in_background
+from hoc.concurrency.background import in_background
 from hoc.cus.account.L5_schemas.events import EVENTS
 from hoc.events.message import Message
 from hoc.events.publisher import MessageRefusedError, PublisherUnavailableError

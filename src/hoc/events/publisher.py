@@ -18,9 +18,5 @@ class Publisher(Protocol):
     def is_connected(self) -> bool: ...
 
     async def publish(self, message: Message) -> None:
-        """Return once the message is stored.
-
-        Raises:
-            MessageRefusedError, PublisherUnavailableError
-        """
+        """Return once the message is stored. Raises MessageRefusedError or PublisherUnavailableError."""
         ...

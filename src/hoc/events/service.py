@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hoc.cus.account.L5_engines.session import utc_now
-from hoc.cus.account.L6_drivers.event_line import SqlEventLine
+from hoc.cus.account.L6_drivers.event_sequencing import SqlEventSequencing
 from hoc.database import Database
 from hoc.events.message import Handler
 from hoc.events.observer import EventObserver
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from hoc.events.nats import NatsConnection
     from hoc.events.publisher import Publisher
 
-# Putting in line and publishing; the third for whoever asks how things stand.
+# One numbers events, one publishes them, one answers `status`.
 _CONNECTIONS = 3
 
 
@@ -37,7 +37,7 @@ class EventService:
     """The relay, what wakes it, and the handlers of others' events, on connections of their own.
 
     Args:
-        settings: `Settings.database_url` must be set; without a `nats_url` events are only put in line.
+        settings: `Settings.database_url` must be set; without a `nats_url` events are only numbered.
         handlers: by subject, for others' events.
         observer: is told what happens; for metrics.
     """
@@ -63,7 +63,7 @@ class EventService:
         self._relay = Relay(self._database, publisher, source=settings.events_source, observer=observer)
         listen_url = settings.listen_database_url or settings.database_url
         self._listener = Listener(listen_url.get_secret_value(), self._relay.wake)
-        self._events = SqlEventLine()
+        self._events = SqlEventSequencing()
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
@@ -81,13 +81,13 @@ class EventService:
     async def status(self) -> EventStatus:
         """Raises UnavailableError."""
         async with self._database.reading() as session:
-            line = await self._events.status(session)
-        waits = 0.0 if line.oldest is None else (utc_now() - line.oldest).total_seconds()
+            backlog = await self._events.status(session)
+        waits = 0.0 if backlog.oldest is None else (utc_now() - backlog.oldest).total_seconds()
         return EventStatus(
             nats_connected=None if self._nats is None else self._nats.is_connected,
-            events_unpublished=line.unpublished,
+            events_unpublished=backlog.unpublished,
             oldest_unpublished_seconds=max(waits, 0.0),
-            events_parked=line.parked,
+            events_parked=backlog.dead,
         )
 
 

@@ -13,9 +13,10 @@ from typing import Any
 import asyncpg
 from sqlalchemy import func, select
 
-from hoc.background import in_background
+from hoc.concurrency.background import BackgroundLoop
 from hoc.cus.account.L5_schemas.errors import UnavailableError
-from hoc.database import Database, create_engine, domain_errors
+from hoc.cus.account.L6_drivers.errors import domain_errors, explain_outage
+from hoc.database import Database, create_engine
 
 CHANNEL = "hoc_events"
 INTERVAL_SECONDS = 0.05
@@ -28,52 +29,51 @@ _log = logging.getLogger("hoc.events")
 
 
 class Doorbell:
-    """Rings at all listening relays, at most twenty times a second."""
+    """Notifies all listening relays, at most twenty times a second."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._rung = asyncio.Event()
+        self._loop = BackgroundLoop(
+            self._notify,
+            name="hoc-commit-notifier",
+            subject="notification of relays",
+            pause_seconds=None,
+            explain=explain_outage,
+            logger=_log,
+        )
 
     def ring(self) -> None:
         """Say that something was committed; returns at once."""
-        self._rung.set()
+        self._loop.wake()
 
     def running(self) -> AbstractAsyncContextManager[None]:
-        return in_background(self._run(), name="hoc-doorbell")
+        return self._loop.running()
 
-    async def _run(self) -> None:
-        while True:
-            await self._rung.wait()
-            self._rung.clear()
-            with suppress(UnavailableError, asyncpg.PostgresError):
-                async with self._database.reading() as session:
-                    await session.execute(_NOTIFY)
-            await asyncio.sleep(INTERVAL_SECONDS)
+    async def _notify(self) -> None:
+        # Relays poll anyway, and whoever uses the database logs its outage.
+        with suppress(UnavailableError, asyncpg.PostgresError):
+            async with self._database.reading() as session:
+                await session.execute(_NOTIFY)
+        await asyncio.sleep(INTERVAL_SECONDS)
 
 
 class Listener:
-    """Calls ``wake`` for every ring, on a connection of its own; connects again when that is lost."""
+    """Calls ``wake`` for every notification, on a connection of its own; connects again when that is lost."""
 
     def __init__(self, url: str, wake: Callable[[], None]) -> None:
         self._engine = create_engine(url, pool_size=1)
         self._wake = wake
+        self._loop = BackgroundLoop(
+            self._listen,
+            name="hoc-listener",
+            subject="listening for events (they are polled for meanwhile)",
+            pause_seconds=RECONNECT_SECONDS,
+            explain=explain_outage,
+            logger=_log,
+        )
 
     def running(self) -> AbstractAsyncContextManager[None]:
-        return in_background(self._run(), name="hoc-listener")
-
-    async def _run(self) -> None:
-        is_away = False
-        while True:
-            try:
-                await self._listen()
-                is_away = False
-            except UnavailableError:
-                if not is_away:
-                    _log.warning("not listening for events, polling for them: the database is unavailable")
-                is_away = True
-            except Exception:  # noqa: BLE001 - whatever it was, the next round must come
-                _log.exception("not listening for events, polling for them")
-            await asyncio.sleep(RECONNECT_SECONDS)
+        return self._loop.running()
 
     def _on_ring(self, *_ring: object) -> None:
         self._wake()
@@ -91,7 +91,8 @@ class Listener:
                 connection: Any = pooled.driver_connection
                 connection.add_termination_listener(on_loss)
                 await connection.add_listener(CHANNEL, self._on_ring)
-                self._wake()  # for what was missed before
+                self._loop.succeeded()
+                self._wake()  # for what was committed before
                 while not is_lost.is_set():
                     with suppress(TimeoutError):
                         await asyncio.wait_for(is_lost.wait(), CHECK_SECONDS)

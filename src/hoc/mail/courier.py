@@ -5,18 +5,17 @@ least once, with a fresh token each time, so that only the newest mail's link wo
 share the queue.
 """
 
-import asyncio
 import logging
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 
-from hoc.background import in_background
-from hoc.cus.account.L5_engines.letters import draw_letter
+from hoc.concurrency.background import BackgroundLoop
+from hoc.cus.account.L5_engines.invitation_mail import issue_token
 from hoc.cus.account.L5_engines.session import utc_now
 from hoc.cus.account.L5_schemas.errors import UnavailableError
-from hoc.cus.account.L5_schemas.records import DueDelivery, InvitationLetter
-from hoc.cus.account.L6_drivers.deliveries import SqlDeliveries
-from hoc.cus.account.L6_drivers.letters import SqlLetters
+from hoc.cus.account.L5_schemas.port_types import DueMail, InvitationMailContent
+from hoc.cus.account.L6_drivers.errors import explain_outage
+from hoc.cus.account.L6_drivers.invitation_mail import SqlInvitationMail
 from hoc.database import Database
 from hoc.mail.message import InvitationMail, compose, invitation_link
 from hoc.mail.sender import MailRejectedError, MailSender, MailUnavailableError
@@ -43,77 +42,73 @@ class Courier:
         self._sender = sender
         self._mail_from = mail_from
         self._public_url = public_url
-        self._queue = SqlDeliveries()
-        self._letters = SqlLetters()
-        self._awake = asyncio.Event()
+        self._mails = SqlInvitationMail()
+        self._loop = BackgroundLoop(
+            self._deliver_batch,
+            name="hoc-courier",
+            subject="invitation mail",
+            pause_seconds=POLL_SECONDS,
+            explain=explain_outage,
+            logger=_log,
+        )
 
     def wake(self) -> None:
         """Look at the queue now instead of at the next poll."""
-        self._awake.set()
+        self._loop.wake()
 
     def running(self) -> AbstractAsyncContextManager[None]:
         """Deliver in the background; at the end, what is under way is broken off and stays queued."""
-        return in_background(self._run(), name="hoc-courier")
+        return self._loop.running()
 
     async def deliver_due(self) -> int:
         """Deliver one batch of due mails; how many were taken from the queue."""
         now = utc_now()
         async with self._database.transaction() as session:
-            due = await self._queue.claim(session, now=now, lease_until=now + LEASE, batch=BATCH)
-        for delivery in due:
+            due = await self._mails.claim(session, now=now, lease_until=now + LEASE, batch=BATCH)
+        for mail in due:
             try:
-                await self._deliver(delivery)
+                await self._deliver(mail)
             except UnavailableError:
                 raise
             except Exception as problem:  # noqa: BLE001 - one mail must not keep the others from leaving
                 # Not its text, which may quote the address.
-                _log.error("invitation %s waits: %s", delivery.invitation_id, type(problem).__name__)
-                await self._postpone(delivery)
+                _log.error("invitation %s waits: %s", mail.invitation_id, type(problem).__name__)
+                await self._postpone(mail)
         return len(due)
 
-    async def _run(self) -> None:
-        while True:
-            self._awake.clear()
-            try:
-                if await self.deliver_due():
-                    continue
-            except UnavailableError:
-                _log.warning("invitation mail waits: the database is unavailable")
-            except Exception:  # noqa: BLE001 - whatever it was, the next round must come
-                _log.exception("invitation mail waits: the courier failed")
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._awake.wait(), POLL_SECONDS)
+    async def _deliver_batch(self) -> bool:
+        return await self.deliver_due() > 0
 
-    async def _deliver(self, delivery: DueDelivery) -> None:
+    async def _deliver(self, mail: DueMail) -> None:
         async with self._database.transaction() as session:
-            drawn = await draw_letter(
-                self._letters, session, delivery.tenant_id, delivery.invitation_id, now=utc_now()
+            issued = await issue_token(
+                self._mails, session, mail.tenant_id, mail.invitation_id, now=utc_now()
             )
-        if drawn is not None:
+        if issued is not None:
             try:
-                await self._sender.send(compose(self._mail(*drawn), self._mail_from))
+                await self._sender.send(compose(self._mail(*issued), self._mail_from))
             except MailUnavailableError as problem:
-                _log.warning("invitation %s waits: %s", delivery.invitation_id, problem)
-                await self._postpone(delivery)
+                _log.warning("invitation %s waits: %s", mail.invitation_id, problem)
+                await self._postpone(mail)
                 return
             except MailRejectedError as problem:
-                _log.error("invitation %s cannot be mailed: %s", delivery.invitation_id, problem)
+                _log.error("invitation %s cannot be mailed: %s", mail.invitation_id, problem)
         async with self._database.transaction() as session:
-            await self._queue.finish(session, delivery.delivery_id)
+            await self._mails.finish(session, mail.mail_id)
 
-    async def _postpone(self, delivery: DueDelivery) -> None:
-        pause = min(FIRST_PAUSE * 2 ** min(delivery.attempts - 1, 10), LONGEST_PAUSE)
+    async def _postpone(self, mail: DueMail) -> None:
+        pause = min(FIRST_PAUSE * 2 ** min(mail.attempts - 1, 10), LONGEST_PAUSE)
         async with self._database.transaction() as session:
-            await self._queue.postpone(session, delivery.delivery_id, utc_now() + pause)
+            await self._mails.postpone(session, mail.mail_id, utc_now() + pause)
 
-    def _mail(self, letter: InvitationLetter, token: str) -> InvitationMail:
+    def _mail(self, content: InvitationMailContent, token: str) -> InvitationMail:
         return InvitationMail(
-            to=letter.email,
-            tenant_name=letter.tenant_name,
-            inviter_name=letter.inviter_name,
-            role=letter.role,
-            invitation_id=letter.invitation_id,
+            to=content.email,
+            tenant_name=content.tenant_name,
+            inviter_name=content.inviter_name,
+            role=content.role,
+            invitation_id=content.invitation_id,
             token=token,
-            link=invitation_link(self._public_url, letter.invitation_id, token),
-            expires_at=letter.expires_at,
+            link=invitation_link(self._public_url, content.invitation_id, token),
+            expires_at=content.expires_at,
         )

@@ -1,1 +1,1 @@
-"""What a running service tells of itself: metrics, logs, traces. Nothing that is mounted needs it."""
+"""Metrics, logs and traces of the service. Mounting hoc in another application needs none of them."""

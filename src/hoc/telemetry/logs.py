@@ -1,4 +1,4 @@
-"""What `hoc serve` logs: one line or JSON object per record, with the request's id, and nothing personal."""
+"""The log of `hoc serve`: one line or JSON object per record, with the request id, without personal data."""
 
 import logging
 import sys
@@ -21,12 +21,12 @@ _FORMATTERS: Final = {
         "()": f"{__name__}.JsonFormatter",
         "fmt": "%(levelname)s %(name)s %(message)s",
         "rename_fields": {"levelname": "level", "name": "logger", "exc_info": "exception"},
-        "reserved_attrs": [*RESERVED_ATTRS, "color_message"],  # which is uvicorn's
+        "reserved_attrs": [*RESERVED_ATTRS, "color_message"],  # the latter is uvicorn's
         "timestamp": True,
     },
 }
 
-# An exception's attributes that number an error or name a part of the database.
+# Attributes of exceptions that hold an error's number or a part of the database, but no personal data.
 _FACTS: Final = ("errno", "sqlstate", "table_name", "column_name", "constraint_name")
 
 _ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
@@ -35,7 +35,7 @@ _requests = logging.getLogger("hoc.requests")
 
 
 def logging_config(form: Literal["json", "line"] | None) -> dict[str, Any]:
-    """For `logging.config.dictConfig`; None means lines on a terminal, JSON otherwise."""
+    """Return a configuration for `logging.config.dictConfig`. None means lines on a terminal, else JSON."""
     chosen = form or ("line" if sys.stderr.isatty() else "json")
     return {
         "version": 1,
@@ -56,21 +56,21 @@ def log_request(method: str, route: str, status: int, seconds: float) -> None:
 
 
 class RequestFilter(logging.Filter):
-    """Lets every record pass, with the id of the request in which it was made."""
+    """Adds the current request's id to every record."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         request_id = current_request_id.get()
         if request_id is not None:
             record.request_id = request_id
         if record.name == "asyncio":
-            # Its further lines show tasks, whose exceptions they quote.
+            # The lines after the first show tasks, and quote their exceptions.
             record.msg, record.args = record.getMessage().partition("\n")[0], ()
         return True
 
 
 class LineFormatter(logging.Formatter):
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
-        line = super().formatMessage(record).rstrip("\n")  # with which uvicorn's messages end
+        line = super().formatMessage(record).rstrip("\n")  # uvicorn's messages end with one
         request_id = getattr(record, "request_id", None)
         return line if request_id is None else f"{line} [{request_id}]"
 
@@ -84,18 +84,18 @@ class JsonFormatter(OrjsonFormatter):
 
 
 def without_texts(error: BaseException | None) -> str:
-    """The tracebacks of an exception and of what led to it, and of each its type.
+    """Return the tracebacks and types of an exception and its causes, without their texts.
 
-    Not its text: PostgreSQL's quotes whole rows, Python's the value that it could not read.
+    PostgreSQL's texts quote whole rows, Python's the value that was wrong.
     """
     return "" if error is None else "".join(_lines(error, set())).rstrip("\n")
 
 
-def _lines(error: BaseException, told: set[int]) -> Iterator[str]:
-    told.add(id(error))
+def _lines(error: BaseException, seen: set[int]) -> Iterator[str]:
+    seen.add(id(error))
     earlier = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-    if earlier is not None and id(earlier) not in told:
-        yield from _lines(earlier, told)
+    if earlier is not None and id(earlier) not in seen:
+        yield from _lines(earlier, seen)
         yield "\nThis led to:\n\n"
     yield "Traceback (most recent call last):\n"
     yield from traceback.format_tb(error.__traceback__)
@@ -103,7 +103,7 @@ def _lines(error: BaseException, told: set[int]) -> Iterator[str]:
     if isinstance(error, BaseExceptionGroup):
         for part in cast("tuple[BaseException, ...]", error.exceptions):
             yield "\nOne of its parts:\n\n"
-            yield from _lines(part, told)
+            yield from _lines(part, seen)
 
 
 def _facts(error: BaseException) -> str:

@@ -1,4 +1,4 @@
-"""Every metric of the service, for Prometheus. docs/how-to/observe.md says what each means."""
+"""The Prometheus metrics of the service. docs/how-to/observe.md explains each."""
 
 import os
 from functools import cache
@@ -6,16 +6,16 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
-# Decided where the client decides it: as it is imported.
+# Read at import, because prometheus_client reads it at import.
 MULTIPROCESS: Final = "PROMETHEUS_MULTIPROC_DIR" in os.environ
 
-# Not the client's own, where any library may leave something.
+# A registry of its own, because any library may add metrics to the client's default one.
 REGISTRY: Final = CollectorRegistry()
 ProcessCollector(registry=REGISTRY)
 
 REQUEST_SECONDS: Final = Histogram(
     "hoc_http_request_duration_seconds",
-    "Answered requests, and how long they took.",
+    "Duration of answered requests.",
     ("method", "route", "status"),
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
     registry=REGISTRY,
@@ -34,19 +34,19 @@ POOL_CHECKED_OUT: Final = Gauge(
 )
 OUTBOX_BACKLOG: Final = Gauge(
     "hoc_outbox_backlog",
-    "Events that wait to be published.",
-    multiprocess_mode="livemostrecent",  # of the one database that all workers ask
+    "Events waiting to be published.",
+    multiprocess_mode="livemostrecent",  # all workers ask the same database
     registry=REGISTRY,
 )
 OUTBOX_OLDEST_SECONDS: Final = Gauge(
     "hoc_outbox_oldest_seconds",
-    "Age of the oldest event that waits to be published; 0 when none does.",
+    "Age of the oldest event waiting to be published; 0 without one.",
     multiprocess_mode="livemostrecent",
     registry=REGISTRY,
 )
 RELAY_LAG_SECONDS: Final = Histogram(
     "hoc_relay_lag_seconds",
-    "From an event's time to the acknowledgement of its publication.",
+    "Time from an event to the acknowledgement of its publication.",
     buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1_800),
     registry=REGISTRY,
 )
@@ -55,23 +55,23 @@ EVENTS_PUBLISHED: Final = Counter(
 )
 EVENTS_PARKED: Final = Counter(
     "hoc_events_parked_total",
-    "Events that were set aside because they cannot be published.",
+    "Events that were parked because they cannot be published.",
     registry=REGISTRY,
 )
 INBOUND_MESSAGES: Final = Counter(
     "hoc_inbound_messages_total", "Messages received from others.", ("outcome",), registry=REGISTRY
 )
 
-# To look a label's child up takes the client longer than to count in it.
-_of_request = cache(REQUEST_SECONDS.labels)
+# The client takes longer to look up the labels than to observe the value.
+_request_seconds = cache(REQUEST_SECONDS.labels)
 
 
 def observe_request(method: str, route: str, status: int, seconds: float) -> None:
-    _of_request(method, route, status).observe(seconds)
+    _request_seconds(method, route, status).observe(seconds)
 
 
 class EventMetrics:
-    """Counts what becomes of events."""
+    """Counts published, parked and received events; an `hoc.events.observer.EventObserver`."""
 
     def published(self, seconds: float) -> None:
         EVENTS_PUBLISHED.inc()

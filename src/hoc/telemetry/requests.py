@@ -1,4 +1,4 @@
-"""Every request is measured once, in one place, and all that want to know of it are told there."""
+"""ASGI middleware that times each request once and calls the observers."""
 
 from collections.abc import Callable, Sequence
 from time import perf_counter
@@ -13,11 +13,11 @@ OTHER_METHOD: Final = "_OTHER"
 _METHODS: Final = {"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"}
 
 Observer = Callable[[str, str, int, float], None]
-"""Is told of a request: its method, its route's template, the answer's status, the seconds that it took.
+"""Is called with a request's method, route template, response status, and duration in seconds.
 
-Both texts are of a bounded set, whatever clients send. A method that HTTP does not know is OTHER_METHOD. A
-path that leads nowhere is UNMATCHED. So is one with a parameter when the caller's credentials are refused:
-nobody looked where it leads.
+The method and the template come from a bounded set: a method unknown to HTTP is OTHER_METHOD, a path without
+a route is UNMATCHED. A path with parameters is UNMATCHED too if the credentials were rejected, because
+routing comes after authentication.
 """
 
 
@@ -32,7 +32,7 @@ class ObservedRequests:
             await self._app(scope, receive, send)
             return
         started = perf_counter()
-        status = 500  # an exception is answered further out
+        status = 500  # for an exception, which middleware further out answers
 
         async def send_and_note(message: Message) -> None:
             nonlocal status
@@ -49,7 +49,7 @@ class ObservedRequests:
                 observe(method, route, status, seconds)
 
     def _template(self, scope: Scope) -> str:
-        # Mounts and routers leave in this same scope which endpoint they chose.
+        # Mounts and routers put the chosen endpoint into this scope.
         found = self._templates.get(scope["path"]) or self._templates.get(scope.get("endpoint"))
         return found or UNMATCHED
 
@@ -59,9 +59,9 @@ def known_method(method: str) -> str:
 
 
 def _templates(routes: Sequence[BaseRoute], mounted_at: str = "") -> dict[object, str]:
-    """Each route's full template, by its endpoint; without parameters, by its path too.
+    """Return each route's full template by its endpoint, and by its path if that has no parameters.
 
-    Two paths may share an endpoint.
+    The path is needed where several paths share an endpoint.
     """
     found: dict[object, str] = {}
     for route in routes:

@@ -1,4 +1,4 @@
-"""GET /metrics: what was counted, and what can be looked up at that moment."""
+"""GET /metrics."""
 
 import asyncio
 import logging
@@ -23,18 +23,18 @@ from hoc.telemetry.metrics import MULTIPROCESS, POOL_CHECKED_OUT, POOL_SIZE, REG
 from hoc.telemetry.requests import Observer
 
 Collect = Callable[[], Awaitable[object]]
-"""Looks something up and sets its gauges."""
+"""Sets gauges to current values, before each scrape."""
 
-_PATIENCE_SECONDS: Final = 2
+_COLLECT_SECONDS: Final = 2
 
 _log = logging.getLogger("hoc.metrics")
 
-# One more series per label set, of which the start of the process says as much.
+# They would add a series per label set, and say little more than the start time of the process.
 disable_created_metrics()  # type: ignore[no-untyped-call]  # it has no types
 
 
 class MetricsEndpoint:
-    """Answers scrapes. Before each it calls every ``collect``; one that fails keeps the rest from nobody."""
+    """Serves /metrics. Calls every ``collect`` first; if one fails, the other metrics are served anyway."""
 
     def __init__(self, database: Database, collect: Sequence[Collect] = ()) -> None:
         self._database = database
@@ -45,8 +45,9 @@ class MetricsEndpoint:
         return [Route("/metrics", self.scrape)]
 
     def observers(self) -> list[Observer]:
-        """Who must be told of every request."""
-        # A scrape reaches one worker, which cannot read the pools of the others.
+        """Return the observers that must see every request."""
+        # Each worker records its pool, because a scrape reaches one worker, which cannot read the others'
+        # pools.
         return [observe_request, self._observe_pool] if MULTIPROCESS else [observe_request]
 
     async def scrape(self, request: Request) -> Response:
@@ -68,12 +69,12 @@ class MetricsEndpoint:
 
 async def _collected(collect: Collect) -> None:
     try:
-        async with asyncio.timeout(_PATIENCE_SECONDS):
+        async with asyncio.timeout(_COLLECT_SECONDS):
             await collect()
     except (UnavailableError, TimeoutError):
-        _log.warning("a scrape shows what was last known: the database is unavailable")
-    except Exception:  # noqa: BLE001 - whatever it was, the other metrics can be told
-        _log.exception("a scrape shows what was last known: looking it up failed")
+        _log.warning("/metrics shows the last known values: the database is unavailable")
+    except Exception:  # noqa: BLE001 - the other metrics are served after any exception
+        _log.exception("/metrics shows the last known values: collecting failed")
 
 
 def _registry() -> CollectorRegistry:
@@ -82,22 +83,22 @@ def _registry() -> CollectorRegistry:
     directory = Path(os.environ["PROMETHEUS_MULTIPROC_DIR"])
     registry = CollectorRegistry()
     MultiProcessCollector(registry, str(directory))  # type: ignore[no-untyped-call]  # it has no types
-    registry.register(_Processes(list(_living(directory))))
+    registry.register(_Processes(list(_live_pids(directory))))
     return registry
 
 
-def _living(directory: Path) -> Iterator[int]:
-    """The processes that count in a directory; the gauges of those that are gone are removed."""
+def _live_pids(directory: Path) -> Iterator[int]:
+    """The live processes that write metrics to the directory. Removes the gauges of ended ones."""
     for pid in {int(path.stem.rpartition("_")[2]) for path in directory.glob("*.db")}:
         if psutil.pid_exists(pid):
             yield pid
             continue
         for gauges in directory.glob(f"gauge_live*_{pid}.db"):
-            gauges.unlink(missing_ok=True)  # another worker may be faster
+            gauges.unlink(missing_ok=True)  # another worker may have removed it
 
 
 class _Processes(Collector):
-    """What the client tells of the process it is in, of each of several."""
+    """The client's metrics of its own process, for each of several processes."""
 
     def __init__(self, pids: list[int]) -> None:
         self._pids = pids

@@ -1,4 +1,4 @@
-"""All that watches a service's requests."""
+"""All telemetry of a service's requests."""
 
 from collections.abc import Sequence
 
@@ -17,7 +17,7 @@ __all__ = ["EventMetrics", "MetricsEndpoint", "observed"]
 def observed(
     app: ASGIApp, routes: Sequence[BaseRoute], metrics: MetricsEndpoint, *, log_requests: bool
 ) -> ASGIApp:
-    """An application of these routes, watched."""
+    """Return the application with metrics, traces and, if wanted, a log of its requests."""
     observers: list[Observer] = [*metrics.observers(), describe_request]
     if log_requests:
         observers.append(log_request)

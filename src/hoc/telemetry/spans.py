@@ -1,6 +1,6 @@
-"""Spans by the conventions of OpenTelemetry. Without an SDK that was set up they are not made.
+"""Spans that follow OpenTelemetry's conventions. Without a configured SDK there are none.
 
-An exception's text may quote a person's data: a span gets its type alone.
+A span gets an exception's type and not its text, which may quote personal data.
 """
 
 from collections.abc import Generator, Mapping
@@ -21,7 +21,7 @@ _tracer = trace.get_tracer("hoc")
 
 
 def traced(app: ASGIApp) -> ASGIApp:
-    """Middleware that spans each request, as a part of the trace that its headers name. Needs an SDK."""
+    """Middleware that creates a span for each request, in the trace that its headers name."""
     if isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
         return app
 
@@ -42,7 +42,7 @@ def traced(app: ASGIApp) -> ASGIApp:
 
 
 def describe_request(method: str, route: str, status: int, _seconds: float) -> None:
-    """Give the request's span what is known at its end."""
+    """Complete the request's span at the end of the request."""
     span = trace.get_current_span()
     if not span.is_recording():
         return
@@ -57,7 +57,7 @@ def describe_request(method: str, route: str, status: int, _seconds: float) -> N
 
 @contextmanager
 def publish_span(subject: str, headers: dict[str, str]) -> Generator[None]:
-    """A span of publishing a message, named in the message's headers, for who receives it to continue."""
+    """A span for publishing a message. Puts its context into the headers, for receivers to continue."""
     with _span(f"publish {subject}", SpanKind.PRODUCER, _messaging(subject, "publish", "send")):
         propagate.inject(headers)
         yield
@@ -65,7 +65,7 @@ def publish_span(subject: str, headers: dict[str, str]) -> Generator[None]:
 
 @contextmanager
 def process_span(subject: str, headers: Mapping[str, str] | None) -> Generator[None]:
-    """A span of processing a message, as a part of the trace that its headers name."""
+    """A span for processing a message, in the trace that its headers name."""
     parent = propagate.extract(headers or {})
     with _span(f"process {subject}", SpanKind.CONSUMER, _messaging(subject, "process", "process"), parent):
         yield

@@ -1,4 +1,4 @@
-"""Traces: by OpenTelemetry where the extra `telemetry` is installed, and none where it is not."""
+"""Traces by OpenTelemetry. Without the extra `telemetry` they are not recorded."""
 
 try:
     from hoc.telemetry.spans import describe_request, process_span, publish_span, traced

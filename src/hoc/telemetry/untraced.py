@@ -1,4 +1,4 @@
-"""What `hoc.telemetry.spans` offers, where OpenTelemetry is not installed."""
+"""Replaces `hoc.telemetry.spans` where OpenTelemetry is not installed: each function does nothing."""
 
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager

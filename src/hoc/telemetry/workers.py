@@ -1,4 +1,4 @@
-"""A directory in which all worker processes of a server count together."""
+"""Metrics of several worker processes."""
 
 import os
 from collections.abc import Generator
@@ -8,9 +8,9 @@ from tempfile import TemporaryDirectory
 
 @contextmanager
 def metrics_shared_by_workers() -> Generator[None]:
-    """Make a scrape of any worker that is started in the block show what all of them counted."""
+    """Share the metrics of all workers that start in the block, so that each worker serves all of them."""
     with TemporaryDirectory(prefix="hoc-metrics-", ignore_cleanup_errors=True) as directory:
-        # The client looks for it when a worker imports it; what an earlier server left would count on.
+        # prometheus_client reads the variable at import. A new directory has no files of an earlier server.
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = directory
         try:
             yield

@@ -20,10 +20,10 @@
 
     asyncio.run(main())
 
-`memory_account_service` is the identity service on the same accounts: what one side changes, the other sees.
-A `MemorySession` goes wherever code under test passes an AsyncSession on to the facade, and can be committed
-and rolled back like one; `MemoryDatabase.events` is what has been committed of what happened. For a test of
-outcomes at another time give ``memory_facade`` a ``clock``. `RecordingPublisher` stands in for NATS.
+`memory_account_service` is the identity service on the same accounts as the facade. The code under test can
+pass a `MemorySession` to the facade in place of an AsyncSession, and commit it and roll it back like one.
+`MemoryDatabase.events` returns the committed events. To test at another time, give ``memory_facade`` a
+``clock``. `RecordingPublisher` replaces NATS.
 """
 
 from hoc.testing.database import MemoryDatabase, MemorySession

@@ -1,26 +1,30 @@
-"""Account records for the identity service, in the tables that the console's stores read."""
+"""Account records for the identity service, in the same tables as the console's."""
 
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
 
 import orjson
 
 from hoc.cus.account.L5_engines.email_address import fold
 from hoc.cus.account.L5_schemas.errors import AccountValidationError
 from hoc.cus.account.L5_schemas.identity import (
-    AccountChange,
-    AccountChanged,
     AccountFilter,
     AccountProfileResponse,
     AccountStatsResponse,
     AccountSummaryResponse,
 )
-from hoc.cus.account.L5_schemas.records import EmailAddress, ProfileChange, Slice, SortKey, Window
+from hoc.cus.account.L5_schemas.port_types import (
+    AccountPatch,
+    EmailAddress,
+    PatchRefusal,
+    Slice,
+    SortKey,
+    Window,
+)
 from hoc.testing.database import MemoryDatabase
-from hoc.testing.profiles import MemoryProfiles
-from hoc.testing.rows import UserRow
+from hoc.testing.profiles import MemoryProfiles, apply_patch
+from hoc.testing.rows import UserRow, combine
 from hoc.testing.store import slice_of
 from hoc.testing.tables import Tables
 
@@ -46,7 +50,7 @@ class MemoryAccounts:
         address: EmailAddress,
         name: str,
         *,
-        name_key: str,  # noqa: ARG002 - names are folded when searched
+        name_key: str,  # noqa: ARG002 - searches fold the stored names
         now: datetime,
         actor: str | None,
     ) -> tuple[AccountProfileResponse, bool] | None:
@@ -62,41 +66,26 @@ class MemoryAccounts:
             return _record(made), True
 
     async def update_account_profile(
-        self, user_id: str, change: AccountChange, now: datetime, *, actor: str | None
-    ) -> AccountChanged | None:
+        self, user_id: str, patch: AccountPatch, now: datetime, *, actor: str | None
+    ) -> AccountProfileResponse | None:
         async with self._database.transaction() as session:
             tables = await session.writable()
             user = tables.users.get(user_id)
             if user is None or not user.is_active:
                 return None
-            address = change.address or EmailAddress(user.email, user.email_key)
-            changed = replace(
-                user,
-                name=user.name if change.name is None else change.name,
-                email=address.given,
-                email_key=address.key,
-                email_verified=user.email_verified and address.key == user.email_key,
-            )
-            if tables.account_by_email(address.key) not in {None, user}:
+            patched = apply_patch(user, patch)
+            if tables.account_by_email(patched.email_key) not in {None, user}:
                 raise AccountValidationError.of("email", "is another active account's already")
-            stored, fields = tables.update_profile(changed, now=now, actor=actor)
-            return AccountChanged(_record(stored), fields)
+            return _record(tables.update_user(patched, now=now, actor=actor))
 
     async def update_account_preferences(
-        self,
-        user_id: str,
-        preferences: dict[str, Any],
-        *,
-        max_bytes: int,
-        now: datetime,
-        actor: str | None,
-    ) -> bool | None:
-        change = ProfileChange(None, None, None, preferences, None, max_bytes)
+        self, user_id: str, patch: AccountPatch, now: datetime, *, max_bytes: int, actor: str | None
+    ) -> PatchRefusal | bool:
         async with self._database.transaction() as session:
-            outcome = await self._profiles.update(session, user_id, change, now, actor=actor)
-        if outcome is None:
-            return False
-        return None if outcome.is_too_large else True
+            outcome = await self._profiles.update(
+                session, user_id, patch, now, actor=actor, max_preferences_bytes=max_bytes
+            )
+        return outcome if isinstance(outcome, PatchRefusal) else outcome is not None
 
     async def set_account_status(
         self,
@@ -119,7 +108,7 @@ class MemoryAccounts:
     ) -> tuple[Slice[AccountSummaryResponse], bool]:
         found = slice_of(
             (
-                (SortKey(user.created_at, user.user_id), _summary(user))
+                (SortKey(user.created_at, user.user_id), combine(AccountSummaryResponse, user))
                 for user in _matching(self._database.committed(), wanted)
             ),
             window,
@@ -153,22 +142,4 @@ def _matching(tables: Tables, wanted: AccountFilter) -> Iterator[UserRow]:
 
 
 def _record(user: UserRow) -> AccountProfileResponse:
-    return AccountProfileResponse(
-        user_id=user.user_id,
-        email=user.email,
-        name=user.name,
-        is_active=user.is_active,
-        preferences=orjson.loads(user.preferences),
-        created_at=user.created_at,
-        updated_at=user.updated_at,
-    )
-
-
-def _summary(user: UserRow) -> AccountSummaryResponse:
-    return AccountSummaryResponse(
-        user_id=user.user_id,
-        email=user.email,
-        name=user.name,
-        is_active=user.is_active,
-        created_at=user.created_at,
-    )
+    return combine(AccountProfileResponse, user, preferences=orjson.loads(user.preferences))

@@ -4,21 +4,22 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
 
-from hoc.cus.account.L5_engines.session import utc_now
 from hoc.cus.account.L5_schemas.events import (
     TenantInvoiceRecordedEventData,
     TenantSubscriptionChangedEventData,
 )
-from hoc.cus.account.L5_schemas.records import Slice, SortKey, Subscription, Window
+from hoc.cus.account.L5_schemas.port_types import Slice, SortKey, Subscription, Window
 from hoc.cus.account.L5_schemas.results import BillingSummaryResult, InvoiceSummaryResult
-from hoc.cus.account.L5_schemas.values import BillingPeriod, InvoiceStatus, Plan, SubscriptionStatus
+from hoc.cus.account.L5_schemas.values import BillingPeriod, Plan, SubscriptionStatus
 from hoc.testing.database import MemorySession
-from hoc.testing.rows import Dated
+from hoc.testing.rows import Dated, combine
 from hoc.testing.store import MemoryStore, slice_of
 from hoc.testing.usage import usage_of
 
 K = TypeVar("K")
 T = TypeVar("T")
+
+_PERIOD = ("current_period_start", "current_period_end", "next_invoice_date")
 
 
 class MemoryBilling(MemoryStore):
@@ -31,22 +32,18 @@ class MemoryBilling(MemoryStore):
             return None
         subscription = await self.find_subscription(session, tenant_id)
         usage = usage_of(tables, tenant, now.date())
-        return BillingSummaryResult(
+        without = {"status": SubscriptionStatus.ACTIVE, "billing_period": BillingPeriod.MONTHLY}
+        return combine(
+            BillingSummaryResult,
+            usage,
+            subscription,
             plan=tenant.plan,
-            status=subscription.status if subscription else SubscriptionStatus.ACTIVE,
-            billing_period=subscription.billing_period if subscription else BillingPeriod.MONTHLY,
-            current_period_start=subscription.current_period_start if subscription else None,
-            current_period_end=subscription.current_period_end if subscription else None,
             usage_this_period={
                 "runs_today": usage.runs_today,
                 "runs_this_month": usage.runs_this_month,
                 "tokens_this_month": usage.tokens_this_month,
             },
-            next_invoice_date=subscription.next_invoice_date if subscription else None,
-            max_runs_per_day=usage.max_runs_per_day,
-            max_tokens_per_month=usage.max_tokens_per_month,
-            runs_this_month=usage.runs_this_month,
-            tokens_this_month=usage.tokens_this_month,
+            **({} if subscription else without | dict.fromkeys(_PERIOD)),
         )
 
     async def invoices_page(
@@ -80,29 +77,24 @@ class MemoryBilling(MemoryStore):
         return None if stored is None else stored.value
 
     async def put_subscription(
-        self, session: MemorySession, subscription: Subscription, *, as_of: datetime, actor: str | None
+        self,
+        session: MemorySession,
+        subscription: Subscription,
+        now: datetime,
+        *,
+        as_of: datetime,
+        actor: str | None,
     ) -> None:
         tables = await self.write(session)
         tenant = tables.tenants[subscription.tenant_id]
         if not _is_news(tables.subscriptions, tenant.tenant_id, subscription, as_of):
             return
-        now = utc_now()
         plan = Plan.FREE if subscription.status is SubscriptionStatus.CANCELED else subscription.plan
         if tenant.plan is not plan:
             tables.tenants[tenant.tenant_id] = replace(
                 tenant, plan=plan, version=tenant.version + 1, updated_at=now
             )
-        event = TenantSubscriptionChangedEventData(
-            tenant_id=tenant.tenant_id,
-            plan=subscription.plan,
-            tenant_plan=plan,
-            status=subscription.status,
-            billing_period=subscription.billing_period,
-            current_period_start=subscription.current_period_start,
-            current_period_end=subscription.current_period_end,
-            next_invoice_date=subscription.next_invoice_date,
-            changed_at=now,
-        )
+        event = combine(TenantSubscriptionChangedEventData, subscription, tenant_plan=plan, changed_at=now)
         tables.record(event, actor=actor, at=now)
 
     async def put_invoice(
@@ -110,6 +102,7 @@ class MemoryBilling(MemoryStore):
         session: MemorySession,
         tenant_id: str,
         invoice: InvoiceSummaryResult,
+        now: datetime,
         *,
         as_of: datetime,
         actor: str | None,
@@ -117,21 +110,12 @@ class MemoryBilling(MemoryStore):
         tables = await self.write(session)
         if not _is_news(tables.invoices, (tenant_id, invoice.invoice_id), invoice, as_of):
             return
-        now = utc_now()
-        event = TenantInvoiceRecordedEventData(
-            tenant_id=tenant_id,
-            invoice_id=invoice.invoice_id,
-            period_start=invoice.period_start,
-            period_end=invoice.period_end,
-            amount_cents=invoice.amount_cents,
-            status=InvoiceStatus(invoice.status),
-            recorded_at=now,
-        )
+        event = combine(TenantInvoiceRecordedEventData, invoice, tenant_id=tenant_id, recorded_at=now)
         tables.record(event, actor=actor, at=now)
 
 
 def _is_news(stored: dict[K, Dated[T]], key: K, value: T, as_of: datetime) -> bool:
-    """Store the value unless a later one is there; whether it is another than before."""
+    """Store the value unless one as of later is stored. Returns whether the value is new."""
     before = stored.get(key)
     if before is not None and before.as_of > as_of:
         return False

@@ -1,4 +1,4 @@
-"""The database in memory and its sessions: committed reads, one writer at a time, all or nothing."""
+"""The database in memory and its sessions: transactions of one writer at a time, and committed reads."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -17,9 +17,9 @@ T = TypeVar("T")
 
 
 class MemoryDatabase:
-    """Stands in for `hoc.database.Database`; its sessions stand in for a caller's AsyncSession.
+    """Replaces `hoc.database.Database` in tests; its sessions replace a caller's AsyncSession.
 
-    A session reads what is committed, and from its first write on its own copy. Writers wait for one another.
+    A session reads the committed state and, from its first write on, its own copy. Only one writes at a time.
     """
 
     def __init__(self) -> None:
@@ -28,12 +28,12 @@ class MemoryDatabase:
         self._writer: asyncio.Task[object] | None = None
 
     def session(self) -> "MemorySession":
-        """A session to commit or roll back oneself; leaving ``async with`` rolls back what is left."""
+        """A session that the caller commits. The end of ``async with`` rolls back all uncommitted writes."""
         return MemorySession(self)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator["MemorySession"]:
-        """A session that commits at the end, or rolls back with the exception."""
+        """A session that commits at the end of the block, or rolls back if the block raises."""
         async with self.session() as session, session.begin():
             yield session
 
@@ -44,11 +44,11 @@ class MemoryDatabase:
 
     @asynccontextmanager
     async def reading(self) -> AsyncGenerator["MemorySession"]:
-        """A session that sees what is committed at each call, and cannot write."""
+        """A session that cannot write. Each of its calls reads the committed state."""
         yield MemorySession(self, read_only=True)
 
     async def close(self) -> None:
-        """Nothing to close; for code that closes its database."""
+        """Do nothing: for code that closes its database."""
 
     async def add_user(
         self,
@@ -60,11 +60,10 @@ class MemoryDatabase:
         session: "MemorySession | None" = None,
         clock: Clock = utc_now,
     ) -> str:
-        """Store an active account and return its id; committed at once unless a session is given.
+        """Store an active account and return its id. Commits unless a session is given.
 
-        Raises:
-            InvalidInputError: not an e-mail address.
-            ConflictError: the id, or an active account's address, is taken.
+        Raises InvalidInputError (this is not an e-mail address) or ConflictError (an account has the id, or
+        an active account the address).
         """
         if session is None:
             async with self.transaction() as own:
@@ -79,42 +78,41 @@ class MemoryDatabase:
         tables.add_user(user, actor=None)
         return user_id
 
-    async def deactivate_user(self, user_id: str, *, deleted: bool = False) -> None:
-        """Take an account's rights away, as deactivating or deleting it does.
+    async def deactivate_user(self, user_id: str, *, deleted: bool = False, clock: Clock = utc_now) -> None:
+        """Deactivate or delete an account together with its memberships.
 
-        Raises:
-            NotFoundError: no such account.
-            LastOwnerError: a tenant would have no active owner left.
+        Raises NotFoundError (there is no such account) or LastOwnerError (a tenant would have no active
+        owner).
         """
         async with self.transaction() as session:
             tables = await session.writable()
             found = tables.set_account_status(
-                user_id, is_active=False, is_deleted=deleted, now=utc_now(), reason=None, actor=None
+                user_id, is_active=False, is_deleted=deleted, now=clock(), reason=None, actor=None
             )
             if not found:
                 raise NotFoundError("There is no such account.")
 
     def events(self) -> list[EventResult]:
-        """What has happened and is committed, oldest first: what a server would publish."""
-        return self._committed.line()
+        """The committed events, oldest first, as a server would publish them."""
+        return self._committed.numbered_events()
 
     def committed(self) -> Tables:
-        """The state every new reader sees; nobody changes it."""
+        """The committed state, which is never changed in place."""
         return self._committed
 
     async def lock(self) -> Tables:
-        """Become the one writer, and get a copy of the committed state."""
+        """Become the only writer. Returns a copy of the committed state."""
         if self._lock.locked() and self._writer is asyncio.current_task():
             raise RuntimeError(
-                "Another session of this task has uncommitted writes; commit or roll back first, "
-                "or this one would wait for ever."
+                "Another session of this task has uncommitted writes, and this session would wait for it for "
+                "ever. Commit or roll back the other session first."
             )
         await self._lock.acquire()
         self._writer = asyncio.current_task()
         return self._committed.copy()
 
     def unlock(self, tables: Tables | None = None) -> None:
-        """Stop being the writer; ``tables`` become what is committed."""
+        """Stop being the writer. ``tables``, if given, become the committed state."""
         if tables is not None:
             self._committed = tables
         self._writer = None
@@ -122,7 +120,7 @@ class MemoryDatabase:
 
 
 class MemorySession:
-    """A transaction on a `MemoryDatabase`, with the part of AsyncSession that code around the facade uses."""
+    """A transaction on a `MemoryDatabase`, with the methods of AsyncSession that the facade's callers use."""
 
     def __init__(self, database: MemoryDatabase, *, read_only: bool = False) -> None:
         self.database = database
@@ -130,34 +128,34 @@ class MemorySession:
         self._own: Tables | None = None
 
     async def commit(self) -> None:
-        """Make the writes so far everybody's; the next write begins a new transaction."""
+        """Commit the writes. The next write begins a new transaction."""
         if self._own is not None:
             own, self._own = self._own, None
             self.database.unlock(own)
 
     async def rollback(self) -> None:
-        """Forget the writes since the last commit."""
+        """Discard the writes since the last commit."""
         if self._own is not None:
             self._own = None
             self.database.unlock()
 
     async def close(self) -> None:
-        """Roll back what is not committed."""
+        """Roll back."""
         await self.rollback()
 
     async def __aenter__(self) -> Self:
-        """Use the session until the block ends; `close` follows."""
+        """Return the session, which the end of the block closes."""
         return self
 
     async def __aexit__(
         self, _type: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
-        """Close it."""
+        """Close the session."""
         await self.close()
 
     @asynccontextmanager
     async def begin(self) -> AsyncGenerator[Self]:
-        """Commit at the end of the block, or roll back with its exception."""
+        """Commit at the end of the block, or roll back if the block raises."""
         try:
             yield self
         except BaseException:
@@ -166,13 +164,13 @@ class MemorySession:
         await self.commit()
 
     def visible(self) -> Tables:
-        """What this session sees: its own writes, else what is committed."""
+        """The state that this session reads: its own copy, or the committed state."""
         return self.database.committed() if self._own is None else self._own
 
     async def writable(self) -> Tables:
-        """The session's own tables, to be changed in place; waits until no other session is writing."""
+        """The session's own copy, to be changed in place. Waits until no other session is writing."""
         if self._read_only:
-            raise RuntimeError("A session from reading() cannot write; use transaction().")
+            raise RuntimeError("A session from reading() cannot write. Use transaction().")
         if self._own is None:
             self._own = await self.database.lock()
         return self._own

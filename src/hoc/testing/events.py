@@ -1,6 +1,6 @@
-"""Reading events: a tenant's as an audit trail, all of them as a feed."""
+"""Reading events: one tenant's for the audit trail, all of them for the feed."""
 
-from hoc.cus.account.L5_schemas.records import AuditFilter, SortKey, Stretch, Window
+from hoc.cus.account.L5_schemas.port_types import AuditFilter, SortKey, UncountedSlice, Window
 from hoc.cus.account.L5_schemas.results import EventResult
 from hoc.testing.database import MemorySession
 from hoc.testing.store import MemoryStore, slice_of
@@ -9,21 +9,21 @@ from hoc.testing.store import MemoryStore, slice_of
 class MemoryEventLog(MemoryStore):
     async def of_tenant(
         self, session: MemorySession, tenant_id: str, window: Window, wanted: AuditFilter
-    ) -> Stretch[EventResult]:
+    ) -> UncountedSlice[EventResult]:
         found = slice_of(
             (
-                # As many digits for each, so that they sort as text.
+                # All with the same number of digits, so that they sort as text.
                 (SortKey(event.time, f"{event.sequence:018}"), event)
-                for event in self.read(session).line()
+                for event in self.read(session).numbered_events()
                 if event.tenant_id == tenant_id and _is_wanted(event, wanted)
             ),
             window,
             newest_first=True,
         )
-        return Stretch(found.rows, found.last_key, found.has_more)
+        return UncountedSlice(found.rows, found.last_key, found.has_more)
 
-    async def in_line(self, session: MemorySession, after: int, limit: int) -> list[EventResult]:
-        # Never the session's own: they would be gone again after a rollback.
+    async def in_sequence(self, session: MemorySession, after: int, limit: int) -> list[EventResult]:
+        # Not the session's own events, which a rollback would remove.
         return self._checked(session).database.events()[after : after + limit]
 
 

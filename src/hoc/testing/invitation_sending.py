@@ -1,8 +1,8 @@
-"""What stands in the way of an invitation's mail, and counting the mails that leave."""
+"""The obstacles to an invitation, and the counts of its mails."""
 
 from datetime import datetime
 
-from hoc.cus.account.L5_schemas.records import InvitationLimits, InviteObstacles, NewInvitation
+from hoc.cus.account.L5_schemas.port_types import InvitationLimits, InviteObstacles, NewInvitation
 from hoc.cus.account.L5_schemas.values import InvitationStatus
 from hoc.testing.rows import InvitationRow
 from hoc.testing.tables import Tables
@@ -24,7 +24,7 @@ def obstacles_to(tables: Tables, invitation: NewInvitation, limits: InvitationLi
 
 
 def pending_to(tables: Tables, invitation: NewInvitation) -> InvitationRow | None:
-    """Another invitation of the same address by the same tenant that is pending, expired or not."""
+    """Another pending invitation of the tenant to the address, expired or not."""
     return next(
         (
             row

@@ -1,4 +1,4 @@
-"""Invitations, from the invitation to the membership."""
+"""Invitations, and the memberships that they become."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -10,8 +10,8 @@ from hoc.cus.account.L5_schemas.events import (
     InvitationRevokedEventData,
     MemberJoinedEventData,
 )
-from hoc.cus.account.L5_schemas.records import (
-    Account,
+from hoc.cus.account.L5_schemas.port_types import (
+    AddressHolder,
     EmailAddress,
     InvitationLimits,
     InvitationTerms,
@@ -25,7 +25,7 @@ from hoc.cus.account.L5_schemas.results import InvitationResult
 from hoc.cus.account.L5_schemas.values import InvitationStatus, Role, TenantStatus
 from hoc.testing.database import MemorySession
 from hoc.testing.invitation_sending import count_mail, has_expired, obstacles_to, pending_to
-from hoc.testing.rows import InvitationRow, MembershipRow, UserRow
+from hoc.testing.rows import InvitationRow, MembershipRow, UserRow, combine
 from hoc.testing.store import MemoryStore, slice_of
 from hoc.testing.tables import Tables
 
@@ -50,27 +50,9 @@ class MemoryInvitations(MemoryStore):
         expired = pending_to(tables, invitation)
         if expired is not None:
             del tables.invitations[expired.tenant_id, expired.invitation_id]
-        row = InvitationRow(
-            tenant_id=invitation.tenant_id,
-            invitation_id=invitation.invitation_id,
-            email=invitation.email,
-            email_key=invitation.email_key,
-            role=invitation.role,
-            status=InvitationStatus.PENDING,
-            invited_by=invitation.invited_by,
-            created_at=invitation.created_at,
-            expires_at=invitation.expires_at,
-        )
+        row = combine(InvitationRow, invitation, status=InvitationStatus.PENDING)
         now = invitation.created_at
-        event = InvitationCreatedEventData(
-            row.tenant_id,
-            row.invitation_id,
-            row.email,
-            row.role,
-            row.invited_by,
-            created_at=now,
-            expires_at=row.expires_at,
-        )
+        event = combine(InvitationCreatedEventData, row)
         tables.record(event, actor=row.invited_by, at=now)
         return _stored(tables, row)
 
@@ -107,19 +89,11 @@ class MemoryInvitations(MemoryStore):
         if row is None:
             return None
         inviter = tables.active_membership(tenant_id, row.invited_by)
-        return InvitationTerms(
-            tenant_id=tenant_id,
+        return combine(
+            InvitationTerms,
+            row,
             tenant_status=tables.tenants[tenant_id].status,
-            invitation_id=invitation_id,
-            email=row.email,
-            email_key=row.email_key,
-            role=row.role,
-            status=row.status,
-            invited_by=row.invited_by,
             inviter_role=None if inviter is None else inviter.role,
-            expires_at=row.expires_at,
-            token_hash=row.token_hash,
-            accepted_user_id=row.accepted_user_id,
         )
 
     async def reissue(
@@ -141,15 +115,7 @@ class MemoryInvitations(MemoryStore):
             expires_at=invitation.expires_at,
         )
         now = invitation.created_at
-        event = InvitationResentEventData(
-            row.tenant_id,
-            row.invitation_id,
-            row.email,
-            row.role,
-            renewed.invited_by,
-            resent_at=now,
-            expires_at=renewed.expires_at,
-        )
+        event = combine(InvitationResentEventData, renewed, resent_at=now)
         tables.record(event, actor=renewed.invited_by, at=now)
         return _stored(tables, renewed)
 
@@ -172,9 +138,9 @@ class MemoryInvitations(MemoryStore):
         tables.record(event, actor=actor, at=now)
         return _stored(tables, replace(row, status=InvitationStatus.REVOKED, token_hash=None))
 
-    async def account_by_email(self, session: MemorySession, email_key: str) -> Account | None:
+    async def account_by_email(self, session: MemorySession, email_key: str) -> AddressHolder | None:
         user = (await self.write(session)).account_by_email(email_key)
-        return None if user is None else Account(user.user_id, user.email_verified)
+        return None if user is None else AddressHolder(user.user_id, user.email_verified)
 
     async def create_account(
         self, session: MemorySession, user_id: str, address: EmailAddress, now: datetime
@@ -222,12 +188,4 @@ def _stored(tables: Tables, row: InvitationRow) -> InvitationResult:
 
 
 def _result(row: InvitationRow) -> InvitationResult:
-    return InvitationResult(
-        id=row.invitation_id,
-        email=row.email,
-        role=row.role,
-        status=row.status,
-        created_at=row.created_at,
-        expires_at=row.expires_at,
-        invited_by=row.invited_by,
-    )
+    return combine(InvitationResult, row, id=row.invitation_id)

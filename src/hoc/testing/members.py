@@ -1,15 +1,15 @@
-"""Memberships. Whether one is active is its account's doing, and is looked up there."""
+"""Memberships. A membership is active while its account is."""
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime
 
-from hoc.cus.account.L5_engines.session import utc_now
 from hoc.cus.account.L5_schemas.events import (
     MemberLeftEventData,
     MemberRemovedEventData,
     MemberRoleChangedEventData,
 )
-from hoc.cus.account.L5_schemas.records import Access, Slice, SortKey, Versioned, Window
+from hoc.cus.account.L5_schemas.port_types import Access, Slice, SortKey, Versioned, Window
 from hoc.cus.account.L5_schemas.results import (
     MembershipResult,
     TenantUserResult,
@@ -18,7 +18,7 @@ from hoc.cus.account.L5_schemas.results import (
 )
 from hoc.cus.account.L5_schemas.values import Role, UserStatus
 from hoc.testing.database import MemorySession
-from hoc.testing.rows import MembershipRow, UserRow
+from hoc.testing.rows import MembershipRow, UserRow, combine
 from hoc.testing.store import MemoryStore, slice_of
 from hoc.testing.tables import Tables
 
@@ -92,34 +92,34 @@ class MemoryMembers(MemoryStore):
         )
 
     async def set_role(
-        self, session: MemorySession, tenant_id: str, user_id: str, role: Role, *, actor: str
+        self, session: MemorySession, tenant_id: str, user_id: str, role: Role, now: datetime, *, actor: str
     ) -> TenantUserResult | None:
         tables = await self.write(session)
         membership = tables.active_membership(tenant_id, user_id)
         if membership is None:
             return None
         if membership.role is not role:
-            now, previous = utc_now(), membership.role
+            previous = membership.role
             membership = replace(membership, role=role, version=membership.version + 1, updated_at=now)
             tables.memberships[tenant_id, user_id] = membership
             event = MemberRoleChangedEventData(tenant_id, user_id, role, previous, changed_at=now)
             tables.record(event, actor=actor, at=now)
         return _tenant_user(membership, tables.users[user_id])
 
-    async def delete(self, session: MemorySession, tenant_id: str, user_id: str, *, actor: str) -> bool:
+    async def delete(
+        self, session: MemorySession, tenant_id: str, user_id: str, now: datetime, *, actor: str
+    ) -> None:
         tables = await self.write(session)
         membership = tables.active_membership(tenant_id, user_id)
         if membership is None:
-            return False
+            return
         del tables.memberships[tenant_id, user_id]
-        now = utc_now()
         event = (
             MemberLeftEventData(tenant_id, user_id, membership.role, left_at=now)
             if actor == user_id
             else MemberRemovedEventData(tenant_id, user_id, membership.role, removed_at=now)
         )
         tables.record(event, actor=actor, at=now)
-        return True
 
 
 def _members(tables: Tables, tenant_id: str) -> Iterator[tuple[MembershipRow, UserRow]]:
@@ -131,48 +131,26 @@ def _members(tables: Tables, tenant_id: str) -> Iterator[tuple[MembershipRow, Us
 
 
 def _summary(membership: MembershipRow, user: UserRow) -> UserSummaryResult:
-    return UserSummaryResult(
-        user_id=user.user_id,
-        email=user.email,
-        name=user.name,
-        role=membership.role,
-        status=UserStatus.ACTIVE if user.is_active else UserStatus.INACTIVE,
-        created_at=user.created_at,
-        last_login_at=user.last_login_at,
-    )
+    status = UserStatus.ACTIVE if user.is_active else UserStatus.INACTIVE
+    return combine(UserSummaryResult, user, membership, status=status)
 
 
 def _detail(membership: MembershipRow, user: UserRow) -> UserDetailResult:
-    return UserDetailResult(
-        user_id=user.user_id,
-        email=user.email,
-        name=user.name,
-        avatar_url=user.avatar_url,
-        role=membership.role,
+    return combine(
+        UserDetailResult,
+        user,
+        membership,
+        membership.role,
         status=UserStatus.ACTIVE,
-        email_verified=user.email_verified,
-        oauth_provider=user.oauth_provider,
         membership_created_at=membership.joined_at,
-        invited_by=membership.invited_by,
-        can_manage_keys=membership.role.can_manage_keys,
-        can_run_workers=membership.role.can_run_workers,
-        can_view_runs=membership.role.can_view_runs,
-        created_at=user.created_at,
         updated_at=max(user.updated_at, membership.updated_at),
-        last_login_at=user.last_login_at,
     )
 
 
 def _tenant_user(membership: MembershipRow, user: UserRow) -> TenantUserResult:
-    return TenantUserResult(user.user_id, user.email, user.name, membership.role, membership.joined_at)
+    return combine(TenantUserResult, user, membership)
 
 
 def _membership(tables: Tables, membership: MembershipRow) -> MembershipResult:
     tenant = tables.tenants[membership.tenant_id]
-    return MembershipResult(
-        tenant_id=tenant.tenant_id,
-        tenant_name=tenant.name,
-        tenant_status=tenant.status,
-        role=membership.role,
-        joined_at=membership.joined_at,
-    )
+    return combine(MembershipResult, membership, tenant_name=tenant.name, tenant_status=tenant.status)

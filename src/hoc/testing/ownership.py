@@ -1,4 +1,4 @@
-"""Open ownership transfers, at most one a tenant."""
+"""Offers of ownership, at most one for each tenant."""
 
 from datetime import datetime
 
@@ -9,6 +9,7 @@ from hoc.cus.account.L5_schemas.events import (
 )
 from hoc.cus.account.L5_schemas.results import OwnershipTransferResult
 from hoc.testing.database import MemorySession
+from hoc.testing.rows import combine
 from hoc.testing.store import MemoryStore
 
 
@@ -21,13 +22,7 @@ class MemoryOwnershipTransfers(MemoryStore):
         if other is not None and other.expires_at > now:
             return None
         tables.transfers[transfer.tenant_id] = transfer
-        event = TenantTransferOfferedEventData(
-            transfer.tenant_id,
-            transfer.from_user_id,
-            transfer.to_user_id,
-            offered_at=transfer.created_at,
-            expires_at=transfer.expires_at,
-        )
+        event = combine(TenantTransferOfferedEventData, transfer, offered_at=transfer.created_at)
         tables.record(event, actor=transfer.from_user_id, at=now, about_user=transfer.to_user_id)
         return transfer
 

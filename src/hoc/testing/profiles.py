@@ -1,37 +1,36 @@
-"""Profiles, and preferences merged as RFC 7396 says."""
+"""Profiles, and merging preferences (RFC 7396)."""
 
 import json
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, cast
+from typing import cast
 
 import orjson
 
-from hoc.cus.account.L5_schemas.records import ProfileChange, ProfileChanged, Versioned
-from hoc.cus.account.L5_schemas.results import ProfileResult, ProfileUpdateResult
+from hoc.cus.account.L5_schemas.port_types import UPDATABLE, AccountPatch, PatchRefusal, Versioned
+from hoc.cus.account.L5_schemas.results import (
+    ExtendedProfileResult,
+    ExtendedProfileUpdateResult,
+)
 from hoc.testing.database import MemorySession
-from hoc.testing.rows import UserRow
+from hoc.testing.rows import UserRow, combine
 from hoc.testing.store import MemoryStore
 
 
 class MemoryProfiles(MemoryStore):
     async def find(
         self, session: MemorySession, tenant_id: str, user_id: str
-    ) -> Versioned[ProfileResult] | None:
+    ) -> Versioned[ExtendedProfileResult] | None:
         tables = self.read(session)
         membership = tables.active_membership(tenant_id, user_id)
         if membership is None:
             return None
         user = tables.users[user_id]
-        profile = ProfileResult(
-            user_id=user.user_id,
-            email=user.email,
-            name=user.name,
-            avatar_url=user.avatar_url,
-            tenant_id=tenant_id,
+        profile = combine(
+            ExtendedProfileResult,
+            user,
+            membership,
             tenant_name=tables.tenants[tenant_id].name,
-            role=membership.role,
-            created_at=user.created_at,
             preferences=orjson.loads(user.preferences),
         )
         return Versioned(profile, user.version)
@@ -40,33 +39,47 @@ class MemoryProfiles(MemoryStore):
         self,
         session: MemorySession,
         user_id: str,
-        change: ProfileChange,
+        patch: AccountPatch,
         now: datetime,
         *,
         actor: str | None,
-    ) -> ProfileChanged | None:
+        expected_version: int | None = None,
+        max_preferences_bytes: int,
+    ) -> Versioned[ExtendedProfileUpdateResult] | PatchRefusal | None:
         tables = await self.write(session)
         user = tables.users.get(user_id)
         if user is None or not user.is_active:
             return None
-        stored = orjson.loads(user.preferences)
-        merged = merge_patch(stored, orjson.loads(orjson.dumps(change.preferences)))
-        changed = replace(
-            user,
-            name=user.name if change.display_name is None else change.display_name,
-            timezone=user.timezone if change.timezone is None else change.timezone,
-            preferences=user.preferences if same_json(stored, merged) else orjson.dumps(merged),
+        patched = apply_patch(user, patch)
+        if expected_version not in {None, user.version}:
+            return PatchRefusal.STALE
+        if _stored_size(orjson.loads(patched.preferences)) > max_preferences_bytes:
+            return PatchRefusal.TOO_LARGE
+        stored = tables.update_user(patched, now=now, actor=actor)
+        preferences = orjson.loads(stored.preferences)
+        result = combine(
+            ExtendedProfileUpdateResult, stored, display_name=stored.name, preferences=preferences
         )
-        is_stale = change.expected_version not in {None, user.version}
-        is_too_large = _stored_size(merged) > change.max_preferences_bytes
-        if is_stale or is_too_large:
-            return ProfileChanged(_profile(user), is_stale, is_too_large)
-        stored_now, _ = tables.update_profile(changed, now=now, actor=actor)
-        return ProfileChanged(_profile(stored_now), is_stale=False, is_too_large=False)
+        return Versioned(result, stored.version)
+
+
+def apply_patch(user: UserRow, patch: AccountPatch) -> UserRow:
+    """The row as the patch makes it. Another address has yet to be verified."""
+    given = {name: value for name in UPDATABLE if (value := getattr(patch, name)) is not None}
+    stored = orjson.loads(user.preferences)
+    merged = merge_patch(stored, orjson.loads(orjson.dumps(given.pop("preferences"))))
+    email_key = patch.email_key or user.email_key
+    return replace(
+        user,
+        **given,
+        preferences=user.preferences if same_json(stored, merged) else orjson.dumps(merged),
+        email_key=email_key,
+        email_verified=user.email_verified and email_key == user.email_key,
+    )
 
 
 def merge_patch(target: object, patch: object) -> object:
-    """JSON Merge Patch (RFC 7396): objects are merged, null deletes, everything else replaces."""
+    """JSON Merge Patch (RFC 7396): objects are merged, null deletes a key, all other values replace."""
     if not isinstance(patch, dict):
         return patch
     merged = dict(cast("dict[str, object]", target)) if isinstance(target, dict) else {}
@@ -79,7 +92,7 @@ def merge_patch(target: object, patch: object) -> object:
 
 
 def same_json(one: object, other: object) -> bool:
-    """Equality of JSON values: unlike Python's, true is not 1."""
+    """Whether two JSON values are equal. In JSON, unlike in Python, true is not 1."""
     match one, other:
         case dict(), dict():
             left, right = cast("dict[str, object]", one), cast("dict[str, object]", other)
@@ -92,18 +105,5 @@ def same_json(one: object, other: object) -> bool:
 
 
 def _stored_size(document: object) -> int:
-    """The bytes of PostgreSQL's text form of jsonb, which has a space after each comma and colon."""
+    """The length in bytes of PostgreSQL's text of jsonb, which has a space after each comma and colon."""
     return len(json.dumps(document, ensure_ascii=False).encode())
-
-
-def _profile(user: UserRow) -> Versioned[ProfileUpdateResult]:
-    preferences: dict[str, Any] = orjson.loads(user.preferences)
-    result = ProfileUpdateResult(
-        user_id=user.user_id,
-        email=user.email,
-        display_name=user.name,
-        timezone=user.timezone,
-        preferences=preferences,
-        updated_at=user.updated_at,
-    )
-    return Versioned(result, user.version)

@@ -1,4 +1,4 @@
-"""What stands in for NATS: keeps what is published, or refuses it."""
+"""A publisher that keeps messages instead of sending them to NATS, or refuses them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,10 +12,10 @@ def _never(_: Message) -> Exception | None:
 
 @dataclass(slots=True)
 class RecordingPublisher:
-    """A publisher for the relay: ``messages`` is what was published, in its order.
+    """A publisher for the relay. ``messages`` has the published messages, in their order.
 
-    What ``refusing`` returns for a message is raised instead: a MessageRefusedError if it is never to be
-    stored, a PublisherUnavailableError if it may be later.
+    An error that ``refusing`` returns for a message is raised: a MessageRefusedError for a message that can
+    never be published, a PublisherUnavailableError for one that may be published later.
     """
 
     refusing: Callable[[Message], Exception | None] = _never

@@ -1,24 +1,34 @@
-"""The rows that a `MemoryDatabase` holds. None is changed in place: what changes is replaced."""
+"""The rows of a `MemoryDatabase`. No row is changed in place: a changed row is a new one."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import date, datetime
 from typing import Generic, TypeVar
 
 import orjson
 
-from hoc.cus.account.L5_schemas.results import EventResult, SupportTicketResult
+from hoc.cus.account.L5_schemas.results import EventResult, ProfileExtras, SupportTicketResult
 from hoc.cus.account.L5_schemas.values import PLAN_QUOTAS, Onboarding, Plan, Role, TenantStatus
 
 T = TypeVar("T")
 
+
+def combine(kind: type[T], *sources: object, **given: object) -> T:
+    """Make a dataclass. A field that is not given is taken from the first source that has it."""
+    for name in [each.name for each in fields(kind)]:  # type: ignore[arg-type]  # of a dataclass
+        source = next((source for source in sources if hasattr(source, name)), None)
+        if name not in given and source is not None:
+            given[name] = getattr(source, name)
+    return kind(**given)
+
+
 TenantKey = tuple[str, str]
-"""A tenant-owned row's key: the tenant's id, then its own."""
+"""The key of a row that belongs to a tenant: the tenant's id, and the row's own."""
 
 
-@dataclass(frozen=True, slots=True)
-class UserRow:
-    """``preferences`` is encoded JSON, so that nobody can change a stored document in place."""
+@dataclass(frozen=True)
+class UserRow(ProfileExtras):
+    """``preferences`` is encoded JSON, which cannot be changed in place."""
 
     user_id: str
     email: str
@@ -39,7 +49,7 @@ class UserRow:
 
 @dataclass(frozen=True, slots=True)
 class TenantRow:
-    """``quotas`` are the tenant's own, where they are not its plan's."""
+    """``quotas`` has those quotas of the tenant that are not its plan's."""
 
     tenant_id: str
     name: str
@@ -54,7 +64,7 @@ class TenantRow:
     version: int = 1
 
     def quota(self, name: str) -> int:
-        """Resolve one quota: the tenant's own, else its plan's."""
+        """The quota in force: the tenant's own, else its plan's."""
         of_plan: int = getattr(PLAN_QUOTAS[self.plan], name)
         return self.quotas.get(name, of_plan)
 
@@ -87,7 +97,7 @@ class InvitationRow:
 
 @dataclass(frozen=True, slots=True)
 class UsageRow:
-    """``day`` is the UTC day that ``runs_today`` counts."""
+    """``day`` is the day, in UTC, that ``runs_today`` counts."""
 
     day: date
     runs_today: int
@@ -97,7 +107,7 @@ class UsageRow:
 
 @dataclass(frozen=True, slots=True)
 class TicketRow:
-    """A ticket and who opened it."""
+    """A ticket, and the user who opened it."""
 
     user_id: str
     ticket: SupportTicketResult
@@ -105,7 +115,7 @@ class TicketRow:
 
 @dataclass(frozen=True, slots=True)
 class Dated(Generic[T]):
-    """What the billing system said, and as of when."""
+    """A value from the billing system, and the time as of which it is."""
 
     value: T
     as_of: datetime
@@ -113,7 +123,7 @@ class Dated(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class EventRow:
-    """``payload`` is encoded JSON, as a user's preferences are."""
+    """``payload`` is encoded JSON."""
 
     event_id: str
     type: str
@@ -124,14 +134,5 @@ class EventRow:
     payload: bytes
 
     def result(self, sequence: int) -> EventResult:
-        """The event as it is read, at its place in the line."""
-        return EventResult(
-            event_id=self.event_id,
-            type=self.type,
-            time=self.time,
-            tenant_id=self.tenant_id,
-            user_id=self.user_id,
-            actor=self.actor,
-            data=orjson.loads(self.payload),
-            sequence=sequence,
-        )
+        """The event with its sequence number."""
+        return combine(EventResult, self, data=orjson.loads(self.payload), sequence=sequence)

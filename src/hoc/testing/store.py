@@ -1,9 +1,9 @@
-"""What the in-memory stores share: reaching the session's tables, and paging."""
+"""The base of the stores in memory, and paging."""
 
 from collections.abc import Iterable
 from typing import TypeVar
 
-from hoc.cus.account.L5_schemas.records import Slice, SortKey, Window
+from hoc.cus.account.L5_schemas.port_types import Slice, SortKey, Window
 from hoc.testing.database import MemoryDatabase, MemorySession
 from hoc.testing.tables import Tables
 
@@ -11,27 +11,27 @@ T = TypeVar("T")
 
 
 class MemoryStore:
-    """Base of the stores: one database, whose sessions alone are accepted."""
+    """The base of the stores. A store takes only its own database's sessions."""
 
     def __init__(self, database: MemoryDatabase) -> None:
         self._database = database
 
     def read(self, session: MemorySession) -> Tables:
-        """What the session sees."""
+        """The state that the session reads."""
         return self._checked(session).visible()
 
     async def write(self, session: MemorySession) -> Tables:
-        """The session's tables, locked: nobody else writes until the session ends."""
+        """The session's own copy. No other session can write until this one ends."""
         return await self._checked(session).writable()
 
     def _checked(self, session: MemorySession) -> MemorySession:
         if getattr(session, "database", None) is not self._database:
-            raise TypeError("This session is not one of the MemoryDatabase that the facade was made for.")
+            raise TypeError("This session belongs to another MemoryDatabase than the facade.")
         return session
 
 
 def slice_of(keyed: Iterable[tuple[SortKey, T]], window: Window, *, newest_first: bool = False) -> Slice[T]:
-    """The window's part of a list, ordered by time, then id."""
+    """The window's rows of a list that is ordered by time, then id."""
     ordered = sorted(
         ((key.at, key.id, row) for key, row in keyed), key=lambda entry: entry[:2], reverse=newest_first
     )

@@ -1,4 +1,4 @@
-"""What a `MemoryDatabase` holds: one dict a table, copied by whoever wants to write."""
+"""The tables of a `MemoryDatabase`: a dict for each. A writer works on a copy of them."""
 
 import uuid
 from dataclasses import dataclass, field, fields, replace
@@ -14,9 +14,9 @@ from hoc.cus.account.L5_schemas.events import (
     UserProfileUpdatedEventData,
     UserStatusChangedEventData,
 )
-from hoc.cus.account.L5_schemas.records import Subscription
+from hoc.cus.account.L5_schemas.port_types import UPDATABLE, Subscription
 from hoc.cus.account.L5_schemas.results import EventResult, InvoiceSummaryResult, OwnershipTransferResult
-from hoc.cus.account.L5_schemas.values import Role, TenantStatus
+from hoc.cus.account.L5_schemas.values import CLOSED_TENANT, Role
 from hoc.testing.rows import (
     Dated,
     EventRow,
@@ -28,8 +28,6 @@ from hoc.testing.rows import (
     UsageRow,
     UserRow,
 )
-
-_PROFILE = ("name", "email", "timezone", "preferences")
 
 
 @dataclass(slots=True)
@@ -57,7 +55,7 @@ class Tables:
     def record(
         self, data: EventData, *, actor: str | None, at: datetime, about_user: str | None = None
     ) -> None:
-        """Note an event beside what it tells of; ``about_user``: whose it is, where its data has no user."""
+        """Record an event. ``about_user`` is the user whose event it is, if its data has no ``user_id``."""
         row = EventRow(
             event_id=str(uuid.uuid4()),
             type=data.event_type,
@@ -69,18 +67,18 @@ class Tables:
         )
         self.events.append(row)
 
-    def line(self) -> list[EventResult]:
-        """All events, oldest first. Only one session writes at a time: so they are in line at once."""
+    def numbered_events(self) -> list[EventResult]:
+        """All events, oldest first. They need no relay to be numbered, since one session writes at a time."""
         return [row.result(sequence) for sequence, row in enumerate(self.events, start=1)]
 
     def account_by_email(self, email_key: str) -> UserRow | None:
-        """The active account with this address; there is at most one."""
+        """The active account with this address, of which there is at most one."""
         return next(
             (user for user in self.users.values() if user.is_active and user.email_key == email_key), None
         )
 
     def active_membership(self, tenant_id: str, user_id: str) -> MembershipRow | None:
-        """A membership counts as long as its account is active."""
+        """The membership, if its account is active."""
         membership = self.memberships.get((tenant_id, user_id))
         return membership if membership is not None and self.users[user_id].is_active else None
 
@@ -95,14 +93,12 @@ class Tables:
         )
         self.record(created, actor=actor, at=user.updated_at)
 
-    def update_profile(
-        self, changed: UserRow, *, now: datetime, actor: str | None
-    ) -> tuple[UserRow, list[str]]:
-        """Store a user's own fields; the row as it is then, and which of them really changed."""
+    def update_user(self, changed: UserRow, *, now: datetime, actor: str | None) -> UserRow:
+        """Store the row with its event, unless nothing in it has changed. Returns the row as it is stored."""
         user = self.users[changed.user_id]
-        updated = [name for name in _PROFILE if getattr(changed, name) != getattr(user, name)]
+        updated = [name for name in UPDATABLE if getattr(changed, name) != getattr(user, name)]
         if not updated:
-            return user, updated
+            return user
         changed = replace(changed, version=user.version + 1, updated_at=now)
         self.users[user.user_id] = changed
         event = UserProfileUpdatedEventData(
@@ -113,7 +109,7 @@ class Tables:
             updated_at=now,
         )
         self.record(event, actor=actor, at=now)
-        return changed, updated
+        return changed
 
     def set_account_status(
         self,
@@ -125,11 +121,10 @@ class Tables:
         reason: str | None,
         actor: str | None,
     ) -> bool:
-        """Activate, deactivate or delete an account; its memberships follow. False: no such account.
+        """Activate, deactivate or delete an account with its memberships. False: there is no such account.
 
-        Raises:
-            AccountValidationError: the address is another active account's.
-            LastOwnerError: a tenant that is not closed would have no active owner left.
+        Raises AccountValidationError (the address is another active account's) or LastOwnerError (a tenant
+        that is not closed would have no active owner).
         """
         user = self.users.get(user_id)
         if user is None:
@@ -160,14 +155,13 @@ class Tables:
         return True
 
     def _owned_by(self, user: UserRow) -> list[MembershipRow]:
-        """Its memberships as an owner of tenants that still need one."""
-        closed = {TenantStatus.TERMINATED, TenantStatus.ARCHIVED}
+        """The user's memberships as an owner, except of closed tenants, which need none."""
         return [
             membership
             for membership in self.memberships.values()
             if user.is_active
             and (membership.user_id, membership.role) == (user.user_id, Role.OWNER)
-            and self.tenants[membership.tenant_id].status not in closed
+            and self.tenants[membership.tenant_id].status not in CLOSED_TENANT
         ]
 
     def _is_last_owner(self, membership: MembershipRow) -> bool:

@@ -3,7 +3,6 @@
 from dataclasses import replace
 from datetime import date, datetime
 
-from hoc.cus.account.L5_engines.session import utc_now
 from hoc.cus.account.L5_schemas.events import (
     MemberJoinedEventData,
     TenantCreatedEventData,
@@ -11,11 +10,11 @@ from hoc.cus.account.L5_schemas.events import (
     TenantQuotasChangedEventData,
     TenantStatusChangedEventData,
 )
-from hoc.cus.account.L5_schemas.records import NewTenant, Slice, SortKey, Versioned, Window
+from hoc.cus.account.L5_schemas.port_types import NewTenant, Slice, SortKey, Versioned, Window
 from hoc.cus.account.L5_schemas.results import ProjectDetailResult, ProjectSummaryResult
-from hoc.cus.account.L5_schemas.values import Onboarding, Role, TenantStatus
+from hoc.cus.account.L5_schemas.values import QUOTAS, Onboarding, Role, TenantStatus
 from hoc.testing.database import MemorySession
-from hoc.testing.rows import MembershipRow, TenantRow
+from hoc.testing.rows import MembershipRow, TenantRow, combine
 from hoc.testing.store import MemoryStore, slice_of
 from hoc.testing.tables import Tables
 from hoc.testing.usage import usage_of
@@ -37,25 +36,14 @@ class MemoryTenants(MemoryStore):
         if tenant is None:
             return None
         usage = usage_of(tables, tenant, day)
-        detail = ProjectDetailResult(
+        detail = combine(
+            ProjectDetailResult,
+            tenant,
+            usage,
             project_id=tenant.tenant_id,
-            name=tenant.name,
-            slug=tenant.slug,
-            description=tenant.description,
-            status=tenant.status,
-            plan=tenant.plan,
-            max_workers=tenant.quota("max_workers"),
-            max_runs_per_day=tenant.quota("max_runs_per_day"),
-            max_concurrent_runs=tenant.quota("max_concurrent_runs"),
-            max_tokens_per_month=tenant.quota("max_tokens_per_month"),
-            max_api_keys=tenant.quota("max_api_keys"),
-            runs_today=usage.runs_today,
-            runs_this_month=usage.runs_this_month,
-            tokens_this_month=usage.tokens_this_month,
+            **{name: tenant.quota(name) for name in QUOTAS},
             onboarding_state=int(tenant.onboarding_state),
             onboarding_complete=tenant.onboarding_state is Onboarding.COMPLETE,
-            created_at=tenant.created_at,
-            updated_at=tenant.updated_at,
         )
         return Versioned(detail, tenant.version)
 
@@ -92,6 +80,7 @@ class MemoryTenants(MemoryStore):
         tenant_id: str,
         status: TenantStatus,
         come_from: list[str],
+        now: datetime,
         *,
         actor: str | None,
     ) -> bool:
@@ -99,62 +88,50 @@ class MemoryTenants(MemoryStore):
         tenant = tables.tenants.get(tenant_id)
         if tenant is None or tenant.status not in come_from:
             return False
-        now = _change(tables, replace(tenant, status=status))
+        _store(tables, replace(tenant, status=status), now)
         event = TenantStatusChangedEventData(tenant_id, status, changed_at=now)
         tables.record(event, actor=actor, at=now)
         return True
 
     async def advance_onboarding(
-        self, session: MemorySession, tenant_id: str, state: Onboarding, *, actor: str | None
-    ) -> bool:
+        self, session: MemorySession, tenant_id: str, state: Onboarding, now: datetime, *, actor: str | None
+    ) -> None:
         tables = await self.write(session)
         tenant = tables.tenants.get(tenant_id)
         if tenant is None or tenant.onboarding_state >= state:
-            return False
-        now = _change(tables, replace(tenant, onboarding_state=state))
+            return
+        _store(tables, replace(tenant, onboarding_state=state), now)
         event = TenantOnboardingAdvancedEventData(tenant_id, int(state), changed_at=now)
         tables.record(event, actor=actor, at=now)
-        return True
 
     async def set_quotas(
-        self, session: MemorySession, tenant_id: str, quotas: dict[str, int | None], *, actor: str | None
-    ) -> bool:
+        self,
+        session: MemorySession,
+        tenant_id: str,
+        quotas: dict[str, int | None],
+        now: datetime,
+        *,
+        actor: str | None,
+    ) -> None:
         tables = await self.write(session)
         tenant = tables.tenants.get(tenant_id)
         if tenant is None:
-            return False
+            return
         given = {**tenant.quotas, **quotas}
         own = {name: value for name, value in given.items() if value is not None}
         if own == tenant.quotas:
-            return False
-        now = _change(tables, replace(tenant, quotas=own))
+            return
+        _store(tables, replace(tenant, quotas=own), now)
         event = TenantQuotasChangedEventData(
-            tenant_id=tenant_id,
-            max_workers=own.get("max_workers"),
-            max_runs_per_day=own.get("max_runs_per_day"),
-            max_concurrent_runs=own.get("max_concurrent_runs"),
-            max_tokens_per_month=own.get("max_tokens_per_month"),
-            max_api_keys=own.get("max_api_keys"),
-            changed_at=now,
+            tenant_id=tenant_id, **{name: own.get(name) for name in QUOTAS}, changed_at=now
         )
         tables.record(event, actor=actor, at=now)
-        return True
 
 
-def _change(tables: Tables, tenant: TenantRow) -> datetime:
-    """Store the changed row, and say when."""
-    now = utc_now()
+def _store(tables: Tables, tenant: TenantRow, now: datetime) -> None:
+    """Store a changed row."""
     tables.tenants[tenant.tenant_id] = replace(tenant, version=tenant.version + 1, updated_at=now)
-    return now
 
 
 def _summary(tenant: TenantRow) -> ProjectSummaryResult:
-    return ProjectSummaryResult(
-        project_id=tenant.tenant_id,
-        name=tenant.name,
-        description=tenant.description,
-        status=tenant.status,
-        plan=tenant.plan,
-        created_at=tenant.created_at,
-        updated_at=tenant.updated_at,
-    )
+    return combine(ProjectSummaryResult, tenant, project_id=tenant.tenant_id)

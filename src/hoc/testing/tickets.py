@@ -4,14 +4,16 @@ from dataclasses import replace
 from datetime import datetime
 
 from hoc.cus.account.L5_schemas.events import TicketCreatedEventData, TicketUpdatedEventData
-from hoc.cus.account.L5_schemas.records import Slice, SortKey, Window
+from hoc.cus.account.L5_schemas.port_types import Slice, SortKey, Window
 from hoc.cus.account.L5_schemas.results import SupportTicketResult
-from hoc.cus.account.L5_schemas.values import TenantStatus, TicketCategory, TicketPriority, TicketStatus
+from hoc.cus.account.L5_schemas.values import (
+    RESOLVED_TICKET,
+    TenantStatus,
+    TicketStatus,
+)
 from hoc.testing.database import MemorySession
-from hoc.testing.rows import TicketRow
+from hoc.testing.rows import TicketRow, combine
 from hoc.testing.store import MemoryStore, slice_of
-
-_DONE = {TicketStatus.RESOLVED, TicketStatus.CLOSED}
 
 
 class MemoryTickets(MemoryStore):
@@ -24,14 +26,8 @@ class MemoryTickets(MemoryStore):
         if tables.tenants[tenant_id].status is not TenantStatus.ACTIVE:
             return False
         tables.tickets[tenant_id, ticket.id] = TicketRow(user_id, ticket)
-        event = TicketCreatedEventData(
-            tenant_id=tenant_id,
-            ticket_id=ticket.id,
-            user_id=user_id,
-            subject=ticket.subject,
-            category=TicketCategory(ticket.category),
-            priority=TicketPriority(ticket.priority),
-            created_at=ticket.created_at,
+        event = combine(
+            TicketCreatedEventData, ticket, tenant_id=tenant_id, ticket_id=ticket.id, user_id=user_id
         )
         tables.record(event, actor=user_id, at=ticket.created_at)
         return True
@@ -69,19 +65,12 @@ class MemoryTickets(MemoryStore):
             ticket,
             status=status,
             resolution=ticket.resolution if resolution is None else resolution,
-            resolved_at=(ticket.resolved_at or now) if status in _DONE else None,
+            resolved_at=(ticket.resolved_at or now) if status in RESOLVED_TICKET else None,
         )
         if changed == ticket:
             return ticket
         changed = replace(changed, updated_at=now)
         tables.tickets[tenant_id, ticket_id] = replace(row, ticket=changed)
-        event = TicketUpdatedEventData(
-            tenant_id=tenant_id,
-            ticket_id=ticket_id,
-            user_id=row.user_id,
-            status=status,
-            resolution=changed.resolution,
-            updated_at=now,
-        )
+        event = combine(TicketUpdatedEventData, changed, row, tenant_id=tenant_id, ticket_id=ticket_id)
         tables.record(event, actor=actor, at=now)
         return changed

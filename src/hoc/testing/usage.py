@@ -1,4 +1,4 @@
-"""Usage counters: a later day or month starts from zero."""
+"""Usage counters. A later day or month starts from zero."""
 
 from datetime import date
 
@@ -19,7 +19,7 @@ class MemoryUsage(MemoryStore):
         if tenant is None:
             return None
         before = usage_of(tables, tenant, day)
-        # A call that counts no run is not refused for its runs; nor one without tokens for its tokens.
+        # A call without runs is not refused for the runs' quota, nor one without tokens for the tokens'.
         if runs and before.runs_today + runs > before.max_runs_per_day:
             return None
         if tokens and before.tokens_this_month + tokens > before.max_tokens_per_month:
@@ -40,9 +40,9 @@ class MemoryUsage(MemoryStore):
 
 
 def usage_of(tables: Tables, tenant: TenantRow, day: date) -> UsageResult:
-    """The tenant's counters as of a day, and the quotas they count against."""
+    """The tenant's counters on a day, and their quotas."""
     row = tables.usage.get(tenant.tenant_id, UsageRow(date.min, 0, 0, 0))
-    # A row of a later day than asked for is the same day: clocks of two servers differ around midnight.
+    # A stored later day counts as this day: another server's clock may already be past midnight.
     is_same_month = (row.day.year, row.day.month) >= (day.year, day.month)
     return UsageResult(
         runs_today=row.runs_today if row.day >= day else 0,

@@ -3,7 +3,7 @@
 from hoc.cus.account.L5_engines.account_service import AccountService
 from hoc.cus.account.L5_engines.accounts_facade import AccountsFacade
 from hoc.cus.account.L5_engines.engines import Engines, Stores, build_engines
-from hoc.cus.account.L5_engines.letters import draw_letter
+from hoc.cus.account.L5_engines.invitation_mail import issue_token
 from hoc.cus.account.L5_engines.session import Clock, utc_now
 from hoc.cus.account.L5_schemas.errors import NotFoundError
 from hoc.cus.account.L5_schemas.options import Options
@@ -11,8 +11,8 @@ from hoc.testing.accounts import MemoryAccounts
 from hoc.testing.billing import MemoryBilling
 from hoc.testing.database import MemoryDatabase, MemorySession
 from hoc.testing.events import MemoryEventLog
+from hoc.testing.invitation_mail import MemoryInvitationMail
 from hoc.testing.invitations import MemoryInvitations
-from hoc.testing.letters import MemoryLetters
 from hoc.testing.members import MemoryMembers
 from hoc.testing.ownership import MemoryOwnershipTransfers
 from hoc.testing.profiles import MemoryProfiles
@@ -24,14 +24,14 @@ from hoc.testing.usage import MemoryUsage
 def memory_facade(
     database: MemoryDatabase, *, options: Options | None = None, clock: Clock = utc_now
 ) -> AccountsFacade:
-    """The facade on this database; it takes the database's sessions."""
+    """The facade on this database, whose sessions it takes."""
     return AccountsFacade(memory_engines(database, options=options, clock=clock))
 
 
 def memory_engines(
     database: MemoryDatabase, *, options: Options | None = None, clock: Clock = utc_now
 ) -> Engines:
-    """The engines behind the facade, for operations that it does not have."""
+    """The facade's engines, for operations that it does not have."""
     invitations = MemoryInvitations(database)
     stores = Stores(
         tenants=MemoryTenants(database),
@@ -49,20 +49,19 @@ def memory_engines(
 
 
 def memory_account_service(database: MemoryDatabase, *, clock: Clock = utc_now) -> AccountService:
-    """The identity service on the accounts that the facade on this database has, and the other way round."""
+    """The identity service on the same accounts as the facade on this database."""
     return AccountService(MemoryAccounts(database), clock=clock)
 
 
 async def invitation_token(
     session: MemorySession, tenant_id: str, invitation_id: str, *, clock: Clock = utc_now
 ) -> str:
-    """Draw the token that an invitation's mail would carry; as with every mail, earlier ones are dead.
+    """Issue the invitation a token, as its mail would have. Earlier tokens are void.
 
-    Raises:
-        NotFoundError: no such invitation is pending.
+    Raises NotFoundError (there is no such invitation that is pending).
     """
-    letters = MemoryLetters(session.database)
-    drawn = await draw_letter(letters, session, tenant_id, invitation_id, now=clock())
-    if drawn is None:
-        raise NotFoundError("No such invitation is pending.")
-    return drawn[1]
+    mails = MemoryInvitationMail(session.database)
+    issued = await issue_token(mails, session, tenant_id, invitation_id, now=clock())
+    if issued is None:
+        raise NotFoundError("There is no such invitation that is pending.")
+    return issued[1]

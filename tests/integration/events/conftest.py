@@ -7,7 +7,7 @@ import pytest
 from support.nats import NatsServer
 from support.relays import Site
 
-from hoc.database import Database
+from hoc.cus.account.wiring import open_database
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def nats(tmp_path: Path) -> Generator[NatsServer]:
 
 @pytest.fixture
 async def site(fresh_database_url: str, nats: NatsServer) -> AsyncGenerator[Site]:
-    database = Database(fresh_database_url)
+    database = open_database(fresh_database_url)
     try:
         yield Site(fresh_database_url, nats, database)
     finally:

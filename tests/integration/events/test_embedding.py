@@ -30,7 +30,7 @@ async def test_a_backends_handler_commits_with_its_own_rows(
     async def on_order(session: Any, message: InboundMessage) -> None:
         number = message.data["number"]
         await session.execute(PLACED, {"number": number, "tenant_id": tenant_id})
-        await accounts.engines.projects.advance_onboarding(session, tenant_id, int(number))
+        await accounts.facade.projects.advance_onboarding(session, tenant_id, int(number))
         if message.data.get("is_bad"):
             raise RuntimeError
 

@@ -12,7 +12,7 @@ from support.seed import execute, scalar
 from support.waiting import until
 
 from hoc.cus.account.L5_schemas.errors import UnavailableError
-from hoc.cus.account.L6_drivers.event_upkeep import SqlEventUpkeep
+from hoc.cus.account.L6_drivers.dead_letters import SqlDeadLetters
 from hoc.cus.account.L6_drivers.inbound import SqlInbound
 from hoc.events.billing import billing_handlers
 from hoc.events.inbound import Inbound
@@ -124,7 +124,7 @@ async def test_a_handler_that_fails_leaves_nothing_and_is_called_again_until_it_
         await retry(site)
         assert await inbound.retry_parked() == 0
         assert not (await parked(site))[0].retry, "it has failed again"
-        await execute(site.database, "UPDATE account.parked_messages SET data = '{}'")
+        await execute(site.database, "UPDATE account.dead_messages SET data = '{}'")
         await retry(site)
         while await parked(site):
             await inbound.retry_parked()
@@ -133,12 +133,12 @@ async def test_a_handler_that_fails_leaves_nothing_and_is_called_again_until_it_
 
 async def parked(site: Site) -> list[Any]:
     async with site.database.reading() as session:
-        return list(await SqlEventUpkeep().parked(session))
+        return list(await SqlDeadLetters().parked(session))
 
 
 async def retry(site: Site) -> None:
     async with site.database.transaction() as session:
-        await SqlEventUpkeep().retry(session, None)
+        await SqlDeadLetters().retry(session, None)
 
 
 @pytest.mark.parametrize("body", [b"{not json", b"[]", b'{"tenant_id": 1}', b"\xff\xfe"])

@@ -9,7 +9,7 @@ from support.relays import Site
 from support.seed import scalar
 from support.waiting import until
 
-from hoc.cus.account.L6_drivers.event_line import SqlEventLine
+from hoc.cus.account.L6_drivers.event_sequencing import SqlEventSequencing
 from hoc.database import Database
 from hoc.events.relay import Relay
 
@@ -39,18 +39,18 @@ async def test_two_relays_never_give_the_same_number(site: Site, *, taken_out: b
     await site.tell("ada", "zero")
     async with site.connected(*[ONE_AT_A_TIME] if taken_out else []) as (database, _):
         other = lining(database)
-        await other.line_up()
+        await other.sequence_events()
         await site.tell("ada", "one")
         async with site.database.transaction() as session:
-            assert await SqlEventLine().line_up(session, 500) == 1
+            assert await SqlEventSequencing().sequence_events(session, 500) == 1
             await site.tell("ada", "two")
-            at_the_same_time = asyncio.create_task(other.line_up())
+            at_the_same_time = asyncio.create_task(other.sequence_events())
             if taken_out:
                 await until_waiting(site)
             else:
                 assert not await at_the_same_time
         assert await at_the_same_time is taken_out
-    await lining(site.database).line_up()
+    await lining(site.database).sequence_events()
     assert await scalar(site.database, SEQUENCES) == ([1, 2, 2] if taken_out else [1, 2, 3])
 
 
@@ -69,20 +69,20 @@ async def until_waiting(site: Site) -> None:
 
 async def test_a_relay_that_looked_before_another_numbers_on_from_there(site: Site) -> None:
     await site.tell("ada", "zero")
-    await lining(site.database).line_up()
+    await lining(site.database).sequence_events()
     async with site.connected(HESITATION) as (database, _):
         await site.tell("ada", "one")
         await site.tell("ada", "two")
         async with meeting(site.url, HESITATING) as held:
-            hesitating = await held.join(lining(database).line_up())
+            hesitating = await held.join(lining(database).sequence_events())
             assert not hesitating.done()
             # The first of those that it has seen is taken, and there is one more that it has not.
-            await lining(site.database, batch=1).line_up()
+            await lining(site.database, batch=1).sequence_events()
             await site.tell("ada", "three")
         assert await hesitating
     assert await scalar(site.database, SEQUENCES) == [1, 2, 3]
     assert await scalar(site.database, CURSOR) == 3
-    await lining(site.database).line_up()
+    await lining(site.database).sequence_events()
     assert await scalar(site.database, SEQUENCES) == [1, 2, 3, 4]
 
 
@@ -97,12 +97,12 @@ async def test_an_event_is_in_the_trail_once_whether_in_line_or_not(site: Site, 
             return [event.event_id for event in page.value.events]
 
         before = await trail()
-        await lining(site.database).line_up()
-        lined_up = await trail()
+        await lining(site.database).sequence_events()
+        sequenced = await trail()
         async with site.database.transaction() as session:
             await site.world.engines.projects.advance_onboarding(session, tenant_id, 1)
         both = await trail()
-    assert len(lined_up) == 2, "that the tenant was created, and that its owner joined"
-    assert before == ([] if taken_out else lined_up)
-    assert both[-2:] == lined_up
+    assert len(sequenced) == 2, "that the tenant was created, and that its owner joined"
+    assert before == ([] if taken_out else sequenced)
+    assert both[-2:] == sequenced
     assert len(set(both)) == len(both) == (2 if taken_out else 3)

@@ -35,13 +35,13 @@ class Failing:
 
 
 async def reasons(site: Site) -> list[str]:
-    query = "SELECT array_agg(reason ORDER BY sequence) FROM account.parked_events"
+    query = "SELECT array_agg(reason ORDER BY sequence) FROM account.dead_events"
     found: Any = await scalar(site.database, query)
     return list(found or [])
 
 
 async def retry_all(site: Site) -> None:
-    await execute(site.database, "UPDATE account.parked_events SET retry = true")
+    await execute(site.database, "UPDATE account.dead_events SET retry = true")
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ async def test_one_larger_than_the_server_takes(
         await retry_all(site)
         await turn(relay)
         assert len(await reasons(site)) == 1, "for it is still too large"
-        assert not await scalar(site.database, "SELECT retry FROM account.parked_events")
+        assert not await scalar(site.database, "SELECT retry FROM account.dead_events")
     site.nats.stop()
     site.nats.start()
     async with site.relay() as relay:

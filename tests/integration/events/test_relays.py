@@ -142,7 +142,7 @@ async def test_the_cursor_never_goes_back(site: Site, *, taken_out: bool) -> Non
     async with site.connected(*mechanisms) as (database, connection), site.relay(*mechanisms) as other:
         held = HeldPublisher(JetStreamPublisher(connection, stream="ACCOUNTS"))
         one = Relay(database, held, source="urn:test:accounts")
-        await one.line_up()
+        await one.sequence_events()
         turn_of_one = asyncio.create_task(one.publish())
         await held.is_reached.wait()
         await site.rename(user, "one", "two")

@@ -5,14 +5,14 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import pytest
-from support.console import Console, ConsoleOn, Tenant, accounts_on, serving
+from support.console import Console, ConsoleOn, Headers, serving
+from support.world import Team
 
 
 @pytest.fixture(scope="session")
 def console_on(tmp_path_factory: pytest.TempPathFactory) -> ConsoleOn:
     def start(url: str, **settings: Any) -> AbstractAsyncContextManager[Console]:
-        directory = tmp_path_factory.mktemp("console")
-        return serving(*accounts_on(url, directory, **settings))
+        return serving(url, tmp_path_factory.mktemp("console"), **settings)
 
     return start
 
@@ -24,5 +24,11 @@ async def console(console_on: ConsoleOn, database_url: str) -> AsyncGenerator[Co
 
 
 @pytest.fixture
-async def tenant(console: Console) -> Tenant:
-    return await console.tenant()
+async def team(console: Console) -> Team:
+    return await console.team()
+
+
+@pytest.fixture
+def headers(console: Console, team: Team) -> Headers:
+    """Those of a caller who may do anything: the team's owner, who administers all accounts besides."""
+    return console.as_(team.owner, team.tenant_id, "accounts:admin")

@@ -1,26 +1,27 @@
-"""ETag and If-Match: who changes what somebody else has changed meanwhile is told so."""
+"""ETag and If-Match: a change of what somebody else has changed meanwhile is refused."""
 
 import pytest
-from support.console import Console, Tenant, problem_of, raw
+from support.console import Console, Headers, problem_of, raw
+from support.world import Team
 
 
 @pytest.mark.parametrize(
     "tag", ['"0"', '"999"', '"999999999999"', "1", '"x"', 'W/"1"', '"1", "2"', '""', '"', '"-1"', '"\u0661"']
 )
-async def test_a_tag_that_is_not_the_current_one(console: Console, tenant: Tenant, tag: str) -> None:
-    headers = console.as_(tenant.owner, tenant.tenant_id)
+async def test_a_tag_that_is_not_the_current_one_is_refused(
+    console: Console, team: Team, headers: Headers, tag: str
+) -> None:
     for path, body in (
         ("/profile", {"display_name": "Me"}),
-        (f"/users/{tenant.viewer}/role", {"role": "member"}),
+        (f"/users/{team.viewer}/role", {"role": "member"}),
     ):
         answer = await console.client.put(path, json=body, headers=raw(headers, "If-Match", tag.encode()))
         assert (answer.status_code, problem_of(answer)["code"]) == (412, "stale_version")
-    read = await console.client.get(f"/users/{tenant.viewer}", headers=headers)
+    read = await console.client.get(f"/users/{team.viewer}", headers=headers)
     assert read.json()["role"] == "viewer"
 
 
-async def test_the_current_tag_and_any(console: Console, tenant: Tenant) -> None:
-    headers = console.as_(tenant.owner, tenant.tenant_id)
+async def test_the_current_tag_and_a_star_are_accepted(console: Console, headers: Headers) -> None:
     tag = (await console.client.get("/profile", headers=headers)).headers["etag"]
     for number, match in enumerate((tag, "*", " * ")):
         body = {"display_name": f"Name {number}"}
@@ -31,8 +32,9 @@ async def test_the_current_tag_and_any(console: Console, tenant: Tenant) -> None
     assert stale.status_code == 412
 
 
-async def test_no_change_is_no_new_version(console: Console, tenant: Tenant) -> None:
-    headers = console.as_(tenant.owner, tenant.tenant_id)
+async def test_a_change_of_nothing_makes_no_new_version(
+    console: Console, team: Team, headers: Headers
+) -> None:
     body = {"display_name": "Me", "timezone": "Europe/Berlin", "preferences": {"a": {"b": 1}}}
     first = await console.client.put("/profile", json=body, headers=headers)
     again = await console.client.put("/profile", json=body, headers=headers)
@@ -40,16 +42,17 @@ async def test_no_change_is_no_new_version(console: Console, tenant: Tenant) -> 
     for answer in (again, empty):
         assert (answer.headers["etag"], answer.json()) == (first.headers["etag"], first.json())
 
-    path = f"/users/{tenant.viewer}"
+    path = f"/users/{team.viewer}"
     before = await console.client.get(path, headers=headers)
     await console.client.put(f"{path}/role", json={"role": "viewer"}, headers=headers)
     after = await console.client.get(path, headers=headers)
     assert (after.headers["etag"], after.json()) == (before.headers["etag"], before.json())
 
 
-async def test_of_two_changes_on_one_reading_one_is_stale(console: Console, tenant: Tenant) -> None:
-    headers = console.as_(tenant.owner, tenant.tenant_id)
-    path = f"/users/{tenant.viewer}"
+async def test_one_of_two_changes_to_a_version_is_refused(
+    console: Console, team: Team, headers: Headers
+) -> None:
+    path = f"/users/{team.viewer}"
     tag = (await console.client.get(path, headers=headers)).headers["etag"]
     statuses = [
         (

@@ -1,29 +1,21 @@
-"""When the database cannot answer, hoc says so at once, does nothing by halves, and recovers by itself."""
+"""When the database cannot answer, hoc answers 503 at once, leaves no half-done change, and recovers."""
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
-from pathlib import Path
+from collections.abc import Awaitable, Callable
+from functools import partial
 
 import httpx
 import pytest
 from sqlalchemy import text
-from support.console import Console, accounts_on, problem_of, serving
+from support.console import ConsoleOn, problem_of
+from support.outage import TERMINATE_OTHERS
+from support.races import WAITING_FOR_LOCKS
+from support.seed import execute, scalar
+from support.waiting import until
 
 from hoc.database import Database
 
 LISTS = ("/projects", "/users", "/tenant/users", "/invitations", "/support/tickets", "/billing/invoices")
-
-
-@asynccontextmanager
-async def patient(url: str, directory: Path, **settings: object) -> AsyncGenerator[tuple[Console, Database]]:
-    """A console on a database of its own, and a second pool to make trouble from."""
-    async with serving(*accounts_on(url, directory, **settings)) as console:
-        beside = Database(url, pool_size=2)
-        try:
-            yield console, beside
-        finally:
-            await beside.close()
 
 
 def assert_unavailable(answer: httpx.Response) -> None:
@@ -31,20 +23,11 @@ def assert_unavailable(answer: httpx.Response) -> None:
     assert int(answer.headers["retry-after"]) > 0
 
 
-async def until(condition: str, database: Database) -> None:
-    for _ in range(1_000):
-        async with database.reading() as session:
-            if await session.scalar(text(condition)):
-                return
-        await asyncio.sleep(0.01)
-    pytest.fail(f"never came true: {condition}")
-
-
-async def test_an_exhausted_pool_is_said_soon(fresh_database_url: str, tmp_path: Path) -> None:
-    async with patient(fresh_database_url, tmp_path, pool_size=1) as (console, _):
-        tenant_id, owner = await console.add_tenant()
+async def test_an_exhausted_pool_soon_ends_in_503(console_on: ConsoleOn, fresh_database_url: str) -> None:
+    async with console_on(fresh_database_url, pool_size=1) as console:
+        tenant_id, owner = await console.tenant()
         headers = console.as_(owner, tenant_id)
-        async with console.database.transaction() as session:
+        async with console.transaction() as session:
             await session.execute(text("SELECT 1"))
             answers = await asyncio.wait_for(
                 asyncio.gather(
@@ -59,14 +42,13 @@ async def test_an_exhausted_pool_is_said_soon(fresh_database_url: str, tmp_path:
         assert (await console.client.get("/users", headers=headers)).status_code == 200
 
 
-async def test_a_held_lock_ends_in_503(fresh_database_url: str, tmp_path: Path) -> None:
-    accounts, keys = accounts_on(fresh_database_url, tmp_path, pool_size=2, statement_timeout_ms=200)
-    async with serving(accounts, keys) as console:
-        tenant_id, owner = await console.add_tenant()
-        viewer = await console.add_member(tenant_id, owner, "viewer")
+async def test_a_held_lock_ends_in_503(console_on: ConsoleOn, fresh_database_url: str) -> None:
+    async with console_on(fresh_database_url, pool_size=2, statement_timeout_ms=200) as console:
+        tenant_id, owner = await console.tenant()
+        viewer = await console.join(tenant_id, owner, "viewer")
         headers = console.as_(owner, tenant_id)
         path, body = f"/users/{viewer}/role", {"role": "member"}
-        async with console.database.transaction() as session:
+        async with console.transaction() as session:
             await session.execute(
                 text("SELECT 1 FROM account.tenants WHERE tenant_id = :id FOR UPDATE"), {"id": tenant_id}
             )
@@ -77,11 +59,13 @@ async def test_a_held_lock_ends_in_503(fresh_database_url: str, tmp_path: Path) 
         assert (await console.client.put(path, json=body, headers=headers)).status_code == 200
 
 
-async def test_a_database_that_takes_no_connections(fresh_database_url: str, tmp_path: Path) -> None:
+async def test_a_database_that_takes_no_connections_ends_in_503(
+    console_on: ConsoleOn, fresh_database_url: str, fresh_database: Database
+) -> None:
     name = fresh_database_url.rpartition("/")[2]
-    async with patient(fresh_database_url, tmp_path) as (console, beside):
+    async with console_on(fresh_database_url) as console:
         caller = console.as_("usr_1", "ten_1")
-        async with beside.reading() as session:
+        async with fresh_database.reading() as session:
             await session.execute(text(f'ALTER DATABASE "{name}" CONNECTION LIMIT 0'))
             assert_unavailable(await console.client.get("/users", headers=caller))
             assert_unavailable(await console.client.post("/projects", json={"name": "Mine"}, headers=caller))
@@ -89,34 +73,28 @@ async def test_a_database_that_takes_no_connections(fresh_database_url: str, tmp
         assert (await console.client.get("/users", headers=caller)).status_code == 403
 
 
-async def test_terminated_backends_make_no_wrong_answer(fresh_database_url: str, tmp_path: Path) -> None:
-    async with patient(fresh_database_url, tmp_path, pool_size=3) as (console, beside):
-        tenant_id, owner = await console.add_tenant()
+async def test_terminated_backends_make_no_wrong_answer(
+    console_on: ConsoleOn, fresh_database_url: str, fresh_database: Database
+) -> None:
+    async with console_on(fresh_database_url, pool_size=3) as console:
+        tenant_id, owner = await console.tenant()
         headers = console.as_(owner, tenant_id)
-        async with console.database.transaction() as session:
-            await console.engines.support.create_ticket(
+        async with console.transaction() as session:
+            await console.facade.support.create_ticket(
                 session, tenant_id, owner, subject="Help", description="Please."
             )
         right = {path: (await console.client.get(path, headers=headers)).json() for path in LISTS}
         acknowledged = 0
         for round_ in range(10):
-            async with beside.reading() as session:
-                await session.execute(
-                    text(
-                        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-                    )
-                )
+            await execute(fresh_database, TERMINATE_OTHERS)
             for path in LISTS:
                 answer = await console.client.get(path, headers=headers)
                 if answer.is_error:
                     assert_unavailable(answer)
                 else:
                     assert answer.json() == right[path]
-            ticket = {"subject": f"Round {round_}", "description": "Please."}
-            written = await console.client.post(
-                "/projects", json={"name": ticket["subject"]}, headers=headers
-            )
+            body = {"name": f"Round {round_}"}
+            written = await console.client.post("/projects", json=body, headers=headers)
             if written.is_error:
                 assert_unavailable(written)
             acknowledged += written.is_success
@@ -133,11 +111,15 @@ async def test_terminated_backends_make_no_wrong_answer(fresh_database_url: str,
 
 @pytest.mark.parametrize("route", ["POST /support/tickets", "PUT /profile", "GET /users"])
 async def test_a_client_that_goes_away_leaves_all_or_nothing(
-    fresh_database_url: str, tmp_path: Path, route: str
+    console_on: ConsoleOn, fresh_database_url: str, fresh_database: Database, route: str
 ) -> None:
     """Cancelled while its statement waits for a lock; the one connection serves the next caller untouched."""
-    async with patient(fresh_database_url, tmp_path, pool_size=1) as (console, beside):
-        tenant_id, owner = await console.add_tenant()
+
+    def waiting(number: int) -> Callable[[], Awaitable[object]]:
+        return partial(scalar, fresh_database, f"SELECT ({WAITING_FOR_LOCKS}) = {number}")
+
+    async with console_on(fresh_database_url, pool_size=1) as console:
+        tenant_id, owner = await console.tenant()
         headers = console.as_(owner, tenant_id) | {"Idempotency-Key": "once"}
         method, _, path = route.partition(" ")
         bodies = {
@@ -145,7 +127,7 @@ async def test_a_client_that_goes_away_leaves_all_or_nothing(
             "PUT /profile": {"display_name": "Gone"},
         }
         body = bodies.get(route)
-        async with beside.transaction() as session:
+        async with fresh_database.transaction() as session:
             await session.execute(
                 text(
                     "LOCK TABLE account.support_tickets, account.users, account.memberships"
@@ -153,20 +135,12 @@ async def test_a_client_that_goes_away_leaves_all_or_nothing(
                 )
             )
             call = asyncio.create_task(console.client.request(method, path, json=body, headers=headers))
-            await until(
-                "SELECT count(*) > 0 FROM pg_stat_activity"
-                " WHERE datname = current_database() AND wait_event_type = 'Lock'",
-                beside,
-            )
+            await until(waiting(1))
             call.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await call
             if method != "GET":  # a shared read is finished: others may be waiting for it
-                await until(
-                    "SELECT count(*) = 0 FROM pg_stat_activity"
-                    " WHERE datname = current_database() AND wait_event_type = 'Lock'",
-                    beside,
-                )
+                await until(waiting(0))
         profile = await console.client.get("/profile", headers=headers)
         assert profile.json()["name"] is None
         assert (await console.client.get("/support/tickets", headers=headers)).json()["total"] == 0
@@ -175,9 +149,9 @@ async def test_a_client_that_goes_away_leaves_all_or_nothing(
         assert "Current Checked out connections: 0" in console.database.engine.pool.status()
 
 
-async def test_nothing_of_one_caller_reaches_the_next(fresh_database_url: str, tmp_path: Path) -> None:
+async def test_nothing_of_one_caller_reaches_the_next(console_on: ConsoleOn, fresh_database_url: str) -> None:
     """One connection for all: after a commit, a refusal, a timeout and a defect it carries no state."""
-    async with patient(fresh_database_url, tmp_path, pool_size=1) as (console, _):
+    async with console_on(fresh_database_url, pool_size=1) as console:
         state = text(
             "SELECT current_setting('application_name'), current_setting('TimeZone'),"
             " current_setting('transaction_isolation'), current_setting('statement_timeout'),"
@@ -189,7 +163,7 @@ async def test_nothing_of_one_caller_reaches_the_next(fresh_database_url: str, t
             async with console.database.reading() as session:
                 return tuple((await session.execute(state)).all()[0])
 
-        tenant_id, owner = await console.add_tenant()
+        tenant_id, owner = await console.tenant()
         headers = console.as_(owner, tenant_id)
         fresh = await current()
         for method, path, body, status in (

@@ -1,4 +1,4 @@
-"""Requests leave nothing that only Python's garbage collector could free: a server rarely has it look."""
+"""Requests leave nothing that only Python's garbage collector could free: a server rarely runs it."""
 
 import gc
 from collections.abc import MutableMapping
@@ -26,7 +26,7 @@ REQUESTS = 50
 async def test_a_request_leaves_no_garbage(
     console: Console, method: str, path: str, body: bytes, status: int
 ) -> None:
-    tenant_id, owner = await console.add_tenant()
+    tenant_id, owner = await console.tenant()
     path, _, query = path.partition("?")
     headers = console.as_(owner, tenant_id) | {"content-type": "application/json"}
     scope = {
@@ -52,7 +52,7 @@ async def test_a_request_leaves_no_garbage(
             statuses.append(message["status"])
 
     async def ask() -> None:
-        await console.accounts.app(dict(scope), receive, send)
+        await console.served.console_app(dict(scope), receive, send)
 
     await ask()
     gc.collect()

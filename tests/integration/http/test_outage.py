@@ -1,38 +1,25 @@
 """The database gone: 503 on every route of the service, alive all the same, and back without a restart."""
 
 import asyncio
+import uuid
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import text
-from support.console import IDENTITY_MOUNT, MOUNT, new_email, problem_of
-from support.outage import Proxy, proxied
-from support.seed import add_tenants, add_users
+from support.console import HOST, problem_of
+from support.outage import TERMINATE_OTHERS, Proxy, proxied
+from support.routes import ROUTES, Route
+from support.seed import add_tenants, add_users, execute
 from support.servers import development_keys
 
-from hoc.asgi import create_app
-from hoc.database import CONNECT_TIMEOUT_SECONDS, Database
+from hoc.database import Database
+from hoc.database.connections import CONNECT_TIMEOUT_SECONDS
+from hoc.server import create_app
 
 HEALTH = {"/health": 503, "/health/detailed": 503, "/health/ready": 503, "/health/live": 200}
-
-BODIES: dict[str, Any] = {
-    "POST /projects": {"name": "Mine"},
-    "PUT /users/{user_id}/role": {"role": "viewer"},
-    "POST /users/invite": {"email": "ada@example.com"},
-    "POST /invitations/{invitation_id}/accept": {"token": "ten_1.secret"},
-    "PUT /profile": {"display_name": "Ada"},
-    "POST /support/tickets": {"subject": "Help", "description": "Please."},
-    "POST /tenant/ownership-transfer": {"to_user_id": "usr_1"},
-    "POST /accounts/ensure": {"user_id": "usr_1", "email": "ada@example.com", "name": "Ada"},
-    "PUT /accounts/profile/{user_id}": {"name": "Ada"},
-    "PUT /accounts/preferences/{user_id}": {"theme": "dark"},
-    "PUT /accounts/status/{user_id}": {"is_active": False},
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,27 +30,28 @@ class Service:
     proxy: Proxy
     headers: dict[str, str]
 
-    async def every_operation(self) -> list[tuple[str, httpx.Request]]:
-        """A request that reaches the database for each operation of both documents."""
-        requests: list[tuple[str, httpx.Request]] = []
-        values = {"email": "ada@example.com"} | dict.fromkeys(
-            ("user_id", "project_id", "invitation_id"), "some_1"
-        )
-        for mount in (MOUNT, IDENTITY_MOUNT):
-            document = (await self.client.get(f"{mount}/openapi.json")).json()
-            for path, operations in document["paths"].items():
-                for method in operations:
-                    label = f"{method.upper()} {path}"
-                    params = {"query": "ada"} if path.endswith("/search") else None
-                    request = self.client.build_request(
-                        method.upper(),
-                        mount + path.format(**values),
-                        json=BODIES.get(label),
-                        params=params,
-                        headers=self.headers,
-                    )
-                    requests.append((label, request))
-        return requests
+    def every_operation(self) -> list[tuple[Route, httpx.Request]]:
+        """A request for each operation of both services that gets as far as the database."""
+        return [
+            (route, self.client.build_request(**route.request(), headers=self.headers))
+            for route in ROUTES.values()
+        ]
+
+    async def assert_unavailable(self, *, at_once: int) -> None:
+        """So many requests at once: each may wait for a connection of its own."""
+        requests = self.every_operation()
+        for start in range(0, len(requests), at_once):
+            part = requests[start : start + at_once]
+            answers = await asyncio.gather(*(self.client.send(request) for _, request in part))
+            for (route, _), answer in zip(part, answers, strict=True):
+                assert (answer.status_code, problem_of(answer)["code"]) == (503, "unavailable"), route
+                assert int(answer.headers["retry-after"]) > 0
+        for path, status in HEALTH.items():
+            answer = await self.client.get(path)
+            assert (answer.status_code, "retry-after" in answer.headers) == (status, status == 503), path
+            assert answer.json()["status"] == ("alive" if status == 200 else "unhealthy")
+        detailed = (await self.client.get("/health/detailed")).json()
+        assert detailed["database_connected"] is False
 
     async def until_healthy(self) -> None:
         """The pool notices dead connections by using them."""
@@ -74,13 +62,11 @@ class Service:
 
 @pytest.fixture
 async def service(
-    fresh_database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fresh_database_url: str, fresh_database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncGenerator[Service]:
+    [owner] = await add_users(fresh_database, 1)
+    [tenant] = await add_tenants(fresh_database, 1, {owner: "owner"})
     async with AsyncExitStack() as stack:
-        direct = Database(fresh_database_url)
-        stack.push_async_callback(direct.close)
-        [owner] = await add_users(direct, 1)
-        [tenant] = await add_tenants(direct, 1, {owner: "owner"})
         url, proxy = await stack.enter_async_context(proxied(fresh_database_url))
         monkeypatch.setenv("HOC_DATABASE_URL", url)
         monkeypatch.setenv("HOC_DATA_DIR", str(tmp_path))
@@ -89,102 +75,59 @@ async def service(
         app = create_app()
         await stack.enter_async_context(app.router.lifespan_context(app))
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-        client = await stack.enter_async_context(
-            httpx.AsyncClient(transport=transport, base_url="http://service.test")
-        )
+        client = await stack.enter_async_context(httpx.AsyncClient(transport=transport, base_url=HOST))
         token = development_keys(tmp_path).issue(owner, tenant, scopes=["accounts:admin"])
         yield Service(client, proxy, {"Authorization": f"Bearer {token}"})
-
-
-async def assert_unavailable_everywhere(service: Service) -> None:
-    for path, status in HEALTH.items():
-        answer = await service.client.get(path)
-        assert answer.status_code == status, path
-        assert ("retry-after" in answer.headers) is (status == 503)
-        word = "alive" if status == 200 else "unhealthy"
-        assert answer.json()["status"] == word
-    detailed = (await service.client.get("/health/detailed")).json()
-    assert detailed["database_connected"] is False
-    for label, request in await service.every_operation():
-        answer = await service.client.send(request)
-        assert answer.status_code == 503, (label, answer.text)
-        assert problem_of(answer)["code"] == "unavailable"
-        assert int(answer.headers["retry-after"]) > 0
 
 
 async def assert_everything_is_back(service: Service) -> None:
     await service.until_healthy()
     for path in HEALTH:
         assert (await service.client.get(path)).status_code == 200
-    email = new_email()
-    account = {"user_id": email, "email": email, "name": "Ada"}
-    for label, request in await service.every_operation():
-        assert (await service.client.send(request)).status_code < 500, label
-    path = f"{IDENTITY_MOUNT}/accounts/ensure"
-    assert (await service.client.post(path, json=account, headers=service.headers)).status_code == 201
+    for route, request in service.every_operation():
+        assert (await service.client.send(request)).status_code < 500, route
+    ensure = ROUTES["POST /api/v1/accounts/ensure"]
+    name = uuid.uuid4().hex
+    ensured = ensure.request({"user_id": name, "email": f"{name}@example.com"})
+    assert (await service.client.request(**ensured, headers=service.headers)).status_code == 201
 
 
-async def test_a_database_that_refuses(service: Service) -> None:
+async def test_a_database_that_refuses_is_back_without_a_restart(service: Service) -> None:
     await service.until_healthy()
     for _ in range(2):
         await service.proxy.cut()
-        await assert_unavailable_everywhere(service)
+        await service.assert_unavailable(at_once=1)
         await service.proxy.connect()
         await assert_everything_is_back(service)
 
 
-async def test_a_database_that_is_silent(service: Service) -> None:
+async def test_a_silent_database_is_back_without_a_restart(service: Service) -> None:
     """Packets vanish: nothing ever comes back, not even a refusal."""
     assert CONNECT_TIMEOUT_SECONDS <= 1
     await service.until_healthy()
     await service.proxy.silence()
-    # Eight at once: each waits for a connection of its own.
-    requests = await service.every_operation()
-    for at in range(0, len(requests), 8):
-        part = requests[at : at + 8]
-        answers = await asyncio.gather(*(service.client.send(request) for _, request in part))
-        for (label, _), answer in zip(part, answers, strict=True):
-            assert (answer.status_code, problem_of(answer)["code"]) == (503, "unavailable"), label
-    for path, status in HEALTH.items():
-        assert (await service.client.get(path)).status_code == status
+    await service.assert_unavailable(at_once=8)
     await service.proxy.cut()
     await service.proxy.connect()
     await assert_everything_is_back(service)
 
 
-async def test_a_database_that_freezes(service: Service) -> None:
+async def test_a_frozen_database_is_back_without_a_restart(service: Service) -> None:
     """Its connections stay, and nothing comes through them."""
     await service.until_healthy()
-    requests = await service.every_operation()
     service.proxy.freeze()
     try:
-        for at in range(0, len(requests), 8):
-            part = requests[at : at + 8]
-            answers = await asyncio.gather(*(service.client.send(request) for _, request in part))
-            for (label, _), answer in zip(part, answers, strict=True):
-                assert (answer.status_code, problem_of(answer)["code"]) == (503, "unavailable"), label
-        assert (await service.client.get("/health")).status_code == 503
-        assert (await service.client.get("/health/live")).status_code == 200
+        await service.assert_unavailable(at_once=8)
     finally:
         service.proxy.thaw()
     await assert_everything_is_back(service)
 
 
-async def test_backends_that_are_terminated(service: Service, fresh_database_url: str) -> None:
-    beside = Database(fresh_database_url, pool_size=1)
-    try:
-        await service.until_healthy()
-        async with beside.reading() as session:
-            await session.execute(
-                text(
-                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-                )
-            )
-        for _, request in await service.every_operation():
-            answer = await service.client.send(request)
-            if answer.status_code >= 500:
-                assert (answer.status_code, problem_of(answer)["code"]) == (503, "unavailable")
-        await assert_everything_is_back(service)
-    finally:
-        await beside.close()
+async def test_terminated_backends_are_replaced(service: Service, fresh_database: Database) -> None:
+    await service.until_healthy()
+    await execute(fresh_database, TERMINATE_OTHERS)
+    for _, request in service.every_operation():
+        answer = await service.client.send(request)
+        if answer.status_code >= 500:
+            assert (answer.status_code, problem_of(answer)["code"]) == (503, "unavailable")
+    await assert_everything_is_back(service)

@@ -1,4 +1,4 @@
-"""More requests than can be handled: some wait, the others are told to come again; health needs no turn."""
+"""More requests than are admitted: some wait, others get 503; health needs no admission."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -13,15 +13,15 @@ from support.console import problem_of
 from support.outage import proxied
 from support.servers import development_keys
 
-from hoc.asgi import create_app
+from hoc.concurrency.limiter import Limiter
 from hoc.cus.account.L2_api.app import Api
-from hoc.turns import Turns
+from hoc.server import create_app
 
 AT_ONCE = 3
 
 
 class Busy:
-    """An endpoint that answers when it is let."""
+    """An endpoint that answers once it is ``free``."""
 
     def __init__(self) -> None:
         self.free = asyncio.Event()
@@ -42,15 +42,13 @@ def busy() -> Busy:
 
 @pytest.fixture
 async def client(busy: Busy) -> AsyncGenerator[httpx.AsyncClient]:
-    turns: Turns[None] = Turns(AT_ONCE, patience_seconds=0.2)
-    transport = httpx.ASGITransport(Api([Route("/", busy.answer, methods=["GET", "POST"])], turns=turns))
+    limiter: Limiter[None] = Limiter(AT_ONCE, timeout_seconds=0.2)
+    transport = httpx.ASGITransport(Api([Route("/", busy.answer, methods=["GET", "POST"])], limiter=limiter))
     async with httpx.AsyncClient(transport=transport, base_url="http://service.test") as http:
         yield http
 
 
-async def test_those_beyond_what_can_be_handled_are_told_to_come_again(
-    busy: Busy, client: httpx.AsyncClient
-) -> None:
+async def test_a_request_that_waits_too_long_gets_503(busy: Busy, client: httpx.AsyncClient) -> None:
     requests = [asyncio.create_task(client.get("/")) for _ in range(10)]
     refused, _ = await asyncio.wait(requests, timeout=1)
     assert len(refused) == 10 - AT_ONCE
@@ -64,7 +62,7 @@ async def test_those_beyond_what_can_be_handled_are_told_to_come_again(
     assert sorted(statuses) == [200] * AT_ONCE + [503] * (10 - AT_ONCE)
 
 
-async def test_who_waits_a_little_is_answered(busy: Busy, client: httpx.AsyncClient) -> None:
+async def test_a_request_that_waits_a_little_is_answered(busy: Busy, client: httpx.AsyncClient) -> None:
     requests = [asyncio.create_task(client.get("/")) for _ in range(10)]
     await asyncio.sleep(0.05)
     busy.free.set()
@@ -72,7 +70,7 @@ async def test_who_waits_a_little_is_answered(busy: Busy, client: httpx.AsyncCli
     assert busy.most == AT_ONCE
 
 
-async def test_who_sends_slowly_takes_nobodys_turn(busy: Busy, client: httpx.AsyncClient) -> None:
+async def test_a_slow_sender_is_admitted_last(busy: Busy, client: httpx.AsyncClient) -> None:
     rest = asyncio.Event()
 
     async def slowly() -> AsyncGenerator[bytes]:
@@ -89,7 +87,7 @@ async def test_who_sends_slowly_takes_nobodys_turn(busy: Busy, client: httpx.Asy
     assert {(await request).status_code for request in slow} == {200}
 
 
-async def test_whatever_becomes_of_a_request_its_turn_ends(busy: Busy, client: httpx.AsyncClient) -> None:
+async def test_every_request_ends_its_admission(busy: Busy, client: httpx.AsyncClient) -> None:
     for _ in range(AT_ONCE):
         request = asyncio.create_task(client.get("/"))
         await asyncio.sleep(0.01)
@@ -99,7 +97,7 @@ async def test_whatever_becomes_of_a_request_its_turn_ends(busy: Busy, client: h
     assert (await client.get("/")).status_code == 200
 
 
-async def test_the_applications_of_a_server_share_its_turns_and_health_needs_none(
+async def test_both_services_share_a_limiter_that_health_ignores(
     fresh_database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOC_DATA_DIR", str(tmp_path))
@@ -117,6 +115,6 @@ async def test_the_applications_of_a_server_share_its_turns_and_health_needs_non
             await asyncio.sleep(0.1)
             refused = await http.get("/accounts/memberships", headers=headers)
             assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
-            assert "more than it can do" in problem_of(refused)["detail"]
+            assert "overloaded" in problem_of(refused)["detail"]
             assert (await http.get("/health/live")).status_code == 200
             asking.cancel()

@@ -3,12 +3,13 @@
 import json
 import logging
 import re
+from pathlib import Path
 
 import httpx
 import pytest
-from support.console import Console, ConsoleOn, Tenant, problem_of, raw
+from support.console import Console, ConsoleOn, Headers, problem_of, raw
 
-from hoc.asgi import create_app
+from hoc.server import create_app
 
 
 @pytest.mark.parametrize(
@@ -27,10 +28,9 @@ from hoc.asgi import create_app
         ("GET", "/users/invite/", 404, "not_found"),
     ],
 )
-async def test_unknown_paths_and_methods(  # noqa: PLR0917 - pytest passes by name
-    console: Console, tenant: Tenant, method: str, path: str, status: int, code: str
+async def test_unknown_paths_and_methods_are_refused(  # noqa: PLR0917 - pytest passes by name
+    console: Console, headers: Headers, method: str, path: str, status: int, code: str
 ) -> None:
-    headers = console.as_(tenant.owner, tenant.tenant_id)
     answer = await console.client.request(method, path, headers=headers)
     document = problem_of(answer)
     assert (answer.status_code, document["code"]) == (status, code)
@@ -39,11 +39,10 @@ async def test_unknown_paths_and_methods(  # noqa: PLR0917 - pytest passes by na
         assert answer.headers["allow"]
 
 
-async def test_a_problem_document_says_what_where_and_which(console: Console, tenant: Tenant) -> None:
-    headers = console.as_(tenant.owner, tenant.tenant_id) | {"X-Request-Id": "request-of-mine.1"}
-    answer = await console.client.post(
-        "/users/invite", json={"email": 1, "expires_in_days": "7", "role": None}, headers=headers
-    )
+async def test_a_problem_document_has_its_declared_fields(console: Console, headers: Headers) -> None:
+    body = {"email": 1, "expires_in_days": "7", "role": None}
+    named = headers | {"X-Request-Id": "request-of-mine.1"}
+    answer = await console.client.post("/users/invite", json=body, headers=named)
     document = problem_of(answer)
     assert isinstance(document["detail"], str)
     assert {error["pointer"] for error in document["errors"]} == {"/email", "/expires_in_days", "/role"}
@@ -76,9 +75,8 @@ async def test_a_problem_document_says_what_where_and_which(console: Console, te
     ],
 )
 async def test_the_pointer_names_the_field(
-    console: Console, tenant: Tenant, path: str, body: object, pointer: str
+    console: Console, headers: Headers, path: str, body: object, pointer: str
 ) -> None:
-    headers = console.as_(tenant.owner, tenant.tenant_id)
     answer = await console.client.post(
         path, content=json.dumps(body), headers=headers | {"Content-Type": "application/json"}
     )
@@ -103,7 +101,7 @@ async def test_bad_credentials_are_refused_on_the_public_route_too(console: Cons
 
 async def test_429_says_when_to_return(console_on: ConsoleOn, database_url: str) -> None:
     async with console_on(database_url, invitations_per_tenant_per_day=1) as console:
-        tenant_id, owner = await console.add_tenant()
+        tenant_id, owner = await console.tenant()
         await console.invite(tenant_id, owner)
         answer = await console.client.post(
             "/users/invite", json={"email": "a@example.com"}, headers=console.as_(owner, tenant_id)
@@ -140,26 +138,27 @@ async def test_a_harmful_request_id_is_replaced(console: Console, given: str) ->
     assert problem_of(answer)["request_id"] == request_id
 
 
-async def test_a_defect_tells_nothing_of_the_inside(
-    console: Console, tenant: Tenant, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+async def test_a_defect_is_answered_without_its_message(
+    console: Console, headers: Headers, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail() -> None:
         raise ValueError("a secret of the inside")
 
-    monkeypatch.setattr(console.engines.support, "contact", fail)
+    monkeypatch.setattr(console.served.facade.support, "contact", fail)
     with caplog.at_level(logging.ERROR, "hoc.http"):
-        answer = await console.client.get("/support", headers=console.as_(tenant.owner, tenant.tenant_id))
+        answer = await console.client.get("/support", headers=headers)
     document = problem_of(answer)
     assert (answer.status_code, document["code"]) == (500, "internal_error")
     assert "secret" not in answer.text
     assert document["request_id"] in caplog.text
 
 
-async def test_the_service_answers_in_problem_documents_beside_its_mount(
-    database_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+async def test_the_service_refuses_with_problem_documents_too(
+    database_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    """Beside what is mounted in it, too."""
     monkeypatch.setenv("HOC_DATABASE_URL", database_url)
-    monkeypatch.setenv("HOC_DATA_DIR", str(tmp_path_factory.mktemp("data")))
+    monkeypatch.setenv("HOC_DATA_DIR", str(tmp_path))
     app = create_app()
     transport = httpx.ASGITransport(app)
     async with (

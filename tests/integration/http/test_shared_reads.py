@@ -1,4 +1,4 @@
-"""Reads that are shared with others at the same time answer as if each had been made alone."""
+"""A read that concurrent requests share answers each of them as if it had been alone."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -8,6 +8,7 @@ import asyncpg
 import pytest
 from support.console import Console, ConsoleOn
 from support.outage import proxied
+from support.world import Team
 
 Read = Callable[[Console, str], Coroutine[Any, Any, str]]
 
@@ -34,7 +35,7 @@ async def test_a_read_sees_a_change_acknowledged_before_it_began(
 ) -> None:
     """The same read is under way then: PostgreSQL has answered it, the answer is yet to come."""
     async with proxied(fresh_database_url) as (url, proxy), console_on(url) as console:
-        _, user_id = await console.add_tenant()
+        _, user_id = await console.tenant()
         before = await read(console, user_id)
         proxy.hold_answers()
         early = asyncio.create_task(read(console, user_id))
@@ -47,8 +48,8 @@ async def test_a_read_sees_a_change_acknowledged_before_it_began(
         assert await asyncio.gather(*late) == ["new"] * 3
 
 
-async def test_equal_questions_of_several_tenants_are_not_mixed_up(console: Console) -> None:
-    owners = dict([await console.add_tenant() for _ in range(8)])
+async def test_equal_requests_of_several_tenants_are_told_apart(console: Console) -> None:
+    owners = dict([await console.tenant() for _ in range(8)])
 
     async def members(tenant_id: str) -> tuple[str, list[str]]:
         headers = console.as_(owners[tenant_id], tenant_id)
@@ -60,9 +61,8 @@ async def test_equal_questions_of_several_tenants_are_not_mixed_up(console: Cons
     assert all(shown == [owners[tenant_id]] for tenant_id, shown in found)
 
 
-async def test_who_asks_for_their_own_list_gets_their_own(console: Console) -> None:
-    tenant = await console.tenant()
-    people = [tenant.owner, tenant.admin, tenant.viewer, await console.add_user()]
+async def test_each_caller_gets_a_list_of_their_own(console: Console, team: Team) -> None:
+    people = [team.owner, team.admin, team.viewer, await console.add_user()]
 
     async def roles(user_id: str) -> list[str]:
         found = (await console.client.get("/memberships", headers=console.as_(user_id))).json()

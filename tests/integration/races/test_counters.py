@@ -2,13 +2,14 @@
 
 import asyncio
 
+from support.postgres import opened
 from support.races import race
 from support.seed import add_tenants, add_users, damage, scalar
 from support.two_servers import TwoServers
 
-from hoc.cus.account.L5_engines.engines import postgres_engines
 from hoc.cus.account.L5_schemas.errors import LimitExceededError
 from hoc.cus.account.L5_schemas.options import Options
+from hoc.cus.account.wiring import postgres_engines
 from hoc.database import Database
 
 AT_ONCE = 50
@@ -36,28 +37,27 @@ async def test_merges_of_different_preferences_all_survive(servers: TwoServers) 
         assert merged == {f"k{n}": n for n in range(AT_ONCE)}
 
 
-async def test_usage_is_counted_up_to_the_quota_and_not_beyond(fresh_database_url: str) -> None:
-    one, other = Database(fresh_database_url), Database(fresh_database_url)
-    try:
-        [owner] = await add_users(one, 1)
-        [tenant] = await add_tenants(one, 1, {owner: "owner"})
-        usage = postgres_engines(Options()).usage
+async def test_usage_is_counted_up_to_the_quota_and_not_beyond(
+    fresh_database_url: str, fresh_database: Database
+) -> None:
+    [owner] = await add_users(fresh_database, 1)
+    [tenant] = await add_tenants(fresh_database, 1, {owner: "owner"})
+    usage = postgres_engines(Options()).usage
 
-        async def record(database: Database) -> bool:
-            try:
-                async with database.transaction() as session:
-                    await usage.record(session, tenant, runs=RUNS_AT_ONCE, tokens=1)
-            except LimitExceededError:
-                return False
-            return True
+    async def record(database: Database) -> bool:
+        try:
+            async with database.transaction() as session:
+                await usage.record(session, tenant, runs=RUNS_AT_ONCE, tokens=1)
+        except LimitExceededError:
+            return False
+        return True
 
-        counted = await asyncio.gather(*(record((one, other)[n % 2]) for n in range(CALLS)))
-        assert sum(counted) == RUNS_PER_DAY // RUNS_AT_ONCE
-        stored = "SELECT ARRAY[runs_today, runs_this_month, tokens_this_month] FROM account.usage_counters"
-        assert await scalar(one, stored) == [RUNS_AT_ONCE * sum(counted)] * 2 + [sum(counted)]
-    finally:
-        await one.close()
-        await other.close()
+    async with opened(fresh_database_url) as other:
+        databases = (fresh_database, other)
+        counted = await asyncio.gather(*(record(databases[n % 2]) for n in range(CALLS)))
+    assert sum(counted) == RUNS_PER_DAY // RUNS_AT_ONCE
+    stored = "SELECT ARRAY[runs_today, runs_this_month, tokens_this_month] FROM account.usage_counters"
+    assert await scalar(fresh_database, stored) == [RUNS_AT_ONCE * sum(counted)] * 2 + [sum(counted)]
 
 
 async def test_a_slug_is_given_once(servers: TwoServers) -> None:

@@ -18,7 +18,7 @@ OWNER_ROUNDS = 60
 MEMBER_ROUNDS = 60
 
 
-async def test_of_200_callers_each_key_gets_one_account(servers: TwoServers) -> None:
+async def test_200_callers_of_a_key_get_one_account(servers: TwoServers) -> None:
     run = uuid.uuid4().hex
     for key in range(KEYS):
         body = {"user_id": f"{run}-{key}", "email": f"{run}-{key}@example.com", "name": "Ada"}
@@ -32,7 +32,7 @@ async def test_of_200_callers_each_key_gets_one_account(servers: TwoServers) -> 
     assert await damage(servers.database) == []
 
 
-async def test_of_rivals_for_an_address_one_wins(servers: TwoServers) -> None:
+async def test_one_of_many_rivals_gets_an_address(servers: TwoServers) -> None:
     for _ in range(ROUNDS):
         run = uuid.uuid4().hex
         bodies = [
@@ -46,7 +46,7 @@ async def test_of_rivals_for_an_address_one_wins(servers: TwoServers) -> None:
     assert await damage(servers.database) == []
 
 
-async def test_of_accounts_that_move_to_an_address_one_does(servers: TwoServers) -> None:
+async def test_one_of_many_accounts_moves_to_an_address(servers: TwoServers) -> None:
     for _ in range(ROUNDS):
         rivals, email = await add_users(servers.database, RIVALS), f"{uuid.uuid4().hex}@example.com"
         answers = await race(
@@ -58,7 +58,7 @@ async def test_of_accounts_that_move_to_an_address_one_does(servers: TwoServers)
         assert sorted(answer.status for answer in answers) == [200] + [400] * (RIVALS - 1)
 
 
-async def test_accounts_that_take_each_others_address_fail_no_server(servers: TwoServers) -> None:
+async def test_accounts_cannot_take_each_others_address(servers: TwoServers) -> None:
     users = await add_users(servers.database, 2 * SWAPS)
     for one, other in zip(users[::2], users[1::2], strict=True):
         answers = await race(
@@ -70,7 +70,7 @@ async def test_accounts_that_take_each_others_address_fail_no_server(servers: Tw
         assert {answer.status for answer in answers} == {400}
 
 
-async def test_of_deactivated_accounts_with_one_address_one_is_revived(servers: TwoServers) -> None:
+async def test_one_of_many_accounts_is_revived_at_an_address(servers: TwoServers) -> None:
     email = f"{uuid.uuid4().hex}@example.com"
     users = await add_users(servers.database, RIVALS)
     for user in users:
@@ -91,7 +91,7 @@ async def test_preferences_merged_at_once_all_survive(servers: TwoServers) -> No
         assert account.body["preferences"] == {f"k{n}": n for n in range(PREFERENCES)}
 
 
-async def test_of_two_last_owners_one_stays(servers: TwoServers) -> None:
+async def test_one_of_two_last_owners_stays(servers: TwoServers) -> None:
     moves = itertools.cycle(itertools.product(("deactivate", "delete", "leave", "demote"), repeat=2))
     for number, (of_ada, of_bob) in zip(range(OWNER_ROUNDS), moves, strict=False):
         ada, bob = await add_users(servers.database, 2)
@@ -103,15 +103,13 @@ async def test_of_two_last_owners_one_stays(servers: TwoServers) -> None:
             ]
         )
         statuses = sorted(answer.status for answer in answers)
-        # Who was demoted, or has gone, may do nothing any more: the other refusals.
+        # A member who was demoted or has gone may do nothing any more: the other refusals.
         assert statuses[0] == 200, statuses
         assert statuses[1] in {403, 404, 409}, statuses
     assert await damage(servers.database) == []
 
 
-async def test_what_happens_to_accounts_and_members_at_once_leaves_every_count_exact(
-    servers: TwoServers,
-) -> None:
+async def test_changes_of_accounts_and_members_keep_counts_exact(servers: TwoServers) -> None:
     for number in range(MEMBER_ROUNDS):
         ada, bob, eve, joining = await add_users(servers.database, 4)
         [tenant] = await add_tenants(servers.database, 1, {ada: "owner", bob: "admin", eve: "member"})

@@ -14,7 +14,7 @@ REVOKING_ROUNDS = 50
 
 
 @pytest.mark.parametrize("has_account", [False, True])
-async def test_one_invitation_is_accepted_by_all_and_joined_once(
+async def test_an_invitation_accepted_fifty_times_adds_one_member(
     servers: TwoServers, *, has_account: bool
 ) -> None:
     owner, invited = await add_users(servers.database, 2)
@@ -34,7 +34,7 @@ async def test_one_invitation_is_accepted_by_all_and_joined_once(
     assert await damage(servers.database) == []
 
 
-async def test_a_new_address_accepts_many_invitations_with_one_account(servers: TwoServers) -> None:
+async def test_a_new_address_accepts_fifty_invitations_with_one_account(servers: TwoServers) -> None:
     [owner] = await add_users(servers.database, 1)
     tenants = await add_tenants(servers.database, AT_ONCE, {owner: "owner"})
     email = f"{tenants[0]}@example.com"
@@ -82,7 +82,7 @@ async def test_an_address_is_invited_once(servers: TwoServers) -> None:
         assert refused == {(409, "already_pending")}
         pending = "SELECT count(*) FROM account.invitations WHERE tenant_id = :tenant"
         assert await scalar(servers.database, pending, tenant=tenant) == 1
-        queued = "SELECT count(*) = 0 FROM account.invitation_deliveries WHERE tenant_id = :tenant"
+        queued = "SELECT count(*) = 0 FROM account.invitation_mails WHERE tenant_id = :tenant"
         await until(partial(scalar, servers.database, queued, tenant=tenant))
         assert [mail.invitation_id for mail in servers.mailbox.read() if mail.to == email] == [
             created[0].body["id"]
@@ -112,7 +112,7 @@ async def test_an_address_is_invited_up_to_its_cap(servers: TwoServers, recipien
     assert statuses.count(429) == AT_ONCE - recipient_cap
 
 
-async def test_a_member_who_was_removed_does_not_come_back_by_accepting_again(servers: TwoServers) -> None:
+async def test_accepting_again_does_not_bring_a_removed_member_back(servers: TwoServers) -> None:
     owner, invited = await add_users(servers.database, 2)
     for number, tenant in enumerate(await add_tenants(servers.database, REVOKING_ROUNDS, {owner: "owner"})):
         email = f"{invited}@example.com"

@@ -4,28 +4,50 @@ The contenders are brought together by `support.races.meeting`, so that every ou
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
+from support.postgres import opened
 from support.races import meeting, rewrite
-from support.seed import add_invitation, add_tenants, add_users, execute, owner_count, role_of, scalar
+from support.seed import (
+    add_invitation,
+    add_tenants,
+    add_users,
+    damage,
+    execute,
+    owner_count,
+    role_of,
+    scalar,
+)
 
-from hoc.cus.account.L5_engines.engines import Engines, postgres_engines
+from hoc.cus.account.L5_engines.account_service import AccountService
+from hoc.cus.account.L5_engines.engines import Engines
 from hoc.cus.account.L5_schemas.errors import AccountsError, UnavailableError
+from hoc.cus.account.L5_schemas.identity import (
+    AccountEnsureRequest,
+    AccountPreferencesRequest,
+    AccountStatusChangeRequest,
+    AccountUpdateRequest,
+)
 from hoc.cus.account.L5_schemas.options import Options
-from hoc.cus.account.L5_schemas.records import InvitationLimits
-from hoc.database import Database
+from hoc.cus.account.L5_schemas.port_types import InvitationLimits
+from hoc.cus.account.L6_drivers import account_inserts, accounts, invitations
+from hoc.cus.account.wiring import create_account_service, postgres_engines
+from hoc.database import Database, connections
 
-Work: TypeAlias = Callable[[AsyncConnection], Awaitable[object]]
+Work: TypeAlias = Coroutine[Any, Any, object]
+Mechanism: TypeAlias = tuple[str, str] | str
+"""A pattern in the SQL that is sent and what takes its place, or a statement that changes the schema."""
 
-# As patterns in the SQL that is sent, and what stands there once the mechanism is gone.
 LOCK_TENANT = (r"(FROM account\.tenants\s[^()]*)FOR NO KEY UPDATE$", r"\1")
 LOCK_INVITATION = (r"(FROM account\.invitations\s[^()]*)FOR UPDATE$", r"\1")
-LOCK_PROFILE = (r"FOR NO KEY UPDATE\)", ")")
+LOCK_ACCOUNT = (r"(FROM account\.users\s[^()]*)FOR NO KEY UPDATE$", r"\1")
+LOCK_ACCOUNT_WHILE_JOINING = (r"(FROM account\.users\s[^()]*)FOR SHARE$", r"\1")
+LOCK_WHILE_MERGING = (r"FOR NO KEY UPDATE\)", ")")
+ENSURE_ONLY_IF_ABSENT = (r"ON CONFLICT DO NOTHING", "")
 TENANT_CAP = (r"account\.invitation_limits\.sent < ", "0 < ")
 RECIPIENT_CAP = (r"account\.recipient_limits\.sent < ", "0 < ")
 QUOTA = (r"FROM tenant\) >= ", "FROM tenant) + 1000 >= ")
@@ -33,11 +55,12 @@ PENDING_IS_UNIQUE = (
     r"ON CONFLICT \(tenant_id, email_key\) WHERE status = 'pending'",
     "ON CONFLICT (tenant_id, invitation_id)",
 )
-
 AN_OWNER_IS_KEPT = "ALTER TABLE account.member_counts DROP CONSTRAINT ck_member_counts_keeps_an_owner"
 ONE_PENDING = "DROP INDEX account.uq_invitations_pending"
-ONE_ACCOUNT = "DROP INDEX account.uq_users_email_key_active"
+ONE_ADDRESS = "DROP INDEX account.uq_users_email_key_active"
 ONE_SLUG = "ALTER TABLE account.tenant_slugs DROP CONSTRAINT pk_tenant_slugs"
+
+INACTIVE = AccountStatusChangeRequest(is_active=False)
 
 in_place_and_taken_out = pytest.mark.parametrize("taken_out", [False, True])
 
@@ -47,33 +70,46 @@ class Contenders:
     """Two servers' worth of connections on a database of their own; a tenant with three owners."""
 
     url: str
-    one: Database
-    other: Database
-    engines: Engines
+    databases: tuple[Database, Database]
+    services: tuple[AccountService, AccountService]
     tenant: str
-    owners: tuple[str, str, str]
+    owners: list[str]
 
-    async def take_out(self, *mechanisms: tuple[str, str] | str) -> None:
-        """A pattern and its replacement changes what is sent; a statement is executed."""
+    @property
+    def one(self) -> Database:
+        return self.databases[0]
+
+    def engines(self, tenant_cap: int = 9, recipient_cap: int = 9) -> Engines:
+        return postgres_engines(Options(invitation_limits=InvitationLimits(tenant_cap, recipient_cap)))
+
+    def transactions(self, *works: Callable[[AsyncConnection], Awaitable[object]]) -> list[Work]:
+        """Each work in a transaction, on the two servers in turn."""
+        return [_committed(self.databases[n % 2], work) for n, work in enumerate(works)]
+
+    async def take_out(self, *mechanisms: Mechanism) -> None:
         for mechanism in mechanisms:
             if isinstance(mechanism, str):
                 await execute(self.one, mechanism)
-            else:
-                rewrite(self.one, mechanism)
-                rewrite(self.other, mechanism)
+                continue
+            for database in self.databases:
+                rewrite(database, mechanism)
 
-    async def meet(self, lock: str, *works: Work) -> list[bool]:
-        """Start each work in a transaction, let all meet at the lock; whether each was done, not refused."""
-        pools = (self.one, self.other)
+    async def meet(self, lock: str, works: list[Work]) -> list[bool]:
+        """Let all meet at the lock; whether each was done, not refused."""
         async with meeting(self.url, lock) as held:
-            tasks = [await held.join(_is_done(pools[n % 2], work)) for n, work in enumerate(works)]
-        return list(await asyncio.gather(*tasks))
+            tasks = [await held.join(_is_done(work)) for work in works]
+        await asyncio.wait(tasks)
+        return [task.result() for task in tasks]
 
 
-async def _is_done(database: Database, work: Work) -> bool:
+async def _committed(database: Database, work: Callable[[AsyncConnection], Awaitable[object]]) -> None:
+    async with database.transaction() as session:
+        await work(session)
+
+
+async def _is_done(work: Work) -> bool:
     try:
-        async with database.transaction() as session:
-            await work(session)
+        await work
     except UnavailableError:
         raise
     except AccountsError:
@@ -82,15 +118,13 @@ async def _is_done(database: Database, work: Work) -> bool:
 
 
 @pytest.fixture
-async def at(fresh_database_url: str) -> AsyncGenerator[Contenders]:
-    async with AsyncExitStack() as stack:
-        one, other = Database(fresh_database_url), Database(fresh_database_url)
-        for database in (one, other):
-            stack.push_async_callback(database.close)
-        ada, bob, eve = await add_users(one, 3)
-        [tenant] = await add_tenants(one, 1, {ada: "owner", bob: "owner", eve: "owner"})
-        engines = postgres_engines(Options(invitation_limits=InvitationLimits(1, 1)))
-        yield Contenders(fresh_database_url, one, other, engines, tenant, (ada, bob, eve))
+async def at(fresh_database_url: str, fresh_database: Database) -> AsyncGenerator[Contenders]:
+    async with opened(fresh_database_url) as other:
+        owners = await add_users(fresh_database, 3)
+        [tenant] = await add_tenants(fresh_database, 1, dict.fromkeys(owners, "owner"))
+        databases = (fresh_database, other)
+        services = (create_account_service(fresh_database), create_account_service(other))
+        yield Contenders(fresh_database_url, databases, services, tenant, owners)
 
 
 @pytest.mark.parametrize(
@@ -104,201 +138,296 @@ async def at(fresh_database_url: str) -> AsyncGenerator[Contenders]:
     ids=["in place", "no lock", "no constraint", "neither"],
 )
 async def test_the_lock_and_the_constraint_each_keep_an_owner(
-    at: Contenders, mechanisms: tuple[tuple[str, str] | str, ...], *, is_safe: bool
+    at: Contenders, mechanisms: tuple[Mechanism, ...], *, is_safe: bool
 ) -> None:
     ada, bob, eve = at.owners
-    members = at.engines.members
+    members = at.engines().members
     async with at.one.transaction() as session:
         await members.leave(session, at.tenant, eve)
     await at.take_out(*mechanisms)
-    await at.meet(
-        "SELECT FROM account.member_counts FOR UPDATE",
+    works = at.transactions(
         lambda session: members.remove(session, at.tenant, ada, bob),
         lambda session: members.remove(session, at.tenant, bob, ada),
     )
+    await at.meet("SELECT FROM account.member_counts FOR UPDATE", works)
     assert await owner_count(at.one, at.tenant) == (1 if is_safe else 0)
 
 
-@in_place_and_taken_out
-async def test_the_lock_on_the_tenant_makes_a_demoted_owner_lose_the_right_to_demote(
-    at: Contenders, *, taken_out: bool
-) -> None:
+async def owners_demote_each_other(at: Contenders) -> list[Work]:
     ada, bob, _ = at.owners
-    change_role = at.engines.members.change_role
-    if taken_out:
-        await at.take_out(LOCK_TENANT)
-    await at.meet(
-        "SELECT FROM account.member_counts FOR UPDATE",
+    change_role = at.engines().members.change_role
+    return at.transactions(
         lambda session: change_role(session, at.tenant, ada, bob, "viewer"),
         lambda session: change_role(session, at.tenant, bob, ada, "viewer"),
     )
-    assert await owner_count(at.one, at.tenant) == (1 if taken_out else 2)
 
 
-@in_place_and_taken_out
-async def test_the_lock_on_the_tenant_makes_a_transfer_accepted_or_cancelled(
-    at: Contenders, *, taken_out: bool
-) -> None:
+async def last_owners_end_their_accounts(at: Contenders) -> list[Work]:
+    ada, bob, _ = at.owners
+    await add_tenants(at.one, 1, {ada: "owner", bob: "owner"})
+    return [at.services[0].change_account_status(ada, INACTIVE), at.services[1].delete_account(bob)]
+
+
+async def a_transfer_is_accepted_and_canceled(at: Contenders) -> list[Work]:
     ada, bob, eve = at.owners
-    ownership = at.engines.ownership
+    ownership = at.engines().ownership
     async with at.one.transaction() as session:
-        await at.engines.members.change_role(session, at.tenant, ada, bob, "member")
+        await at.engines().members.change_role(session, at.tenant, ada, bob, "member")
         await ownership.start(session, at.tenant, ada, bob)
-    if taken_out:
-        await at.take_out(LOCK_TENANT)
-    done = await at.meet(
-        "SELECT FROM account.ownership_transfers FOR UPDATE",
+    return at.transactions(
         lambda session: ownership.accept(session, at.tenant, bob),
         lambda session: ownership.cancel(session, at.tenant, eve),
     )
-    assert done == [True, taken_out]
 
 
-@in_place_and_taken_out
-@pytest.mark.parametrize("withdraw", ["revoke", "resend"])
-async def test_the_lock_on_the_invitation_makes_an_accepted_one_final(
-    at: Contenders, withdraw: str, *, taken_out: bool
-) -> None:
-    ada, *_ = at.owners
-    invitations = at.engines.invitations
-    acceptances = at.engines.acceptances
-    invitation = await add_invitation(at.one, at.tenant, ada)
-    if taken_out:
-        await at.take_out(LOCK_INVITATION)
-    await at.meet(
-        "SELECT FROM account.invitations FOR UPDATE",
-        lambda session: acceptances.accept(session, invitation.id, invitation.token),
-        lambda session: getattr(invitations, withdraw)(session, at.tenant, ada, invitation.id),
+async def an_invitation_is_accepted_and_revoked(at: Contenders, withdraw: str = "revoke") -> list[Work]:
+    engines = at.engines()
+    invitation = await add_invitation(at.one, at.tenant, at.owners[0])
+    return at.transactions(
+        lambda session: engines.acceptances.accept(session, invitation.id, invitation.token),
+        lambda session: getattr(engines.invitations, withdraw)(
+            session, at.tenant, at.owners[0], invitation.id
+        ),
     )
-    joined = "SELECT count(*) FROM account.memberships WHERE role = 'member'"
-    assert await scalar(at.one, joined) == 1
-    status = await scalar(at.one, "SELECT status FROM account.invitations")
-    assert (status == "accepted") is not taken_out
 
 
-@in_place_and_taken_out
-async def test_the_index_of_pending_invitations_lets_an_address_be_invited_once(
-    at: Contenders, *, taken_out: bool
-) -> None:
-    ada, bob, _ = at.owners
-    invite = postgres_engines(Options()).invitations.invite
-    await _send_one(at)
-    if taken_out:
-        await at.take_out(PENDING_IS_UNIQUE, ONE_PENDING)
-    done = await at.meet(
-        "SELECT FROM account.invitation_limits FOR UPDATE",
-        lambda session: invite(session, at.tenant, ada, email="new@example.com"),
-        lambda session: invite(session, at.tenant, bob, email="new@example.com"),
-    )
-    assert done == [True, taken_out]
+async def an_invitation_is_accepted_and_resent(at: Contenders) -> list[Work]:
+    return await an_invitation_is_accepted_and_revoked(at, "resend")
 
 
-async def _send_one(at: Contenders) -> None:
-    """Let the tenant's counter of the day exist, so that there is a row to meet at."""
+async def invite_twice(at: Contenders, tenants: list[str], emails: list[str], **caps: int) -> list[Work]:
+    """After a first invitation, so that there are counters to meet at."""
+    invite = at.engines(**caps).invitations.invite
     async with at.one.transaction() as session:
-        await postgres_engines(Options()).invitations.invite(
-            session, at.tenant, at.owners[0], email="first@example.com"
-        )
-
-
-@in_place_and_taken_out
-async def test_the_condition_on_the_counter_holds_the_tenants_cap(at: Contenders, *, taken_out: bool) -> None:
-    invite = postgres_engines(Options(invitation_limits=InvitationLimits(2, 9))).invitations.invite
-    await _send_one(at)
-    if taken_out:
-        await at.take_out(TENANT_CAP)
-    done = await at.meet(
-        "SELECT FROM account.invitation_limits FOR UPDATE",
-        lambda session: invite(session, at.tenant, at.owners[0], email="second@example.com"),
-        lambda session: invite(session, at.tenant, at.owners[1], email="third@example.com"),
+        await invite(session, at.tenant, at.owners[0], email="first@example.com")
+    (one, other), (email, other_email) = tenants, emails
+    return at.transactions(
+        lambda session: invite(session, one, at.owners[0], email=email),
+        lambda session: invite(session, other, at.owners[0], email=other_email),
     )
-    assert done == [True, taken_out]
 
 
-@in_place_and_taken_out
-async def test_the_condition_on_the_counter_holds_the_recipients_cap(
-    at: Contenders, *, taken_out: bool
-) -> None:
-    ada, *_ = at.owners
-    second, third = await add_tenants(at.one, 2, {ada: "owner"})
-    invite = postgres_engines(Options(invitation_limits=InvitationLimits(9, 2))).invitations.invite
-    await _send_one(at)
-    if taken_out:
-        await at.take_out(RECIPIENT_CAP)
-    done = await at.meet(
-        "SELECT FROM account.recipient_limits FOR UPDATE",
-        lambda session: invite(session, second, ada, email="first@example.com"),
-        lambda session: invite(session, third, ada, email="first@example.com"),
-    )
-    assert done == [True, taken_out]
+async def an_address_is_invited_twice(at: Contenders) -> list[Work]:
+    return await invite_twice(at, [at.tenant] * 2, ["new@example.com"] * 2)
 
 
-@in_place_and_taken_out
-async def test_the_lock_on_the_profile_keeps_both_preferences(at: Contenders, *, taken_out: bool) -> None:
-    ada, *_ = at.owners
-    update = at.engines.profiles.update
-    if taken_out:
-        await at.take_out(LOCK_PROFILE)
-    await at.meet(
-        "SELECT FROM account.users FOR UPDATE",
-        lambda session: update(session, ada, preferences={"theme": "dark"}),
-        lambda session: update(session, ada, preferences={"tabs": 4}),
-    )
-    query = "SELECT preferences FROM account.users WHERE user_id = :user"
-    merged = {"tabs": 4} if taken_out else {"theme": "dark", "tabs": 4}
-    assert await scalar(at.one, query, user=ada) == merged
+async def a_tenant_invites_beyond_its_cap(at: Contenders) -> list[Work]:
+    return await invite_twice(at, [at.tenant] * 2, ["second@example.com", "third@example.com"], tenant_cap=2)
 
 
-@in_place_and_taken_out
-async def test_the_condition_on_usage_holds_the_quota(at: Contenders, *, taken_out: bool) -> None:
-    record = at.engines.usage.record
+async def an_address_is_invited_beyond_its_cap(at: Contenders) -> list[Work]:
+    tenants = await add_tenants(at.one, 2, {at.owners[0]: "owner"})
+    return await invite_twice(at, tenants, ["first@example.com"] * 2, recipient_cap=2)
+
+
+async def usage_goes_beyond_the_quota(at: Contenders) -> list[Work]:
+    record = at.engines().usage.record
     async with at.one.transaction() as session:
         await record(session, at.tenant, runs=60)
-    if taken_out:
-        await at.take_out(QUOTA)
-    done = await at.meet(
-        "SELECT FROM account.usage_counters FOR UPDATE",
-        lambda session: record(session, at.tenant, runs=30),
-        lambda session: record(session, at.tenant, runs=30),
-    )
-    assert done == [True, taken_out]
+    return at.transactions(*[lambda session: record(session, at.tenant, runs=30)] * 2)
+
+
+async def a_slug_is_given_twice(at: Contenders) -> list[Work]:
+    create = at.engines().projects.create
+    return at.transactions(*[lambda session: create(session, at.owners[0], name="Same", slug="same")] * 2)
+
+
+async def two_accounts_are_made_with_an_address(at: Contenders) -> list[Work]:
+    return [
+        service.ensure_account(AccountEnsureRequest(name, email, name))
+        for service, name, email in zip(
+            at.services, ("ada", "eve"), ("ada@example.com", "ADA@example.com"), strict=True
+        )
+    ]
+
+
+async def two_accounts_move_to_an_address(at: Contenders) -> list[Work]:
+    to_one = AccountUpdateRequest(email="one@example.com")
+    return [
+        service.update_account_profile(user, to_one)
+        for service, user in zip(at.services, at.owners, strict=False)
+    ]
+
+
+async def two_accounts_are_revived_at_an_address(at: Contenders) -> list[Work]:
+    users = await add_users(at.one, 2)
+    for user in users:
+        await at.services[0].update_account_profile(user, AccountUpdateRequest(email="one@example.com"))
+        await at.services[0].change_account_status(user, INACTIVE)
+    active = AccountStatusChangeRequest(is_active=True)
+    return [
+        service.change_account_status(user, active) for service, user in zip(at.services, users, strict=True)
+    ]
+
+
+Contention: TypeAlias = Callable[[Contenders], Awaitable[list[Work]]]
 
 
 @in_place_and_taken_out
-async def test_the_index_of_addresses_lets_two_invitations_make_one_account(
-    at: Contenders, *, taken_out: bool
+@pytest.mark.parametrize(
+    ("contend", "lock", "mechanisms"),
+    [
+        (owners_demote_each_other, "member_counts", [LOCK_TENANT]),
+        (last_owners_end_their_accounts, "tenants", [AN_OWNER_IS_KEPT]),
+        (a_transfer_is_accepted_and_canceled, "ownership_transfers", [LOCK_TENANT]),
+        (an_invitation_is_accepted_and_revoked, "invitations", [LOCK_INVITATION]),
+        (an_invitation_is_accepted_and_resent, "invitations", [LOCK_INVITATION]),
+        (an_address_is_invited_twice, "invitation_limits", [PENDING_IS_UNIQUE, ONE_PENDING]),
+        (a_tenant_invites_beyond_its_cap, "invitation_limits", [TENANT_CAP]),
+        (an_address_is_invited_beyond_its_cap, "recipient_limits", [RECIPIENT_CAP]),
+        (usage_goes_beyond_the_quota, "usage_counters", [QUOTA]),
+        (two_accounts_move_to_an_address, "users", [ONE_ADDRESS]),
+        (two_accounts_are_revived_at_an_address, "users", [ONE_ADDRESS]),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+async def test_a_mechanism_lets_one_of_two_be_done(
+    at: Contenders, contend: Contention, lock: str, mechanisms: list[Mechanism], *, taken_out: bool
 ) -> None:
-    ada, *_ = at.owners
-    second, third = await add_tenants(at.one, 2, {ada: "owner"})
-    one = await add_invitation(at.one, second, ada, email="new@example.com")
-    other = await add_invitation(at.one, third, ada, email="new@example.com")
-    accept = at.engines.acceptances.accept
+    works = await contend(at)
     if taken_out:
-        await at.take_out(ONE_ACCOUNT)
-    done = await at.meet(
-        "LOCK TABLE account.users IN SHARE MODE",
+        await at.take_out(*mechanisms)
+    done = await at.meet(f"SELECT FROM account.{lock} FOR UPDATE", works)
+    assert done == [True, taken_out]
+    assert taken_out or await damage(at.one) == []
+
+
+@in_place_and_taken_out
+@pytest.mark.parametrize(
+    ("contend", "table", "mechanism"),
+    [
+        (a_slug_is_given_twice, "tenant_slugs", ONE_SLUG),
+        (two_accounts_are_made_with_an_address, "users", ONE_ADDRESS),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+async def test_a_key_lets_one_of_two_be_made(
+    at: Contenders, contend: Contention, table: str, mechanism: str, *, taken_out: bool
+) -> None:
+    """They meet at a table, because there is no row yet; whoever comes first wins."""
+    if taken_out:
+        await at.take_out(mechanism)
+    done = await at.meet(f"LOCK TABLE account.{table} IN SHARE MODE", await contend(at))
+    assert sum(done) == (2 if taken_out else 1)
+
+
+async def an_account_ends_twice(at: Contenders) -> list[Work]:
+    [user] = await add_users(at.one, 1)
+    return [at.services[0].change_account_status(user, INACTIVE), at.services[1].delete_account(user)]
+
+
+async def an_account_joins_and_ends(at: Contenders) -> list[Work]:
+    [user] = await add_users(at.one, 1)
+    invitation = await add_invitation(at.one, at.tenant, at.owners[0], email=f"{user}@example.com")
+    accept = at.engines().acceptances.accept
+    return [
+        *at.transactions(lambda session: accept(session, invitation.id, invitation.token)),
+        at.services[1].change_account_status(user, INACTIVE),
+    ]
+
+
+@in_place_and_taken_out
+@pytest.mark.parametrize(
+    ("contend", "lock", "mechanism", "damaged"),
+    [
+        (an_account_ends_twice, "users", LOCK_ACCOUNT, "totals"),
+        (an_account_joins_and_ends, "member_counts", LOCK_ACCOUNT_WHILE_JOINING, "unlike its account"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+async def test_a_lock_on_the_account_keeps_its_rows_right(
+    at: Contenders, contend: Contention, lock: str, mechanism: Mechanism, damaged: str, *, taken_out: bool
+) -> None:
+    works = await contend(at)
+    if taken_out:
+        await at.take_out(mechanism)
+    assert await at.meet(f"SELECT FROM account.{lock} FOR UPDATE", works) == [True, True]
+    found = await damage(at.one)
+    assert any(damaged in each for each in found) if taken_out else found == []
+
+
+@in_place_and_taken_out
+@pytest.mark.parametrize("service", ["console", "identity"])
+async def test_the_lock_while_merging_keeps_both_preferences(
+    at: Contenders, service: str, *, taken_out: bool
+) -> None:
+    user = at.owners[0]
+    update = at.engines().profiles.update
+    if taken_out:
+        await at.take_out(LOCK_WHILE_MERGING)
+    works = (
+        at.transactions(
+            lambda session: update(session, user, preferences={"theme": "dark"}),
+            lambda session: update(session, user, preferences={"tabs": 4}),
+        )
+        if service == "console"
+        else [
+            at.services[0].update_account_preferences(user, AccountPreferencesRequest({"theme": "dark"})),
+            at.services[1].update_account_preferences(user, AccountPreferencesRequest({"tabs": 4})),
+        ]
+    )
+    await at.meet("SELECT FROM account.users FOR UPDATE", works)
+    merged = (await at.services[0].get_account_profile(user)).preferences
+    assert merged == ({"tabs": 4} if taken_out else {"theme": "dark", "tabs": 4})
+
+
+@in_place_and_taken_out
+async def test_the_index_of_addresses_makes_one_account_of_two(at: Contenders, *, taken_out: bool) -> None:
+    """Two invitations of a new address, accepted at once, are of one account."""
+    tenants = await add_tenants(at.one, 2, {at.owners[0]: "owner"})
+    one, other = [
+        await add_invitation(at.one, each, at.owners[0], email="new@example.com") for each in tenants
+    ]
+    accept = at.engines().acceptances.accept
+    if taken_out:
+        await at.take_out(ONE_ADDRESS)
+    works = at.transactions(
         lambda session: accept(session, one.id, one.token),
         lambda session: accept(session, other.id, other.token),
     )
-    assert done == [True, True]
-    accounts = "SELECT count(*) FROM account.users WHERE email_key = 'new@example.com'"
-    assert await scalar(at.one, accounts) == (2 if taken_out else 1)
-    assert await role_of(at.one, second, await _account_in(at, third)) == (None if taken_out else "member")
-
-
-async def _account_in(at: Contenders, tenant: str) -> Any:
-    query = "SELECT user_id FROM account.memberships WHERE tenant_id = :tenant AND role = 'member'"
-    return await scalar(at.one, query, tenant=tenant)
+    assert await at.meet("LOCK TABLE account.users IN SHARE MODE", works) == [True, True]
+    found = "SELECT count(*) FROM account.users WHERE email_key = 'new@example.com'"
+    assert await scalar(at.one, found) == (2 if taken_out else 1)
+    joined = "SELECT user_id FROM account.memberships WHERE tenant_id = :tenant AND role = 'member'"
+    user = str(await scalar(at.one, joined, tenant=tenants[1]))
+    assert await role_of(at.one, tenants[0], user) == (None if taken_out else "member")
 
 
 @in_place_and_taken_out
-async def test_the_key_of_slugs_gives_one_once(at: Contenders, *, taken_out: bool) -> None:
-    create = at.engines.projects.create
+async def test_the_conflict_clause_gives_both_callers_one_account(at: Contenders, *, taken_out: bool) -> None:
+    request = AccountEnsureRequest("ada", "ada@example.com", "Ada")
+    works: list[Work] = [service.ensure_account(request) for service in at.services]
+    lock = "LOCK TABLE account.users IN SHARE MODE"
     if taken_out:
-        await at.take_out(ONE_SLUG)
-    done = await at.meet(
-        "LOCK TABLE account.tenant_slugs IN SHARE MODE",
-        lambda session: create(session, at.owners[0], name="Same", slug="same"),
-        lambda session: create(session, at.owners[1], name="Same", slug="same"),
-    )
-    assert sum(done) == (2 if taken_out else 1)
+        await at.take_out(ENSURE_ONLY_IF_ABSENT)
+        with pytest.raises(Exception, match="pk_users"):
+            await at.meet(lock, works)
+        return
+    assert await at.meet(lock, works) == [True, True]
+    assert await scalar(at.one, "SELECT count(*) FROM account.users WHERE user_id = 'ada'") == 1
+    assert await damage(at.one) == []
+
+
+@in_place_and_taken_out
+async def test_a_second_attempt_gets_two_out_of_a_deadlock(
+    at: Contenders, monkeypatch: pytest.MonkeyPatch, *, taken_out: bool
+) -> None:
+    """Joining with a new account counts it before the member; deactivating counts the member before it."""
+    for module in (account_inserts, accounts, invitations):
+        monkeypatch.setattr(module, "any_shard", lambda: 0)
+    owner, user = await add_users(at.one, 2)
+    [tenant] = await add_tenants(at.one, 1, {owner: "owner", user: "member"})
+    invitation = await add_invitation(at.one, tenant, owner)
+    accept = at.engines().acceptances.accept
+    works = [
+        at.one.transact(lambda session: accept(session, invitation.id, invitation.token)),
+        at.services[1].change_account_status(user, INACTIVE),
+    ]
+    lock = "SELECT FROM account.account_totals FOR UPDATE"
+    if taken_out:
+        monkeypatch.setattr(connections, "MAX_ATTEMPTS", 1)
+        with pytest.raises(UnavailableError):
+            await at.meet(lock, works)
+        return
+    assert await at.meet(lock, works) == [True, True]
+    assert await damage(at.one) == []

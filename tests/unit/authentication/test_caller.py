@@ -1,4 +1,4 @@
-"""Who calls, read from hoc's own backends and from a host application's user class."""
+"""The caller, from hoc's own backends and from a host application's user class."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -61,7 +61,7 @@ def test_caller_follows_the_starlette_user_contract() -> None:
         caller.user_id = "u2"  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue] - it must fail
 
 
-def test_own_caller_is_returned_as_it_is() -> None:
+def test_own_caller_is_returned_unchanged() -> None:
     caller = Caller("u1", "t1", "a@example.org")
     assert caller_of(connection(user=caller)) is caller
 
@@ -75,7 +75,7 @@ def test_own_caller_is_returned_as_it_is() -> None:
         (HostUser(user_id=UUID(int=7), tenant_id=3), Caller(str(UUID(int=7)), "3")),
     ],
 )
-def test_foreign_users_are_adapted(user: object, expected: Caller) -> None:
+def test_a_host_applications_users_are_adapted(user: object, expected: Caller) -> None:
     assert caller_of(connection(user=user)) == expected
 
 
@@ -99,15 +99,15 @@ def test_foreign_users_are_adapted(user: object, expected: Caller) -> None:
         HostUser(email=["a@example.org"]),
     ],
 )
-def test_whoever_is_not_clearly_authenticated_is_nobody(user: object) -> None:
+def test_a_user_not_clearly_authenticated_is_anonymous(user: object) -> None:
     assert caller_of(connection(user=user)) is None
 
 
-def test_application_without_the_middleware_has_no_caller() -> None:
+def test_without_the_middleware_there_is_no_caller() -> None:
     assert caller_of(connection()) is None
 
 
-async def test_first_backend_that_knows_the_caller_wins() -> None:
+async def test_the_first_backend_that_knows_the_caller_wins() -> None:
     silent, first, second = Fixed(None), Fixed(Caller("u1")), Fixed(Caller("u2"))
     result = await any_of(silent, first, second).authenticate(connection())
     assert result is not None
@@ -115,12 +115,12 @@ async def test_first_backend_that_knows_the_caller_wins() -> None:
     assert (silent.asked, second.asked) == (1, 0)
 
 
-async def test_refusal_is_final() -> None:
+async def test_an_authentication_error_is_final() -> None:
     willing = Fixed(Caller("u1"))
     with pytest.raises(AuthenticationError):
         await any_of(Fixed(AuthenticationError("no")), willing).authenticate(connection())
     assert willing.asked == 0
 
 
-async def test_without_backends_everyone_is_anonymous() -> None:
+async def test_without_backends_every_request_is_anonymous() -> None:
     assert await any_of().authenticate(connection()) is None

@@ -1,4 +1,4 @@
-"""The development key: made once, whole, for its owner only; its tokens work with its backend alone."""
+"""The development key is created once, for its owner only. Its tokens work only with its backend."""
 
 import stat
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +17,7 @@ def request(token: str) -> HTTPConnection:
     return HTTPConnection({"type": "http", "headers": [(b"authorization", f"Bearer {token}".encode())]})
 
 
-async def test_issued_token_is_accepted_also_after_a_restart(tmp_path: Path) -> None:
+async def test_an_issued_token_is_accepted_after_a_restart(tmp_path: Path) -> None:
     path = tmp_path / "new" / "development.pem"
     token = DevelopmentKeys(path).issue("u1", "t1", "a@example.org", ["accounts:read", "accounts:admin"])
     result = await DevelopmentKeys(path).backend().authenticate(request(token))
@@ -26,7 +26,7 @@ async def test_issued_token_is_accepted_also_after_a_restart(tmp_path: Path) -> 
     assert result[0].scopes == ["accounts:read", "accounts:admin"]
 
 
-async def test_tokens_of_another_key_or_past_their_life_are_refused(tmp_path: Path) -> None:
+async def test_expired_and_foreign_tokens_are_rejected(tmp_path: Path) -> None:
     ours, theirs = DevelopmentKeys(tmp_path / "ours.pem"), DevelopmentKeys(tmp_path / "theirs.pem")
     with pytest.raises(AuthenticationError, match="signature"):
         await ours.backend().authenticate(request(theirs.issue("u1")))
@@ -34,14 +34,14 @@ async def test_tokens_of_another_key_or_past_their_life_are_refused(tmp_path: Pa
         await ours.backend().authenticate(request(ours.issue("u1", lifetime=timedelta(minutes=-1))))
 
 
-def test_key_is_private_and_leaves_no_draft(tmp_path: Path) -> None:
+def test_the_key_file_is_private_and_the_only_file(tmp_path: Path) -> None:
     path = tmp_path / "development.pem"
     DevelopmentKeys(path)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert list(tmp_path.iterdir()) == [path]
 
 
-async def test_starters_at_one_moment_share_one_key(tmp_path: Path) -> None:
+async def test_servers_that_start_together_share_one_key(tmp_path: Path) -> None:
     starters = 8
     for round_number in range(10):
         path = tmp_path / f"{round_number}.pem"
@@ -59,12 +59,12 @@ async def test_starters_at_one_moment_share_one_key(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("user_id", ["", "u\x00", "u" * 256])
-def test_impossible_identifier_is_refused(tmp_path: Path, user_id: str) -> None:
+def test_an_invalid_identifier_is_rejected(tmp_path: Path, user_id: str) -> None:
     with pytest.raises(ValueError, match="1 to 255"):
         DevelopmentKeys(tmp_path / "development.pem").issue(user_id)
 
 
-def test_key_open_to_others_is_refused(tmp_path: Path) -> None:
+def test_a_key_that_others_can_read_is_rejected(tmp_path: Path) -> None:
     path = tmp_path / "development.pem"
     DevelopmentKeys(path)
     path.chmod(0o644)
@@ -72,7 +72,7 @@ def test_key_open_to_others_is_refused(tmp_path: Path) -> None:
         DevelopmentKeys(path)
 
 
-def test_damaged_key_is_reported(tmp_path: Path) -> None:
+def test_a_damaged_key_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "development.pem"
     path.touch(mode=0o600)
     with pytest.raises(ValueError, match="damaged"):

@@ -30,7 +30,7 @@ async def refuse(*headers: Header) -> None:
     assert "u1" not in str(refusal.value)
 
 
-async def test_headers_of_the_gateway_are_the_caller() -> None:
+async def test_the_gateways_headers_are_the_caller() -> None:
     result = await BACKEND.authenticate(
         request(
             PROOF,
@@ -55,12 +55,12 @@ async def test_empty_values_count_as_absent() -> None:
 
 
 @pytest.mark.parametrize("headers", [(), (PROOF,), ((b"accept", b"*/*"),), (PROOF, (b"x-hoc-user-id", b""))])
-async def test_no_identity_is_anonymous(headers: tuple[Header, ...]) -> None:
+async def test_a_request_without_identity_is_anonymous(headers: tuple[Header, ...]) -> None:
     assert await BACKEND.authenticate(request(*headers)) is None
 
 
 @pytest.mark.parametrize("name", [name.lower().encode() for name in NAMES[1:]])
-async def test_identity_without_the_secret(name: bytes) -> None:
+async def test_an_identity_without_the_secret_is_rejected(name: bytes) -> None:
     await refuse((name, b"u1"))
     await refuse((name, b""))
 
@@ -68,13 +68,13 @@ async def test_identity_without_the_secret(name: bytes) -> None:
 @pytest.mark.parametrize(
     "secret", [b"", b"x", SECRET[:-1].encode(), SECRET.encode() + b"x", SECRET.upper().encode(), b"\xff" * 21]
 )
-async def test_wrong_secret(secret: bytes) -> None:
+async def test_a_wrong_secret_is_rejected(secret: bytes) -> None:
     await refuse((b"x-hoc-gateway-secret", secret), USER)
     await refuse((b"x-hoc-gateway-secret", secret))
 
 
 @pytest.mark.parametrize("name", [name.lower().encode() for name in NAMES])
-async def test_doubled_header(name: bytes) -> None:
+async def test_a_repeated_header_is_rejected(name: bytes) -> None:
     double = [header for header in (PROOF, USER) if header[0] != name]
     value = SECRET.encode() if name == PROOF[0] else b"u1"
     await refuse(*double, (name, value), (name, value))
@@ -83,13 +83,13 @@ async def test_doubled_header(name: bytes) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("punctuation", "_.!#$%&'*+^`|~")
-async def test_alias(name: str, punctuation: str) -> None:
+async def test_a_similar_header_name_is_rejected(name: str, punctuation: str) -> None:
     for alias in (name.replace("-", punctuation), name.replace("-", punctuation, 1)):
         await refuse((alias.encode(), b"u1"))
         await refuse(PROOF, USER, (alias.lower().encode(), b"u1"))
 
 
-async def test_unrelated_headers_with_punctuation_are_left_alone() -> None:
+async def test_other_headers_with_punctuation_are_ignored() -> None:
     assert await BACKEND.authenticate(request((b"x_request_id", b"1"), (b"x-hoc-user-id-2", b"1"))) is None
 
 
@@ -104,11 +104,11 @@ async def test_unrelated_headers_with_punctuation_are_left_alone() -> None:
         [USER, (b"x-hoc-email", b"a\nb")],
     ],
 )
-async def test_malformed_identity(identity: list[Header]) -> None:
+async def test_a_malformed_identity_is_rejected(identity: list[Header]) -> None:
     await refuse(PROOF, *identity)
 
 
-async def test_secret_is_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_secret_is_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
     compared: list[tuple[bytes, bytes]] = []
     compare_digest = hmac.compare_digest
 
@@ -123,7 +123,7 @@ async def test_secret_is_compared_in_constant_time(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("secret", ["", "short", "x" * 15])
-def test_short_secret_is_refused_at_construction(secret: str) -> None:
+def test_a_short_secret_is_rejected_at_construction(secret: str) -> None:
     with pytest.raises(ValueError, match="16 characters"):
         GatewayBackend(secret=secret)
 
@@ -132,7 +132,7 @@ def test_short_secret_is_refused_at_construction(secret: str) -> None:
 @given(
     st.lists(st.tuples(st.sampled_from([name.lower().encode() for name in NAMES]) | st.binary(), st.binary()))
 )
-async def test_nobody_without_the_secret_is_anybody(headers: list[Header]) -> None:
+async def test_without_the_secret_nobody_is_authenticated(headers: list[Header]) -> None:
     try:
         assert await BACKEND.authenticate(request(*headers)) is None
     except AuthenticationError:

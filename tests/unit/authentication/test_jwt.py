@@ -1,4 +1,4 @@
-"""Guarantee 21: only a sound token of the right issuer, for this audience, within its time, is a caller."""
+"""Guarantee 21: only a valid token of the right issuer, for this audience, within its time, has a caller."""
 
 import base64
 import hmac
@@ -38,7 +38,7 @@ def backend(pem: bytes = pem_of(EC), **options: Any) -> JwtBackend:
 
 
 def claims(**changes: Any) -> dict[str, Any]:
-    """Sound claims with changes; None takes a claim out."""
+    """Return valid claims with changes. None removes a claim."""
     sound = {"iss": ISSUER, "aud": AUDIENCE, "sub": "u1", "exp": int(time.time()) + DAY}
     return {name: value for name, value in (sound | changes).items() if value is not None}
 
@@ -71,7 +71,7 @@ async def refuse(token: str, subject: JwtBackend | None = None, *, match: str = 
     assert token not in str(refusal.value)
 
 
-async def test_sound_token_is_its_caller_with_its_scopes() -> None:
+async def test_a_valid_token_gives_its_caller_and_scopes() -> None:
     token = signed(claims(tenant_id="t1", email="a@example.org", scope="accounts:read accounts:write"))
     result = await backend().authenticate(request(f"bEARER  {token}"))
     assert result is not None
@@ -92,14 +92,14 @@ async def test_asymmetric_algorithms_verify(key: Any, algorithm: str) -> None:
     "name", ["none", "None", "NONE", "", "HS256", "ES256K", None, ["ES256"], {"ES256": 1}, 5]
 )
 @pytest.mark.parametrize("signature", ["", segment(b"x" * 64)])
-async def test_unsigned_or_strangely_signed(name: Any, signature: str) -> None:
+async def test_a_token_without_a_real_signature_is_rejected(name: Any, signature: str) -> None:
     header = segment(json.dumps({"alg": name, "typ": "JWT"}).encode())
     await refuse(f"{header}.{segment(json.dumps(claims()).encode())}.{signature}")
 
 
 @pytest.mark.parametrize("key", [RSA, EC, ED])
 @pytest.mark.parametrize("algorithm", ["HS256", "HS384", "HS512"])
-async def test_public_key_is_no_shared_secret(key: Any, algorithm: str) -> None:
+async def test_a_public_key_is_not_accepted_as_a_shared_secret(key: Any, algorithm: str) -> None:
     signing_input = (
         f"{segment(json.dumps({'alg': algorithm}).encode())}.{segment(json.dumps(claims()).encode())}"
     )
@@ -107,14 +107,14 @@ async def test_public_key_is_no_shared_secret(key: Any, algorithm: str) -> None:
     await refuse(f"{signing_input}.{segment(digest)}", backend(pem_of(key)), match="algorithm")
 
 
-async def test_algorithm_belongs_to_the_key_not_to_the_token() -> None:
+async def test_the_key_and_not_the_token_decides_the_algorithm() -> None:
     only_ps = VerificationKey(RSA.public_key(), ("PS256",))
     subject = JwtBackend(key_source=StaticKeys([only_ps]), issuer=ISSUER, audience=AUDIENCE)
     await caller(signed(claims(), key=RSA, algorithm="PS256"), subject)
     await refuse(signed(claims(), key=RSA, algorithm="RS256"), subject, match="algorithm")
 
 
-async def test_embedded_key_is_not_believed() -> None:
+async def test_a_key_inside_the_token_is_ignored() -> None:
     forger = ec.generate_private_key(ec.SECP256R1())
     own_key = ECAlgorithm.to_jwk(forger.public_key(), as_dict=True)
     token = signed(claims(), key=forger, headers={"jwk": own_key, "jku": "http://127.0.0.1:9/"})
@@ -155,12 +155,12 @@ async def test_embedded_key_is_not_believed() -> None:
         ({"scp": ["ok", 7]}, "malformed"),
     ],
 )
-async def test_refused_claims(changes: dict[str, Any], reason: str) -> None:
+async def test_invalid_claims_are_rejected(changes: dict[str, Any], reason: str) -> None:
     await refuse(signed_raw(claims(**changes)), match=reason)
 
 
 def signed_raw(payload: object) -> str:
-    """Sign any JSON value, also claims that a well-behaved encoder refuses to write."""
+    """Sign any JSON value, also claims that an encoder refuses to write."""
     return signed_bytes(json.dumps(payload).encode())
 
 
@@ -172,11 +172,11 @@ def signed_bytes(payload: bytes) -> str:
     "payload",
     [b"", b"[]", b"null", b"{", b"\xff", b"[" * 3000, b'{"exp":' + b"9" * 4500 + b"}"],
 )
-async def test_signed_nonsense(payload: bytes) -> None:
+async def test_a_signed_payload_without_claims_is_rejected(payload: bytes) -> None:
     await refuse(signed_bytes(payload), match="malformed")
 
 
-async def test_leeway_bridges_clocks() -> None:
+async def test_the_leeway_allows_for_different_clocks() -> None:
     token = signed(claims(exp=int(time.time()) - 5))
     assert (await caller(token)).user_id == "u1"
     await refuse(token, backend(leeway_seconds=0), match="expired")
@@ -191,7 +191,7 @@ async def test_tenant_claim_is_configurable_and_optional() -> None:
 @pytest.mark.parametrize(
     ("verified", "counts"), [(True, True), ("true", True), (None, True), (False, False), ("false", False)]
 )
-async def test_unverified_address_does_not_count(verified: object, counts: bool) -> None:
+async def test_an_unverified_address_is_ignored(verified: object, counts: bool) -> None:
     token = signed(claims(email="a@example.org", email_verified=verified))
     assert (await caller(token)).email == ("a@example.org" if counts else None)
 
@@ -199,13 +199,13 @@ async def test_unverified_address_does_not_count(verified: object, counts: bool)
 @pytest.mark.parametrize(
     "granted", [{"scope": "a b"}, {"scopes": ["a", "b"]}, {"scp": ["a", "b"]}, {"scp": "a b"}]
 )
-async def test_scopes_in_every_usual_form(granted: dict[str, Any]) -> None:
+async def test_scopes_are_read_in_every_usual_form(granted: dict[str, Any]) -> None:
     result = await backend().authenticate(request(f"Bearer {signed(claims(**granted))}"))
     assert result is not None
     assert result[0].scopes == ["a", "b"]
 
 
-async def test_no_credentials_or_another_scheme_is_left_to_others() -> None:
+async def test_other_authentication_schemes_are_ignored() -> None:
     assert await backend().authenticate(request()) is None
     assert await backend().authenticate(request("Basic dTpw")) is None
 
@@ -213,12 +213,12 @@ async def test_no_credentials_or_another_scheme_is_left_to_others() -> None:
 @pytest.mark.parametrize(
     "value", ["Bearer", "Bearer ", "bearer a", "Bearer a.b", "Bearer a.b.c.d", "Bearer a.b. c"]
 )
-async def test_malformed_bearer(value: str) -> None:
+async def test_a_malformed_bearer_token_is_rejected(value: str) -> None:
     with pytest.raises(AuthenticationError):
         await backend().authenticate(request(value))
 
 
-async def test_second_authorization_header_is_refused() -> None:
+async def test_a_second_authorization_header_is_rejected() -> None:
     token = f"Bearer {signed(claims())}"
     for values in [(token, token), (token, "Basic dTpw"), ("", token)]:
         with pytest.raises(AuthenticationError, match="several"):
@@ -227,7 +227,7 @@ async def test_second_authorization_header_is_refused() -> None:
         await backend().authenticate(request(f"{token}, {token}"))
 
 
-async def test_oversize_token_is_refused_whatever_it_says() -> None:
+async def test_an_oversize_token_is_rejected() -> None:
     assert (await caller(signed(claims(padding="x" * 5000)))).user_id == "u1"
     await refuse(signed(claims(padding="x" * 8192)), match="8192")
 
@@ -243,10 +243,10 @@ def test_issuer_and_audience_must_be_configured(missing: dict[str, Any]) -> None
         JwtBackend(**options | missing)
 
 
-async def test_remembered_token_ends_when_it_expires() -> None:
+async def test_a_cached_token_ends_when_it_expires() -> None:
     expiry = int(time.time()) + 2 * SECOND
     subject, token = backend(leeway_seconds=0), signed(claims(exp=expiry))
-    remembered = subject._verified_tokens  # pyright: ignore[reportPrivateUsage] - else nothing shows it is used
+    remembered = subject._verified_tokens  # pyright: ignore[reportPrivateUsage] - nothing else shows that it is used
     await caller(token, subject)
     assert len(remembered) == 1
     while time.time() < expiry:
@@ -255,7 +255,7 @@ async def test_remembered_token_ends_when_it_expires() -> None:
     assert len(remembered) == 0
 
 
-async def test_remembered_scopes_cannot_be_changed_through_a_request() -> None:
+async def test_a_request_cannot_change_cached_scopes() -> None:
     subject, token = backend(), signed(claims(scope="accounts:read"))
     for _ in range(2):
         result = await subject.authenticate(request(f"Bearer {token}"))
@@ -264,7 +264,7 @@ async def test_remembered_scopes_cannot_be_changed_through_a_request() -> None:
         result[0].scopes.append("accounts:admin")
 
 
-async def test_remembered_token_does_not_lend_itself_to_a_tampered_one() -> None:
+async def test_a_cached_token_does_not_validate_a_tampered_one() -> None:
     subject, token = backend(), signed(claims())
     await caller(token, subject)
     header, payload, signature = token.split(".")
@@ -273,16 +273,16 @@ async def test_remembered_token_does_not_lend_itself_to_a_tampered_one() -> None
     await refuse(f"{header}.{payload}.{segment(b'x' * 64)}", subject, match="signature")
 
 
-def test_memory_is_bounded_and_timed() -> None:
+def test_the_cache_is_bounded_and_its_entries_end() -> None:
     memory = VerifiedTokens(capacity=2, lifetime_seconds=60)
     for name, expires_at in [("a", 1000.0), ("b", 1000.0), ("c", 130.0), ("dead", 99.0)]:
         memory.put(name, VerifiedToken(Caller(name), (), expires_at), now=100.0)
     assert memory.get("a", now=100.0) is None  # the oldest made room
     assert memory.get("dead", now=100.0) is None
     assert memory.get("c", now=129.9) is not None
-    assert memory.get("c", now=130.0) is None  # its own end
+    assert memory.get("c", now=130.0) is None  # the token's own end
     assert memory.get("b", now=159.9) is not None
-    assert memory.get("b", now=160.0) is None  # the end of its turn
+    assert memory.get("b", now=160.0) is None  # the end of its lifetime
     assert len(memory) == 0
 
 
@@ -313,7 +313,7 @@ SHARED = backend()
 
 @settings(deadline=None, max_examples=300)
 @given(st.dictionaries(CLAIM_NAMES, JSON, max_size=4))
-async def test_any_claims_are_a_caller_or_a_refusal(changes: dict[str, Any]) -> None:
+async def test_any_claims_give_a_caller_or_an_error(changes: dict[str, Any]) -> None:
     try:
         result = await SHARED.authenticate(request(f"Bearer {signed_raw(claims() | changes)}"))
     except AuthenticationError:
@@ -328,7 +328,7 @@ async def test_any_claims_are_a_caller_or_a_refusal(changes: dict[str, Any]) -> 
     st.binary(),
     st.binary(),
 )
-async def test_any_unsigned_token_is_refused(
+async def test_any_unsigned_token_is_rejected(
     header: dict[str, Any], payload: bytes, signature: bytes
 ) -> None:
     token = ".".join(segment(part) for part in (json.dumps(header).encode(), payload, signature))
@@ -337,7 +337,7 @@ async def test_any_unsigned_token_is_refused(
 
 @settings(deadline=None, max_examples=300)
 @given(st.lists(st.one_of(st.binary(), st.binary().map(lambda rest: b"Bearer " + rest)), max_size=3))
-async def test_any_header_bytes_are_nobody_or_a_refusal(values: list[bytes]) -> None:
+async def test_any_header_bytes_are_anonymous_or_an_error(values: list[bytes]) -> None:
     try:
         assert await SHARED.authenticate(request(*values)) is None
     except AuthenticationError:

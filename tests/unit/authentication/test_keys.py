@@ -1,4 +1,4 @@
-"""Key sources, against a real HTTP server: rotation, an absent publisher, floods of invented key names."""
+"""Key sources, with a real HTTP server: rotation, an absent publisher, floods of invented kids."""
 
 import asyncio
 import json
@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
@@ -40,7 +39,7 @@ def request(bearer: str) -> HTTPConnection:
 
 
 class Publisher:
-    """An HTTP server with a JWK set; counts fetches, can stall, answer nonsense, or be gone."""
+    """An HTTP server with a JWK set. It counts fetches, and can stall, answer nonsense, or stop."""
 
     def __init__(self, *keys: dict[str, Any]) -> None:
         self.body = json.dumps({"keys": keys}).encode()
@@ -104,7 +103,7 @@ async def accepts(subject: JwtBackend, bearer: str) -> bool:
 
 async def eventually(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(20):
-        while not condition():  # noqa: ASYNC110 - the other side is a thread without an event to wait for
+        while not condition():  # noqa: ASYNC110 - the publisher's thread has no event to wait for
             await asyncio.sleep(0.01)
 
 
@@ -116,7 +115,7 @@ async def test_one_fetch_serves_every_caller() -> None:
         assert publisher.fetches == 1
 
 
-async def test_rotated_key_is_found_and_withdrawn_key_is_forgotten() -> None:
+async def test_a_rotated_key_replaces_the_withdrawn_one() -> None:
     with publishing(jwk(OLD, "old")) as publisher:
         subject = backend(publisher.url, cooldown_seconds=0)
         assert await accepts(subject, token(OLD, "old"))
@@ -126,19 +125,19 @@ async def test_rotated_key_is_found_and_withdrawn_key_is_forgotten() -> None:
         assert not await accepts(subject, token(OLD, "old", sub="u2"))
 
 
-async def test_stale_set_is_refreshed_beside_the_requests() -> None:
+async def test_a_stale_key_set_is_refreshed_in_the_background() -> None:
     with publishing(jwk(OLD, "old")) as publisher:
         source = JwksUrl(publisher.url, cooldown_seconds=0, max_age_seconds=0)
         assert await source.key("old")
         publisher.publish(jwk(NEW, "new"))
         publisher.may_answer.clear()
-        assert await source.key("old")  # does not wait for the refresh it starts
+        assert await source.key("old")  # does not wait for the refresh that it starts
         publisher.may_answer.set()
-        await eventually(lambda: source._find("old") is None)  # pyright: ignore[reportPrivateUsage] - asking would start a fetch
+        await eventually(lambda: source._find("old") is None)  # pyright: ignore[reportPrivateUsage] - `key` would start a fetch
         assert await source.key("new")
 
 
-async def test_flood_of_invented_names_does_not_reach_the_publisher() -> None:
+async def test_a_flood_of_invented_kids_causes_no_fetch() -> None:
     with publishing(jwk(OLD, "old")) as publisher:
         subject = backend(publisher.url, cooldown_seconds=3600)
         assert await accepts(subject, token(OLD, "old"))
@@ -148,7 +147,8 @@ async def test_flood_of_invented_names_does_not_reach_the_publisher() -> None:
         assert await accepts(subject, token(OLD, "old", sub="u2"))
 
 
-async def test_flood_while_one_fetch_is_under_way_shares_it_and_known_keys_do_not_wait() -> None:
+async def test_requests_for_unknown_keys_share_a_running_fetch() -> None:
+    """Requests for known keys do not wait for it."""
     with publishing(jwk(OLD, "old")) as publisher:
         subject = backend(publisher.url, cooldown_seconds=0, timeout_seconds=30)
         assert await accepts(subject, token(OLD, "old"))
@@ -162,7 +162,7 @@ async def test_flood_while_one_fetch_is_under_way_shares_it_and_known_keys_do_no
         assert publisher.fetches == 2
 
 
-async def test_cancelled_request_does_not_cancel_the_fetch_of_others() -> None:
+async def test_a_cancelled_request_does_not_cancel_the_fetch() -> None:
     with publishing(jwk(OLD, "old")) as publisher:
         publisher.may_answer.clear()
         subject = backend(publisher.url)
@@ -175,7 +175,8 @@ async def test_cancelled_request_does_not_cancel_the_fetch_of_others() -> None:
         assert await waiting
 
 
-async def test_publisher_down_keeps_known_keys_and_refuses_unknown_ones() -> None:
+async def test_known_keys_work_while_the_publisher_is_down() -> None:
+    """Unknown keys are rejected."""
     publisher = Publisher(jwk(OLD, "old"))
     subject = backend(publisher.url, cooldown_seconds=0, max_age_seconds=0)
     try:
@@ -201,11 +202,12 @@ async def test_publisher_down_keeps_known_keys_and_refuses_unknown_ones() -> Non
         (200, b"[" * 100_000),
     ],
 )
-async def test_before_any_key_was_loaded_nobody_is_judged(status: int, body: bytes) -> None:
+async def test_before_any_key_is_loaded_keys_are_unavailable(status: int, body: bytes) -> None:
+    """No token is rejected until a fetch has succeeded."""
     with publishing(jwk(OLD, "old")) as publisher:
         sound, publisher.body, publisher.status = publisher.body, body, status
         subject = backend(publisher.url, cooldown_seconds=0)
-        for _ in range(3):  # the second and third come too early for another fetch
+        for _ in range(3):  # the second and third are too early for another fetch
             with pytest.raises(KeysUnavailableError) as refusal:
                 await subject.authenticate(request(token(OLD, "old")))
             assert refusal.value.retry_after_seconds == 1
@@ -215,7 +217,7 @@ async def test_before_any_key_was_loaded_nobody_is_judged(status: int, body: byt
                 await asyncio.sleep(0.05)
 
 
-async def test_publisher_down_is_asked_once_per_interval() -> None:
+async def test_a_failing_publisher_is_asked_once_per_interval() -> None:
     with publishing() as publisher:
         subject = backend(publisher.url, cooldown_seconds=0, retry_seconds=3600)
         for number in range(50):
@@ -225,17 +227,17 @@ async def test_publisher_down_is_asked_once_per_interval() -> None:
         assert publisher.fetches == 1
 
 
-async def test_trickling_publisher_does_not_hold_a_request() -> None:
+async def test_a_trickling_response_does_not_block_a_request() -> None:
     with publishing(jwk(OLD, "old")) as publisher:
         publisher.trickles = True
-        publisher.body = b" " * 1_000_000  # what was announced, and never comes
+        publisher.body = b" " * 1_000_000  # the announced body, which never arrives
         subject = backend(publisher.url, timeout_seconds=0.3)
         async with asyncio.timeout(20):
             with pytest.raises(KeysUnavailableError):
                 await subject.authenticate(request(token(OLD, "old")))
 
 
-async def test_unusable_answer_does_not_cost_the_known_keys() -> None:
+async def test_an_unusable_response_keeps_the_known_keys() -> None:
     with publishing(jwk(OLD, "old")) as publisher:
         source = JwksUrl(publisher.url, cooldown_seconds=0, max_age_seconds=0)
         assert await source.key("old")
@@ -246,12 +248,12 @@ async def test_unusable_answer_does_not_cost_the_known_keys() -> None:
 
 
 @pytest.mark.parametrize("url", ["", "file:///etc/hosts", "ftp://example.org/jwks", "https://", "jwks.json"])
-def test_only_http_urls(url: str) -> None:
+def test_only_http_urls_are_accepted(url: str) -> None:
     with pytest.raises(ValueError, match="https://"):
         JwksUrl(url)
 
 
-def test_set_keeps_what_may_verify_and_nothing_else() -> None:
+def test_a_key_set_keeps_only_keys_that_may_verify() -> None:
     secret = {"kty": "oct", "k": "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0", "kid": "secret", "alg": "HS256"}
     weak = RSAAlgorithm.to_jwk(rsa.generate_private_key(65537, 1024).public_key(), as_dict=True)
     private = ECAlgorithm.to_jwk(NEW, as_dict=True)
@@ -277,20 +279,10 @@ def test_set_keeps_what_may_verify_and_nothing_else() -> None:
         assert key.algorithms == ("ES256",)
 
 
-def test_single_key_needs_no_name() -> None:
+def test_a_single_key_needs_no_kid() -> None:
     named = StaticKeys.from_jwks({"keys": [jwk(OLD, "only")]})
     assert named.find(None) is not None
     assert named.find("other") is None
-
-
-@pytest.mark.parametrize("kind", ["pem", "jwks"])
-async def test_keys_from_a_file(tmp_path: Path, kind: str) -> None:
-    path = tmp_path / "keys"
-    pem = OLD.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    path.write_bytes(pem if kind == "pem" else json.dumps({"keys": [jwk(OLD, "old")]}).encode())
-    subject = JwtBackend(key_source=StaticKeys.from_file(path), issuer=ISSUER, audience=AUDIENCE)
-    assert await accepts(subject, token(OLD, "old"))
-    assert not await accepts(subject, token(NEW, "old"))
 
 
 @pytest.mark.parametrize(
@@ -307,7 +299,7 @@ async def test_keys_from_a_file(tmp_path: Path, kind: str) -> None:
         .public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo),
     ],
 )
-def test_unusable_pem_is_refused(pem: bytes) -> None:
+def test_an_unusable_pem_key_is_rejected(pem: bytes) -> None:
     with pytest.raises(ValueError, match="public"):
         StaticKeys.from_pem(pem)
 
@@ -327,6 +319,6 @@ ED_JWK = OKPAlgorithm.to_jwk(ed25519.Ed25519PrivateKey.generate().public_key(), 
         st.dictionaries(MEMBERS, VALUES | st.integers() | st.lists(st.integers(), max_size=2)), max_size=3
     )
 )
-def test_any_other_key_in_the_set_does_not_cost_a_good_one(others: list[dict[str, Any]]) -> None:
+def test_no_other_key_in_the_set_spoils_a_good_one(others: list[dict[str, Any]]) -> None:
     keys = StaticKeys.from_jwks({"keys": [ED_JWK | {"kid": "good one"}, *others]})
     assert keys.find("good one") is not None

@@ -135,7 +135,7 @@ def test_the_headers_are_those_of_a_message(written: Mapping[str, str]) -> None:
 
 async def test_it_is_served_to_everybody_beside_the_identity_service() -> None:
     accounts = Accounts(Settings(database_url=SecretStr("postgresql://nobody@127.0.0.1:1/none")))
-    transport = httpx.ASGITransport(accounts.identity)
+    transport = httpx.ASGITransport(accounts.identity_app)
     async with httpx.AsyncClient(transport=transport, base_url="http://hoc.test") as client:
         answer = await client.get("/asyncapi.json")
     await accounts.database.close()

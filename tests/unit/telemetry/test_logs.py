@@ -1,4 +1,4 @@
-"""The log's two formats: the same records, with the request's id, and without the texts of exceptions."""
+"""The log's two formats: records with the request's id, and without the texts of exceptions."""
 
 import asyncio
 import io
@@ -23,7 +23,7 @@ CANARY = "canary@example.com"
 
 @contextmanager
 def logged(form: Form) -> Generator[io.StringIO]:
-    """What the configured handler writes in the block; pytest's own handlers stay as they are."""
+    """Give what the configured handler writes in the block. pytest's own handlers stay."""
     written = io.StringIO()
     config = logging_config(form)
     config["handlers"]["stderr"]["stream"] = written
@@ -40,7 +40,7 @@ def logged(form: Form) -> Generator[io.StringIO]:
 
 
 async def in_a_request(request_id: str) -> None:
-    """Log while a request is handled, in a task of its own as servers have one for each."""
+    """Log during a request, in a task of its own as in a server."""
 
     async def handle() -> None:
         identify_request({"type": "http", "headers": [(b"x-request-id", request_id.encode())]})
@@ -65,7 +65,7 @@ async def test_json_has_a_field_for_each_fact() -> None:
     }
 
 
-async def test_a_line_ends_with_the_request() -> None:
+async def test_a_line_ends_with_the_request_id() -> None:
     with logged("line") as written:
         logging.getLogger("hoc.test").warning("outside")
         await in_a_request("request-1")
@@ -74,7 +74,7 @@ async def test_a_line_ends_with_the_request() -> None:
     assert inside.endswith(" INFO hoc.test: inside [request-1]")
 
 
-async def test_requests_at_the_same_time_keep_their_own_ids() -> None:
+async def test_concurrent_requests_keep_their_own_ids() -> None:
     with logged("json") as written:
         await asyncio.gather(*(in_a_request(f"request-{number}") for number in range(20)))
     ids = [json.loads(line)["request_id"] for line in written.getvalue().splitlines()]
@@ -82,7 +82,7 @@ async def test_requests_at_the_same_time_keep_their_own_ids() -> None:
     assert current_request_id.get() is None
 
 
-def test_a_request_is_told_by_its_route() -> None:
+def test_a_request_is_logged_by_its_route() -> None:
     with logged("json") as written:
         log_request("GET", "/accounts/users/{user_id}", 404, 0.00126)
     record = json.loads(written.getvalue())
@@ -92,7 +92,7 @@ def test_a_request_is_told_by_its_route() -> None:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_an_exception_is_told_without_its_text(form: Form) -> None:
+def test_an_exception_is_logged_without_its_text(form: Form) -> None:
     with logged(form) as written:
         try:
             try:
@@ -107,16 +107,17 @@ def test_an_exception_is_told_without_its_text(form: Form) -> None:
     assert text.index("builtins.ValueError") < text.index("builtins.ConnectionRefusedError errno=111")
 
 
-def test_of_postgresqls_refusal_the_constraint_is_told() -> None:
+def test_a_postgresql_error_is_logged_with_its_constraint() -> None:
     refusal = asyncpg.UniqueViolationError(f"DETAIL:  Key (email_key)=({CANARY}) already exists.")
     vars(refusal).update(table_name="users", constraint_name="uq_users_email", detail=CANARY)
-    told = without_texts(refusal)
-    assert told.endswith(
+    logged_text = without_texts(refusal)
+    assert logged_text.endswith(
         ".UniqueViolationError sqlstate=23505 table_name=users constraint_name=uq_users_email"
     )
 
 
-def test_a_group_is_told_with_its_parts_and_a_circle_ends() -> None:
+def test_an_exception_group_is_logged_with_its_parts() -> None:
+    """Each exception appears once, even if exceptions refer to each other in a circle."""
     first, second = KeyError(CANARY), ValueError(CANARY)
     first.__context__, second.__context__ = second, first
     text = without_texts(ExceptionGroup(CANARY, [first, second]))
@@ -129,7 +130,7 @@ def test_a_group_is_told_with_its_parts_and_a_circle_ends() -> None:
 
 
 @pytest.mark.parametrize("form", FORMS)
-async def test_a_task_that_nobody_awaits_is_told_without_its_exceptions_text(form: Form) -> None:
+async def test_an_unawaited_tasks_error_is_logged_without_its_text(form: Form) -> None:
     async def fail() -> None:
         raise ValueError(CANARY)
 
@@ -150,7 +151,7 @@ def test_the_filter_leaves_other_messages_whole() -> None:
 
 
 @pytest.mark.parametrize(("terminal", "form"), [(True, "line"), (False, "json")])
-def test_unset_the_format_suits_who_reads(
+def test_the_default_format_depends_on_the_terminal(
     monkeypatch: pytest.MonkeyPatch, *, terminal: bool, form: Form
 ) -> None:
     monkeypatch.setattr("sys.stderr.isatty", lambda: terminal)

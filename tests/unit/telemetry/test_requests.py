@@ -1,4 +1,4 @@
-"""What an observer is told of a request: its route's full template, and nothing that a client makes up."""
+"""What an observer gets of a request: its route's full template, and nothing that a client invents."""
 
 import httpx
 import pytest
@@ -42,7 +42,7 @@ async def fail(_request: Request) -> Response:
 
 class Observed:
     def __init__(self) -> None:
-        self.told: list[tuple[str, str, int]] = []
+        self.requests: list[tuple[str, str, int]] = []
         mounted = Starlette(
             routes=[
                 Route("/users", users),
@@ -63,11 +63,11 @@ class Observed:
 
     def _observe(self, method: str, route: str, status: int, seconds: float) -> None:
         assert seconds >= 0
-        self.told.append((method, route, status))
+        self.requests.append((method, route, status))
 
 
 @pytest.mark.parametrize(
-    ("request_line", "told"),
+    ("request_line", "expected"),
     [
         ("GET /health", ("GET", "/health", 200)),
         ("GET /health/ready", ("GET", "/health/ready", 200)),
@@ -82,28 +82,31 @@ class Observed:
         ("GET /nothing", ("GET", "unmatched", 404)),
     ],
 )
-async def test_the_template_is_told_and_never_the_path(request_line: str, told: tuple[str, str, int]) -> None:
+async def test_observers_get_the_template_and_never_the_path(
+    request_line: str, expected: tuple[str, str, int]
+) -> None:
     observed = Observed()
     method, _, path = request_line.partition(" ")
     async with client(observed) as http:
         await http.request(method, path)
-    assert observed.told == [told]
+    assert observed.requests == [expected]
 
 
-async def test_refused_credentials_hide_which_route_it_is_where_a_path_has_parameters() -> None:
+async def test_rejected_credentials_leave_a_route_unmatched() -> None:
+    """Only a path without parameters has a known template then."""
     observed = Observed()
     async with client(observed) as http:
         for path in ("/accounts/users", "/accounts/users/u1"):
             await http.get(path, headers={"Authorization": "x"})
-    assert observed.told == [("GET", "/accounts/users", 400), ("GET", "unmatched", 400)]
+    assert observed.requests == [("GET", "/accounts/users", 400), ("GET", "unmatched", 400)]
 
 
-async def test_behind_a_root_path_routes_are_known_by_their_endpoints() -> None:
+async def test_behind_a_root_path_routes_have_their_templates() -> None:
     observed = Observed()
     transport = httpx.ASGITransport(observed.app, root_path="/outer")
     async with httpx.AsyncClient(transport=transport, base_url="http://service.test") as http:
         await http.get("/outer/accounts/users")
-    assert observed.told == [("GET", "/accounts/users", 200)]
+    assert observed.requests == [("GET", "/accounts/users", 200)]
 
 
 def client(observed: Observed) -> httpx.AsyncClient:

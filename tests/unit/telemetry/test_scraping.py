@@ -1,4 +1,4 @@
-"""A scrape answers whatever is away, and the documentation knows every metric."""
+"""A scrape works during outages, and every metric is documented."""
 
 import asyncio
 import logging
@@ -13,6 +13,7 @@ from starlette.applications import Starlette
 from support.documents import ROOT
 
 from hoc.cus.account.L5_schemas.errors import UnavailableError
+from hoc.cus.account.wiring import open_database
 from hoc.database import Database
 from hoc.telemetry import scraping
 from hoc.telemetry.metrics import OUTBOX_BACKLOG, OUTBOX_OLDEST_SECONDS, REGISTRY
@@ -22,8 +23,8 @@ from hoc.telemetry.workers import metrics_shared_by_workers
 
 @pytest.fixture
 async def nowhere() -> AsyncGenerator[Database]:
-    """A database that is away."""
-    database = Database("postgresql://nobody@127.0.0.1:1/none", pool_size=7)
+    """A `Database` on a server that is away."""
+    database = open_database("postgresql://nobody@127.0.0.1:1/none", pool_size=7)
     yield database
     await database.close()
 
@@ -34,7 +35,7 @@ async def scraped(endpoint: MetricsEndpoint, accept: str = "*/*") -> httpx.Respo
         return await client.get("/metrics", headers={"Accept": accept})
 
 
-async def test_what_is_collected_is_shown_though_the_database_is_away(nowhere: Database) -> None:
+async def test_a_scrape_works_while_the_database_is_away(nowhere: Database) -> None:
     async def collect() -> None:
         OUTBOX_BACKLOG.set(12)
 
@@ -44,10 +45,10 @@ async def test_what_is_collected_is_shown_though_the_database_is_away(nowhere: D
     assert "hoc_database_pool_size 7.0\n" in answer.text
 
 
-async def test_what_cannot_be_collected_keeps_nothing_else_back(
+async def test_a_failing_collector_does_not_affect_the_others(
     nowhere: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(scraping, "_PATIENCE_SECONDS", 0.01)
+    monkeypatch.setattr(scraping, "_COLLECT_SECONDS", 0.01)
     OUTBOX_BACKLOG.set(34)
 
     async def away() -> None:
@@ -70,13 +71,13 @@ async def test_what_cannot_be_collected_keeps_nothing_else_back(
     assert sorted(record.levelname for record in caplog.records) == ["ERROR", "WARNING", "WARNING"]
 
 
-async def test_it_speaks_openmetrics_to_who_asks(nowhere: Database) -> None:
+async def test_it_answers_in_openmetrics_on_request(nowhere: Database) -> None:
     answer = await scraped(MetricsEndpoint(nowhere), "application/openmetrics-text; version=1.0.0")
     assert answer.headers["content-type"].startswith("application/openmetrics-text; version=1.0.0")
     assert answer.text.endswith("# EOF\n")
 
 
-def test_workers_share_an_empty_directory_that_ends_with_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workers_share_an_empty_temporary_directory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PROMETHEUS_MULTIPROC_DIR", raising=False)
     with metrics_shared_by_workers():
         directory = Path(os.environ["PROMETHEUS_MULTIPROC_DIR"])

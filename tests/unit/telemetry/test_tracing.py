@@ -1,4 +1,4 @@
-"""Spans, as OpenTelemetry's SDK gets them."""
+"""Spans, as OpenTelemetry's SDK receives them."""
 
 import subprocess
 import sys
@@ -28,7 +28,7 @@ CANARY = "canary@example.com"
 
 @pytest.fixture
 def exporter(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
-    """An SDK that was set up, for this test alone: the API lets it be done once per process."""
+    """An SDK for this test only. The API itself can be configured only once per process."""
     exporter = InMemorySpanExporter()
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
@@ -64,7 +64,7 @@ def only(finished: Sequence[ReadableSpan]) -> ReadableSpan:
     return span
 
 
-async def test_a_request_is_a_span_by_its_route(exporter: InMemorySpanExporter) -> None:
+async def test_a_requests_span_is_named_by_its_route(exporter: InMemorySpanExporter) -> None:
     await request("GET", f"/accounts/users/{CANARY}?email={CANARY}")
     span = only(exporter.get_finished_spans())
     assert (span.name, span.kind) == ("GET /accounts/users/{user_id}", SpanKind.SERVER)
@@ -77,7 +77,7 @@ async def test_a_request_is_a_span_by_its_route(exporter: InMemorySpanExporter) 
     assert span.status.status_code is StatusCode.UNSET
 
 
-async def test_it_continues_the_trace_of_its_caller(exporter: InMemorySpanExporter) -> None:
+async def test_a_request_continues_its_callers_trace(exporter: InMemorySpanExporter) -> None:
     await request("GET", "/accounts/users/u1", traceparent=TRACEPARENT)
     span = only(exporter.get_finished_spans())
     assert span.parent is not None
@@ -87,7 +87,9 @@ async def test_it_continues_the_trace_of_its_caller(exporter: InMemorySpanExport
 
 
 @pytest.mark.parametrize("traceparent", ["", "x", TRACEPARENT + "-more" * 100, "00-" + "0" * 32 + "-1-01"])
-async def test_what_is_no_trace_begins_one(exporter: InMemorySpanExporter, traceparent: str) -> None:
+async def test_an_invalid_traceparent_begins_a_trace(
+    exporter: InMemorySpanExporter, traceparent: str
+) -> None:
     await request("GET", "/accounts/users/u1", traceparent=traceparent)
     assert only(exporter.get_finished_spans()).parent is None
 
@@ -100,7 +102,7 @@ async def test_what_is_no_trace_begins_one(exporter: InMemorySpanExporter, trace
         ("INVENTED", "/accounts/users/u1", "HTTP /accounts/users/{user_id}", 405),
     ],
 )
-async def test_names_are_bounded(
+async def test_span_names_come_from_a_bounded_set(
     exporter: InMemorySpanExporter, method: str, path: str, name: str, status: int
 ) -> None:
     await request(method, path)
@@ -110,7 +112,7 @@ async def test_names_are_bounded(
     assert ("http.route" in attributes) == ("/accounts" in name)
 
 
-async def test_a_defect_is_an_error_without_its_text(exporter: InMemorySpanExporter) -> None:
+async def test_a_failed_request_is_an_error_without_its_text(exporter: InMemorySpanExporter) -> None:
     await request("GET", "/accounts/broken")
     span = only(exporter.get_finished_spans())
     assert span.status.status_code is StatusCode.ERROR
@@ -119,7 +121,7 @@ async def test_a_defect_is_an_error_without_its_text(exporter: InMemorySpanExpor
     assert CANARY not in span.to_json()
 
 
-def test_processing_continues_publishing(exporter: InMemorySpanExporter) -> None:
+def test_processing_continues_the_publishers_trace(exporter: InMemorySpanExporter) -> None:
     headers = {"Nats-Msg-Id": "1"}
     with publish_span("accounts.user.created", headers):
         assert headers["traceparent"]
@@ -147,7 +149,7 @@ def test_a_message_without_headers_begins_a_trace(exporter: InMemorySpanExporter
     assert only(exporter.get_finished_spans()).parent is None
 
 
-def test_processing_that_fails_is_an_error_without_its_text(exporter: InMemorySpanExporter) -> None:
+def test_failed_processing_is_an_error_without_its_text(exporter: InMemorySpanExporter) -> None:
     with pytest.raises(ValueError, match=CANARY), process_span("accounts.user.created", {}):
         raise ValueError(CANARY)
     span = only(exporter.get_finished_spans())
@@ -155,8 +157,8 @@ def test_processing_that_fails_is_an_error_without_its_text(exporter: InMemorySp
     assert CANARY not in span.to_json()
 
 
-async def test_without_an_sdk_nothing_is_made_of_a_request() -> None:
-    """Not even the API's context, which costs more than all that hoc measures."""
+async def test_without_an_sdk_a_request_creates_no_span() -> None:
+    """Nor does it set the API's context, which costs more than all that hoc measures."""
     seen: list[trace.Span] = []
 
     def look(*_: object) -> None:
@@ -175,7 +177,7 @@ async def test_without_an_sdk_nothing_is_made_of_a_request() -> None:
         assert headers == {}
 
 
-def test_without_opentelemetry_the_same_names_do_nothing() -> None:
+def test_without_opentelemetry_the_functions_do_nothing() -> None:
     program = """
 import sys
 sys.modules["opentelemetry"] = None
@@ -192,7 +194,7 @@ assert "opentelemetry.trace" not in sys.modules
     subprocess.run([sys.executable, "-W", "error", "-c", program], check=True)
 
 
-def test_mounting_needs_neither_metrics_nor_traces_nor_json_logs() -> None:
+def test_mounting_needs_no_telemetry_packages() -> None:
     program = """
 import sys
 for missing in ("opentelemetry", "prometheus_client", "pythonjsonlogger", "psutil"):

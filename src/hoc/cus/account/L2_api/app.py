@@ -11,11 +11,11 @@ from starlette.routing import Match, Route
 from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
-from hoc.cus.account.L2_api.calls import MAX_BODY_BYTES
+from hoc.concurrency.limiter import Limiter
 from hoc.cus.account.L2_api.problems import problem_for
+from hoc.cus.account.L2_api.request import MAX_BODY_BYTES
 from hoc.cus.account.L2_api.request_ids import identify_request
 from hoc.cus.account.L5_schemas.errors import UnavailableError
-from hoc.turns import Turns
 
 RETRY_AFTER_SECONDS = 1
 
@@ -23,14 +23,14 @@ _OF_A_BODY = {b"content-length", b"transfer-encoding"}
 
 
 class Api:
-    """Answers every request: what is refused, missing or goes wrong, too. Nothing is raised to who mounts it.
+    """Turns every exception into a response; the host application never sees one.
 
-    Starlette's own layers of middleware do the same, at a third more of the time that a short request takes.
+    Starlette's own layers of middleware do the same, but a short request then takes a third longer.
 
     Args:
         routes: their endpoints are functions of a request.
-        authentication: says who calls. None leaves that to the application it is mounted in.
-        turns: of requests; who gets none in time is refused with 503. None lets every request in.
+        authentication: identifies callers. None leaves that to the application it is mounted in.
+        limiter: of concurrent requests; one that is not admitted in time gets 503. None admits every request.
     """
 
     def __init__(
@@ -38,10 +38,10 @@ class Api:
         routes: Sequence[Route],
         *,
         authentication: AuthenticationBackend | None = None,
-        turns: Turns[None] | None = None,
+        limiter: Limiter[None] | None = None,
     ) -> None:
         self.routes = routes
-        self._turns = turns
+        self._limiter = limiter
         self._by_path = {
             (method, route.path): route
             for route in routes
@@ -66,24 +66,25 @@ class Api:
 
     async def _respond(self, request: Request) -> Response:
         try:
-            return await self._in_turn(request)
-        except Exception as problem:  # noqa: BLE001 - every one is answered, an unforeseen one with 500 and a log
+            return await self._admit(request)
+        except Exception as problem:  # noqa: BLE001 - each is answered, an unforeseen one with 500 and a log
             return problem_for(request, problem)
 
-    async def _in_turn(self, request: Request) -> Response:
-        if self._turns is None:
+    async def _admit(self, request: Request) -> Response:
+        if self._limiter is None:
             return await self._handle(request)
         try:
-            await self._turns.take()
+            await self._limiter.acquire()
         except TimeoutError:
             raise UnavailableError(
-                "The server is asked for more than it can do. Nothing was done; come again in a moment.",
+                "The server is overloaded. Nothing was changed."
+                " Retry after the number of seconds in Retry-After.",
                 retry_after=RETRY_AFTER_SECONDS,
             ) from None
         try:
             return await self._handle(request)
         finally:
-            self._turns.give(None)
+            self._limiter.release(None)
 
     async def _handle(self, request: Request) -> Response:
         await self._authenticate(request)
@@ -91,7 +92,7 @@ class Api:
         return response
 
     async def _authenticate(self, request: Request) -> None:
-        """Put who calls where Starlette's AuthenticationMiddleware puts it."""
+        """Put the caller where Starlette's AuthenticationMiddleware puts it."""
         if self._authentication is None:
             return
         known = await self._authentication.authenticate(request)
@@ -99,7 +100,7 @@ class Api:
             request.scope["auth"], request.scope["user"] = known
 
     def _route(self, scope: Scope) -> Route:
-        """The route of a request, whose parameters are put into the scope. Raises HTTPException."""
+        """The route of a request; its parameters are put into the scope. Raises HTTPException 404 or 405."""
         path = scope["path"].removeprefix(scope.get("root_path", ""))
         if (known := self._by_path.get((scope["method"], path))) is not None:
             scope["endpoint"] = known.endpoint
@@ -124,7 +125,7 @@ class Api:
 
 
 async def _arrived(scope: Scope, receive: Receive) -> Receive:
-    """Wait for the body, as much of it as is ever read: who sends slowly takes nobody's turn."""
+    """Receive the body first, as much of it as is ever read, so that a slow sender is not admitted early."""
     if not any(name in _OF_A_BODY for name, _ in scope["headers"]):
         return receive
     messages: deque[Message] = deque()

@@ -1,9 +1,16 @@
 """Request bodies and query parameters: their shape, strictly. What values mean is the engines' business."""
 
+import re
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from hoc.cus.account.L5_engines.paging import MAX_CURSOR_LENGTH, MAX_LIMIT, MAX_OFFSET
+from hoc.cus.account.L5_schemas.events import EVENTS
+
+_DIGITS = re.compile(r"[0-9]{1,19}")
 
 
 class Body(BaseModel):
@@ -39,6 +46,7 @@ class ChangeRole(Body):
 class UpdateProfile(Body):
     display_name: str | None = None
     timezone: str | None = None
+    locale: str | None = None
     preferences: dict[str, Any] | None = Field(None, description="merged (RFC 7396): null deletes a key")
 
 
@@ -53,8 +61,24 @@ class StartTransfer(Body):
     to_user_id: str
 
 
-# Digits only (in pydantic, $ is the very end): Python's int() would also take ١٢, 1_0 and surrounding spaces.
-Digits = Annotated[str, Field(pattern=r"^[0-9]{1,9}$")]
+def _from_digits(given: object) -> int:
+    """Python's int() would also take ١٢, 1_0 and surrounding spaces; the length bounds what it costs."""
+    if isinstance(given, str) and _DIGITS.fullmatch(given):
+        return int(given)
+    raise PydanticCustomError("whole_number", "must be a whole number, in at most 19 digits")
+
+
+def _whole(minimum: int, maximum: int) -> WithJsonSchema:
+    """How OpenAPI shows a number, whose bounds the engine enforces."""
+    return WithJsonSchema({"type": "integer", "minimum": minimum, "maximum": maximum})
+
+
+Digits = BeforeValidator(_from_digits)
+Limit = Annotated[int, Digits, _whole(1, MAX_LIMIT)]
+Offset = Annotated[int, Digits, _whole(0, MAX_OFFSET)]
+PageNumber = Annotated[int, Digits, _whole(1, MAX_OFFSET + 1)]
+Sequence = Annotated[int, Digits, _whole(0, 2**63 - 1)]
+Cursor = Annotated[str, Field(max_length=MAX_CURSOR_LENGTH)]
 
 
 class Query(BaseModel):
@@ -62,34 +86,38 @@ class Query(BaseModel):
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
+    def given(self) -> dict[str, Any]:
+        """The parameters that the request gives, as keyword arguments."""
+        return self.model_dump(exclude_none=True)
+
 
 class CursorQuery(Query):
-    """``limit`` 1 to 100; a ``cursor`` from the page before."""
+    """``limit`` and the ``cursor`` that the page before gave."""
 
-    limit: Digits | None = None
-    cursor: Annotated[str, Field(max_length=1_024)] | None = None
+    limit: Limit | None = None
+    cursor: Cursor | None = None
 
 
 class PageQuery(CursorQuery):
-    """Instead of a ``cursor``, an ``offset`` to 10,000."""
+    """An ``offset`` may take the place of the ``cursor``."""
 
-    offset: Digits | None = None
+    offset: Offset | None = None
 
 
 class AuditQuery(CursorQuery):
     """``since`` and ``until`` are ISO 8601 with a time zone."""
 
     actor: Annotated[str, Field(max_length=255)] | None = None
-    type: Annotated[str, Field(max_length=64)] | None = None
+    type: Annotated[str, Field(max_length=64), WithJsonSchema({"enum": list(EVENTS)})] | None = None
     since: datetime | None = None
     until: datetime | None = None
 
 
 class FeedQuery(Query):
-    """``after`` is a sequence number; ``limit`` 1 to 100."""
+    """``after`` is a sequence number."""
 
-    after: Annotated[str, Field(pattern=r"^[0-9]{1,19}$")] | None = None
-    limit: Digits | None = None
+    after: Sequence | None = None
+    limit: Limit | None = None
 
 
 class StatusQuery(PageQuery):
@@ -101,18 +129,18 @@ class UsersQuery(StatusQuery):
 
 
 class AccountsQuery(Query):
-    """``page`` and ``page_size`` (1 to 100) to 10,000 accounts deep, or a ``cursor`` from the page before."""
+    """``page`` and ``page_size`` reach 10,000 accounts deep, a ``cursor`` from the page before further."""
 
-    page: Digits | None = None
-    page_size: Digits | None = None
+    page: PageNumber | None = None
+    page_size: Limit | None = None
     is_active: Literal["true", "false", "all"] | None = None
     search: Annotated[str, Field(max_length=255)] | None = None
-    cursor: Annotated[str, Field(max_length=1_024)] | None = None
+    cursor: Cursor | None = None
 
 
 class SearchQuery(Query):
     query: Annotated[str, Field(max_length=255)]
-    limit: Digits | None = None
+    limit: Limit | None = None
     include_inactive: Literal["true", "false"] | None = None
 
 

@@ -1,12 +1,13 @@
-"""The identity service's operations, by the scopes of who calls. They are mounted at ``/api/v1``."""
+"""The identity service's operations, mounted at ``/api/v1``. The caller's scopes decide what they may do.
+
+A caller without scopes reads and changes their own profile and preferences, and nothing else.
+"""
 
 from typing import Any
 
-from starlette.responses import Response
-
 from hoc.cus.account.L2_api.bodies import AccountsQuery, DeletionQuery, SearchQuery
-from hoc.cus.account.L2_api.calls import Call, answer
-from hoc.cus.account.L2_api.operations import Operation
+from hoc.cus.account.L2_api.call import Call
+from hoc.cus.account.L2_api.operations import AnyOperation, Ensured, Operation
 from hoc.cus.account.L5_engines.account_service import AccountService
 from hoc.cus.account.L5_schemas.errors import AccountNotFoundError, AccountValidationError, FieldProblem
 from hoc.cus.account.L5_schemas.identity import (
@@ -22,174 +23,147 @@ from hoc.cus.account.L5_schemas.identity import (
     AccountUpdateRequest,
     MessageResponse,
 )
+from hoc.cus.account.L5_schemas.port_types import Page
 
-PREFIX = "/accounts"
-
-READ = ("accounts:read", "accounts:admin")
-WRITE = ("accounts:write", "accounts:admin")
-ADMIN = ("accounts:admin",)
+READERS = ("accounts:read", "accounts:admin")
+WRITERS = ("accounts:write", "accounts:admin")
+ADMINS = ("accounts:admin",)
 
 
-class IdentityRoutes:
-    """A caller without these scopes reads and changes their own profile and preferences, and nothing else."""
+@Operation(
+    "POST",
+    "/accounts/ensure",
+    Ensured[AccountProfileResponse],
+    scopes=WRITERS,
+    status=201,
+    body=AccountEnsureRequest,
+)
+async def ensure_account(
+    service: AccountService, call: Call[AccountEnsureRequest]
+) -> Ensured[AccountProfileResponse]:
+    """Create an account unless it is there (201 created, 200 as it is stored)."""
+    account, was_created = await service.ensure_account(call.body, actor=call.caller_id)
+    return Ensured(account, was_created)
 
-    def __init__(self, accounts: AccountService) -> None:
-        self._accounts = accounts
 
-    def operations(self) -> list[Operation]:
-        return [
-            Operation(
-                "POST",
-                f"{PREFIX}/ensure",
-                self.ensure_account,
-                "Create an account unless it is there (201 created, 200 as it is stored)",
-                AccountProfileResponse,
-                status=201,
-                body=AccountEnsureRequest,
-                also=(200,),
-            ),
-            Operation(
-                "GET",
-                f"{PREFIX}/profile/{{user_id}}",
-                self.get_account,
-                "Read an active account",
-                AccountProfileResponse,
-                errors=(404,),
-            ),
-            Operation(
-                "PUT",
-                f"{PREFIX}/profile/{{user_id}}",
-                self.update_account,
-                "Change an account's name and address",
-                AccountProfileResponse,
-                body=AccountUpdateRequest,
-                errors=(404,),
-            ),
-            Operation(
-                "DELETE",
-                f"{PREFIX}/profile/{{user_id}}",
-                self.delete_account,
-                "Delete an account, keeping its record",
-                MessageResponse,
-                query=DeletionQuery,
-                errors=(404, 409),
-            ),
-            Operation(
-                "PUT",
-                f"{PREFIX}/preferences/{{user_id}}",
-                self.update_preferences,
-                "Merge preferences into an account's: the body is the patch (RFC 7396)",
-                MessageResponse,
-                body=dict[str, Any],
-                errors=(404,),
-            ),
-            Operation(
-                "GET",
-                PREFIX,
-                self.list_accounts,
-                "List accounts, newest first",
-                AccountSearchResponse,
-                query=AccountsQuery,
-            ),
-            Operation(
-                "GET",
-                f"{PREFIX}/search",
-                self.search_accounts,
-                "Find accounts by a part of their name or address",
-                list[AccountSummaryResponse],
-                query=SearchQuery,
-            ),
-            Operation(
-                "GET",
-                f"{PREFIX}/by-email/{{email}}",
-                self.get_account_by_email,
-                "Read the active account with an address, in any case",
-                AccountProfileResponse,
-                errors=(404,),
-            ),
-            Operation(
-                "PUT",
-                f"{PREFIX}/status/{{user_id}}",
-                self.change_status,
-                "Activate or deactivate an account",
-                MessageResponse,
-                body=AccountStatusChangeRequest,
-                errors=(404, 409),
-            ),
-            Operation(
-                "GET", f"{PREFIX}/stats", self.get_stats, "Count accounts, exactly", AccountStatsResponse
-            ),
-        ]
+@Operation(
+    "GET", "/accounts/profile/{user_id}", AccountProfileResponse, scopes=READERS, own="user_id", errors=(404,)
+)
+async def get_account(service: AccountService, call: Call) -> AccountProfileResponse:
+    """Read an active account."""
+    return await service.get_account_profile(call.path["user_id"])
 
-    async def ensure_account(self, call: Call) -> Response:
-        call.authorize(WRITE)
-        request = await call.body(AccountEnsureRequest)
-        account, was_created = await self._accounts.ensure_account(request, actor=call.caller.user_id)
-        return answer(account, 201 if was_created else 200)
 
-    async def get_account(self, call: Call) -> Response:
-        user_id = call.path("user_id")
-        call.authorize(READ, own=user_id)
-        return answer(await self._accounts.get_account_profile(user_id))
+@Operation(
+    "PUT",
+    "/accounts/profile/{user_id}",
+    AccountProfileResponse,
+    scopes=WRITERS,
+    own="user_id",
+    body=AccountUpdateRequest,
+    errors=(404,),
+)
+async def update_account(service: AccountService, call: Call[AccountUpdateRequest]) -> AccountProfileResponse:
+    """Change an account's name and address."""
+    return await service.update_account_profile(call.path["user_id"], call.body, actor=call.caller_id)
 
-    async def update_account(self, call: Call) -> Response:
-        user_id = call.path("user_id")
-        call.authorize(WRITE, own=user_id)
-        request = await call.body(AccountUpdateRequest)
-        return answer(
-            await self._accounts.update_account_profile(user_id, request, actor=call.caller.user_id)
+
+@Operation(
+    "DELETE",
+    "/accounts/profile/{user_id}",
+    MessageResponse,
+    scopes=ADMINS,
+    query=DeletionQuery,
+    errors=(404, 409),
+)
+async def delete_account(service: AccountService, call: Call[None, DeletionQuery]) -> MessageResponse:
+    """Delete an account, keeping its record."""
+    await service.delete_account(call.path["user_id"], call.query.reason, actor=call.caller_id)
+    return MessageResponse("Account deleted successfully")
+
+
+@Operation(
+    "PUT",
+    "/accounts/preferences/{user_id}",
+    MessageResponse,
+    scopes=WRITERS,
+    own="user_id",
+    body=dict[str, Any],
+    errors=(404,),
+)
+async def update_preferences(service: AccountService, call: Call[dict[str, Any]]) -> MessageResponse:
+    """Merge preferences into an account's: the body is the patch (RFC 7396)."""
+    try:
+        await service.update_account_preferences(
+            call.path["user_id"], AccountPreferencesRequest(call.body), actor=call.caller_id
         )
+    except AccountValidationError as refusal:
+        # On this route the request body is the patch itself, so the pointer is the root.
+        problems = tuple(FieldProblem("", found.detail) for found in refusal.problems)
+        raise AccountValidationError(refusal.message, problems=problems) from None
+    return MessageResponse("Preferences updated successfully")
 
-    async def delete_account(self, call: Call) -> Response:
-        user_id = call.path("user_id")
-        call.authorize(ADMIN)
-        query = call.query(DeletionQuery)
-        await self._accounts.delete_account(user_id, **query, actor=call.caller.user_id)
-        return answer(MessageResponse("Account deleted successfully"))
 
-    async def update_preferences(self, call: Call) -> Response:
-        user_id = call.path("user_id")
-        call.authorize(WRITE, own=user_id)
-        patch: dict[str, Any] = await call.body(dict[str, Any])
-        try:
-            await self._accounts.update_account_preferences(
-                user_id, AccountPreferencesRequest(patch), actor=call.caller.user_id
-            )
-        except AccountValidationError as refusal:
-            # The patch is the whole body here, and no member of it.
-            problems = tuple(FieldProblem("", found.detail) for found in refusal.problems)
-            raise AccountValidationError(refusal.message, problems=problems) from None
-        return answer(MessageResponse("Preferences updated successfully"))
+@Operation("GET", "/accounts", Page[AccountSearchResponse], scopes=ADMINS, query=AccountsQuery)
+async def list_accounts(
+    service: AccountService, call: Call[None, AccountsQuery]
+) -> Page[AccountSearchResponse]:
+    """List accounts, newest first."""
+    given = call.query.given()
+    is_active = {"true": True, "false": False, "all": None}[given.pop("is_active", "true")]
+    found = await service.list_accounts(AccountListParams(is_active=is_active, **given))
+    return Page(found, found.next_cursor)
 
-    async def list_accounts(self, call: Call) -> Response:
-        call.authorize(ADMIN)
-        query = call.query(AccountsQuery)
-        kind = {"true": True, "false": False, "all": None}[query.pop("is_active", "true")]
-        page = await self._accounts.list_accounts(AccountListParams(is_active=kind, **query))
-        return answer(page, headers=call.link(page.next_cursor))
 
-    async def search_accounts(self, call: Call) -> Response:
-        call.authorize(READ)
-        query = call.query(SearchQuery)
-        include_inactive = query.pop("include_inactive", "false") == "true"
-        params = AccountSearchParams(**query, include_inactive=include_inactive)
-        return answer(await self._accounts.search_accounts(params))
+@Operation("GET", "/accounts/search", list[AccountSummaryResponse], scopes=READERS, query=SearchQuery)
+async def search_accounts(
+    service: AccountService, call: Call[None, SearchQuery]
+) -> list[AccountSummaryResponse]:
+    """Find accounts by a part of their name or address."""
+    given = call.query.given()
+    include_inactive = given.pop("include_inactive", "false") == "true"
+    return await service.search_accounts(AccountSearchParams(**given, include_inactive=include_inactive))
 
-    async def get_account_by_email(self, call: Call) -> Response:
-        call.authorize(READ)
-        account = await self._accounts.get_account_by_email(call.path("email"))
-        if account is None:
-            raise AccountNotFoundError("There is no active account with this address.")
-        return answer(account)
 
-    async def change_status(self, call: Call) -> Response:
-        user_id = call.path("user_id")
-        call.authorize(ADMIN)
-        request = await call.body(AccountStatusChangeRequest)
-        await self._accounts.change_account_status(user_id, request, actor=call.caller.user_id)
-        word = "activated" if request.is_active else "deactivated"
-        return answer(MessageResponse(f"Account {word} successfully"))
+@Operation("GET", "/accounts/by-email/{email}", AccountProfileResponse, scopes=READERS, errors=(404,))
+async def get_account_by_email(service: AccountService, call: Call) -> AccountProfileResponse:
+    """Read the active account with an address, in any case."""
+    account = await service.get_account_by_email(call.path["email"])
+    if account is None:
+        raise AccountNotFoundError("There is no active account with this address.")
+    return account
 
-    async def get_stats(self, call: Call) -> Response:
-        call.authorize(ADMIN)
-        return answer(await self._accounts.get_service_stats())
+
+@Operation(
+    "PUT",
+    "/accounts/status/{user_id}",
+    MessageResponse,
+    scopes=ADMINS,
+    body=AccountStatusChangeRequest,
+    errors=(404, 409),
+)
+async def change_status(service: AccountService, call: Call[AccountStatusChangeRequest]) -> MessageResponse:
+    """Activate or deactivate an account."""
+    await service.change_account_status(call.path["user_id"], call.body, actor=call.caller_id)
+    word = "activated" if call.body.is_active else "deactivated"
+    return MessageResponse(f"Account {word} successfully")
+
+
+@Operation("GET", "/accounts/stats", AccountStatsResponse, scopes=ADMINS)
+async def get_stats(service: AccountService, call: Call) -> AccountStatsResponse:  # noqa: ARG001 - it is the same for every call
+    """Count accounts, exactly."""
+    return await service.get_service_stats()
+
+
+IDENTITY_OPERATIONS: list[AnyOperation] = [
+    ensure_account,
+    get_account,
+    update_account,
+    delete_account,
+    update_preferences,
+    list_accounts,
+    search_accounts,
+    get_account_by_email,
+    change_status,
+    get_stats,
+]

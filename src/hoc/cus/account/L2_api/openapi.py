@@ -1,6 +1,7 @@
 """The OpenAPI 3.1 document, generated from the operations the router serves."""
 
 import re
+from collections.abc import Sequence
 from functools import cache
 from http import HTTPStatus
 from typing import Any
@@ -12,9 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from hoc.cus.account.L2_api.bodies import CursorQuery
-from hoc.cus.account.L2_api.operations import Operation
-from hoc.cus.account.L5_schemas.events import EVENTS
+from hoc.cus.account.L2_api.operations import AnyOperation, Requires
 
 _SCHEMAS = "#/components/schemas/{model}"
 _GENERAL_ERRORS = (400, 401, 403, 503)
@@ -45,7 +44,7 @@ _PROBLEM: dict[str, Any] = {
 }
 
 
-def openapi_route(operations: list[Operation], *, title: str, version: str) -> Route:
+def openapi_route(operations: Sequence[AnyOperation], *, title: str, version: str) -> Route:
     """Serves the document under ``/openapi.json``."""
 
     @cache
@@ -58,7 +57,9 @@ def openapi_route(operations: list[Operation], *, title: str, version: str) -> R
     return Route("/openapi.json", openapi)
 
 
-def openapi_document(operations: list[Operation], *, title: str, version: str, server: str) -> dict[str, Any]:
+def openapi_document(
+    operations: Sequence[AnyOperation], *, title: str, version: str, server: str
+) -> dict[str, Any]:
     """The document as a plain dictionary; ``server`` is the path under which the operations are mounted."""
     schemas: dict[str, Any] = {"Problem": _PROBLEM}
     paths: dict[str, dict[str, Any]] = {}
@@ -79,18 +80,17 @@ def openapi_document(operations: list[Operation], *, title: str, version: str, s
     }
 
 
-def _result_schema(operation: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
-    result = _reference(operation.result, "serialization", schemas)
-    if operation.query is not None and issubclass(operation.query, CursorQuery):
-        # A page is its result and the cursor of the next one.
-        page = schemas[operation.result.__name__]
+def _result_schema(operation: AnyOperation, schemas: dict[str, Any]) -> dict[str, Any]:
+    result = _reference(operation.json_type, "serialization", schemas)
+    if operation.is_page:
+        page = schemas[operation.json_type.__name__]
         page["properties"]["next_cursor"] = {"type": ["string", "null"]}
-        page["required"] = [*page["required"], "next_cursor"]
+        page["required"] = list(dict.fromkeys([*page["required"], "next_cursor"]))
     return result
 
 
 def _reference(model: Any, mode: JsonSchemaMode, schemas: dict[str, Any]) -> dict[str, Any]:  # noqa: ANN401 - a class, or a list of one
-    """Register the model and those it contains; a reference to it, or itself where it has no name."""
+    """Register the model and those in it. Returns a reference, or the schema of a type without a name."""
     schema = TypeAdapter(model).json_schema(mode=mode, ref_template=_SCHEMAS)
     schemas |= schema.pop("$defs", {})
     if not isinstance(model, type):
@@ -99,7 +99,9 @@ def _reference(model: Any, mode: JsonSchemaMode, schemas: dict[str, Any]) -> dic
     return {"$ref": _SCHEMAS.format(model=model.__name__)}
 
 
-def _operation(operation: Operation, body: dict[str, Any] | None, result: dict[str, Any]) -> dict[str, Any]:
+def _operation(
+    operation: AnyOperation, body: dict[str, Any] | None, result: dict[str, Any]
+) -> dict[str, Any]:
     described: dict[str, Any] = {
         "operationId": operation.name,
         "summary": operation.summary,
@@ -115,45 +117,35 @@ def _operation(operation: Operation, body: dict[str, Any] | None, result: dict[s
             "required": not operation.body_optional,
             "content": {"application/json": {"schema": body}},
         }
-    if operation.public:
+    if operation.requires is Requires.NOTHING:
         described["security"] = [{}, {"bearer": []}]
     return described
 
 
-def _path_parameters(operation: Operation) -> list[dict[str, Any]]:
+def _path_parameters(operation: AnyOperation) -> list[dict[str, Any]]:
     return [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string", "pattern": "^[^/]+$"}}
         for name in re.findall(r"{(\w+)}", operation.path)
     ]
 
 
-def _query_parameters(operation: Operation) -> list[dict[str, Any]]:
+def _query_parameters(operation: AnyOperation) -> list[dict[str, Any]]:
     if operation.query is None:
         return []
-    known: dict[str, dict[str, Any]] = {
-        "limit": {"type": "integer", "minimum": 1, "maximum": 100},
-        "offset": {"type": "integer", "minimum": 0, "maximum": 10_000},
-        "after": {"type": "integer", "minimum": 0, "maximum": 2**63 - 1},
-        "page": {"type": "integer", "minimum": 1, "maximum": 10_001},
-        "page_size": {"type": "integer", "minimum": 1, "maximum": 100},
-        "is_active": {"enum": ["true", "false", "all"]},
-        "include_inactive": {"enum": ["true", "false"]},
-        "since": {"type": "string", "format": "date-time"},
-        "until": {"type": "string", "format": "date-time"},
-        "type": {"enum": list(EVENTS)},
-    }
+    schema = operation.query.model_json_schema()
     return [
-        {
-            "name": name,
-            "in": "query",
-            "required": field.is_required(),
-            "schema": known.get(name, {"type": "string"}),
-        }
-        for name, field in operation.query.model_fields.items()
+        {"name": name, "in": "query", "required": name in schema.get("required", ()), "schema": _given(field)}
+        for name, field in schema["properties"].items()
     ]
 
 
-def _header_parameters(operation: Operation) -> list[dict[str, Any]]:
+def _given(field: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a parameter that is given: an absent one is no null."""
+    [schema] = [kind for kind in field.get("anyOf", [field]) if kind.get("type") != "null"]
+    return {key: value for key, value in schema.items() if key not in {"title", "default"}}
+
+
+def _header_parameters(operation: AnyOperation) -> list[dict[str, Any]]:
     names = [
         name
         for name, applies in (("If-Match", operation.conditional), ("Idempotency-Key", operation.idempotent))
@@ -162,20 +154,20 @@ def _header_parameters(operation: Operation) -> list[dict[str, Any]]:
     return [{"name": name, "in": "header", "required": False, "schema": {"type": "string"}} for name in names]
 
 
-def _responses(operation: Operation, result: dict[str, Any]) -> dict[str, Any]:
+def _responses(operation: AnyOperation, result: dict[str, Any]) -> dict[str, Any]:
     success: dict[str, Any] = {
         "description": HTTPStatus(operation.status).phrase,
-        "headers": _headers("X-Request-Id", *(("ETag",) if operation.versioned else ())),
+        "headers": _headers("X-Request-Id", *(("ETag",) if operation.is_versioned else ())),
         "content": {"application/json": {"schema": result}},
     }
-    if operation.query is not None and "cursor" in operation.query.model_fields:
+    if operation.is_page:
         success["headers"] |= _headers("Link", required=False)
     errors = {*_GENERAL_ERRORS, *operation.errors}
     if operation.body is not None:
         errors.update(_BODY_ERRORS)
     if operation.idempotent:
         errors.add(422)
-    successes = {str(status): success for status in (*operation.also, operation.status)}
+    successes = {str(status): success for status in operation.successes}
     return successes | {str(status): _problem(status) for status in sorted(errors)}
 
 

@@ -18,7 +18,7 @@ from hoc.cus.account.L5_schemas.errors import AccountsError, FieldProblem, Inval
 
 MEDIA_TYPE = "application/problem+json"
 
-# Not made from the phrases, which differ between versions of Python.
+# Not derived from HTTPStatus.phrase, which differs between versions of Python.
 _CODES = {
     404: "not_found",
     405: "method_not_allowed",
@@ -54,7 +54,7 @@ def problem(
 
 
 def problem_for(conn: HTTPConnection, refusal: Exception) -> Response:
-    """The answer to a request that raised this; what nobody foresaw is logged under the request's id."""
+    """The answer to a request that raised ``refusal``; an unforeseen one is logged under the request's id."""
     match refusal:
         case AccountsError():
             return _refused(conn, refusal)
@@ -67,10 +67,12 @@ def problem_for(conn: HTTPConnection, refusal: Exception) -> Response:
             code = _CODES.get(status, "error")
             return problem(conn, status, code, refusal.detail, headers=refusal.headers)
         case ClientDisconnect():
-            return problem(conn, 400, "invalid_json", "The body was broken off.")  # which nobody reads
+            return problem(conn, 400, "invalid_json", "The body is incomplete.")  # the client is gone
         case _:
             _log.error("request %s failed", conn.scope.get("hoc.request_id"), exc_info=refusal)
-            return problem(conn, 500, "internal_error", "The server failed; this has been logged.")
+            return problem(
+                conn, 500, "internal_error", "The server failed, and has logged why under this request_id."
+            )
 
 
 def _refused(conn: HTTPConnection, refusal: AccountsError) -> Response:
@@ -90,7 +92,7 @@ def _refused(conn: HTTPConnection, refusal: AccountsError) -> Response:
 
 
 def invalid_fields(refusal: ValidationError, prefix: str) -> InvalidInputError:
-    """Pydantic's findings as ours; ``prefix`` is ``/`` for bodies and ``?`` for query parameters."""
+    """Pydantic's findings as field problems; ``prefix`` is ``/`` for a body and ``?`` for a query."""
     problems = tuple(
         FieldProblem("".join(prefix + _escaped(part) for part in found["loc"]), found["msg"])
         for found in refusal.errors(include_url=False, include_input=False, include_context=False)[:20]

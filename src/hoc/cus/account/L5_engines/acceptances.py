@@ -6,7 +6,7 @@ from typing import Protocol
 
 from hoc.cus.account.L5_engines import policy
 from hoc.cus.account.L5_engines.access import AccessReader, access_of
-from hoc.cus.account.L5_engines.letters import token_hash
+from hoc.cus.account.L5_engines.invitation_mail import token_hash
 from hoc.cus.account.L5_engines.session import Clock, Session, new_id, utc_now
 from hoc.cus.account.L5_engines.text import is_storable_id
 from hoc.cus.account.L5_schemas.errors import (
@@ -15,7 +15,7 @@ from hoc.cus.account.L5_schemas.errors import (
     NotFoundError,
     TenantNotActiveError,
 )
-from hoc.cus.account.L5_schemas.records import Account, EmailAddress, InvitationTerms
+from hoc.cus.account.L5_schemas.port_types import AddressHolder, EmailAddress, InvitationTerms
 from hoc.cus.account.L5_schemas.results import AcceptInvitationResult
 from hoc.cus.account.L5_schemas.values import InvitationStatus, TenantStatus
 
@@ -25,18 +25,18 @@ MAX_TOKEN_LENGTH = 512
 class AcceptanceStore(Protocol):
     async def lock(self, session: Session, tenant_id: str, invitation_id: str) -> InvitationTerms | None: ...
 
-    async def account_by_email(self, session: Session, email_key: str) -> Account | None:
-        """The active account with this address, kept from changing until the transaction ends."""
+    async def account_by_email(self, session: Session, email_key: str) -> AddressHolder | None:
+        """The active account with this address, locked until the transaction ends."""
         ...
 
     async def create_account(
         self, session: Session, user_id: str, address: EmailAddress, now: datetime
     ) -> bool:
-        """An active account with a verified address; False when the address was taken meanwhile."""
+        """Store an active account with a verified address. False: the address was taken meanwhile."""
         ...
 
     async def add_member(self, session: Session, terms: InvitationTerms, user_id: str, now: datetime) -> None:
-        """The invited membership, unless there is one already, and the invitation marked accepted."""
+        """Mark the invitation accepted, and store its membership unless there is one already."""
         ...
 
 
@@ -57,28 +57,33 @@ class Acceptances:
     async def accept(
         self, session: Session, invitation_id: str, token: str, *, caller_user_id: str | None = None
     ) -> AcceptInvitationResult:
-        """Join with the token from the mail; the same answer however often and however concurrently.
+        """Join with the token from the mail. Repeated and concurrent calls get the same answer.
 
-        An account is made for the invited address if none is active. A caller who is signed in must be that
-        account.
+        An account is created for the invited address if none is active. A caller who is signed in must be
+        that account.
 
         Raises:
-            NotFoundError: no such invitation, or not its token: one answer for both, and for a dead token.
-            InvitationExpiredError, ForbiddenError, TenantNotActiveError
+            NotFoundError: no such invitation, or a wrong or dead token; the message is the same.
+            InvitationExpiredError, TenantNotActiveError
+            ForbiddenError: the invitation is for another account, the address is not verified, or the
+                inviter may no longer grant the role.
         """
+        now = self._clock()
         terms = await self._lock_by_token(session, invitation_id, token)
         if terms.status == InvitationStatus.ACCEPTED:
             return await self._accepted_before(session, terms, caller_user_id)
         if terms.status != InvitationStatus.PENDING:
             raise _no_such_invitation()
-        if terms.expires_at <= self._clock():
-            raise InvitationExpiredError("This invitation has expired; ask for a new one.")
+        if terms.expires_at <= now:
+            raise InvitationExpiredError("This invitation has expired. Ask for a new invitation.")
         if terms.tenant_status is not TenantStatus.ACTIVE:
-            raise TenantNotActiveError("This tenant does not take new members at present.")
+            raise TenantNotActiveError("This tenant does not accept new members at present.")
         if terms.inviter_role is None or not policy.can_grant(terms.inviter_role, terms.role):
-            raise ForbiddenError("Who sent this invitation may no longer grant its role; ask for a new one.")
-        user_id = await self._account_for(session, terms, caller_user_id)
-        await self._acceptances.add_member(session, terms, user_id, self._clock())
+            raise ForbiddenError(
+                "The person who sent this invitation may no longer grant this role. Ask for a new invitation."
+            )
+        user_id = await self._account_for(session, terms, caller_user_id, now)
+        await self._acceptances.add_member(session, terms, user_id, now)
         return await self._joined(session, terms, user_id)
 
     async def _lock_by_token(self, session: Session, invitation_id: str, token: str) -> InvitationTerms:
@@ -97,7 +102,7 @@ class Acceptances:
     ) -> AcceptInvitationResult:
         user_id = terms.accepted_user_id or ""
         if caller_user_id not in {None, user_id}:
-            raise _someone_elses()
+            raise _not_yours()
         return await self._joined(session, terms, user_id)
 
     async def _joined(self, session: Session, terms: InvitationTerms, user_id: str) -> AcceptInvitationResult:
@@ -108,24 +113,26 @@ class Acceptances:
             success=True, message="Invitation accepted", tenant_id=terms.tenant_id, role=access.role
         )
 
-    async def _account_for(self, session: Session, terms: InvitationTerms, caller_user_id: str | None) -> str:
+    async def _account_for(
+        self, session: Session, terms: InvitationTerms, caller_user_id: str | None, now: datetime
+    ) -> str:
         account = await self._acceptances.account_by_email(session, terms.email_key)
         if account is None and caller_user_id is None:
             user_id = new_id("usr")
             address = EmailAddress(terms.email, terms.email_key)
-            if await self._acceptances.create_account(session, user_id, address, self._clock()):
+            if await self._acceptances.create_account(session, user_id, address, now):
                 return user_id
             account = await self._acceptances.account_by_email(session, terms.email_key)
         if account is None or caller_user_id not in {None, account.user_id}:
-            raise _someone_elses()
+            raise _not_yours()
         if self._require_verified_email and not account.email_verified:
             raise ForbiddenError("Verify your e-mail address first.", code="email_not_verified")
         return account.user_id
 
 
 def _no_such_invitation() -> NotFoundError:
-    return NotFoundError("There is no such invitation, or this is not its token.")
+    return NotFoundError("There is no such invitation, or the token is wrong.")
 
 
-def _someone_elses() -> ForbiddenError:
+def _not_yours() -> ForbiddenError:
     return ForbiddenError("This invitation is for another account.", code="not_your_invitation")

@@ -1,18 +1,16 @@
-"""A caller's standing in a tenant, decided by the membership row on every request."""
+"""A caller's access to a tenant, decided by the membership row on every request."""
 
 from typing import Protocol
 
 from hoc.cus.account.L5_engines.session import Session
 from hoc.cus.account.L5_schemas.errors import ForbiddenError, NotAMemberError, TenantNotActiveError
-from hoc.cus.account.L5_schemas.records import Access
-from hoc.cus.account.L5_schemas.values import TenantStatus
+from hoc.cus.account.L5_schemas.port_types import Access
+from hoc.cus.account.L5_schemas.values import CLOSED_TENANT, TenantStatus
 
 
 class AccessReader(Protocol):
-    """Reads standings; also what concurrent requests share one read of."""
-
     async def access(self, session: Session, pairs: list[tuple[str, str]]) -> dict[tuple[str, str], Access]:
-        """The standing of each ``(tenant_id, user_id)`` that has one."""
+        """The access of those ``(tenant_id, user_id)`` that are active members."""
         ...
 
 
@@ -22,16 +20,20 @@ async def access_of(reader: AccessReader, session: Session, tenant_id: str, user
 
 
 def require_reader(access: Access | None) -> Access:
-    """Refuse who is not an active member, or whose tenant is closed."""
+    """Return the access of a caller who may read.
+
+    Raises NotAMemberError (the caller is not an active member) or TenantNotActiveError (the tenant is
+    terminated or archived).
+    """
     if access is None:
         raise NotAMemberError("You are not a member of this tenant.")
-    if access.tenant_status in {TenantStatus.TERMINATED, TenantStatus.ARCHIVED}:
+    if access.tenant_status in CLOSED_TENANT:
         raise TenantNotActiveError(f"This tenant is {access.tenant_status}.")
     return access
 
 
 def require_writer(access: Access | None) -> Access:
-    """Refuse who may not read, and anybody while the tenant is suspended."""
+    """Return the access of a caller who may write. Raises as `require_reader`, and for a suspended tenant."""
     reader = require_reader(access)
     if reader.tenant_status is not TenantStatus.ACTIVE:
         raise TenantNotActiveError("This tenant is suspended: it can be read but not changed.")
@@ -39,5 +41,6 @@ def require_writer(access: Access | None) -> Access:
 
 
 def require(allowed: bool, action: str) -> None:
+    """Raise ForbiddenError unless the caller's role allows the action."""
     if not allowed:
         raise ForbiddenError(f"Your role in this tenant does not let you {action}.")

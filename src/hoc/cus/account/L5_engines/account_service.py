@@ -1,16 +1,16 @@
-"""The identity service: the account record that every other service hangs on.
+"""The identity service: the account records that all other services refer to.
 
-Each method is one transaction of the repository's own, and safe to repeat.
+Each method is a transaction of its own and safe to repeat.
 """
 
 from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from hoc.cus.account.L5_engines.email_address import fold, parse_email
-from hoc.cus.account.L5_engines.paging import MAX_LIMIT, MAX_OFFSET, CursorScope, bad_parameter
-from hoc.cus.account.L5_engines.profiles import MAX_PREFERENCES_BYTES, checked_preferences
+from hoc.cus.account.L5_engines.paging import MAX_LIMIT, MAX_OFFSET, CursorScope
+from hoc.cus.account.L5_engines.profiles import MAX_PREFERENCES_BYTES, checked_preferences, refused
 from hoc.cus.account.L5_engines.session import Clock, utc_now
 from hoc.cus.account.L5_engines.text import clean_line, is_account_id, is_storable_id
 from hoc.cus.account.L5_schemas.errors import (
@@ -19,8 +19,6 @@ from hoc.cus.account.L5_schemas.errors import (
     InvalidInputError,
 )
 from hoc.cus.account.L5_schemas.identity import (
-    AccountChange,
-    AccountChanged,
     AccountEnsureRequest,
     AccountFilter,
     AccountListParams,
@@ -33,24 +31,21 @@ from hoc.cus.account.L5_schemas.identity import (
     AccountSummaryResponse,
     AccountUpdateRequest,
 )
-from hoc.cus.account.L5_schemas.records import EmailAddress, Slice, Window
-
-if TYPE_CHECKING:
-    from hoc.database import Database
+from hoc.cus.account.L5_schemas.port_types import AccountPatch, EmailAddress, PatchRefusal, Slice, Window
 
 MAX_TERM_LENGTH = 255
 MAX_COUNTED = 10_000
 
 
 class AccountRepositoryProtocol(Protocol):
-    """Account records. What changes one records its event with it; ``actor`` is whom the event names."""
+    """Account records. Each change records its event; ``actor`` is the event's."""
 
     async def get_account_by_id(self, user_id: str) -> AccountProfileResponse | None:
-        """An active account."""
+        """The active account with this id."""
         ...
 
     async def get_account_by_email(self, email_key: str) -> AccountProfileResponse | None:
-        """The active account with this normalised address."""
+        """The active account whose address has this key."""
         ...
 
     async def ensure_account_exists(
@@ -63,25 +58,25 @@ class AccountRepositoryProtocol(Protocol):
         now: datetime,
         actor: str | None,
     ) -> tuple[AccountProfileResponse, bool] | None:
-        """The account as stored, active or not, and whether this call made it; None: the address is taken."""
+        """The account as stored, active or not, and whether this call created it.
+
+        None: the address is another active account's.
+        """
         ...
 
     async def update_account_profile(
-        self, user_id: str, change: AccountChange, now: datetime, *, actor: str | None
-    ) -> AccountChanged | None:
-        """None: no such active account. Raises AccountValidationError when the address is taken."""
+        self, user_id: str, patch: AccountPatch, now: datetime, *, actor: str | None
+    ) -> AccountProfileResponse | None:
+        """Apply the patch's name and address. None: there is no such active account.
+
+        Raises AccountValidationError when the address is taken.
+        """
         ...
 
     async def update_account_preferences(
-        self,
-        user_id: str,
-        preferences: dict[str, Any],
-        *,
-        max_bytes: int,
-        now: datetime,
-        actor: str | None,
-    ) -> bool | None:
-        """Merge (RFC 7396) where they are stored. False: no such active account; None: too large then."""
+        self, user_id: str, patch: AccountPatch, now: datetime, *, max_bytes: int, actor: str | None
+    ) -> PatchRefusal | bool:
+        """Merge the patch's preferences in the database. False: there is no such active account."""
         ...
 
     async def set_account_status(
@@ -94,17 +89,17 @@ class AccountRepositoryProtocol(Protocol):
         reason: str | None,
         actor: str | None,
     ) -> bool:
-        """The account and its memberships together; False: no such account.
+        """Change the account together with its memberships. False: there is no such account.
 
-        Raises AccountValidationError when the address is another's by now, LastOwnerError when a tenant would
-        be left without an active owner. Either way nothing has changed.
+        Raises AccountValidationError when the address is another active account's by now, LastOwnerError when
+        a tenant would have no active owner. Neither changes anything.
         """
         ...
 
     async def list_accounts(
         self, wanted: AccountFilter, window: Window, *, max_counted: int
     ) -> tuple[Slice[AccountSummaryResponse], bool]:
-        """Newest first, and whether counting a term's matches stopped at ``max_counted`` before the end."""
+        """Newest first, and whether a term has more matches than ``max_counted``, where counting stops."""
         ...
 
     async def get_account_stats(self, now: datetime) -> AccountStatsResponse: ...
@@ -113,9 +108,10 @@ class AccountRepositoryProtocol(Protocol):
 
 
 class AccountService:
-    """The identity operations; ``max_counted`` is where counting the matches of a search term stops.
+    """The identity operations.
 
-    ``actor`` is who asks for a change, for its event and the audit trail; None: nobody in particular.
+    ``actor`` is the user who asks for a change; the event and the audit trail name it. None: nobody in
+    particular. The matches of a search term are counted up to ``max_counted``.
     """
 
     def __init__(
@@ -132,13 +128,12 @@ class AccountService:
     async def ensure_account(
         self, request: AccountEnsureRequest, *, actor: str | None = None
     ) -> tuple[AccountProfileResponse, bool]:
-        """Create the account unless it is there; the account as stored, and whether it was created.
+        """Create the account unless it exists. Returns it as stored, and whether this call created it.
 
-        However many callers race with one ``user_id``, one creates and all get the same account. An account
-        that is there is returned unchanged, a deactivated one too.
+        Of any number of concurrent calls with one ``user_id``, one creates the account and all return it. An
+        existing account is returned unchanged, also a deactivated one.
 
-        Raises:
-            AccountValidationError: bad input, or the address is another active account's.
+        Raises AccountValidationError (bad input, or the address is another active account's).
         """
         with _validation():
             if not is_account_id(request.user_id):
@@ -153,7 +148,7 @@ class AccountService:
         return ensured
 
     async def get_account_profile(self, user_id: str) -> AccountProfileResponse:
-        """An active account. Raises AccountNotFoundError."""
+        """Return an active account. Raises AccountNotFoundError."""
         account = await self.repository.get_account_by_id(user_id) if is_storable_id(user_id) else None
         if account is None:
             raise _not_found()
@@ -162,34 +157,41 @@ class AccountService:
     async def update_account_profile(
         self, user_id: str, request: AccountUpdateRequest, *, actor: str | None = None
     ) -> AccountProfileResponse:
-        """Change name and address, whichever is given; a new address has yet to be verified."""
+        """Change the name, the address, or both. A new address has yet to be verified.
+
+        Raises AccountNotFoundError or AccountValidationError (bad input, or the address is another active
+        account's).
+        """
         with _validation():
             name = None if request.name is None else clean_line("name", request.name)
-            change = AccountChange(
-                name=name,
-                name_key=None if name is None else fold(name),
-                address=None if request.email is None else parse_email(request.email),
-            )
-        changed = await self.repository.update_account_profile(
-            _known(user_id), change, self._clock(), actor=actor
+            address = None if request.email is None else parse_email(request.email)
+        patch = AccountPatch(
+            name=name,
+            name_key=None if name is None else fold(name),
+            email=None if address is None else address.given,
+            email_key=None if address is None else address.key,
         )
-        if changed is None:
+        account = await self.repository.update_account_profile(
+            _storable(user_id), patch, self._clock(), actor=actor
+        )
+        if account is None:
             raise _not_found()
-        return changed.account
+        return account
 
     async def update_account_preferences(
         self, user_id: str, request: AccountPreferencesRequest, *, actor: str | None = None
     ) -> bool:
-        """Merge the preferences into what is stored (RFC 7396), 16 KiB and eight levels at most."""
+        """Merge into the stored preferences (RFC 7396), which hold at most 16 KiB and eight levels.
+
+        Raises AccountNotFoundError or AccountValidationError.
+        """
         with _validation():
-            patch = checked_preferences(request.preferences)
-        merged = await self.repository.update_account_preferences(
-            _known(user_id), patch, max_bytes=MAX_PREFERENCES_BYTES, now=self._clock(), actor=actor
-        )
-        if merged is None:
-            raise AccountValidationError.of(
-                "preferences", f"would exceed {MAX_PREFERENCES_BYTES} bytes after merging; delete keys first"
+            patch = AccountPatch(preferences=checked_preferences(request.preferences))
+            merged = await self.repository.update_account_preferences(
+                _storable(user_id), patch, self._clock(), max_bytes=MAX_PREFERENCES_BYTES, actor=actor
             )
+            if isinstance(merged, PatchRefusal):
+                raise refused(merged)
         if not merged:
             raise _not_found()
         return True
@@ -197,18 +199,17 @@ class AccountService:
     async def change_account_status(
         self, user_id: str, request: AccountStatusChangeRequest, *, actor: str | None = None
     ) -> bool:
-        """Activate or deactivate; its memberships count, or not, from the same moment on.
+        """Activate or deactivate an account together with its memberships.
 
-        The reason, if any, goes into the event and is kept nowhere else.
+        Only the event has the reason.
 
-        Raises:
-            AccountNotFoundError, AccountValidationError: the address is another's by now.
-            LastOwnerError: a tenant would be left without an active owner; hand it over first.
+        Raises AccountNotFoundError, AccountValidationError (bad input, or the address is another active
+        account's by now) or LastOwnerError (a tenant would have no active owner).
         """
         with _validation():
             reason = _checked_reason(request.reason)
         changed = await self.repository.set_account_status(
-            _known(user_id), is_active=request.is_active, now=self._clock(), reason=reason, actor=actor
+            _storable(user_id), is_active=request.is_active, now=self._clock(), reason=reason, actor=actor
         )
         if not changed:
             raise _not_found()
@@ -217,26 +218,35 @@ class AccountService:
     async def delete_account(
         self, user_id: str, reason: str | None = None, *, actor: str | None = None
     ) -> bool:
-        """Deactivate for good, keeping the record; deleting again changes nothing. Errors as for a status."""
+        """Deactivate an account and mark it deleted; its record stays. Deleting it again changes nothing.
+
+        Raises AccountNotFoundError, AccountValidationError or LastOwnerError (a tenant would have no active
+        owner).
+        """
         with _validation():
             given = _checked_reason(reason)
         deleted = await self.repository.set_account_status(
-            _known(user_id), is_active=False, is_deleted=True, now=self._clock(), reason=given, actor=actor
+            _storable(user_id), is_active=False, is_deleted=True, now=self._clock(), reason=given, actor=actor
         )
         if not deleted:
             raise _not_found()
         return True
 
     async def list_accounts(self, params: AccountListParams) -> AccountSearchResponse:
-        """A page, newest first. ``total`` is exact, with a search term up to 10,000 (``total_capped``)."""
+        """A page of accounts, newest first. Raises AccountValidationError.
+
+        ``total`` is exact; with a search term it stops at 10,000 (``total_capped``).
+        """
         with _validation():
             if params.page < 1:
-                raise bad_parameter("page", "must be 1 or more")
+                raise InvalidInputError.of_parameter("page", "must be 1 or more")
             if not 1 <= params.page_size <= MAX_LIMIT:
-                raise bad_parameter("page_size", f"must be 1 to {MAX_LIMIT}")
+                raise InvalidInputError.of_parameter("page_size", f"must be 1 to {MAX_LIMIT}")
             offset = (params.page - 1) * params.page_size
             if offset > MAX_OFFSET:
-                raise bad_parameter("page", f"reaches beyond {MAX_OFFSET} accounts; walk further with cursor")
+                raise InvalidInputError.of_parameter(
+                    "page", f"reaches beyond {MAX_OFFSET} accounts; read further by cursor"
+                )
             wanted = AccountFilter(params.is_active, _term("search", params.search))
             scope = CursorScope("accounts", str(wanted.is_active), search=wanted.term)
             window = scope.window(params.page_size, 0 if params.cursor else offset, params.cursor)
@@ -252,13 +262,16 @@ class AccountService:
         )
 
     async def search_accounts(self, params: AccountSearchParams) -> list[AccountSummaryResponse]:
-        """Accounts whose name or address contains the term, in any case, newest first."""
+        """Accounts whose name or address contains the term in any case, newest first.
+
+        Raises AccountValidationError.
+        """
         with _validation():
             if not 1 <= params.limit <= MAX_LIMIT:
-                raise bad_parameter("limit", f"must be 1 to {MAX_LIMIT}")
+                raise InvalidInputError.of_parameter("limit", f"must be 1 to {MAX_LIMIT}")
             term = _term("query", params.query)
             if term is None:
-                raise bad_parameter("query", "must not be empty")
+                raise InvalidInputError.of_parameter("query", "must not be empty")
         wanted = AccountFilter(None if params.include_inactive else True, term)
         rows, _ = await self.repository.list_accounts(
             wanted, Window(params.limit), max_counted=self._max_counted
@@ -266,17 +279,17 @@ class AccountService:
         return rows.rows
 
     async def get_account_by_email(self, email: str) -> AccountProfileResponse | None:
-        """The active account with this address, in whatever case it is written."""
+        """The active account with this address, in any case. Raises AccountValidationError."""
         with _validation():
             address = parse_email(email)
         return await self.repository.get_account_by_email(address.key)
 
     async def get_service_stats(self) -> AccountStatsResponse:
-        """Exact as of now."""
+        """The numbers of accounts, exact as of now."""
         return await self.repository.get_account_stats(self._clock())
 
     async def health_check(self) -> dict[str, Any]:
-        """``status``, ``database_connected`` and ``timestamp`` (ISO 8601)."""
+        """A dict of ``status``, ``database_connected`` and ``timestamp`` (ISO 8601)."""
         connected = await self.repository.check_connection()
         return {
             "status": "healthy" if connected else "unhealthy",
@@ -285,24 +298,16 @@ class AccountService:
         }
 
 
-def create_account_service(database: "Database", *, clock: Clock = utc_now) -> AccountService:
-    """The service on PostgreSQL."""
-    # Loaded here, so that the service can be used and tested without a database driver.
-    from hoc.cus.account.L6_drivers.accounts import AccountRepository  # noqa: PLC0415 - see above
-
-    return AccountService(AccountRepository(database), clock=clock)
-
-
 @contextmanager
 def _validation() -> Generator[None, None, None]:
-    """Let bad input out under the service's own name for it."""
+    """Raise an InvalidInputError as the service's own AccountValidationError."""
     try:
         yield
     except InvalidInputError as refusal:
         raise AccountValidationError(refusal.message, problems=refusal.problems) from None
 
 
-def _known(user_id: str) -> str:
+def _storable(user_id: str) -> str:
     if not is_storable_id(user_id):
         raise _not_found()
     return user_id
@@ -312,7 +317,9 @@ def _term(name: str, term: str | None) -> str | None:
     if term is None or not term.strip():
         return None
     if len(term) > MAX_TERM_LENGTH or not is_storable_id(term):
-        raise bad_parameter(name, f"must be at most {MAX_TERM_LENGTH} characters without control characters")
+        raise InvalidInputError.of_parameter(
+            name, f"must be at most {MAX_TERM_LENGTH} characters without control characters"
+        )
     return fold(term.strip())
 
 

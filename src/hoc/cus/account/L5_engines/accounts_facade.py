@@ -1,16 +1,17 @@
-"""The console's one door: every account operation on the caller's own session.
+"""The console's operations, each on the caller's own session.
 
-No method commits. A backend composes them with its own writes in one transaction, and a rollback takes
-everything with it. Refusals that the signature names come back as `AccountsErrorResult`; others are raised as
-`hoc.cus.account.L5_schemas.errors.AccountsError`. For walking a long list by cursor use the engines behind
-it (``facade.members``, ``facade.invitations`` …), whose pages carry ``next_cursor``.
+No method commits. A backend composes them with its own writes in one transaction, and a rollback undoes them
+all. A refusal is returned as `AccountsErrorResult` where the signature has it, and otherwise raised as
+`hoc.cus.account.L5_schemas.errors.AccountsError`. The facade's engines (``facade.members``,
+``facade.invitations`` …) have the operations beyond the specification, and return lists with ``next_cursor``.
 """
 
 from collections.abc import Awaitable
+from dataclasses import asdict
 from functools import cache
 from typing import Any, TypeVar
 
-from hoc.cus.account.L5_engines.engines import Engines, postgres_engines
+from hoc.cus.account.L5_engines.engines import Engines
 from hoc.cus.account.L5_engines.session import CallerSession
 from hoc.cus.account.L5_schemas.errors import AccountsError
 from hoc.cus.account.L5_schemas.results import (
@@ -65,7 +66,7 @@ T = TypeVar("T")
 
 
 class AccountsFacade:
-    """Account operations of one tenant at a time; ``session`` is the caller's transaction throughout."""
+    """Account operations of one tenant at a time; ``session`` is always the caller's transaction."""
 
     def __init__(self, engines: Engines) -> None:
         self.projects = engines.projects
@@ -158,7 +159,8 @@ class AccountsFacade:
         self, session: CallerSession, tenant_id: str, caller_user_id: str, target_user_id: str
     ) -> dict[str, str] | AccountsErrorResult:
         """End a membership; answers ``{"message", "user_id"}``."""
-        return await _or_error(self.members.remove(session, tenant_id, caller_user_id, target_user_id))
+        left = await _or_error(self.members.remove(session, tenant_id, caller_user_id, target_user_id))
+        return left if isinstance(left, AccountsErrorResult) else asdict(left)
 
     async def get_profile(
         self, session: CallerSession, tenant_id: str, user_id: str
@@ -174,6 +176,7 @@ class AccountsFacade:
         *,
         display_name: str | None = None,
         timezone_str: str | None = None,
+        locale: str | None = None,
         preferences: dict[str, Any] | None = None,
     ) -> ProfileUpdateResult | AccountsErrorResult:
         """Set what is given; preferences are merged (RFC 7396), 16 KiB and eight levels at most."""
@@ -183,6 +186,7 @@ class AccountsFacade:
                 user_id,
                 display_name=display_name,
                 timezone=timezone_str,
+                locale=locale,
                 preferences=preferences,
             )
         )
@@ -317,7 +321,7 @@ async def _or_error(operation: Awaitable[T]) -> T | AccountsErrorResult:
 @cache
 def get_accounts_facade() -> AccountsFacade:
     """The facade on PostgreSQL, configured from the environment (``HOC_…``); the same one on every call."""
-    # Loaded here, so that importing the facade stays quick.
-    from hoc.settings import Settings  # noqa: PLC0415 - see above
+    # Imported here: the wiring imports SQLAlchemy and the settings, and importing the facade stays quick.
+    from hoc.cus.account.wiring import postgres_facade  # noqa: PLC0415 - see above
 
-    return AccountsFacade(postgres_engines(Settings().options()))
+    return postgres_facade()

@@ -1,15 +1,16 @@
-"""The audit trail: what happened in a tenant, by whom, for its owners and admins."""
+"""The audit trail: a tenant's events, for its owners and admins."""
 
 import re
 from datetime import UTC, datetime
 from typing import Protocol
 
 from hoc.cus.account.L5_engines.access import AccessReader, access_of, require, require_reader
-from hoc.cus.account.L5_engines.paging import CursorScope, bad_parameter
+from hoc.cus.account.L5_engines.paging import CursorScope
 from hoc.cus.account.L5_engines.session import Session
 from hoc.cus.account.L5_engines.text import is_storable_id
+from hoc.cus.account.L5_schemas.errors import InvalidInputError
 from hoc.cus.account.L5_schemas.events import EVENTS
-from hoc.cus.account.L5_schemas.records import AuditFilter, Page, Stretch, Window
+from hoc.cus.account.L5_schemas.port_types import AuditFilter, Page, UncountedSlice, Window
 from hoc.cus.account.L5_schemas.results import AuditListResult, EventResult
 
 _POSITION = re.compile(r"[0-9]{1,18}")
@@ -18,8 +19,8 @@ _POSITION = re.compile(r"[0-9]{1,18}")
 class AuditStore(Protocol):
     async def of_tenant(
         self, session: Session, tenant_id: str, window: Window, wanted: AuditFilter
-    ) -> Stretch[EventResult]:
-        """Newest first, what has just been committed included; a key's id is a decimal position."""
+    ) -> UncountedSlice[EventResult]:
+        """Newest first, with all that is committed. The id of a sort key is a decimal position."""
         ...
 
 
@@ -44,22 +45,24 @@ class AuditTrail:
         """A tenant's events, newest first.
 
         Args:
-            actor: only what this user did.
+            actor: only events that this user caused.
             type: only events of this type, such as ``member.removed``.
-            since: not before this time; with a time zone.
-            until: before this time; with a time zone.
+            since: only events at or after this time, which has a time zone.
+            until: only events before this time, which has a time zone.
 
-        Raises:
-            InvalidInputError, NotAMemberError, ForbiddenError: the caller is neither an owner nor an admin.
+        Raises InvalidInputError, NotAMemberError, TenantNotActiveError or ForbiddenError (the caller is
+        neither an owner nor an admin).
         """
         wanted = AuditFilter(actor, _known(type), _zoned("since", since), _zoned("until", until))
         if actor is not None and not is_storable_id(actor):
-            raise bad_parameter("actor", "must be 1 to 255 characters of text")
+            raise InvalidInputError.of_parameter("actor", "must be 1 to 255 characters of text")
         filters = {name: None if time is None else time.isoformat() for name, time in _times(wanted)}
         scope = CursorScope("audit", tenant_id, actor=actor, type=type, **filters)
         window = scope.window(limit, 0, cursor)
         if window.after is not None and not _POSITION.fullmatch(window.after.id):
-            raise bad_parameter("cursor", "is not a cursor of this list; start without one")
+            raise InvalidInputError.of_parameter(
+                "cursor", "is not a cursor of this list; start without a cursor"
+            )
         reader = require_reader(await access_of(self._access, session, tenant_id, caller_user_id))
         require(reader.role.can_manage_users, "read the audit trail")
         rows = await self._events.of_tenant(session, tenant_id, window, wanted)
@@ -68,7 +71,7 @@ class AuditTrail:
 
 def _known(event_type: str | None) -> str | None:
     if event_type is not None and event_type not in EVENTS:
-        raise bad_parameter("type", f"must be one of {', '.join(EVENTS)}")
+        raise InvalidInputError.of_parameter("type", f"must be one of {', '.join(EVENTS)}")
     return event_type
 
 
@@ -80,8 +83,8 @@ def _zoned(name: str, time: datetime | None) -> datetime | None:
     if time is None:
         return None
     if time.tzinfo is None:
-        raise bad_parameter(name, "must carry a time zone, as in 2026-03-14T10:00:00Z")
+        raise InvalidInputError.of_parameter(name, "must carry a time zone, as in 2026-03-14T10:00:00Z")
     try:
         return time.astimezone(UTC)
     except OverflowError:
-        raise bad_parameter(name, "must be within the years 1 to 9999") from None
+        raise InvalidInputError.of_parameter(name, "must be within the years 1 to 9999") from None

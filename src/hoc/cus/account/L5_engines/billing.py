@@ -1,14 +1,14 @@
-"""What a tenant's plan costs and has cost: read by the console, written by whoever bills."""
+"""A tenant's subscription and invoices: shown by the console, written by the billing system."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Protocol, Unpack
 
-from hoc.cus.account.L5_engines.paging import CursorScope
+from hoc.cus.account.L5_engines.paging import CursorScope, PageArguments
 from hoc.cus.account.L5_engines.session import Clock, Session, utc_now
 from hoc.cus.account.L5_engines.text import choice, clean_text, is_storable_id
 from hoc.cus.account.L5_schemas.errors import InvalidInputError, NotFoundError
-from hoc.cus.account.L5_schemas.records import Page, Slice, Subscription, Window
+from hoc.cus.account.L5_schemas.port_types import Page, Slice, Subscription, Window
 from hoc.cus.account.L5_schemas.results import BillingSummaryResult, InvoiceListResult, InvoiceSummaryResult
 from hoc.cus.account.L5_schemas.values import BillingPeriod, InvoiceStatus, Plan, SubscriptionStatus
 
@@ -27,11 +27,14 @@ class BillingStore(Protocol):
         ...
 
     async def has_subscription(self, session: Session, tenant_id: str) -> bool | None:
-        """None when there is no such tenant."""
+        """None: there is no such tenant."""
         ...
 
     async def lock_tenant(self, session: Session, tenant_id: str) -> bool:
-        """Serialise changes of its billing; False: no such tenant."""
+        """Lock the tenant, so that its billing does not change until the transaction ends.
+
+        False: there is no such tenant.
+        """
         ...
 
     async def find_subscription(self, session: Session, tenant_id: str) -> Subscription | None: ...
@@ -41,9 +44,15 @@ class BillingStore(Protocol):
     ) -> InvoiceSummaryResult | None: ...
 
     async def put_subscription(
-        self, session: Session, subscription: Subscription, *, as_of: datetime, actor: str | None
+        self,
+        session: Session,
+        subscription: Subscription,
+        now: datetime,
+        *,
+        as_of: datetime,
+        actor: str | None,
     ) -> None:
-        """Create or replace, and let the tenant's plan follow; nothing if what is stored is as of later."""
+        """Store the subscription and the tenant's plan, unless a subscription as of later is stored."""
         ...
 
     async def put_invoice(
@@ -51,11 +60,12 @@ class BillingStore(Protocol):
         session: Session,
         tenant_id: str,
         invoice: InvoiceSummaryResult,
+        now: datetime,
         *,
         as_of: datetime,
         actor: str | None,
     ) -> None:
-        """Create or replace; nothing if what is stored is as of later."""
+        """Store the invoice, unless it is stored as of later."""
         ...
 
 
@@ -65,17 +75,24 @@ class Billing:
         self._clock = clock
 
     async def summary(self, session: Session, tenant_id: str) -> BillingSummaryResult:
-        """The subscription and this period's usage; without a subscription, the free plan's summary."""
+        """The subscription and this month's usage; without a subscription, the free plan's.
+
+        Raises NotFoundError.
+        """
         found = await self._billing.summary(session, tenant_id, self._clock())
         if found is None:
             raise _no_such_tenant()
         return found
 
     async def list_invoices(
-        self, session: Session, tenant_id: str, *, limit: int = 50, offset: int = 0, cursor: str | None = None
+        self, session: Session, tenant_id: str, **page: Unpack[PageArguments]
     ) -> Page[InvoiceListResult]:
+        """Invoices, newest period first; ``message`` says when there is no subscription.
+
+        Raises InvalidInputError or NotFoundError.
+        """
         scope = CursorScope("invoices", tenant_id)
-        rows = await self._billing.invoices_page(session, tenant_id, scope.window(limit, offset, cursor))
+        rows = await self._billing.invoices_page(session, tenant_id, scope.window(**page))
         message = None if rows.total else await self._why_none(session, tenant_id)
         return Page(InvoiceListResult(rows.rows, rows.total, message), scope.next_cursor(rows))
 
@@ -99,11 +116,14 @@ class Billing:
         as_of: datetime | None = None,
         actor: str | None = None,
     ) -> BillingSummaryResult:
-        """Create or replace the tenant's subscription; its plan, and so its quotas, follow.
+        """Create or replace the tenant's subscription, and give the tenant its plan.
 
-        A canceled subscription puts the tenant back on the free plan. The same call twice changes nothing,
-        nor does one ``as_of`` (by default now) an earlier time than what is stored.
+        A canceled subscription puts the tenant on the free plan. Nothing changes when the same subscription
+        is stored, or one as of a later time than ``as_of``, which is now unless given.
+
+        Raises InvalidInputError or NotFoundError.
         """
+        now = self._clock()
         subscription = Subscription(
             tenant_id=tenant_id,
             plan=choice("plan", plan, Plan),
@@ -117,20 +137,23 @@ class Billing:
         )
         if subscription.current_period_end <= subscription.current_period_start:
             raise InvalidInputError.of("current_period_end", "must be after current_period_start")
+        moment = _as_of(as_of, now)
         await self._lock(session, tenant_id)
-        await self._billing.put_subscription(session, subscription, as_of=self._as_of(as_of), actor=actor)
+        await self._billing.put_subscription(session, subscription, now, as_of=moment, actor=actor)
         return await self.summary(session, tenant_id)
 
     async def cancel_subscription(
         self, session: Session, tenant_id: str, *, as_of: datetime | None = None, actor: str | None = None
     ) -> BillingSummaryResult:
-        """Put the tenant back on the free plan. Raises NotFoundError when there is no subscription."""
+        """Put the tenant on the free plan. Raises NotFoundError when there is no subscription."""
+        now = self._clock()
+        moment = _as_of(as_of, now)
         await self._lock(session, tenant_id)
         current = await self._billing.find_subscription(session, tenant_id)
         if current is None:
             raise NotFoundError("This tenant has no subscription.")
         canceled = replace(current, status=SubscriptionStatus.CANCELED)
-        await self._billing.put_subscription(session, canceled, as_of=self._as_of(as_of), actor=actor)
+        await self._billing.put_subscription(session, canceled, now, as_of=moment, actor=actor)
         return await self.summary(session, tenant_id)
 
     async def record_invoice(
@@ -147,15 +170,22 @@ class Billing:
         as_of: datetime | None = None,
         actor: str | None = None,
     ) -> InvoiceSummaryResult:
-        """Create or replace one invoice by its id, as the billing system knows it; ``as_of`` as above.
+        """Create or replace an invoice, unless it is stored as of a later time than ``as_of``.
+
+        Args:
+            invoice_id: the billing system's own.
+            as_of: now, unless given.
 
         Returns:
-            The invoice as it is stored then: the given one, unless a later one is there.
+            The invoice as it is stored.
+
+        Raises InvalidInputError or NotFoundError.
         """
+        now = self._clock()
         if not is_storable_id(invoice_id):
             raise InvalidInputError.of("invoice_id", "must be 1 to 255 characters of text")
         if not 0 <= amount_cents < 2**63:
-            raise InvalidInputError.of("amount_cents", "must be 0 or more, and fit 63 bits")
+            raise InvalidInputError.of("amount_cents", f"must be 0 to {2**63 - 1}")
         invoice = InvoiceSummaryResult(
             invoice_id=invoice_id,
             period_start=_utc("period_start", period_start),
@@ -164,8 +194,9 @@ class Billing:
             status=choice("status", status, InvoiceStatus),
             description=clean_text("description", description, max_length=1_000),
         )
+        moment = _as_of(as_of, now)
         await self._lock(session, tenant_id)
-        await self._billing.put_invoice(session, tenant_id, invoice, as_of=self._as_of(as_of), actor=actor)
+        await self._billing.put_invoice(session, tenant_id, invoice, now, as_of=moment, actor=actor)
         return await self._billing.find_invoice(session, tenant_id, invoice_id) or invoice
 
     async def record_payment(
@@ -177,30 +208,34 @@ class Billing:
         as_of: datetime | None = None,
         actor: str | None = None,
     ) -> InvoiceSummaryResult:
-        """Mark an invoice as paid; a subscription that was past due is active again.
+        """Mark an invoice as paid, and a subscription that was past due as active.
 
-        Raises:
-            NotFoundError: there is no such invoice, or not yet.
+        Returns:
+            The invoice as it is stored.
+
+        Raises InvalidInputError or NotFoundError (there is no such invoice, or not yet).
         """
-        moment = self._as_of(as_of)
+        now = self._clock()
+        moment = _as_of(as_of, now)
         await self._lock(session, tenant_id)
         invoice = await self._billing.find_invoice(session, tenant_id, invoice_id)
         if invoice is None:
             raise NotFoundError("This tenant has no such invoice.")
         paid = replace(invoice, status=InvoiceStatus.PAID)
-        await self._billing.put_invoice(session, tenant_id, paid, as_of=moment, actor=actor)
+        await self._billing.put_invoice(session, tenant_id, paid, now, as_of=moment, actor=actor)
         current = await self._billing.find_subscription(session, tenant_id)
         if current is not None and current.status is SubscriptionStatus.PAST_DUE:
             active = replace(current, status=SubscriptionStatus.ACTIVE)
-            await self._billing.put_subscription(session, active, as_of=moment, actor=actor)
+            await self._billing.put_subscription(session, active, now, as_of=moment, actor=actor)
         return await self._billing.find_invoice(session, tenant_id, invoice_id) or paid
 
     async def _lock(self, session: Session, tenant_id: str) -> None:
         if not await self._billing.lock_tenant(session, tenant_id):
             raise _no_such_tenant()
 
-    def _as_of(self, given: datetime | None) -> datetime:
-        return self._clock() if given is None else _utc("as_of", given)
+
+def _as_of(given: datetime | None, now: datetime) -> datetime:
+    return now if given is None else _utc("as_of", given)
 
 
 def _utc(field: str, value: datetime) -> datetime:

@@ -1,4 +1,4 @@
-"""E-mail addresses: checked and normalised here and nowhere else."""
+"""E-mail addresses: their syntax, and the key by which they are compared. No other module has either."""
 
 import re
 import unicodedata
@@ -6,25 +6,24 @@ import unicodedata
 from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, validate_email
 
 from hoc.cus.account.L5_schemas.errors import InvalidInputError
-from hoc.cus.account.L5_schemas.records import EmailAddress
+from hoc.cus.account.L5_schemas.port_types import EmailAddress
 
 # The characters that Unicode's composition (NFC) would turn into K, ; and `.
 _COMPOSES_TO_ASCII = re.compile("([\N{KELVIN SIGN}\N{GREEK QUESTION MARK}\N{GREEK VARIA}])")
 
-# What nearly all addresses look like. email-validator accepts each of these, at twenty times the cost.
+# The form of nearly all addresses. email-validator accepts each of these, at twenty times the cost.
 PLAIN = re.compile(
-    r"[A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*"  # of an address's permitted characters the usual ones
+    r"[A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*"  # the usual ones of the permitted characters
     r"@(?:[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*\.)+(?P<top>[A-Za-z]{2,24})"
 )
-_MAX_PLAIN = 63  # so short, no part of it can be too long
+_MAX_PLAIN = 63  # in so short an address, no part can be too long
 _SPECIAL_TOPS = {domain.rpartition(".")[2] for domain in SPECIAL_USE_DOMAIN_NAMES}
 
 
 def parse_email(address: str, *, field: str = "email") -> EmailAddress:
-    """Check an address's syntax (RFC 5321 and 6531; no look-up) and give its key.
+    """Check an address's syntax (RFC 5321 and 6531, without DNS) and return it with its key.
 
-    Raises:
-        InvalidInputError: not an address that mail could be sent to.
+    Raises InvalidInputError (no mail can be sent to it).
     """
     given = address.strip()
     if not is_plain(given):
@@ -33,13 +32,13 @@ def parse_email(address: str, *, field: str = "email") -> EmailAddress:
 
 
 def is_plain(given: str) -> bool:
-    """Whether it is one of the many addresses that `validate` need not be asked about."""
+    """Whether `validate` is known to accept this address."""
     matched = PLAIN.fullmatch(given) if len(given) <= _MAX_PLAIN else None
     return matched is not None and matched["top"].lower() not in _SPECIAL_TOPS
 
 
 def validate(given: str, field: str) -> None:
-    """Refuse with InvalidInputError what is not an address."""
+    """Raise InvalidInputError unless this is an address."""
     try:
         validate_email(given, strict=True, check_deliverability=False, test_environment=True)
     except (EmailNotValidError, UnicodeError) as problem:
@@ -48,16 +47,16 @@ def validate(given: str, field: str) -> None:
 
 
 def email_key(address: str) -> str:
-    """What two addresses are compared by."""
+    """The key by which addresses are compared."""
     return fold(address.strip())
 
 
 def fold(text: str) -> str:
-    """Fold case without ever making two different addresses equal.
+    """Fold case so that two different addresses never become equal.
 
-    A character is lowered only where that can be undone: the Kelvin sign, the dotted capital I or a capital
-    sharp s keep to themselves instead of becoming somebody's k, i or ß (CVE-2019-19844). Python does this
-    alone; PostgreSQL only compares what is stored.
+    A character is lowered only where that can be undone: the Kelvin sign, the dotted capital I and the
+    capital sharp s stay as they are instead of becoming k, i and ß (CVE-2019-19844). PostgreSQL never folds:
+    it compares what is stored.
     """
     if text.isascii():
         return text.lower()

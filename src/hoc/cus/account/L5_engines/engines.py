@@ -51,7 +51,7 @@ class Engines:
 def build_engines(stores: Stores, options: Options, *, clock: Clock = utc_now) -> Engines:
     return Engines(
         projects=Projects(stores.tenants, clock=clock),
-        members=Members(stores.members),
+        members=Members(stores.members, clock=clock),
         ownership=OwnershipTransfers(stores.transfers, stores.members, clock=clock),
         profiles=Profiles(stores.profiles, clock=clock),
         billing=Billing(stores.billing, clock=clock),
@@ -71,32 +71,3 @@ def build_engines(stores: Stores, options: Options, *, clock: Clock = utc_now) -
         ),
         audit=AuditTrail(stores.events, stores.members),
     )
-
-
-def postgres_engines(options: Options, *, clock: Clock = utc_now) -> Engines:
-    """The engines on PostgreSQL."""
-    # Loaded here, so that rules alone can be imported and tested without a database driver.
-    from hoc.cus.account.L6_drivers.billing import SqlBilling  # noqa: PLC0415 - see above
-    from hoc.cus.account.L6_drivers.event_log import SqlEventLog  # noqa: PLC0415 - see above
-    from hoc.cus.account.L6_drivers.invitations import SqlInvitations  # noqa: PLC0415 - see above
-    from hoc.cus.account.L6_drivers.members import SqlMembers  # noqa: PLC0415 - see above
-    from hoc.cus.account.L6_drivers.ownership import SqlOwnershipTransfers  # noqa: PLC0415 - see above
-    from hoc.cus.account.L6_drivers.profiles import SqlProfiles  # noqa: PLC0415 - see above
-    from hoc.cus.account.L6_drivers.tenants import SqlTenants  # noqa: PLC0415 - see above
-    from hoc.cus.account.L6_drivers.tickets import SqlTickets  # noqa: PLC0415 - see above
-    from hoc.cus.account.L6_drivers.usage import SqlUsage  # noqa: PLC0415 - see above
-
-    invitations = SqlInvitations()
-    stores = Stores(
-        tenants=SqlTenants(),
-        members=SqlMembers(),
-        transfers=SqlOwnershipTransfers(),
-        profiles=SqlProfiles(),
-        billing=SqlBilling(),
-        usage=SqlUsage(),
-        tickets=SqlTickets(),
-        invitations=invitations,
-        acceptances=invitations,
-        events=SqlEventLog(),
-    )
-    return build_engines(stores, options, clock=clock)

@@ -1,15 +1,16 @@
-"""Every event in line, to be read again from any point: for consumers that missed some, or start late."""
+"""The event feed: all events by sequence number, from any number on, for consumers that missed some."""
 
 from typing import Protocol
 
-from hoc.cus.account.L5_engines.paging import MAX_LIMIT, bad_parameter
+from hoc.cus.account.L5_engines.paging import MAX_LIMIT
 from hoc.cus.account.L5_engines.session import Session
+from hoc.cus.account.L5_schemas.errors import InvalidInputError
 from hoc.cus.account.L5_schemas.results import EventFeedResult, EventResult
 
 
 class FeedStore(Protocol):
-    async def in_line(self, session: Session, after: int, limit: int) -> list[EventResult]:
-        """The events next in line; none with a lower sequence can appear later."""
+    async def in_sequence(self, session: Session, after: int, limit: int) -> list[EventResult]:
+        """The events after this sequence number. No event with a lower number can appear later."""
         ...
 
 
@@ -18,14 +19,16 @@ class EventFeed:
         self._events = events
 
     async def read(self, session: Session, *, after: int = 0, limit: int = MAX_LIMIT) -> EventFeedResult:
-        """The events after a sequence number, 0 for the first; ask again with ``next_after``.
+        """The events after a sequence number, from 0 on; ``next_after`` is the number to read on after.
 
-        An event appears when it is put in line, within a second of its commit where a server runs.
+        An event appears when a relay has numbered it: within a second of its commit, where a server runs.
+
+        Raises InvalidInputError.
         """
         if not 0 <= after < 2**63:
-            raise bad_parameter("after", "must be 0 to 2^63 - 1")
+            raise InvalidInputError.of_parameter("after", f"must be 0 to {2**63 - 1}")
         if not 1 <= limit <= MAX_LIMIT:
-            raise bad_parameter("limit", f"must be 1 to {MAX_LIMIT}")
-        events = await self._events.in_line(session, after, limit)
+            raise InvalidInputError.of_parameter("limit", f"must be 1 to {MAX_LIMIT}")
+        events = await self._events.in_sequence(session, after, limit)
         last = events[-1].sequence if events else None
         return EventFeedResult(events, after if last is None else last)

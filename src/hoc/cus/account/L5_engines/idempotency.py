@@ -1,6 +1,6 @@
-"""Idempotency keys: a POST that is sent again with its key is answered as the first time, and done once.
+"""Idempotency keys: a POST that is repeated with its key is answered as the first time, and done once.
 
-The key is stored in the transaction of its effect: either both are there or neither.
+The key and its response are stored in the transaction of the request's effect.
 """
 
 import hashlib
@@ -9,7 +9,7 @@ from typing import Protocol
 
 from hoc.cus.account.L5_engines.session import Clock, Session, utc_now
 from hoc.cus.account.L5_schemas.errors import IdempotencyKeyReusedError, InvalidInputError
-from hoc.cus.account.L5_schemas.records import IdempotencyKey, StoredResponse
+from hoc.cus.account.L5_schemas.port_types import IdempotencyKey, StoredResponse
 
 LIFETIME = timedelta(hours=24)
 MAX_KEY_LENGTH = 255
@@ -19,7 +19,10 @@ class IdempotencyStore(Protocol):
     async def claim(
         self, session: Session, key: IdempotencyKey, request_hash: bytes, *, now: datetime, stale: datetime
     ) -> bool:
-        """Take the key, or one last taken before ``stale``; waits for a transaction that is taking it."""
+        """Claim the key. False: it has been claimed, and not before ``stale``.
+
+        Waits for another transaction that is claiming the key.
+        """
         ...
 
     async def find(self, session: Session, key: IdempotencyKey) -> StoredResponse | None: ...
@@ -35,10 +38,9 @@ class Idempotency:
         self._clock = clock
 
     async def begin(self, session: Session, key: IdempotencyKey, request: bytes) -> StoredResponse | None:
-        """None: go ahead. Otherwise the stored answer.
+        """Claim the key. Returns the stored response if the request has been made before.
 
-        Raises:
-            IdempotencyKeyReusedError: the key was used for another payload.
+        Raises InvalidInputError or IdempotencyKeyReusedError (the key was used for another payload).
         """
         if not 1 <= len(key.key) <= MAX_KEY_LENGTH or not key.key.isprintable() or not key.key.isascii():
             raise InvalidInputError(
@@ -51,9 +53,10 @@ class Idempotency:
         stored = await self._keys.find(session, key)
         if stored is not None and stored.request_hash != digest:
             raise IdempotencyKeyReusedError(
-                "This Idempotency-Key was used for another request; use a new one."
+                "This Idempotency-Key was used for another request. Use a new key."
             )
         return stored
 
     async def complete(self, session: Session, key: IdempotencyKey, *, status_code: int, body: bytes) -> None:
+        """Store the response to a request whose key this transaction has claimed."""
         await self._keys.complete(session, key, status_code=status_code, body=body)

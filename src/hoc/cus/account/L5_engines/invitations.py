@@ -1,12 +1,12 @@
-"""Inviting somebody by e-mail, sending again, revoking."""
+"""Inviting a person by e-mail; resending and revoking invitations."""
 
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Protocol, Unpack
 
 from hoc.cus.account.L5_engines import policy
 from hoc.cus.account.L5_engines.access import AccessReader, access_of, require, require_reader, require_writer
 from hoc.cus.account.L5_engines.email_address import parse_email
-from hoc.cus.account.L5_engines.paging import CursorScope
+from hoc.cus.account.L5_engines.paging import CursorScope, PageArguments
 from hoc.cus.account.L5_engines.session import Clock, Session, new_id, utc_now
 from hoc.cus.account.L5_engines.text import choice, choice_filter
 from hoc.cus.account.L5_schemas.errors import (
@@ -15,7 +15,7 @@ from hoc.cus.account.L5_schemas.errors import (
     LimitExceededError,
     NotFoundError,
 )
-from hoc.cus.account.L5_schemas.records import (
+from hoc.cus.account.L5_schemas.port_types import (
     Access,
     EmailAddress,
     InvitationLimits,
@@ -34,7 +34,6 @@ from hoc.cus.account.L5_schemas.values import InvitationStatus, Role
 
 DEFAULT_DAYS = 7
 MAX_DAYS = 30
-MAX_TOKEN_LENGTH = 512
 _RETRY_TOMORROW = 86_400
 
 
@@ -46,10 +45,10 @@ class InvitationStore(Protocol):
         granters: list[Role],
         limits: InvitationLimits,
     ) -> InvitationResult | None:
-        """Store the invitation and queue its mail, all in one statement, or None and nothing.
+        """Store the invitation and queue its mail, in one statement. None: nothing was stored.
 
-        The inviter must be an active member in one of the ``granters`` roles of an active tenant, the address
-        no active member's, no invitation to it pending (an expired one is replaced), no limit reached.
+        The tenant must be active and the inviter an active member in one of the ``granters`` roles. No active
+        member may have the address, no unexpired invitation to it be pending, and no limit be reached.
         """
         ...
 
@@ -66,7 +65,7 @@ class InvitationStore(Protocol):
         status: InvitationStatus | None,
         now: datetime,
     ) -> Slice[InvitationResult]:
-        """Newest first; a pending invitation past its time counts and shows as expired."""
+        """Newest first. A pending invitation past its time is counted and shown as expired."""
         ...
 
     async def lock(self, session: Session, tenant_id: str, invitation_id: str) -> InvitationTerms | None: ...
@@ -74,7 +73,7 @@ class InvitationStore(Protocol):
     async def reissue(
         self, session: Session, invitation: NewInvitation, limits: InvitationLimits
     ) -> InvitationResult | None:
-        """Make a locked invitation pending again, void its token, queue its mail; None: a limit was met."""
+        """Make a locked invitation pending, void its token and queue its mail. None: a limit was reached."""
         ...
 
     async def revoke(
@@ -106,12 +105,11 @@ class Invitations:
         role: str = Role.MEMBER,
         expires_in_days: int = DEFAULT_DAYS,
     ) -> InvitationResult:
-        """Invite an address; its mail leaves after the caller's commit.
+        """Invite an address. The mail is sent after the caller's commit.
 
-        Raises:
-            InvalidInputError, NotAMemberError, ForbiddenError, TenantNotActiveError
-            ConflictError: a member already, or an invitation is pending.
-            LimitExceededError: too many mails today, from this tenant or to this address.
+        Raises InvalidInputError, NotAMemberError, ForbiddenError, TenantNotActiveError, ConflictError (a
+        member has the address, or an invitation to it is pending) or LimitExceededError (too many mails were
+        sent today, from this tenant or to this address).
         """
         granted = choice("role", role, Role)
         invitation = self._new(
@@ -137,14 +135,15 @@ class Invitations:
         caller_user_id: str,
         *,
         status: str | None = None,
-        limit: int = 50,
-        offset: int = 0,
-        cursor: str | None = None,
+        **page: Unpack[PageArguments],
     ) -> Page[InvitationListResult]:
-        """The tenant's invitations, newest first, for owners and admins."""
+        """The tenant's invitations, newest first, for owners and admins.
+
+        Raises InvalidInputError, NotAMemberError, TenantNotActiveError or ForbiddenError.
+        """
         status_filter = choice_filter("status", status, InvitationStatus)
         scope = CursorScope("invitations", tenant_id, status=status)
-        window = scope.window(limit, offset, cursor)
+        window = scope.window(**page)
         access = await access_of(self._access, session, tenant_id, caller_user_id)
         self._require_manager(access, writing=False)
         rows = await self._invitations.page(
@@ -161,9 +160,14 @@ class Invitations:
         *,
         expires_in_days: int = DEFAULT_DAYS,
     ) -> InvitationResult:
-        """Send a pending or expired invitation again: a new term, a new link, and the old link is dead.
+        """Send a pending or expired invitation again, with a new term and a new token. Old tokens are void.
 
-        The caller becomes the one who vouches for it.
+        The caller becomes its inviter.
+
+        Raises:
+            InvalidInputError, NotAMemberError, ForbiddenError, TenantNotActiveError, NotFoundError
+            ConflictError: it is accepted or revoked, or another one to the address is pending.
+            LimitExceededError: too many mails were sent today, from this tenant or to this address.
         """
         terms = await self._lock_for_manager(session, tenant_id, caller_user_id, invitation_id)
         access = await access_of(self._access, session, tenant_id, caller_user_id)
@@ -186,10 +190,14 @@ class Invitations:
     async def revoke(
         self, session: Session, tenant_id: str, caller_user_id: str, invitation_id: str
     ) -> InvitationResult:
-        """Withdraw an invitation for good; withdrawing it again changes nothing."""
+        """Revoke an invitation. To revoke it again changes nothing.
+
+        Raises NotAMemberError, ForbiddenError, TenantNotActiveError, NotFoundError or ConflictError (it has
+        been accepted).
+        """
         terms = await self._lock_for_manager(session, tenant_id, caller_user_id, invitation_id)
         if terms.status == InvitationStatus.ACCEPTED:
-            raise ConflictError("The invitation has been accepted; remove the member instead.")
+            raise ConflictError("The invitation has been accepted. Remove the member instead.")
         revoked = await self._invitations.revoke(
             session, tenant_id, invitation_id, self._clock(), actor=caller_user_id
         )
@@ -246,17 +254,19 @@ def _refusal(obstacles: InviteObstacles) -> ConflictError | LimitExceededError:
     if obstacles.already_member:
         return ConflictError("A member of this tenant has this address already.", code="already_member")
     if obstacles.already_pending:
-        return ConflictError("An invitation to this address is pending; resend it.", code="already_pending")
+        return ConflictError("An invitation to this address is pending. Resend it.", code="already_pending")
     if obstacles.tenant_limit_reached:
         return LimitExceededError(
-            "This tenant has sent its daily number of invitations.", retry_after=_RETRY_TOMORROW
+            "This tenant has sent its daily limit of invitations. Try again tomorrow.",
+            retry_after=_RETRY_TOMORROW,
         )
     if obstacles.recipient_limit_reached:
         return LimitExceededError(
-            "This address has received its daily number of invitations.", retry_after=_RETRY_TOMORROW
+            "This address has received its daily limit of invitations. Try again tomorrow.",
+            retry_after=_RETRY_TOMORROW,
         )
-    return ConflictError("The tenant's members or invitations changed in this moment; try again.")
+    return ConflictError("The tenant changed while your request was processed. Try again.")
 
 
 def _no_such_invitation() -> NotFoundError:
-    return NotFoundError("There is no such invitation, or this is not its token.")
+    return NotFoundError("There is no such invitation.")

@@ -1,11 +1,12 @@
 """Members of a tenant: lists, details, roles, removal, leaving."""
 
-from typing import Protocol
+from datetime import datetime
+from typing import Protocol, Unpack
 
 from hoc.cus.account.L5_engines import policy
 from hoc.cus.account.L5_engines.access import AccessReader, require, require_writer
-from hoc.cus.account.L5_engines.paging import CursorScope
-from hoc.cus.account.L5_engines.session import Session
+from hoc.cus.account.L5_engines.paging import MAX_LIMIT, CursorScope, PageArguments
+from hoc.cus.account.L5_engines.session import Clock, Session, utc_now
 from hoc.cus.account.L5_engines.text import choice, choice_filter
 from hoc.cus.account.L5_schemas.errors import (
     LastOwnerError,
@@ -13,8 +14,9 @@ from hoc.cus.account.L5_schemas.errors import (
     OwnMembershipError,
     StaleVersionError,
 )
-from hoc.cus.account.L5_schemas.records import Access, Page, Slice, Versioned, Window
+from hoc.cus.account.L5_schemas.port_types import Access, Page, Slice, Versioned, Window
 from hoc.cus.account.L5_schemas.results import (
+    MemberLeftResult,
     MembershipResult,
     MembershipsListResult,
     TenantUserResult,
@@ -27,12 +29,12 @@ from hoc.cus.account.L5_schemas.values import Role, UserStatus
 
 
 class MemberStore(AccessReader, Protocol):
-    """Memberships, as rows. Every method but `memberships_of` sees one tenant only."""
+    """Memberships. Every method but `memberships_of` reads or changes one tenant only."""
 
     async def page(
         self, session: Session, tenant_id: str, window: Window, *, role: Role | None, is_active: bool
     ) -> Slice[UserSummaryResult]:
-        """Members by joining time, then id; deleted accounts are in no list."""
+        """Members by the time of joining, then id. No list has deleted accounts."""
         ...
 
     async def tenant_users_page(
@@ -48,23 +50,26 @@ class MemberStore(AccessReader, Protocol):
     ) -> Slice[MembershipResult]: ...
 
     async def lock_tenant(self, session: Session, tenant_id: str) -> None:
-        """Serialise changes of who holds which role; what is read afterwards is current."""
+        """Lock the tenant, so that its memberships do not change until the transaction ends."""
         ...
 
     async def owner_count(self, session: Session, tenant_id: str) -> int: ...
 
     async def set_role(
-        self, session: Session, tenant_id: str, user_id: str, role: Role, *, actor: str
+        self, session: Session, tenant_id: str, user_id: str, role: Role, now: datetime, *, actor: str
     ) -> TenantUserResult | None: ...
 
-    async def delete(self, session: Session, tenant_id: str, user_id: str, *, actor: str) -> bool:
-        """Remove a member, or let them leave when they are the ``actor`` themselves."""
+    async def delete(
+        self, session: Session, tenant_id: str, user_id: str, now: datetime, *, actor: str
+    ) -> None:
+        """End a membership. The event says that the member left if the member is the ``actor``."""
         ...
 
 
 class Members:
-    def __init__(self, members: MemberStore) -> None:
+    def __init__(self, members: MemberStore, *, clock: Clock = utc_now) -> None:
         self._members = members
+        self._clock = clock
 
     async def list_users(
         self,
@@ -73,18 +78,16 @@ class Members:
         *,
         role: str | None = None,
         status: str | None = None,
-        limit: int = 50,
-        offset: int = 0,
-        cursor: str | None = None,
+        **page: Unpack[PageArguments],
     ) -> Page[UsersListResult]:
-        """Members in the order in which they joined; ``status`` defaults to active accounts."""
+        """Members in the order in which they joined. ``status`` defaults to active accounts."""
         role_filter = choice_filter("role", role, Role)
         status_filter = choice_filter("status", status, UserStatus)
         scope = CursorScope("users", tenant_id, role=role, status=status)
         rows = await self._members.page(
             session,
             tenant_id,
-            scope.window(limit, offset, cursor),
+            scope.window(**page),
             role=role_filter,
             is_active=status_filter is not UserStatus.INACTIVE,
         )
@@ -98,13 +101,12 @@ class Members:
         self,
         session: Session,
         tenant_id: str,
-        *,
-        limit: int = 100,
-        offset: int = 0,
-        cursor: str | None = None,
+        **page: Unpack[PageArguments],
     ) -> Page[TenantUsersListResult]:
+        """Members in the order in which they joined, 100 unless ``limit`` is given."""
         scope = CursorScope("tenant_users", tenant_id)
-        rows = await self._members.tenant_users_page(session, tenant_id, scope.window(limit, offset, cursor))
+        page.setdefault("limit", MAX_LIMIT)
+        rows = await self._members.tenant_users_page(session, tenant_id, scope.window(**page))
         return Page(TenantUsersListResult(rows.rows, rows.total), scope.next_cursor(rows))
 
     async def get_user(
@@ -116,14 +118,11 @@ class Members:
         self,
         session: Session,
         user_id: str,
-        *,
-        limit: int = 50,
-        offset: int = 0,
-        cursor: str | None = None,
+        **page: Unpack[PageArguments],
     ) -> Page[MembershipsListResult]:
-        """Every tenant an active account belongs to, in the order of joining."""
+        """The memberships of an active account, in the order of joining."""
         scope = CursorScope("memberships", user_id)
-        rows = await self._members.memberships_of(session, user_id, scope.window(limit, offset, cursor))
+        rows = await self._members.memberships_of(session, user_id, scope.window(**page))
         return Page(MembershipsListResult(rows.rows, rows.total), scope.next_cursor(rows))
 
     async def change_role(
@@ -136,10 +135,15 @@ class Members:
         *,
         expected_version: int | None = None,
     ) -> TenantUserResult:
-        """Owners change roles, nobody their own; the role it already is changes nothing."""
+        """Give another member another role; the same role changes nothing.
+
+        Raises InvalidInputError, OwnMembershipError, NotAMemberError, TenantNotActiveError, NotFoundError,
+        ForbiddenError (the caller is no owner), StaleVersionError (the member's version is not the expected
+        one) or LastOwnerError (the tenant would have no owner).
+        """
         role = choice("role", new_role, Role)
         if caller_user_id == target_user_id:
-            raise OwnMembershipError("You cannot change your own role; transfer ownership or leave instead.")
+            raise OwnMembershipError("You cannot change your own role. Transfer ownership or leave instead.")
         caller, target = await self._lock_pair(session, tenant_id, caller_user_id, target_user_id)
         require(caller.role.can_change_roles, "change roles")
         if target is None:
@@ -147,17 +151,24 @@ class Members:
         await self._require_version(session, tenant_id, target_user_id, expected_version)
         if target.role is Role.OWNER and role is not Role.OWNER:
             await self._require_another_owner(session, tenant_id)
-        changed = await self._members.set_role(session, tenant_id, target_user_id, role, actor=caller_user_id)
+        changed = await self._members.set_role(
+            session, tenant_id, target_user_id, role, self._clock(), actor=caller_user_id
+        )
         if changed is None:
             raise _no_such_member()
         return changed
 
     async def remove(
         self, session: Session, tenant_id: str, caller_user_id: str, target_user_id: str
-    ) -> dict[str, str]:
-        """Owners and admins remove members, owners only by owners, nobody themselves."""
+    ) -> MemberLeftResult:
+        """End another member's membership.
+
+        Raises OwnMembershipError, NotAMemberError, TenantNotActiveError, NotFoundError, ForbiddenError (the
+        caller is neither an owner nor an admin, or the member is an owner and the caller is not.) or
+        LastOwnerError (the tenant would have no owner).
+        """
         if caller_user_id == target_user_id:
-            raise OwnMembershipError("You cannot remove yourself; leave the tenant instead.")
+            raise OwnMembershipError("You cannot remove yourself. Leave the tenant instead.")
         caller, target = await self._lock_pair(session, tenant_id, caller_user_id, target_user_id)
         require(caller.role.can_manage_users, "remove members")
         if target is None:
@@ -165,16 +176,20 @@ class Members:
         require(policy.can_remove(caller.role, target.role), "remove an owner")
         if target.role is Role.OWNER:
             await self._require_another_owner(session, tenant_id)
-        await self._members.delete(session, tenant_id, target_user_id, actor=caller_user_id)
-        return {"message": "User removed from tenant", "user_id": target_user_id}
+        await self._members.delete(session, tenant_id, target_user_id, self._clock(), actor=caller_user_id)
+        return MemberLeftResult("User removed from tenant", target_user_id)
 
-    async def leave(self, session: Session, tenant_id: str, caller_user_id: str) -> dict[str, str]:
-        """Give up one's own membership; the last owner hands the tenant over first."""
+    async def leave(self, session: Session, tenant_id: str, caller_user_id: str) -> MemberLeftResult:
+        """End one's own membership.
+
+        Raises NotAMemberError, TenantNotActiveError or LastOwnerError (the tenant would have no owner;
+        transfer the ownership first).
+        """
         caller, _ = await self._lock_pair(session, tenant_id, caller_user_id, caller_user_id)
         if caller.role is Role.OWNER:
             await self._require_another_owner(session, tenant_id)
-        await self._members.delete(session, tenant_id, caller_user_id, actor=caller_user_id)
-        return {"message": "You have left the tenant", "user_id": caller_user_id}
+        await self._members.delete(session, tenant_id, caller_user_id, self._clock(), actor=caller_user_id)
+        return MemberLeftResult("You have left the tenant", caller_user_id)
 
     async def _lock_pair(
         self, session: Session, tenant_id: str, caller_user_id: str, target_user_id: str
@@ -186,7 +201,7 @@ class Members:
 
     async def _require_another_owner(self, session: Session, tenant_id: str) -> None:
         if await self._members.owner_count(session, tenant_id) <= 1:
-            raise LastOwnerError("A tenant keeps at least one owner: make another member an owner first.")
+            raise LastOwnerError("A tenant keeps at least one owner. Make another member an owner first.")
 
     async def _require_version(
         self, session: Session, tenant_id: str, user_id: str, expected: int | None
@@ -195,7 +210,7 @@ class Members:
             return
         current = await self._members.find(session, tenant_id, user_id)
         if current is None or current.version != expected:
-            raise StaleVersionError("The member has changed since you read it; read it again.")
+            raise StaleVersionError("The member has changed since you read it. Read it again.")
 
 
 def _no_such_member() -> NotFoundError:

@@ -1,4 +1,4 @@
-"""Handing a tenant over, in two steps: an owner offers, the other member accepts."""
+"""Transferring ownership in two steps: an owner offers it, another member accepts."""
 
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -15,7 +15,7 @@ from hoc.cus.account.L5_schemas.errors import (
     OwnMembershipError,
     TransferPendingError,
 )
-from hoc.cus.account.L5_schemas.records import Access
+from hoc.cus.account.L5_schemas.port_types import Access
 from hoc.cus.account.L5_schemas.results import OwnershipTransferResult
 from hoc.cus.account.L5_schemas.values import Role
 
@@ -26,7 +26,7 @@ class OwnershipTransferStore(Protocol):
     async def open(
         self, session: Session, transfer: OwnershipTransferResult, now: datetime
     ) -> OwnershipTransferResult | None:
-        """Store the offer, in place of an expired one; None when another is open."""
+        """Store the offer, in place of an expired one. None: another offer is open."""
         ...
 
     async def find(self, session: Session, tenant_id: str) -> OwnershipTransferResult | None:
@@ -49,7 +49,12 @@ class OwnershipTransfers:
     async def start(
         self, session: Session, tenant_id: str, caller_user_id: str, to_user_id: str
     ) -> OwnershipTransferResult:
-        """An owner offers their ownership to another active member; the offer lasts seven days."""
+        """Offer the caller's ownership to another active member, for seven days.
+
+        Raises InvalidInputError, OwnMembershipError, NotAMemberError, TenantNotActiveError, NotFoundError,
+        ForbiddenError (the caller is no owner), ConflictError (the member is an owner already) or
+        TransferPendingError (another offer is open).
+        """
         if caller_user_id == to_user_id:
             raise OwnMembershipError("You cannot transfer ownership to yourself.")
         if not is_storable_id(to_user_id):
@@ -66,50 +71,62 @@ class OwnershipTransfers:
         )
         opened = await self._transfers.open(session, offer, now)
         if opened is None:
-            raise TransferPendingError("An ownership transfer is open already; cancel it first.")
+            raise TransferPendingError("An ownership transfer is open already. Cancel it first.")
         return opened
 
     async def get(self, session: Session, tenant_id: str, caller_user_id: str) -> OwnershipTransferResult:
-        """The open offer, for owners, admins and the member it is made to."""
-        offer = await self._open_offer(session, tenant_id)
+        """Return the open offer. Raises NotFoundError, also for a caller who may not see the offer.
+
+        Owners, admins and the member to whom it is made may see it.
+        """
+        offer = await self._open_offer(session, tenant_id, self._clock())
         found = await self._members.access(session, [(tenant_id, caller_user_id)])
         caller = found.get((tenant_id, caller_user_id))
-        involved = caller_user_id == offer.to_user_id
-        if caller is None or not (involved or caller.role.can_manage_users):
+        is_recipient = caller_user_id == offer.to_user_id
+        if caller is None or not (is_recipient or caller.role.can_manage_users):
             raise _no_transfer()
         return offer
 
     async def accept(self, session: Session, tenant_id: str, caller_user_id: str) -> OwnershipTransferResult:
-        """The recipient becomes an owner and the offerer an admin, at once or not at all."""
+        """Make the caller an owner and the member who offered it an admin, in one step.
+
+        Raises NotAMemberError, TenantNotActiveError, NotFoundError (no offer to the caller is open) or
+        ForbiddenError (the member who offered it is no longer an owner).
+        """
+        now = self._clock()
         await self._members.lock_tenant(session, tenant_id)
-        offer = await self._open_offer(session, tenant_id)
+        offer = await self._open_offer(session, tenant_id, now)
         if offer.to_user_id != caller_user_id:
             raise _no_transfer()
         offerer, recipient = await self._pair(session, tenant_id, offer.from_user_id, caller_user_id)
         require_writer(recipient)
         if offerer is None or offerer.role is not Role.OWNER:
-            raise ForbiddenError("Who offered the ownership is no longer an owner.", code="offer_void")
-        await self._members.set_role(session, tenant_id, offer.to_user_id, Role.OWNER, actor=caller_user_id)
-        await self._members.set_role(session, tenant_id, offer.from_user_id, Role.ADMIN, actor=caller_user_id)
-        await self._close(session, tenant_id, caller_user_id, accepted=True)
+            raise ForbiddenError(
+                "The member who offered the ownership is no longer an owner.", code="offer_void"
+            )
+        for user_id, role in ((offer.to_user_id, Role.OWNER), (offer.from_user_id, Role.ADMIN)):
+            await self._members.set_role(session, tenant_id, user_id, role, now, actor=caller_user_id)
+        await self._transfers.close(session, tenant_id, accepted=True, actor=caller_user_id, now=now)
         return offer
 
     async def cancel(self, session: Session, tenant_id: str, caller_user_id: str) -> OwnershipTransferResult:
-        """Withdrawn by any owner, or declined by the recipient."""
+        """Withdraw the offer, as an owner, or decline it, as the member to whom it is made.
+
+        Raises NotAMemberError, TenantNotActiveError or NotFoundError (there is no open offer, or the caller
+        is neither).
+        """
+        now = self._clock()
         caller, _ = await self._lock_pair(session, tenant_id, caller_user_id, caller_user_id)
         writer = require_writer(caller)
-        offer = await self._open_offer(session, tenant_id)
+        offer = await self._open_offer(session, tenant_id, now)
         if writer.role is not Role.OWNER and caller_user_id != offer.to_user_id:
             raise _no_transfer()
-        await self._close(session, tenant_id, caller_user_id, accepted=False)
+        await self._transfers.close(session, tenant_id, accepted=False, actor=caller_user_id, now=now)
         return offer
 
-    async def _close(self, session: Session, tenant_id: str, actor: str, *, accepted: bool) -> None:
-        await self._transfers.close(session, tenant_id, accepted=accepted, actor=actor, now=self._clock())
-
-    async def _open_offer(self, session: Session, tenant_id: str) -> OwnershipTransferResult:
+    async def _open_offer(self, session: Session, tenant_id: str, now: datetime) -> OwnershipTransferResult:
         offer = await self._transfers.find(session, tenant_id)
-        if offer is None or offer.expires_at <= self._clock():
+        if offer is None or offer.expires_at <= now:
             raise _no_transfer()
         return offer
 

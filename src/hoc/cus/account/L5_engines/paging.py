@@ -1,15 +1,15 @@
-"""Bounded pages: offsets for a console's page numbers, keyset cursors for walking a long list."""
+"""Bounded pages: by offset for page numbers, by keyset cursor for long lists."""
 
 import hashlib
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypedDict
 
 import orjson
 
 from hoc.cus.account.L5_engines.text import is_storable_id
-from hoc.cus.account.L5_schemas.errors import FieldProblem, InvalidInputError
-from hoc.cus.account.L5_schemas.records import Slice, SortKey, Stretch, Window
+from hoc.cus.account.L5_schemas.errors import InvalidInputError
+from hoc.cus.account.L5_schemas.port_types import Slice, SortKey, UncountedSlice, Window
 
 MAX_LIMIT = 100
 MAX_OFFSET = 10_000
@@ -18,31 +18,41 @@ MAX_CURSOR_LENGTH = 1_024
 _FINGERPRINT_LENGTH = 8
 
 
+class PageArguments(TypedDict, total=False):
+    """Which page of a list: its first 50 rows, unless given otherwise. ``cursor`` excludes ``offset``."""
+
+    limit: int
+    offset: int
+    cursor: str | None
+
+
 class CursorScope:
-    """The list a cursor belongs to: its name, tenant and filters. A cursor of another list is refused."""
+    """The list that a cursor belongs to: its name, tenant and filters."""
 
     def __init__(self, name: str, tenant_id: str, **filters: str | None) -> None:
         identity = orjson.dumps([name, tenant_id, filters])
         self._fingerprint = hashlib.sha256(identity).hexdigest()[: _FINGERPRINT_LENGTH * 2]
 
-    def window(self, limit: int, offset: int, cursor: str | None) -> Window:
-        """Check and combine what a caller asks for; ``cursor`` excludes ``offset``.
+    def window(self, limit: int = 50, offset: int = 0, cursor: str | None = None) -> Window:
+        """Return the rows to read.
 
-        Raises:
-            InvalidInputError: out of bounds, or a cursor that this list did not give.
+        Raises InvalidInputError (a number is out of bounds, there are a cursor and an offset, or the cursor
+        is not this list's.).
         """
         if not 1 <= limit <= MAX_LIMIT:
-            raise bad_parameter("limit", f"must be 1 to {MAX_LIMIT}")
+            raise InvalidInputError.of_parameter("limit", f"must be 1 to {MAX_LIMIT}")
         if not 0 <= offset <= MAX_OFFSET:
-            raise bad_parameter("offset", f"must be 0 to {MAX_OFFSET}; walk further with cursor")
+            raise InvalidInputError.of_parameter(
+                "offset", f"must be 0 to {MAX_OFFSET}; read further by cursor"
+            )
         if cursor is None:
             return Window(limit, offset)
         if offset:
-            raise bad_parameter("offset", "cannot be combined with cursor")
+            raise InvalidInputError.of_parameter("offset", "cannot be combined with cursor")
         return Window(limit, after=self._decode(cursor))
 
-    def next_cursor(self, rows: Slice[Any] | Stretch[Any]) -> str | None:
-        """The cursor after these rows, None when they are the last."""
+    def next_cursor(self, rows: Slice[Any] | UncountedSlice[Any]) -> str | None:
+        """The cursor of the next page, None when these rows are the last."""
         if not rows.has_more or rows.last_key is None:
             return None
         parts = [self._fingerprint, rows.last_key.at.isoformat(), rows.last_key.id]
@@ -58,9 +68,7 @@ class CursorScope:
         except (ValueError, TypeError, OverflowError):
             key = None
         if key is None:
-            raise bad_parameter("cursor", "is not a cursor of this list; start without one")
+            raise InvalidInputError.of_parameter(
+                "cursor", "is not a cursor of this list; start without a cursor"
+            )
         return key
-
-
-def bad_parameter(name: str, detail: str) -> InvalidInputError:
-    return InvalidInputError(f"{name}: {detail}", problems=(FieldProblem(f"?{name}", detail),))

@@ -1,4 +1,4 @@
-"""Who may do what to whom, as pure functions of two roles. What a role may do alone is on `Role`."""
+"""What a member of one role may do to a member of another. What a role allows by itself is on `Role`."""
 
 from hoc.cus.account.L5_schemas.values import Role
 
@@ -6,12 +6,12 @@ _POWER = {Role.OWNER: 3, Role.ADMIN: 2, Role.MEMBER: 1, Role.VIEWER: 0}
 
 
 def can_grant(granter: Role, role: Role) -> bool:
-    """Whether ``granter`` may make somebody a ``role``: nobody grants above their own."""
+    """Whether a ``granter`` may give somebody this role: one of their own power, at most."""
     return granter.can_manage_users and _POWER[granter] >= _POWER[role]
 
 
 def can_remove(actor: Role, target: Role) -> bool:
-    """Only an owner touches an owner."""
+    """Whether an ``actor`` may remove a ``target``: an owner, only another owner may."""
     return actor.can_manage_users and (target is not Role.OWNER or actor is Role.OWNER)
 
 

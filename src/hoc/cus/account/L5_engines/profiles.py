@@ -1,5 +1,6 @@
 """A user's own profile and preferences."""
 
+import re
 from datetime import datetime
 from typing import Any, Protocol, TypeAlias
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -10,28 +11,48 @@ from hoc.cus.account.L5_engines.email_address import fold
 from hoc.cus.account.L5_engines.session import Clock, Session, utc_now
 from hoc.cus.account.L5_engines.text import clean_line
 from hoc.cus.account.L5_schemas.errors import InvalidInputError, NotFoundError, StaleVersionError
-from hoc.cus.account.L5_schemas.records import ProfileChange, ProfileChanged, Versioned
-from hoc.cus.account.L5_schemas.results import ProfileResult, ProfileUpdateResult
+from hoc.cus.account.L5_schemas.port_types import AccountPatch, PatchRefusal, Versioned
+from hoc.cus.account.L5_schemas.results import ExtendedProfileResult, ExtendedProfileUpdateResult
 
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | float | bool | None"
 
 MAX_PREFERENCES_BYTES = 16_384
 MAX_PREFERENCES_DEPTH = 8
 
+MAX_LOCALE_LENGTH = 35
+_LOCALE = re.compile(
+    r"""
+    (?P<language>[a-z]{2,3}(?:-[a-z]{3}){0,3}|[a-z]{4,8})
+    (?:-(?P<script>[a-z]{4}))?
+    (?:-(?P<region>[a-z]{2}|[0-9]{3}))?
+    (?P<rest>
+        (?:-(?:[a-z0-9]{5,8}|[0-9][a-z0-9]{3}))*     # variants
+        (?:-[a-wyz0-9](?:-[a-z0-9]{2,8})+)*          # extensions
+        (?:-x(?:-[a-z0-9]{1,8})+)?                   # private use
+    )
+    """,
+    re.IGNORECASE | re.VERBOSE | re.ASCII,
+)
+"""A language tag of BCP 47 (RFC 5646, ``langtag``)."""
+
 
 class ProfileStore(Protocol):
     async def find(
         self, session: Session, tenant_id: str, user_id: str
-    ) -> Versioned[ProfileResult] | None: ...
+    ) -> Versioned[ExtendedProfileResult] | None: ...
 
     async def update(
-        self, session: Session, user_id: str, change: ProfileChange, now: datetime, *, actor: str | None
-    ) -> ProfileChanged | None:
-        """Merge the preferences (RFC 7396) and set the rest, under the row's lock; None: no active account.
-
-        Nothing is written when nothing would change, when the version is not the expected one, or when the
-        merged preferences would be larger than the cap.
-        """
+        self,
+        session: Session,
+        user_id: str,
+        patch: AccountPatch,
+        now: datetime,
+        *,
+        actor: str | None,
+        expected_version: int | None,
+        max_preferences_bytes: int,
+    ) -> Versioned[ExtendedProfileUpdateResult] | PatchRefusal | None:
+        """Apply the patch, except an address, under the row's lock. None: no such active account."""
         ...
 
 
@@ -40,7 +61,8 @@ class Profiles:
         self._profiles = profiles
         self._clock = clock
 
-    async def get(self, session: Session, tenant_id: str, user_id: str) -> Versioned[ProfileResult]:
+    async def get(self, session: Session, tenant_id: str, user_id: str) -> Versioned[ExtendedProfileResult]:
+        """A member's own profile within the tenant. Raises NotFoundError."""
         found = await self._profiles.find(session, tenant_id, user_id)
         if found is None:
             raise NotFoundError("There is no such user in this tenant.")
@@ -53,33 +75,50 @@ class Profiles:
         *,
         display_name: str | None = None,
         timezone: str | None = None,
+        locale: str | None = None,
         preferences: dict[str, Any] | None = None,
         expected_version: int | None = None,
-    ) -> Versioned[ProfileUpdateResult]:
-        """Set what is given; preferences are merged (RFC 7396: null deletes a key)."""
+    ) -> Versioned[ExtendedProfileUpdateResult]:
+        """Set the fields that are given. Preferences are merged (RFC 7396: null deletes a key).
+
+        Raises InvalidInputError, NotFoundError or StaleVersionError (the profile's version is not the
+        expected one).
+        """
         name = None if display_name is None else clean_line("display_name", display_name)
-        change = ProfileChange(
-            display_name=name,
+        patch = AccountPatch(
+            name=name,
             name_key=None if name is None else fold(name),
             timezone=None if timezone is None else known_timezone(timezone),
+            locale=None if locale is None else canonical_locale(locale),
             preferences=checked_preferences({} if preferences is None else preferences),
+        )
+        outcome = await self._profiles.update(
+            session,
+            user_id,
+            patch,
+            self._clock(),
+            actor=user_id,
             expected_version=expected_version,
             max_preferences_bytes=MAX_PREFERENCES_BYTES,
         )
-        outcome = await self._profiles.update(session, user_id, change, self._clock(), actor=user_id)
         if outcome is None:
             raise NotFoundError("There is no such active account.")
-        if outcome.is_stale:
-            raise StaleVersionError("The profile has changed since you read it; read it again.")
-        if outcome.is_too_large:
-            raise InvalidInputError.of(
-                "preferences", f"would exceed {MAX_PREFERENCES_BYTES} bytes after merging; delete keys first"
-            )
-        return outcome.profile
+        if isinstance(outcome, PatchRefusal):
+            raise refused(outcome)
+        return outcome
+
+
+def refused(refusal: PatchRefusal) -> StaleVersionError | InvalidInputError:
+    """The error for a patch that was not applied."""
+    if refusal is PatchRefusal.STALE:
+        return StaleVersionError("The profile has changed since you read it; read it again.")
+    return InvalidInputError.of(
+        "preferences", f"would exceed {MAX_PREFERENCES_BYTES} bytes after merging; delete keys first"
+    )
 
 
 def checked_preferences(patch: dict[str, Any]) -> dict[str, Any]:
-    """Refuse a merge patch that is too large, too deep, or not storable as PostgreSQL jsonb."""
+    """Return the merge patch. Raises InvalidInputError: too large, too deep, or not storable as jsonb."""
     _check_nesting(patch)
     try:
         encoded = orjson.dumps(patch)
@@ -93,7 +132,7 @@ def checked_preferences(patch: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_nesting(patch: dict[str, Any]) -> None:
-    """Level by level instead of recursively, so that hostile depth costs nothing."""
+    """Check level by level and not recursively, so that a hostile depth costs nothing."""
     level: list[Json] = [patch]
     for _ in range(MAX_PREFERENCES_DEPTH):
         level = [child for item in level for child in _children(item)]
@@ -110,9 +149,19 @@ def _children(item: Json) -> list[Json]:
 
 
 def known_timezone(name: str) -> str:
-    """The name of an IANA time zone, or a refusal."""
+    """Return the name of an IANA time zone, or raise InvalidInputError."""
     try:
         ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise InvalidInputError.of("timezone", "must be an IANA time zone such as Europe/Berlin") from None
     return name
+
+
+def canonical_locale(tag: str) -> str:
+    """Return a BCP 47 language tag in its usual case, as in ``zh-Hant-TW``, or raise InvalidInputError."""
+    matched = _LOCALE.fullmatch(tag) if len(tag) <= MAX_LOCALE_LENGTH else None
+    if matched is None:
+        raise InvalidInputError.of("locale", "must be a BCP 47 language tag such as de or pt-BR")
+    language, script, region, rest = matched.groups("")
+    parts = (language.lower(), script.title(), region.upper())
+    return "-".join(part for part in parts if part) + rest.lower()

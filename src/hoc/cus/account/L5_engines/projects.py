@@ -1,21 +1,21 @@
-"""Projects, which are tenants: reading, creating, moving through life and onboarding."""
+"""Projects, which are tenants: reading and creating them, their life cycle, onboarding and quotas."""
 
 import re
 import secrets
-from datetime import date
-from typing import Protocol
+from datetime import date, datetime
+from typing import Protocol, Unpack
 
-from hoc.cus.account.L5_engines.paging import CursorScope
+from hoc.cus.account.L5_engines.paging import CursorScope, PageArguments
 from hoc.cus.account.L5_engines.session import Clock, Session, new_id, utc_now
 from hoc.cus.account.L5_engines.text import choice, choice_filter, clean_line, clean_text
 from hoc.cus.account.L5_schemas.errors import ConflictError, ForbiddenError, InvalidInputError, NotFoundError
-from hoc.cus.account.L5_schemas.records import NewTenant, Page, Slice, Versioned, Window
+from hoc.cus.account.L5_schemas.port_types import NewTenant, Page, Slice, Versioned, Window
 from hoc.cus.account.L5_schemas.results import (
     ProjectDetailResult,
     ProjectsListResult,
     ProjectSummaryResult,
 )
-from hoc.cus.account.L5_schemas.values import Onboarding, TenantStatus
+from hoc.cus.account.L5_schemas.values import QUOTAS, Onboarding, TenantStatus
 
 _SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
@@ -26,8 +26,6 @@ _COMES_FROM: dict[TenantStatus, list[str]] = {
     TenantStatus.ARCHIVED: [TenantStatus.TERMINATED],
 }
 
-QUOTAS = ("max_workers", "max_runs_per_day", "max_concurrent_runs", "max_tokens_per_month", "max_api_keys")
-
 
 class TenantStore(Protocol):
     async def page(
@@ -37,13 +35,13 @@ class TenantStore(Protocol):
     async def find(
         self, session: Session, tenant_id: str, project_id: str, day: date
     ) -> Versioned[ProjectDetailResult] | None:
-        """The project within the tenant; quotas are resolved, and usage as of ``day``."""
+        """The project of the tenant, with the quotas in force and its usage on ``day``."""
         ...
 
     async def is_active_account(self, session: Session, user_id: str) -> bool: ...
 
     async def create(self, session: Session, tenant: NewTenant, owner_user_id: str) -> bool:
-        """Tenant, slug, owner and counts at once; False: the slug is taken or there is no such owner."""
+        """Store the tenant with its owner. False: the slug is taken, or the owner is no active account."""
         ...
 
     async def set_status(
@@ -52,17 +50,28 @@ class TenantStore(Protocol):
         tenant_id: str,
         status: TenantStatus,
         come_from: list[str],
+        now: datetime,
         *,
         actor: str | None,
-    ) -> bool: ...
+    ) -> bool:
+        """Give the tenant this status. False: its status is not one of ``come_from``."""
+        ...
 
     async def advance_onboarding(
-        self, session: Session, tenant_id: str, state: Onboarding, *, actor: str | None
-    ) -> bool: ...
+        self, session: Session, tenant_id: str, state: Onboarding, now: datetime, *, actor: str | None
+    ) -> None:
+        """Nothing changes when the tenant is at this state, or further."""
+        ...
 
     async def set_quotas(
-        self, session: Session, tenant_id: str, quotas: dict[str, int | None], *, actor: str | None
-    ) -> bool: ...
+        self,
+        session: Session,
+        tenant_id: str,
+        quotas: dict[str, int | None],
+        now: datetime,
+        *,
+        actor: str | None,
+    ) -> None: ...
 
 
 class Projects:
@@ -76,14 +85,12 @@ class Projects:
         tenant_id: str,
         *,
         status: str | None = None,
-        limit: int = 50,
-        offset: int = 0,
-        cursor: str | None = None,
+        **page: Unpack[PageArguments],
     ) -> Page[ProjectsListResult]:
-        """The tenant's projects: one today."""
+        """The tenant's projects: one, as yet. Raises InvalidInputError."""
         status_filter = choice_filter("status", status, TenantStatus)
         scope = CursorScope("projects", tenant_id, status=status)
-        window = scope.window(limit, offset, cursor)
+        window = scope.window(**page)
         rows = await self._tenants.page(session, tenant_id, window, status=status_filter)
         applied = {"tenant_id": tenant_id} | ({} if status is None else {"status": status})
         result = ProjectsListResult(rows.rows, rows.total, rows.has_more, applied)
@@ -92,7 +99,7 @@ class Projects:
     async def get(
         self, session: Session, tenant_id: str, project_id: str
     ) -> Versioned[ProjectDetailResult] | None:
-        """None also for another tenant's project."""
+        """One project with its quotas and usage. None also for another tenant's project."""
         return await self._tenants.find(session, tenant_id, project_id, self._clock().date())
 
     async def create(
@@ -104,25 +111,36 @@ class Projects:
         slug: str | None = None,
         description: str | None = None,
     ) -> Versioned[ProjectDetailResult]:
-        """A new tenant on the free plan, owned by the caller; its slug is made from the name unless given."""
+        """Create a tenant on the free plan, owned by the caller. Its slug is made from the name unless given.
+
+        Raises InvalidInputError, ForbiddenError (the caller is no active account) or ConflictError (the slug
+        is taken).
+        """
+        now = self._clock()
         title = clean_line("name", name)
         text = None if description is None else clean_text("description", description, max_length=2_000)
         if slug is not None and not _SLUG.fullmatch(slug):
-            raise InvalidInputError.of("slug", "must be 1 to 63 of a-z, 0-9 and inner hyphens")
+            raise InvalidInputError.of("slug", "must be 1 to 63 characters of a-z, 0-9 and inner hyphens")
         for candidate in [slug] if slug else _slug_candidates(title):
-            tenant = NewTenant(new_id("ten"), title, candidate, text, self._clock())
+            tenant = NewTenant(new_id("ten"), title, candidate, text, now)
             if await self._tenants.create(session, tenant, caller_user_id):
                 return await self._require(session, tenant.tenant_id)
             if not await self._tenants.is_active_account(session, caller_user_id):
                 raise ForbiddenError("Only an active account can own a project.", code="no_account")
-        raise ConflictError("This slug is taken; choose another.", code="slug_taken")
+        raise ConflictError("This slug is taken. Choose another.", code="slug_taken")
 
     async def change_status(
         self, session: Session, tenant_id: str, status: str, *, actor: str | None = None
     ) -> ProjectDetailResult:
-        """Move through the life cycle: active ⇄ suspended → terminated → archived. An operator's call."""
+        """Change the status, as `TenantStatus` allows; the same status changes nothing. For operators.
+
+        Raises InvalidInputError, NotFoundError or ConflictError (a tenant of its present status cannot get
+        this one).
+        """
         target = choice("status", status, TenantStatus)
-        moved = await self._tenants.set_status(session, tenant_id, target, _COMES_FROM[target], actor=actor)
+        moved = await self._tenants.set_status(
+            session, tenant_id, target, _COMES_FROM[target], self._clock(), actor=actor
+        )
         project = (await self._require(session, tenant_id)).value
         if not moved and project.status != target:
             raise ConflictError(f"A tenant that is {project.status} cannot become {target}.")
@@ -131,24 +149,30 @@ class Projects:
     async def advance_onboarding(
         self, session: Session, tenant_id: str, state: int, *, actor: str | None = None
     ) -> ProjectDetailResult:
-        """Record progress; a state already passed changes nothing."""
+        """Advance to an `Onboarding` state; one that was reached before changes nothing.
+
+        Raises InvalidInputError or NotFoundError.
+        """
         try:
             target = Onboarding(state)
         except ValueError:
-            raise InvalidInputError.of("state", "must be 0 to 4") from None
-        await self._tenants.advance_onboarding(session, tenant_id, target, actor=actor)
+            raise InvalidInputError.of("state", f"must be {min(Onboarding)} to {max(Onboarding)}") from None
+        await self._tenants.advance_onboarding(session, tenant_id, target, self._clock(), actor=actor)
         return (await self._require(session, tenant_id)).value
 
     async def override_quotas(
         self, session: Session, tenant_id: str, *, actor: str | None = None, **quotas: int | None
     ) -> ProjectDetailResult:
-        """Replace some of the plan's quotas for one tenant; None gives the plan's back."""
+        """Replace some of the plan's quotas for one tenant; None restores the plan's.
+
+        Raises InvalidInputError or NotFoundError.
+        """
         for name, value in quotas.items():
             if name not in QUOTAS:
-                raise InvalidInputError.of(name, f"is not a quota; quotas are {', '.join(QUOTAS)}")
+                raise InvalidInputError.of(name, f"is not a quota; the quotas are {', '.join(QUOTAS)}")
             if value is not None and not 0 <= value < 2**31:
-                raise InvalidInputError.of(name, "must be 0 to 2147483647")
-        await self._tenants.set_quotas(session, tenant_id, quotas, actor=actor)
+                raise InvalidInputError.of(name, f"must be 0 to {2**31 - 1}")
+        await self._tenants.set_quotas(session, tenant_id, quotas, self._clock(), actor=actor)
         return (await self._require(session, tenant_id)).value
 
     async def _require(self, session: Session, tenant_id: str) -> Versioned[ProjectDetailResult]:

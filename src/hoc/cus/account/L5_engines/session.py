@@ -1,4 +1,4 @@
-"""The two things every engine is given from outside: an open transaction and the time."""
+"""What every engine is given: the caller's session and a clock; and how new ids and secrets are made."""
 
 import secrets
 from collections.abc import Callable
@@ -7,12 +7,12 @@ from typing import Any, Protocol, TypeAlias
 
 import uuid_utils
 
-# The caller's transaction. Engines hand it to drivers and never look inside: its type is the driver's.
+# The caller's transaction. Engines only pass it on to drivers, which know its type.
 Session: TypeAlias = Any
 
 
 class CallerSession(Protocol):
-    """What the facade takes: SQLAlchemy's AsyncSession or AsyncConnection, or a MemorySession."""
+    """The session of a facade's caller: SQLAlchemy's AsyncSession or AsyncConnection, or a MemorySession."""
 
     async def commit(self) -> None: ...
 
@@ -27,10 +27,10 @@ def utc_now() -> datetime:
 
 
 def new_id(prefix: str) -> str:
-    """A fresh identifier that sorts by creation time (UUID version 7, RFC 9562)."""
+    """A new identifier, which sorts by its creation time (UUID version 7, RFC 9562)."""
     return f"{prefix}_{uuid_utils.uuid7().hex}"
 
 
 def new_secret() -> str:
-    """256 random bits, URL-safe."""
+    """256 random bits as URL-safe text."""
     return secrets.token_urlsafe(32)

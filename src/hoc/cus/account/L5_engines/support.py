@@ -1,14 +1,14 @@
 """Support contact and tickets."""
 
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, Unpack
 
 from hoc.cus.account.L5_engines.access import AccessReader, access_of, require_writer
-from hoc.cus.account.L5_engines.paging import CursorScope
+from hoc.cus.account.L5_engines.paging import CursorScope, PageArguments
 from hoc.cus.account.L5_engines.session import Clock, Session, new_id, utc_now
 from hoc.cus.account.L5_engines.text import choice, choice_filter, clean_line, clean_text
 from hoc.cus.account.L5_schemas.errors import ConflictError, NotFoundError
-from hoc.cus.account.L5_schemas.records import Page, Slice, Window
+from hoc.cus.account.L5_schemas.port_types import Page, Slice, Window
 from hoc.cus.account.L5_schemas.results import (
     SupportContactResult,
     SupportTicketListResult,
@@ -21,7 +21,7 @@ class TicketStore(Protocol):
     async def create(
         self, session: Session, tenant_id: str, user_id: str, ticket: SupportTicketResult
     ) -> bool:
-        """False unless the user is an active member of an active tenant."""
+        """Store the ticket. False: the user is not an active member of an active tenant."""
         ...
 
     async def page(
@@ -71,6 +71,7 @@ class Support:
         category: str = TicketCategory.GENERAL,
         priority: str = TicketPriority.MEDIUM,
     ) -> SupportTicketResult:
+        """Open a ticket. Raises InvalidInputError, NotAMemberError or TenantNotActiveError."""
         now = self._clock()
         ticket = SupportTicketResult(
             id=new_id("tkt"),
@@ -87,7 +88,7 @@ class Support:
         if await self._tickets.create(session, tenant_id, user_id, ticket):
             return ticket
         require_writer(await access_of(self._access, session, tenant_id, user_id))
-        raise ConflictError("Your membership changed in this moment; try again.")
+        raise ConflictError("Your membership changed while your request was processed. Try again.")
 
     async def list_tickets(
         self,
@@ -95,13 +96,12 @@ class Support:
         tenant_id: str,
         *,
         status: str | None = None,
-        limit: int = 50,
-        offset: int = 0,
-        cursor: str | None = None,
+        **page: Unpack[PageArguments],
     ) -> Page[SupportTicketListResult]:
+        """The tenant's tickets, newest first. Raises InvalidInputError."""
         status_filter = choice_filter("status", status, TicketStatus)
         scope = CursorScope("tickets", tenant_id, status=status)
-        window = scope.window(limit, offset, cursor)
+        window = scope.window(**page)
         rows = await self._tickets.page(session, tenant_id, window, status=status_filter)
         return Page(SupportTicketListResult(rows.rows, rows.total), scope.next_cursor(rows))
 
@@ -115,7 +115,10 @@ class Support:
         resolution: str | None = None,
         actor: str | None = None,
     ) -> SupportTicketResult:
-        """The support desk's side: move a ticket on, with a resolution when it is resolved."""
+        """Change a ticket's status, and its resolution if one is given. For the support desk.
+
+        Raises InvalidInputError or NotFoundError.
+        """
         changed = await self._tickets.set_status(
             session,
             tenant_id,

@@ -1,71 +1,75 @@
-"""Plain checks of text and numbers that people send, before a database sees them."""
+"""Checks of text that users send, before a database sees it."""
 
 import unicodedata
 from enum import StrEnum
 from typing import TypeVar
 
-from hoc.cus.account.L5_schemas.errors import FieldProblem, InvalidInputError
+from hoc.cus.account.L5_schemas.errors import InvalidInputError
 
 Choice = TypeVar("Choice", bound=StrEnum)
 
 MAX_ID_LENGTH = 255
 
+_WITHOUT_BREAKS = dict.fromkeys(map(ord, "\n\r\t"))
+
 
 def clean_line(field: str, value: str, *, max_length: int = 255) -> str:
-    """One line of visible text: trimmed, 1 to ``max_length`` characters, no control characters."""
-    line = value.strip()
-    if not 1 <= len(line) <= max_length:
-        raise InvalidInputError.of(field, f"must have 1 to {max_length} characters")
+    """Return one line of text, trimmed. Raises InvalidInputError: its length, or control characters."""
+    line = _trimmed(field, value, max_length)
     if _has_any(line, {"Cc", "Cs", "Zl", "Zp"}):
         raise InvalidInputError.of(field, "must not contain control characters or line breaks")
     return line
 
 
 def clean_text(field: str, value: str, *, max_length: int) -> str:
-    """Text of several lines: trimmed, 1 to ``max_length`` characters; line breaks and tabs are kept."""
-    body = value.strip()
-    if not 1 <= len(body) <= max_length:
-        raise InvalidInputError.of(field, f"must have 1 to {max_length} characters")
-    if any(
-        unicodedata.category(character) in {"Cc", "Cs"} and character not in "\n\r\t" for character in body
-    ):
+    """Return text of several lines, trimmed. Raises as `clean_line`, but not for line breaks and tabs."""
+    body = _trimmed(field, value, max_length)
+    if _has_any(body.translate(_WITHOUT_BREAKS), {"Cc", "Cs"}):
         raise InvalidInputError.of(field, "must not contain control characters")
     return body
 
 
+def _trimmed(field: str, value: str, max_length: int) -> str:
+    trimmed = value.strip()
+    if not 1 <= len(trimmed) <= max_length:
+        raise InvalidInputError.of(field, f"must have 1 to {max_length} characters")
+    return trimmed
+
+
 def choice(field: str, value: str, kind: type[Choice]) -> Choice:
-    """The member of ``kind`` with this value, or a refusal that lists them."""
+    """Return the member of ``kind`` with this value. Raises InvalidInputError, which lists the members."""
     try:
         return kind(value)
     except ValueError:
-        raise InvalidInputError.of(field, f"must be one of {', '.join(kind)}") from None
+        raise InvalidInputError.of(field, _one_of(kind)) from None
 
 
-def choice_filter(field: str, value: str | None, kind: type[Choice]) -> Choice | None:
-    """Like `choice` for an optional query parameter: an unknown value is an error, not an empty list."""
-    if value is None:
-        return None
+def choice_filter(name: str, value: str | None, kind: type[Choice]) -> Choice | None:
+    """Like `choice`, for an optional query parameter."""
     try:
-        return kind(value)
+        return None if value is None else kind(value)
     except ValueError:
-        detail = f"must be one of {', '.join(kind)}"
-        raise InvalidInputError(f"{field}: {detail}", problems=(FieldProblem(f"?{field}", detail),)) from None
+        raise InvalidInputError.of_parameter(name, _one_of(kind)) from None
+
+
+def _one_of(kind: type[StrEnum]) -> str:
+    return f"must be one of {', '.join(kind)}"
 
 
 def is_storable_id(value: str) -> bool:
-    """Whether an identifier could exist at all: short, and free of what PostgreSQL text cannot hold."""
+    """Whether an identifier could be stored: it is short, and PostgreSQL's text can hold it."""
     return 1 <= len(value) <= MAX_ID_LENGTH and not _has_any(value, {"Cc", "Cs"})
 
 
 def _has_any(text: str, unprintable: set[str]) -> bool:
-    """Whether a character but a space is of these Unicode categories, none of which is printable."""
+    """Whether a character is of these Unicode categories. ``isprintable`` is true only if none is."""
     return not text.isprintable() and any(
         unicodedata.category(character) in unprintable for character in text
     )
 
 
 def is_account_id(value: str) -> bool:
-    """Whether an account may get this identifier: visible throughout, and one segment of a URL's path."""
+    """Whether an account may have this identifier: visible characters, as one segment of a URL's path."""
     return (
         is_storable_id(value)
         and value not in {".", ".."}

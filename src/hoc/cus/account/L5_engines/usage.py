@@ -1,4 +1,4 @@
-"""Metering: usage is recorded and the quota enforced in one atomic step."""
+"""Metering: recording usage and enforcing the quotas, in one statement."""
 
 from datetime import date, datetime
 from typing import Protocol
@@ -14,7 +14,7 @@ class UsageStore(Protocol):
     async def add(
         self, session: Session, tenant_id: str, *, runs: int, tokens: int, day: date
     ) -> UsageResult | None:
-        """Add to an active tenant's counters unless a quota would be exceeded: then None, and nothing."""
+        """Add to an active tenant's counters. None: a quota would be exceeded, and nothing was added."""
         ...
 
     async def current(self, session: Session, tenant_id: str, day: date) -> UsageResult | None: ...
@@ -28,12 +28,13 @@ class Usage:
     async def record(
         self, session: Session, tenant_id: str, *, runs: int = 0, tokens: int = 0
     ) -> UsageResult:
-        """Count runs and tokens against the tenant's quotas; days and months begin at midnight UTC.
+        """Count runs and tokens against the tenant's quotas. Days and months begin at midnight UTC.
 
         Raises:
-            LimitExceededError: a quota would be exceeded; nothing was counted. ``retry_after`` is the
-                seconds until the day, or the month, is over.
-            NotFoundError: no such tenant, or it is not active.
+            InvalidInputError
+            LimitExceededError: a quota would be exceeded, and nothing was counted. ``retry_after`` is the
+                number of seconds until the day, or the month, is over.
+            NotFoundError: the tenant does not exist, or is not active.
         """
         for name, value in (("runs", runs), ("tokens", tokens)):
             if not 0 <= value <= MAX_INCREMENT:

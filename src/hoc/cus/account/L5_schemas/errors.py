@@ -1,4 +1,4 @@
-"""Every way an operation can be refused.
+"""The domain's errors, each a reason to refuse an operation.
 
     AccountsError
     ├── InvalidInputError         400  bad input, with a JSON pointer per field
@@ -16,28 +16,28 @@
     ├── InvitationExpiredError    410
     ├── StaleVersionError         412
     ├── IdempotencyKeyReusedError 422
-    ├── LimitExceededError        429  a quota or a flood cap, with ``retry_after`` seconds
+    ├── LimitExceededError        429  a quota or a limit of mails, with ``retry_after``
     └── UnavailableError          503  the database is away or too busy
 
-The identity service's specification has a base of its own for its two, AccountServiceError.
+AccountServiceError is the base that the identity service's specification names for its two.
 
-``code`` is stable and meant for programs; the message is meant for people and holds nothing personal.
+``code`` is stable and for programs. The message is for people and contains nothing personal.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 @dataclass(frozen=True, slots=True)
 class FieldProblem:
-    """One bad field: ``pointer`` is a JSON pointer (RFC 6901) into the body, or ``?name`` for a parameter."""
+    """One bad field. ``pointer`` is a JSON pointer (RFC 6901) into the body, or ``?name`` for a parameter."""
 
     pointer: str
     detail: str
 
 
 class AccountsError(Exception):
-    """Base of all refusals."""
+    """The base of all the domain's errors. ``retry_after`` is in seconds."""
 
     code: ClassVar[str] = "error"
     status_code: ClassVar[int] = 500
@@ -62,9 +62,14 @@ class InvalidInputError(AccountsError):
     status_code = 400
 
     @classmethod
-    def of(cls, field: str, detail: str) -> "InvalidInputError":
-        """Refuse one body field by name."""
+    def of(cls, field: str, detail: str) -> Self:
+        """The error for one field of the body."""
         return cls(f"{field}: {detail}", problems=(FieldProblem(f"/{field}", detail),))
+
+    @classmethod
+    def of_parameter(cls, name: str, detail: str) -> Self:
+        """The error for one query parameter."""
+        return cls(f"{name}: {detail}", problems=(FieldProblem(f"?{name}", detail),))
 
 
 class OwnMembershipError(InvalidInputError):

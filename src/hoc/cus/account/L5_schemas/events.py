@@ -1,11 +1,11 @@
-"""What hoc tells others: one model per subject, its payload on NATS. Each names things by id; times are UTC.
+"""The events that hoc publishes: a model for each type, which is its NATS subject and payload. Times are UTC.
 
-The four of ``user.*`` are the account service's own, to the letter.
+The four of ``user.*`` are exactly those of the account service's specification.
 """
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import ClassVar, Final, TypeAlias, get_args
+from typing import ClassVar, Final
 
 from hoc.cus.account.L5_schemas.values import (
     BillingPeriod,
@@ -20,11 +20,24 @@ from hoc.cus.account.L5_schemas.values import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class UserCreatedEventData:
-    """An account was created. ``name`` is empty for one that has none yet."""
+@dataclass(frozen=True)
+class EventData:
+    """The base of all events' models. ``event_type`` is the event's subject."""
 
-    event_type: ClassVar[str] = "user.created"
+    event_type: ClassVar[str]
+
+    def __init_subclass__(cls, *, event_type: str) -> None:
+        cls.event_type = event_type
+        EVENTS[event_type] = cls
+
+
+EVENTS: Final[dict[str, type[EventData]]] = {}
+"""Each event's model by its type."""
+
+
+@dataclass(frozen=True)
+class UserCreatedEventData(EventData, event_type="user.created"):
+    """An account was created. ``name`` is empty if the account has none yet."""
 
     user_id: str
     email: str
@@ -33,11 +46,9 @@ class UserCreatedEventData:
     created_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class UserProfileUpdatedEventData:
-    """An account's own fields changed: ``name``, ``email``, ``timezone`` or ``preferences``."""
-
-    event_type: ClassVar[str] = "user.profile_updated"
+@dataclass(frozen=True)
+class UserProfileUpdatedEventData(EventData, event_type="user.profile_updated"):
+    """An account's own fields, named in ``updated_fields``, changed."""
 
     user_id: str
     email: str
@@ -46,11 +57,9 @@ class UserProfileUpdatedEventData:
     updated_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class UserDeletedEventData:
-    """An account was deleted; its record is kept."""
-
-    event_type: ClassVar[str] = "user.deleted"
+@dataclass(frozen=True)
+class UserDeletedEventData(EventData, event_type="user.deleted"):
+    """An account was deleted. Its record is kept."""
 
     user_id: str
     email: str | None
@@ -58,11 +67,9 @@ class UserDeletedEventData:
     deleted_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class UserStatusChangedEventData:
-    """An account was activated or deactivated, and with it its part in every tenant."""
-
-    event_type: ClassVar[str] = "user.status_changed"
+@dataclass(frozen=True)
+class UserStatusChangedEventData(EventData, event_type="user.status_changed"):
+    """An account was activated or deactivated together with its memberships."""
 
     user_id: str
     email: str | None
@@ -72,11 +79,9 @@ class UserStatusChangedEventData:
     changed_by: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class TenantCreatedEventData:
+@dataclass(frozen=True)
+class TenantCreatedEventData(EventData, event_type="tenant.created"):
     """A project, which is a tenant, was created."""
-
-    event_type: ClassVar[str] = "tenant.created"
 
     tenant_id: str
     name: str
@@ -85,33 +90,27 @@ class TenantCreatedEventData:
     created_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class TenantStatusChangedEventData:
+@dataclass(frozen=True)
+class TenantStatusChangedEventData(EventData, event_type="tenant.status_changed"):
     """A tenant was suspended, reactivated, terminated or archived."""
-
-    event_type: ClassVar[str] = "tenant.status_changed"
 
     tenant_id: str
     status: TenantStatus
     changed_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class TenantOnboardingAdvancedEventData:
-    """A tenant has come further: 1 identity verified, 2 API key created, 3 SDK connected, 4 complete."""
-
-    event_type: ClassVar[str] = "tenant.onboarding_advanced"
+@dataclass(frozen=True)
+class TenantOnboardingAdvancedEventData(EventData, event_type="tenant.onboarding_advanced"):
+    """A tenant reached a state: 1 identity verified, 2 API key created, 3 SDK connected, 4 complete."""
 
     tenant_id: str
     onboarding_state: int
     changed_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class TenantQuotasChangedEventData:
-    """A tenant's own quotas, as they are now; null: its plan's."""
-
-    event_type: ClassVar[str] = "tenant.quotas_changed"
+@dataclass(frozen=True)
+class TenantQuotasChangedEventData(EventData, event_type="tenant.quotas_changed"):
+    """A tenant's own quotas changed. The event has all of them; null is the plan's."""
 
     tenant_id: str
     max_workers: int | None
@@ -122,11 +121,9 @@ class TenantQuotasChangedEventData:
     changed_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class TenantSubscriptionChangedEventData:
-    """A tenant's subscription began, changed or was canceled; ``tenant_plan`` is what it may use now."""
-
-    event_type: ClassVar[str] = "tenant.subscription_changed"
+@dataclass(frozen=True)
+class TenantSubscriptionChangedEventData(EventData, event_type="tenant.subscription_changed"):
+    """A tenant's subscription began, changed or was canceled. ``tenant_plan`` is the plan in force."""
 
     tenant_id: str
     plan: Plan
@@ -139,11 +136,9 @@ class TenantSubscriptionChangedEventData:
     changed_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class TenantInvoiceRecordedEventData:
-    """An invoice was recorded, or changed."""
-
-    event_type: ClassVar[str] = "tenant.invoice_recorded"
+@dataclass(frozen=True)
+class TenantInvoiceRecordedEventData(EventData, event_type="tenant.invoice_recorded"):
+    """An invoice was recorded or changed."""
 
     tenant_id: str
     invoice_id: str
@@ -154,11 +149,9 @@ class TenantInvoiceRecordedEventData:
     recorded_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class TenantTransferOfferedEventData:
+@dataclass(frozen=True)
+class TenantTransferOfferedEventData(EventData, event_type="tenant.transfer_offered"):
     """An owner offered their ownership to another member."""
-
-    event_type: ClassVar[str] = "tenant.transfer_offered"
 
     tenant_id: str
     from_user_id: str
@@ -167,11 +160,9 @@ class TenantTransferOfferedEventData:
     expires_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class TenantTransferAcceptedEventData:
-    """The other member became an owner, the former one an admin."""
-
-    event_type: ClassVar[str] = "tenant.transfer_accepted"
+@dataclass(frozen=True)
+class TenantTransferAcceptedEventData(EventData, event_type="tenant.transfer_accepted"):
+    """The recipient became an owner, the member who offered an admin."""
 
     tenant_id: str
     from_user_id: str
@@ -179,11 +170,9 @@ class TenantTransferAcceptedEventData:
     accepted_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class TenantTransferCanceledEventData:
-    """The offer was withdrawn or declined."""
-
-    event_type: ClassVar[str] = "tenant.transfer_canceled"
+@dataclass(frozen=True)
+class TenantTransferCanceledEventData(EventData, event_type="tenant.transfer_canceled"):
+    """The offer of ownership was withdrawn or declined."""
 
     tenant_id: str
     from_user_id: str
@@ -191,11 +180,9 @@ class TenantTransferCanceledEventData:
     canceled_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class MemberJoinedEventData:
-    """A membership began: by creating the tenant, or by invitation."""
-
-    event_type: ClassVar[str] = "member.joined"
+@dataclass(frozen=True)
+class MemberJoinedEventData(EventData, event_type="member.joined"):
+    """A membership began, by creating the tenant or by an invitation."""
 
     tenant_id: str
     user_id: str
@@ -204,11 +191,9 @@ class MemberJoinedEventData:
     joined_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class MemberRoleChangedEventData:
+@dataclass(frozen=True)
+class MemberRoleChangedEventData(EventData, event_type="member.role_changed"):
     """A member got another role."""
-
-    event_type: ClassVar[str] = "member.role_changed"
 
     tenant_id: str
     user_id: str
@@ -217,11 +202,9 @@ class MemberRoleChangedEventData:
     changed_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class MemberRemovedEventData:
+@dataclass(frozen=True)
+class MemberRemovedEventData(EventData, event_type="member.removed"):
     """A member was removed by another."""
-
-    event_type: ClassVar[str] = "member.removed"
 
     tenant_id: str
     user_id: str
@@ -229,11 +212,9 @@ class MemberRemovedEventData:
     removed_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class MemberLeftEventData:
-    """A member gave up their membership."""
-
-    event_type: ClassVar[str] = "member.left"
+@dataclass(frozen=True)
+class MemberLeftEventData(EventData, event_type="member.left"):
+    """A member left."""
 
     tenant_id: str
     user_id: str
@@ -241,11 +222,9 @@ class MemberLeftEventData:
     left_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class InvitationCreatedEventData:
-    """Somebody was invited; the mail follows. No event carries the token."""
-
-    event_type: ClassVar[str] = "invitation.created"
+@dataclass(frozen=True)
+class InvitationCreatedEventData(EventData, event_type="invitation.created"):
+    """A person was invited. The mail is sent afterwards; no event contains its token."""
 
     tenant_id: str
     invitation_id: str
@@ -256,11 +235,9 @@ class InvitationCreatedEventData:
     expires_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class InvitationResentEventData:
-    """An invitation is pending anew; its earlier links are dead."""
-
-    event_type: ClassVar[str] = "invitation.resent"
+@dataclass(frozen=True)
+class InvitationResentEventData(EventData, event_type="invitation.resent"):
+    """An invitation is pending again, with a new token. Old tokens are void."""
 
     tenant_id: str
     invitation_id: str
@@ -271,11 +248,9 @@ class InvitationResentEventData:
     expires_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class InvitationRevokedEventData:
-    """An invitation was withdrawn."""
-
-    event_type: ClassVar[str] = "invitation.revoked"
+@dataclass(frozen=True)
+class InvitationRevokedEventData(EventData, event_type="invitation.revoked"):
+    """An invitation was revoked."""
 
     tenant_id: str
     invitation_id: str
@@ -284,11 +259,9 @@ class InvitationRevokedEventData:
     revoked_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class InvitationAcceptedEventData:
+@dataclass(frozen=True)
+class InvitationAcceptedEventData(EventData, event_type="invitation.accepted"):
     """An invitation was accepted by the account ``user_id``."""
-
-    event_type: ClassVar[str] = "invitation.accepted"
 
     tenant_id: str
     invitation_id: str
@@ -297,11 +270,9 @@ class InvitationAcceptedEventData:
     accepted_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class TicketCreatedEventData:
+@dataclass(frozen=True)
+class TicketCreatedEventData(EventData, event_type="ticket.created"):
     """A support ticket was opened."""
-
-    event_type: ClassVar[str] = "ticket.created"
 
     tenant_id: str
     ticket_id: str
@@ -312,11 +283,9 @@ class TicketCreatedEventData:
     created_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class TicketUpdatedEventData:
-    """A support ticket got another status or resolution."""
-
-    event_type: ClassVar[str] = "ticket.updated"
+@dataclass(frozen=True)
+class TicketUpdatedEventData(EventData, event_type="ticket.updated"):
+    """A support ticket's status or resolution changed."""
 
     tenant_id: str
     ticket_id: str
@@ -324,32 +293,3 @@ class TicketUpdatedEventData:
     status: TicketStatus
     resolution: str | None
     updated_at: datetime
-
-
-EventData: TypeAlias = (
-    UserCreatedEventData
-    | UserProfileUpdatedEventData
-    | UserDeletedEventData
-    | UserStatusChangedEventData
-    | TenantCreatedEventData
-    | TenantStatusChangedEventData
-    | TenantOnboardingAdvancedEventData
-    | TenantQuotasChangedEventData
-    | TenantSubscriptionChangedEventData
-    | TenantInvoiceRecordedEventData
-    | TenantTransferOfferedEventData
-    | TenantTransferAcceptedEventData
-    | TenantTransferCanceledEventData
-    | MemberJoinedEventData
-    | MemberRoleChangedEventData
-    | MemberRemovedEventData
-    | MemberLeftEventData
-    | InvitationCreatedEventData
-    | InvitationResentEventData
-    | InvitationRevokedEventData
-    | InvitationAcceptedEventData
-    | TicketCreatedEventData
-    | TicketUpdatedEventData
-)
-
-EVENTS: Final[dict[str, type[EventData]]] = {event.event_type: event for event in get_args(EventData)}

@@ -1,14 +1,12 @@
-"""What the identity service takes and answers, under its specification's names.
+"""The identity service's requests and responses, under its specification's names.
 
-The requests carry their own strictness for whoever parses them from JSON with pydantic. The answers have no
-slots: orjson would take more than three times as long.
+Parsed by pydantic, a request is strict: it has these fields, of these types, and no others. The responses
+have no slots: with slots, orjson takes more than three times as long.
 """
 
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar
-
-from hoc.cus.account.L5_schemas.records import EmailAddress
 
 _STRICT = {"extra": "forbid", "strict": True}
 
@@ -24,7 +22,7 @@ class AccountEnsureRequest:
 
 @dataclass(frozen=True, slots=True)
 class AccountUpdateRequest:
-    """None leaves a field as it is."""
+    """None leaves a field alone."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
 
@@ -34,7 +32,7 @@ class AccountUpdateRequest:
 
 @dataclass(frozen=True, slots=True)
 class AccountPreferencesRequest:
-    """``preferences`` is merged into what is stored (RFC 7396): null deletes a key."""
+    """``preferences`` is merged into the stored preferences (RFC 7396): null deletes a key."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
 
@@ -51,7 +49,7 @@ class AccountStatusChangeRequest:
 
 @dataclass(frozen=True, slots=True)
 class AccountListParams:
-    """``cursor`` continues a list in place of ``page``; ``is_active`` None lists accounts of both kinds."""
+    """``cursor`` continues a list in place of ``page``. ``is_active`` None lists inactive accounts, too."""
 
     page: int = 1
     page_size: int = 50
@@ -78,7 +76,7 @@ class AccountProfileResponse:
     updated_at: datetime
 
 
-# The record and its answer are the same: one class under the specification's two names.
+# The specification has two names for this class: the record's and the response's.
 User = AccountProfileResponse
 
 
@@ -117,25 +115,8 @@ class MessageResponse:
 
 
 @dataclass(frozen=True, slots=True)
-class AccountChange:
-    """What to change in an account; None leaves a field alone."""
-
-    name: str | None
-    address: EmailAddress | None
-    name_key: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class AccountChanged:
-    """The account after the change, and which of its fields really changed."""
-
-    account: AccountProfileResponse
-    updated_fields: list[str]
-
-
-@dataclass(frozen=True, slots=True)
 class AccountFilter:
-    """Which accounts a list holds: ``is_active`` None both kinds, ``term`` folded, None every name."""
+    """Which accounts to list. ``term`` is a folded search term. None matches every account."""
 
     is_active: bool | None
     term: str | None

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from hoc.cus.account.L5_schemas.records import InvitationLimits
+from hoc.cus.account.L5_schemas.port_types import InvitationLimits
 from hoc.cus.account.L5_schemas.results import SupportContactResult
 
 

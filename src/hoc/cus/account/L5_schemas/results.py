@@ -1,13 +1,13 @@
-"""What the accounts domain answers with: one frozen dataclass from the driver to the JSON.
+"""The results of the accounts domain: each is one frozen dataclass from the driver to the JSON.
 
-The first twenty are the console specification's own, names and field order included; the rest answer the
-operations that go beyond it. Times are timezone-aware UTC; amounts are integer cents. They have no slots:
-orjson would take more than three times as long.
+The first twenty are the console specification's own, with its names and its order of fields. The rest belong
+to operations beyond it. Times are timezone-aware UTC; amounts are integer cents. The classes have no slots:
+with slots, orjson takes more than three times as long.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 
 @dataclass(frozen=True)
@@ -219,6 +219,26 @@ class AccountsErrorResult:
     status_code: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class ProfileExtras:
+    """The fields of a profile beyond the specification. Each is a nullable text column of `users`."""
+
+    locale: str | None = None
+
+
+PROFILE_EXTRAS: Final = tuple(field.name for field in fields(ProfileExtras))
+
+
+@dataclass(frozen=True)
+class ExtendedProfileResult(ProfileExtras, ProfileResult):
+    """The specification's profile, and the extras."""
+
+
+@dataclass(frozen=True)
+class ExtendedProfileUpdateResult(ProfileExtras, ProfileUpdateResult):
+    """The specification's answer to an update, and the extras."""
+
+
 @dataclass(frozen=True)
 class MembershipResult:
     tenant_id: str
@@ -254,7 +274,7 @@ class UsageResult:
 
 @dataclass(frozen=True)
 class MemberLeftResult:
-    """What `remove_user` and leaving answer over HTTP; the facade gives the same as a dict."""
+    """The membership that ended, by removal or by leaving."""
 
     message: str
     user_id: str
@@ -262,9 +282,9 @@ class MemberLeftResult:
 
 @dataclass(frozen=True)
 class EventResult:
-    """Something that happened, by whom (``actor``) and to whom. ``data`` is the payload of its type's model.
+    """One event. ``actor`` caused it, null for nobody in particular; ``data`` is the payload of its type.
 
-    ``sequence`` is its place in the one line of all events, null for the moment until it has one.
+    ``sequence`` numbers all events in one order. It is null until the event is numbered.
     """
 
     event_id: str
@@ -279,14 +299,14 @@ class EventResult:
 
 @dataclass(frozen=True)
 class AuditListResult:
-    """What happened in a tenant, newest first."""
+    """A tenant's events, newest first."""
 
     events: list[EventResult]
 
 
 @dataclass(frozen=True)
 class EventFeedResult:
-    """Events in line; ``next_after`` continues after them, now or later."""
+    """Numbered events. Pass ``next_after`` as ``after`` to read on, now or later."""
 
     events: list[EventResult]
     next_after: int

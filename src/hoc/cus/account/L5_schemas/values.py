@@ -1,7 +1,8 @@
-"""The domain's closed vocabularies: every value is the lower-case string that is stored and shown."""
+"""The domain's enumerations, whose values are stored and shown, and the plans' quotas."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import IntEnum, StrEnum
+from typing import Final
 
 
 class Role(StrEnum):
@@ -48,6 +49,9 @@ class TenantStatus(StrEnum):
     ARCHIVED = "archived"
 
 
+CLOSED_TENANT: Final = (TenantStatus.TERMINATED, TenantStatus.ARCHIVED)
+
+
 class InvitationStatus(StrEnum):
     PENDING = "pending"
     ACCEPTED = "accepted"
@@ -60,6 +64,9 @@ class TicketStatus(StrEnum):
     IN_PROGRESS = "in_progress"
     RESOLVED = "resolved"
     CLOSED = "closed"
+
+
+RESOLVED_TICKET: Final = (TicketStatus.RESOLVED, TicketStatus.CLOSED)
 
 
 class TicketPriority(StrEnum):
@@ -103,7 +110,7 @@ class Plan(StrEnum):
 
 
 class Onboarding(IntEnum):
-    """How far a tenant has come; it only ever moves forward."""
+    """The steps of setting up a tenant, in their order. A tenant never goes back."""
 
     CREATED = 0
     IDENTITY_VERIFIED = 1
@@ -120,6 +127,8 @@ class Quotas:
     max_tokens_per_month: int
     max_api_keys: int
 
+
+QUOTAS: Final = tuple(field.name for field in fields(Quotas))
 
 PLAN_QUOTAS: dict[str, Quotas] = {
     Plan.FREE: Quotas(3, 100, 5, 1_000_000, 5),

@@ -18,12 +18,13 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import DateTime
 
-from hoc.cus.account.L6_drivers.statements import AnySelect, Paged, param
+from hoc.cus.account.L6_drivers.execution import AnySelect, param
+from hoc.cus.account.L6_drivers.paging import Paged
 from hoc.cus.account.L6_drivers.tables import SEARCHED, account_registrations, account_totals, users
 
 SUMMARY = (users.c.user_id, users.c.email, users.c.name, users.c.is_active, users.c.created_at)
 
-# Written into each statement, so that the planner knows the term and can tell a rare one from a common one.
+# Written into each statement, not bound: the planner must know whether a term is rare or common.
 PATTERN = param("pattern", Text, literal_execute=True)
 MAX_COUNTED = param("max_counted", Integer, literal_execute=True)
 TERM = param("term", Text, literal_execute=True)
@@ -46,7 +47,7 @@ def _kind(is_active: bool | None) -> list[ColumnElement[bool]]:
 
 
 def _list(is_active: bool | None) -> Paged:
-    """All accounts of a kind, newest first; the total is kept, not counted."""
+    """All accounts of a kind, newest first. The total is read from `account_totals`."""
     return Paged(
         select(*SUMMARY).where(*_kind(is_active)),
         at=users.c.created_at,
@@ -57,7 +58,7 @@ def _list(is_active: bool | None) -> Paged:
 
 
 def _search_rare(is_active: bool | None) -> Paged:
-    """Every match, found by trigrams, then ordered: for terms with at most ``max_counted`` matches."""
+    """Finds every match by trigrams and orders them: for a term with at most ``max_counted`` matches."""
     found = (
         select(*SUMMARY)
         .where(MATCHES, *_kind(is_active))
@@ -74,7 +75,7 @@ def _search_rare(is_active: bool | None) -> Paged:
 
 
 def _search_common(is_active: bool | None) -> Paged:
-    """Matches met on the way from the newest account back: soon enough for a term that many match."""
+    """Reads accounts from the newest on until enough match: for a term with more matches."""
     return Paged(
         select(*SUMMARY).where(MATCHES, *_kind(is_active)),
         at=users.c.created_at,
@@ -91,7 +92,7 @@ COMMON = {kind: _search_common(kind) for kind in KINDS}
 
 
 def _stats() -> AnySelect:
-    """Accounts created since two moments: whole hours are kept, the hours these fall in are counted."""
+    """Counts the accounts created since two moments, whole hours by their counts and the rest by rows."""
     last_7d, last_30d = (param(name, DateTime(timezone=True)) for name in ("last_7d", "last_30d"))
     accounts, hour = account_registrations.c.accounts, account_registrations.c.hour
     hours = (
@@ -128,10 +129,10 @@ STATS = _stats()
 
 
 def search_values(term: str) -> dict[str, str]:
-    r"""How a term is looked for; LIKE's ``%``, ``_`` and ``\`` stand for themselves.
+    r"""The parameters that search for a term. LIKE's ``%``, ``_`` and ``\`` have no special meaning in it.
 
-    Of an address, the index is asked for the end of its local part alone, ``a.smith@``: the trigrams of a
-    mail provider are in millions of addresses, and it would go through all of them.
+    For an address, the index is searched only for the end of its local part, such as ``a.smith@``: the
+    trigrams of a mail provider are in millions of addresses, and PostgreSQL would read all of them.
     """
     at = term.find("@")
     probe = term[max(0, at + 1 - _PROBED) : at + 1] if at > 1 else term

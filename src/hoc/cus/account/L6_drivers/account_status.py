@@ -1,12 +1,13 @@
-"""Activating, deactivating and deleting accounts: the account and all that counts with it, at once."""
+"""Activating, deactivating and deleting an account, together with its memberships and the counts."""
 
 from sqlalchemy import Boolean, String, case, func, literal, literal_column, null, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from hoc.cus.account.L5_schemas.events import UserDeletedEventData, UserStatusChangedEventData
+from hoc.cus.account.L6_drivers.account_inserts import SHARD
+from hoc.cus.account.L6_drivers.execution import AnySelect, param
+from hoc.cus.account.L6_drivers.fragments import NOW, USER
 from hoc.cus.account.L6_drivers.outbox import ACTOR, recorded
-from hoc.cus.account.L6_drivers.registrations import SHARD
-from hoc.cus.account.L6_drivers.statements import NOW, USER, AnySelect, param
 from hoc.cus.account.L6_drivers.tables import account_totals, member_counts, memberships, tenants, users
 
 IS_ACTIVE = param("is_active", Boolean)
@@ -16,7 +17,7 @@ SYSTEM = literal_column("'system'", String)
 
 LOCK = select(users.c.user_id).where(users.c.user_id == USER).with_for_update(key_share=True)
 
-# In one order for everybody, so that two of these cannot wait for each other.
+# In one order in every transaction, so that two of them cannot deadlock.
 LOCK_TENANTS = (
     select(tenants.c.tenant_id)
     .select_from(tenants.join(memberships))
@@ -27,7 +28,7 @@ LOCK_TENANTS = (
 
 
 def _set_active() -> AnySelect:
-    """The account, its place in the totals, and its part in every tenant: active together or not at all."""
+    """Changes the account, the totals, its memberships and their counts in one statement."""
     delta = case((IS_ACTIVE, literal(1)), else_=literal(-1))
     before = select(users.c.user_id, users.c.is_active).where(users.c.user_id == USER).cte("before")
     changed = (
@@ -42,7 +43,7 @@ def _set_active() -> AnySelect:
             version=users.c.version + 1,
             updated_at=NOW,
         )
-        .returning(users.c.user_id, users.c.email, users.c.updated_at, before.c.is_active.label("was_active"))
+        .returning(users.c.user_id, users.c.email, before.c.is_active.label("was_active"))
         .cte("changed")
     )
     flipped = select(changed.c.user_id).where(changed.c.was_active != IS_ACTIVE).cte("flipped")
@@ -66,23 +67,13 @@ def _set_active() -> AnySelect:
         .values(members=member_counts.c.members + delta)
         .cte("members")
     )
-    about = {"user_id": changed.c.user_id, "email": changed.c.email, "reason": REASON}
-    deleted = recorded(
-        UserDeletedEventData,
-        changed,
-        IS_DELETED,
-        at=changed.c.updated_at,
-        **about,
-        deleted_at=changed.c.updated_at,
-    )
+    deleted = recorded(UserDeletedEventData, changed, IS_DELETED, reason=REASON)
     status_changed = recorded(
         UserStatusChangedEventData,
         changed,
         ~IS_DELETED,
-        at=changed.c.updated_at,
-        **about,
+        reason=REASON,
         is_active=IS_ACTIVE,
-        changed_at=changed.c.updated_at,
         changed_by=func.coalesce(ACTOR, SYSTEM),
     )
     return select(changed.c.user_id).add_cte(counted, moved, members, deleted, status_changed)

@@ -1,58 +1,42 @@
 """Account records, for the identity service. Every method is a transaction of its own."""
 
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import (
     String,
     Text,
     false,
-    func,
     literal,
-    or_,
     select,
     true,
     union_all,
-    update,
 )
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hoc.autocommit import AutocommitConnection
+from hoc.concurrency.batching import BatchLoader
 from hoc.cus.account.L5_schemas.errors import UnavailableError
-from hoc.cus.account.L5_schemas.events import (
-    UserProfileUpdatedEventData,
-)
 from hoc.cus.account.L5_schemas.identity import (
-    AccountChange,
-    AccountChanged,
     AccountFilter,
     AccountProfileResponse,
     AccountStatsResponse,
     AccountSummaryResponse,
 )
-from hoc.cus.account.L5_schemas.records import EmailAddress, ProfileChange, Slice, Window
+from hoc.cus.account.L5_schemas.port_types import AccountPatch, EmailAddress, PatchRefusal, Slice, Window
+from hoc.cus.account.L6_drivers.account_inserts import any_shard, registered
 from hoc.cus.account.L6_drivers.account_lists import COMMON, LISTS, RARE, STATS, search_values
 from hoc.cus.account.L6_drivers.account_status import LOCK, LOCK_TENANTS, SET_ACTIVE
-from hoc.cus.account.L6_drivers.outbox import ACTOR, names_of, recorded
+from hoc.cus.account.L6_drivers.account_updates import AccountUpdate
+from hoc.cus.account.L6_drivers.execution import AnyRow, AnySelect, fetch_all, fetch_one, param
+from hoc.cus.account.L6_drivers.fragments import NOW, USER, any_of
+from hoc.cus.account.L6_drivers.outbox import ACTOR
 from hoc.cus.account.L6_drivers.profiles import SqlProfiles
-from hoc.cus.account.L6_drivers.registrations import any_shard, registered
-from hoc.cus.account.L6_drivers.statements import (
-    NOW,
-    USER,
-    AnyRow,
-    AnySelect,
-    any_of,
-    fetch_all,
-    fetch_one,
-    param,
-    record_of,
-)
+from hoc.cus.account.L6_drivers.row_mapping import record_of
 from hoc.cus.account.L6_drivers.tables import (
     users,
 )
 from hoc.database import Database
-from hoc.sharing import SharedReads
+from hoc.database.direct import DirectConnection
 
 EMAIL = param("email", String)
 EMAIL_KEY = param("email_key", String)
@@ -102,79 +86,21 @@ def _ensure() -> AnySelect:
 ENSURE = _ensure()
 
 
-def _update() -> AnySelect:
-    before = (
-        select(
-            *RECORD,
-            func.coalesce(NAME, users.c.name).label("new_name"),
-            func.coalesce(EMAIL, users.c.email).label("new_email"),
-            users.c.email_key,
-        )
-        .where(users.c.user_id == USER, users.c.is_active)
-        .with_for_update(key_share=True)
-        .cte("before")
-    )
-    name_changed = before.c.new_name.is_distinct_from(before.c.name)
-    email_changed = before.c.new_email != before.c.email
-    written = (
-        update(users)
-        .where(users.c.user_id == before.c.user_id, or_(name_changed, email_changed))
-        .values(
-            name=before.c.new_name,
-            name_key=func.coalesce(NAME_KEY, users.c.name_key),
-            email=before.c.new_email,
-            email_key=func.coalesce(EMAIL_KEY, users.c.email_key),
-            # Another address has yet to be verified; the same one in another case has been.
-            email_verified=users.c.email_verified
-            & (func.coalesce(EMAIL_KEY, users.c.email_key) == before.c.email_key),
-            version=users.c.version + 1,
-            updated_at=NOW,
-        )
-        .returning(users.c.user_id, users.c.updated_at)
-        .cte("written")
-    )
-    updated = recorded(
-        UserProfileUpdatedEventData,
-        before.join(written, written.c.user_id == before.c.user_id),
-        at=written.c.updated_at,
-        user_id=before.c.user_id,
-        email=before.c.new_email,
-        name=func.coalesce(before.c.new_name, ""),
-        updated_fields=names_of(name=name_changed, email=email_changed),
-        updated_at=written.c.updated_at,
-    )
-    return (
-        select(  # RECORD, as it is by now
-            before.c.user_id,
-            before.c.new_email.label("email"),
-            before.c.new_name.label("name"),
-            before.c.is_active,
-            before.c.preferences,
-            before.c.created_at,
-            func.coalesce(written.c.updated_at, before.c.updated_at).label("updated_at"),
-            name_changed.label("name_changed"),
-            email_changed.label("email_changed"),
-        )
-        .select_from(before.outerjoin(written, written.c.user_id == before.c.user_id))
-        .add_cte(updated)
-    )
-
-
-UPDATE = _update()
+UPDATE = AccountUpdate("name", "email", result=AccountProfileResponse)
 
 PING = select(literal(1))
 
-_record = record_of(AccountProfileResponse)
-_summary = record_of(AccountSummaryResponse)
+_record = record_of(AccountProfileResponse, FIND, FIND_STORED, FIND_BY_EMAIL, ENSURE, UPDATE.statement)
+_summary = record_of(AccountSummaryResponse, *LISTS.values(), *RARE.values(), *COMMON.values())
 
 
 class AccountRepository:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._profiles = SqlProfiles()
-        self._by_id = SharedReads(self._find)
-        self._stored = SharedReads(self._find_stored)
-        self._by_email = SharedReads(self._find_by_email)
+        self._by_id = BatchLoader(self._find)
+        self._stored = BatchLoader(self._find_stored)
+        self._by_email = BatchLoader(self._find_by_email)
 
     async def get_account_by_id(self, user_id: str) -> AccountProfileResponse | None:
         return await self._by_id.get(user_id)
@@ -218,58 +144,35 @@ class AccountRepository:
             "shard": any_shard(),
         }
 
-        if (there := await self._stored.get(user_id)) is not None:
-            return there, False
+        if (stored := await self._stored.get(user_id)) is not None:
+            return stored, False
 
-        async def ensured(session: AutocommitConnection) -> AnyRow | None:
-            # Again when nothing came back: a rival's row, committed meanwhile, shows to a new statement.
+        async def ensured(session: DirectConnection) -> AnyRow | None:
+            # A second time when nothing came back: a rival's row, committed meanwhile, is visible only to a
+            # new statement.
             return await fetch_one(session, ENSURE, **values) or await fetch_one(session, ENSURE, **values)
 
         row = await self._database.write(ensured)
         return None if row is None else (_record(row), row.was_created)
 
     async def update_account_profile(
-        self, user_id: str, change: AccountChange, now: datetime, *, actor: str | None
-    ) -> AccountChanged | None:
-        address = change.address
-
-        async def changed_by(session: AutocommitConnection) -> AnyRow | None:
-            return await fetch_one(
-                session,
-                UPDATE,
-                user_id=user_id,
-                name=change.name,
-                name_key=change.name_key,
-                email=None if address is None else address.given,
-                email_key=None if address is None else address.key,
-                now=now,
-                actor=actor,
-            )
-
-        # Two accounts that take each other's address wait for each other: one has to begin again.
-        row = await self._database.write(changed_by)
-        if row is None:
-            return None
-        changed = {"name": row.name_changed, "email": row.email_changed}
-        return AccountChanged(_record(row), [field for field, is_changed in changed.items() if is_changed])
+        self, user_id: str, patch: AccountPatch, now: datetime, *, actor: str | None
+    ) -> AccountProfileResponse | None:
+        # Two accounts that take each other's address wait for each other: one of them has to begin again.
+        row = await self._database.write(
+            lambda session: UPDATE.run(session, user_id, patch, now, actor=actor)
+        )
+        return None if row is None else _record(row)
 
     async def update_account_preferences(
-        self,
-        user_id: str,
-        preferences: dict[str, Any],
-        *,
-        max_bytes: int,
-        now: datetime,
-        actor: str | None,
-    ) -> bool | None:
-        """None when they would be too large."""
-        change = ProfileChange(None, None, None, preferences, None, max_bytes)
+        self, user_id: str, patch: AccountPatch, now: datetime, *, max_bytes: int, actor: str | None
+    ) -> PatchRefusal | bool:
         outcome = await self._database.write(
-            lambda session: self._profiles.update(session, user_id, change, now, actor=actor)
+            lambda session: self._profiles.update(
+                session, user_id, patch, now, actor=actor, max_preferences_bytes=max_bytes
+            )
         )
-        if outcome is None:
-            return False
-        return None if outcome.is_too_large else True
+        return outcome if isinstance(outcome, PatchRefusal) else outcome is not None
 
     async def set_account_status(
         self,
@@ -298,7 +201,8 @@ class AccountRepository:
             )
             return True
 
-        # Whoever joins with a new account counts it before the member; this counts the member first.
+        # Can deadlock with accepting an invitation, which locks account_totals before member_counts, and
+        # SET_ACTIVE in the other order. `transact` runs the loser again.
         return await self._database.transact(change)
 
     async def list_accounts(

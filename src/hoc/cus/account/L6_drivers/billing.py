@@ -24,20 +24,14 @@ from hoc.cus.account.L5_schemas.events import (
     TenantInvoiceRecordedEventData,
     TenantSubscriptionChangedEventData,
 )
-from hoc.cus.account.L5_schemas.records import Slice, Subscription, Window
+from hoc.cus.account.L5_schemas.port_types import Slice, Subscription, Window
 from hoc.cus.account.L5_schemas.results import BillingSummaryResult, InvoiceSummaryResult
 from hoc.cus.account.L5_schemas.values import BillingPeriod, Plan, SubscriptionStatus
-from hoc.cus.account.L6_drivers.members import LOCK_TENANT
+from hoc.cus.account.L6_drivers.execution import AnyRow, AnySelect, SqlSession, fetch_one, param
+from hoc.cus.account.L6_drivers.fragments import LOCK_TENANT, NOW, TENANT
 from hoc.cus.account.L6_drivers.outbox import recorded
-from hoc.cus.account.L6_drivers.statements import (
-    TENANT,
-    AnyRow,
-    AnySelect,
-    Paged,
-    SqlSession,
-    fetch_one,
-    param,
-)
+from hoc.cus.account.L6_drivers.paging import Paged
+from hoc.cus.account.L6_drivers.row_mapping import record_of
 from hoc.cus.account.L6_drivers.tables import invoices, subscriptions, tenants, usage_counters
 from hoc.cus.account.L6_drivers.usage import LIMITS, USAGE
 
@@ -62,15 +56,17 @@ SUMMARY = (
     .where(tenants.c.tenant_id == TENANT)
 )
 
+INVOICE_COLUMNS = (
+    invoices.c.invoice_id,
+    invoices.c.period_start,
+    invoices.c.period_end,
+    invoices.c.amount_cents,
+    invoices.c.status,
+    invoices.c.description,
+)
+
 INVOICES = Paged(
-    select(
-        invoices.c.invoice_id,
-        invoices.c.period_start,
-        invoices.c.period_end,
-        invoices.c.amount_cents,
-        invoices.c.status,
-        invoices.c.description,
-    ).where(invoices.c.tenant_id == TENANT),
+    select(*INVOICE_COLUMNS).where(invoices.c.tenant_id == TENANT),
     at=invoices.c.period_start,
     row_id=invoices.c.invoice_id,
     total=select(func.count()).select_from(invoices).where(invoices.c.tenant_id == TENANT).scalar_subquery(),
@@ -94,9 +90,9 @@ THIS_INVOICE = (invoices.c.tenant_id == TENANT) & (invoices.c.invoice_id == INVO
 
 
 def _put_subscription() -> AnySelect:
-    """Upsert the subscription unless a later one is there, and let the tenant's plan follow.
+    """Upsert the subscription unless one as of later is stored, and give the tenant its plan.
 
-    Whoever puts holds the tenant's lock, so that what is read as before stays so.
+    The caller must hold the tenant's lock, so that the row in ``before`` cannot change before the upsert.
     """
     given: dict[str, BindParameter[Any]] = {
         "plan": param("plan", String),
@@ -111,7 +107,8 @@ def _put_subscription() -> AnySelect:
     put = (
         insert(subscriptions)
         .from_select(
-            ["tenant_id", "as_of", *given], select(TENANT, AS_OF, *given.values()).where(~_is_later(before))
+            ["tenant_id", "as_of", "updated_at", *given],
+            select(TENANT, AS_OF, NOW, *given.values()).where(~_is_later(before)),
         )
         .on_conflict_do_update(
             index_elements=[subscriptions.c.tenant_id],
@@ -124,24 +121,20 @@ def _put_subscription() -> AnySelect:
     moved = (
         update(tenants)
         .where(tenants.c.tenant_id == put.c.tenant_id, tenants.c.plan != tenant_plan)
-        .values(plan=tenant_plan, version=tenants.c.version + 1, updated_at=func.now())
+        .values(plan=tenant_plan, version=tenants.c.version + 1, updated_at=NOW)
         .cte("moved")
     )
-    told = recorded(
+    subscription_changed = recorded(
         TenantSubscriptionChangedEventData,
         put,
         ~is_same,
-        at=put.c.updated_at,
-        tenant_id=put.c.tenant_id,
         tenant_plan=tenant_plan,
-        **{name: put.c[name] for name in given},
-        changed_at=put.c.updated_at,
     )
-    return select(put.c.tenant_id).add_cte(moved, told)
+    return select(put.c.tenant_id).add_cte(moved, subscription_changed)
 
 
 def _put_invoice() -> AnySelect:
-    """Upsert an invoice unless a later one is there; under the tenant's lock, as above."""
+    """Upsert an invoice unless it is stored as of later. The caller must hold the tenant's lock."""
     given: dict[str, BindParameter[Any]] = {
         "period_start": _time("period_start"),
         "period_end": _time("period_end"),
@@ -154,8 +147,8 @@ def _put_invoice() -> AnySelect:
     put = (
         insert(invoices)
         .from_select(
-            ["tenant_id", "invoice_id", "as_of", *given],
-            select(TENANT, INVOICE, AS_OF, *given.values()).where(~_is_later(before)),
+            ["tenant_id", "invoice_id", "as_of", "updated_at", *given],
+            select(TENANT, INVOICE, AS_OF, NOW, *given.values()).where(~_is_later(before)),
         )
         .on_conflict_do_update(
             index_elements=[invoices.c.tenant_id, invoices.c.invoice_id],
@@ -164,16 +157,8 @@ def _put_invoice() -> AnySelect:
         .returning(*invoices.c)
         .cte("put")
     )
-    shown = ("tenant_id", "invoice_id", "period_start", "period_end", "amount_cents", "status")
-    told = recorded(
-        TenantInvoiceRecordedEventData,
-        put,
-        ~is_same,
-        at=put.c.updated_at,
-        **{name: put.c[name] for name in shown},
-        recorded_at=put.c.updated_at,
-    )
-    return select(put.c.tenant_id).add_cte(told)
+    invoice_recorded = recorded(TenantInvoiceRecordedEventData, put, ~is_same)
+    return select(put.c.tenant_id).add_cte(invoice_recorded)
 
 
 def _is_same(before: CTE, given: dict[str, BindParameter[Any]]) -> ColumnElement[bool]:
@@ -185,14 +170,16 @@ def _is_later(before: CTE) -> ColumnElement[bool]:
 
 
 def _stepped(updated_at: ColumnElement[Any], is_same: ColumnElement[bool]) -> ColumnElement[Any]:
-    return case((is_same, updated_at), else_=func.now())
+    return case((is_same, updated_at), else_=NOW)
 
 
 PUT_SUBSCRIPTION = _put_subscription()
 PUT_INVOICE = _put_invoice()
 
 FIND_SUBSCRIPTION = select(*subscriptions.c).where(subscriptions.c.tenant_id == TENANT)
-FIND_INVOICE = select(*invoices.c).where(THIS_INVOICE)
+FIND_INVOICE = select(*INVOICE_COLUMNS).where(THIS_INVOICE)
+
+_invoice = record_of(InvoiceSummaryResult, INVOICES, FIND_INVOICE)
 
 
 class SqlBilling:
@@ -225,7 +212,13 @@ class SqlBilling:
         return None if row is None else _invoice(row)
 
     async def put_subscription(
-        self, session: SqlSession, subscription: Subscription, *, as_of: datetime, actor: str | None
+        self,
+        session: SqlSession,
+        subscription: Subscription,
+        now: datetime,
+        *,
+        as_of: datetime,
+        actor: str | None,
     ) -> None:
         canceled = subscription.status is SubscriptionStatus.CANCELED
         await fetch_one(
@@ -239,6 +232,7 @@ class SqlBilling:
             current_period_end=subscription.current_period_end,
             next_invoice_date=subscription.next_invoice_date,
             tenant_plan=Plan.FREE if canceled else subscription.plan,
+            now=now,
             as_of=as_of,
             actor=actor,
         )
@@ -248,6 +242,7 @@ class SqlBilling:
         session: SqlSession,
         tenant_id: str,
         invoice: InvoiceSummaryResult,
+        now: datetime,
         *,
         as_of: datetime,
         actor: str | None,
@@ -262,6 +257,7 @@ class SqlBilling:
             amount_cents=invoice.amount_cents,
             status=invoice.status,
             description=invoice.description,
+            now=now,
             as_of=as_of,
             actor=actor,
         )
@@ -284,17 +280,6 @@ def _summary(row: AnyRow) -> BillingSummaryResult:
         max_tokens_per_month=row.max_tokens_per_month,
         runs_this_month=row.runs_this_month,
         tokens_this_month=row.tokens_this_month,
-    )
-
-
-def _invoice(row: AnyRow) -> InvoiceSummaryResult:
-    return InvoiceSummaryResult(
-        invoice_id=row.invoice_id,
-        period_start=row.period_start,
-        period_end=row.period_end,
-        amount_cents=row.amount_cents,
-        status=row.status,
-        description=row.description,
     )
 
 

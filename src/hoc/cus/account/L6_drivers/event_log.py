@@ -1,4 +1,4 @@
-"""Reading events: a tenant's as an audit trail, all of them as a feed."""
+"""Reading events: one tenant's for the audit trail, all of them for the feed."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -16,9 +16,10 @@ from sqlalchemy import (
     union_all,
 )
 
-from hoc.cus.account.L5_schemas.records import AuditFilter, SortKey, Stretch, Window
+from hoc.cus.account.L5_schemas.port_types import AuditFilter, SortKey, UncountedSlice, Window
 from hoc.cus.account.L5_schemas.results import EventResult
-from hoc.cus.account.L6_drivers.statements import TENANT, AnyRow, AnySelect, SqlSession, fetch_all, param
+from hoc.cus.account.L6_drivers.execution import AnyRow, AnySelect, SqlSession, fetch_all, param
+from hoc.cus.account.L6_drivers.fragments import TENANT
 from hoc.cus.account.L6_drivers.tables import events, outbox
 
 _BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
@@ -37,7 +38,7 @@ def _time(name: str) -> Any:  # noqa: ANN401 - SQLAlchemy's own annotation of a 
 
 
 def _of_tenant() -> AnySelect:
-    """From both tables at once, since an event moves from one to the other."""
+    """Reads both tables in one statement, since events move from one to the other."""
     newest = [_newest(outbox, null().cast(BigInteger)), _newest(events, events.c.sequence)]
     both = union_all(*newest).subquery("both")
     return select(both).order_by(both.c.time.desc(), both.c.position.desc()).limit(LIMIT)
@@ -63,7 +64,7 @@ def _newest(table: Table, sequence: Any) -> AnySelect:  # noqa: ANN401 - a colum
 
 OF_TENANT = _of_tenant()
 
-IN_LINE = (
+IN_SEQUENCE = (
     select(*(events.c[name] for name in COLUMNS), events.c.sequence)
     .where(events.c.sequence > param("after", BigInteger))
     .order_by(events.c.sequence)
@@ -74,7 +75,7 @@ IN_LINE = (
 class SqlEventLog:
     async def of_tenant(
         self, session: SqlSession, tenant_id: str, window: Window, wanted: AuditFilter
-    ) -> Stretch[EventResult]:
+    ) -> UncountedSlice[EventResult]:
         after = window.after or _LAST
         found = await fetch_all(
             session,
@@ -89,18 +90,18 @@ class SqlEventLog:
             limit=window.limit + 1,
         )
         shown = found[: window.limit]
-        return Stretch(
-            rows=[event(row) for row in shown],
+        return UncountedSlice(
+            rows=[event_of(row) for row in shown],
             last_key=SortKey(shown[-1].time, str(shown[-1].position)) if shown else None,
             has_more=len(found) > window.limit,
         )
 
-    async def in_line(self, session: SqlSession, after: int, limit: int) -> list[EventResult]:
-        return [event(row) for row in await fetch_all(session, IN_LINE, after=after, limit=limit)]
+    async def in_sequence(self, session: SqlSession, after: int, limit: int) -> list[EventResult]:
+        return [event_of(row) for row in await fetch_all(session, IN_SEQUENCE, after=after, limit=limit)]
 
 
-def event(row: AnyRow) -> EventResult:
-    """The event in a row of ``COLUMNS`` and ``sequence``."""
+def event_of(row: AnyRow) -> EventResult:
+    """The event in a row of `COLUMNS` and ``sequence``."""
     return EventResult(
         event_id=row.event_id,
         type=row.type,

@@ -6,8 +6,9 @@ from sqlalchemy import LargeBinary, SmallInteger, String, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.types import DateTime
 
-from hoc.cus.account.L5_schemas.records import IdempotencyKey, StoredResponse
-from hoc.cus.account.L6_drivers.statements import NOW, TENANT, SqlSession, fetch_one, param
+from hoc.cus.account.L5_schemas.port_types import IdempotencyKey, StoredResponse
+from hoc.cus.account.L6_drivers.execution import SqlSession, fetch_one, param
+from hoc.cus.account.L6_drivers.fragments import NOW, TENANT
 from hoc.cus.account.L6_drivers.tables import idempotency_keys
 
 PRINCIPAL = param("principal", String)

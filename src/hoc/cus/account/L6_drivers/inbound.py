@@ -1,4 +1,4 @@
-"""Messages from others: which have been handled, and which could not be."""
+"""Messages from other services: the ids of those that were handled, and the dead ones."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,8 +7,8 @@ from sqlalchemy import Integer, LargeBinary, String, Text, delete, select, updat
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.types import DateTime
 
-from hoc.cus.account.L6_drivers.statements import SqlSession, fetch_all, fetch_one, param
-from hoc.cus.account.L6_drivers.tables import inbound_messages, parked_messages
+from hoc.cus.account.L6_drivers.execution import SqlSession, fetch_all, fetch_one, param
+from hoc.cus.account.L6_drivers.tables import dead_messages, inbound_messages
 
 MESSAGE = param("message_id", String)
 SUBJECT = param("subject", String)
@@ -22,8 +22,8 @@ CLAIM = (
 
 _WHY = {"reason": param("reason", Text), "retry": False}
 
-PARK = (
-    insert(parked_messages)
+ADD_DEAD_LETTER = (
+    insert(dead_messages)
     .values(
         message_id=MESSAGE,
         subject=SUBJECT,
@@ -31,35 +31,33 @@ PARK = (
         data=param("data", LargeBinary),
         **_WHY,
     )
-    .on_conflict_do_update(index_elements=[parked_messages.c.message_id], set_=_WHY)
-    .returning(parked_messages.c.message_id)
+    .on_conflict_do_update(index_elements=[dead_messages.c.message_id], set_=_WHY)
+    .returning(dead_messages.c.message_id)
 )
 
 RETRIES = (
-    select(*parked_messages.c)
-    .where(parked_messages.c.retry)
-    .order_by(parked_messages.c.time)
+    select(*dead_messages.c)
+    .where(dead_messages.c.retry)
+    .order_by(dead_messages.c.time)
     .limit(param("limit", Integer))
     .with_for_update(skip_locked=True)
 )
 
-UNPARK = (
-    delete(parked_messages)
-    .where(parked_messages.c.message_id == MESSAGE)
-    .returning(parked_messages.c.message_id)
+REMOVE_DEAD_LETTER = (
+    delete(dead_messages).where(dead_messages.c.message_id == MESSAGE).returning(dead_messages.c.message_id)
 )
 
-LEAVE_PARKED = (
-    update(parked_messages)
-    .where(parked_messages.c.message_id == MESSAGE)
+KEEP_DEAD_LETTER = (
+    update(dead_messages)
+    .where(dead_messages.c.message_id == MESSAGE)
     .values(**_WHY)
-    .returning(parked_messages.c.message_id)
+    .returning(dead_messages.c.message_id)
 )
 
 
 @dataclass(frozen=True, slots=True)
 class StoredMessage:
-    """A message as it came: ``data`` is its body, whatever that is."""
+    """A message as it was received. ``data`` is its body, not necessarily JSON."""
 
     message_id: str
     subject: str
@@ -69,14 +67,14 @@ class StoredMessage:
 
 class SqlInbound:
     async def claim(self, session: SqlSession, message: StoredMessage) -> bool:
-        """Note in the handler's own transaction that it is handled; False: it has been."""
+        """Store, in the handler's transaction, that the message is handled. False: it was handled before."""
         row = await fetch_one(session, CLAIM, message_id=message.message_id, subject=message.subject)
         return row is not None
 
-    async def park(self, session: SqlSession, message: StoredMessage, reason: str) -> None:
+    async def add_dead_letter(self, session: SqlSession, message: StoredMessage, reason: str) -> None:
         await fetch_one(
             session,
-            PARK,
+            ADD_DEAD_LETTER,
             message_id=message.message_id,
             subject=message.subject,
             time=message.time,
@@ -85,12 +83,12 @@ class SqlInbound:
         )
 
     async def retries(self, session: SqlSession, limit: int) -> list[StoredMessage]:
-        """Parked messages that somebody wants tried again, locked."""
+        """Lock and return the dead messages for which a retry was requested."""
         rows = await fetch_all(session, RETRIES, limit=limit)
         return [StoredMessage(row.message_id, row.subject, row.time, row.data) for row in rows]
 
-    async def unpark(self, session: SqlSession, message_id: str) -> None:
-        await fetch_one(session, UNPARK, message_id=message_id)
+    async def remove_dead_letter(self, session: SqlSession, message_id: str) -> None:
+        await fetch_one(session, REMOVE_DEAD_LETTER, message_id=message_id)
 
-    async def leave_parked(self, session: SqlSession, message_id: str, reason: str) -> None:
-        await fetch_one(session, LEAVE_PARKED, message_id=message_id, reason=reason)
+    async def keep_dead_letter(self, session: SqlSession, message_id: str, reason: str) -> None:
+        await fetch_one(session, KEEP_DEAD_LETTER, message_id=message_id, reason=reason)

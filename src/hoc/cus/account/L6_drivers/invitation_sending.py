@@ -1,10 +1,8 @@
-"""The statements that create and reissue invitations: within their limits, and with their mail queued."""
+"""The statements that create and reissue invitations: they enforce the limits and queue the mail."""
 
 from typing import Any
 
 from sqlalchemy import (
-    CTE,
-    ColumnElement,
     Date,
     Integer,
     String,
@@ -19,17 +17,12 @@ from sqlalchemy.types import DateTime
 
 from hoc.cus.account.L5_schemas.events import InvitationCreatedEventData, InvitationResentEventData
 from hoc.cus.account.L5_schemas.values import InvitationStatus, TenantStatus
+from hoc.cus.account.L6_drivers.execution import AnySelect, param
+from hoc.cus.account.L6_drivers.fragments import NOW, TENANT, any_of
 from hoc.cus.account.L6_drivers.outbox import recorded
-from hoc.cus.account.L6_drivers.statements import (
-    NOW,
-    TENANT,
-    AnySelect,
-    any_of,
-    param,
-)
 from hoc.cus.account.L6_drivers.tables import (
-    invitation_deliveries,
     invitation_limits,
+    invitation_mails,
     invitations,
     memberships,
     recipient_limits,
@@ -49,11 +42,11 @@ PER_RECIPIENT = param("per_recipient", Integer)
 
 THIS = (invitations.c.tenant_id == TENANT) & (invitations.c.invitation_id == INVITATION)
 THIS_ROW = select(invitations.c.invitation_id).where(THIS).subquery("this_row")
-# Written out, not bound: a generic plan could not tell that the partial index applies.
+# Not a parameter: a generic plan could not use the partial index.
 IS_PENDING = invitations.c.status == literal_column(f"'{InvitationStatus.PENDING}'")
 
 RESULT = (
-    invitations.c.invitation_id,
+    invitations.c.invitation_id.label("id"),
     invitations.c.email,
     invitations.c.role,
     invitations.c.status,
@@ -85,7 +78,7 @@ OTHER_IS_PENDING = (
     .correlate_except(invitations)
 )
 
-# Looked at before a slot is taken, so that one limit's refusal does not use up the other.
+# Checked before either is counted, so that the refusal by one limit does not count for the other.
 TENANT_LIMIT_REACHED = (
     exists()
     .where(
@@ -107,7 +100,7 @@ RECIPIENT_LIMIT_REACHED = (
 
 
 def _slots(allowed: Any) -> Any:  # noqa: ANN401 - SQLAlchemy's CTE types do not compose
-    """Take one of the tenant's and one of the recipient's mails of the day, if ``allowed`` has a row."""
+    """Count a mail for the tenant and for the recipient, if ``allowed`` has a row."""
     tenant_slot = (
         insert(invitation_limits)
         .from_select(["tenant_id", "day", "sent"], select(TENANT, DAY, literal(1)).select_from(allowed))
@@ -135,16 +128,16 @@ def _slots(allowed: Any) -> Any:  # noqa: ANN401 - SQLAlchemy's CTE types do not
 
 
 def _queue(written: Any) -> Any:  # noqa: ANN401 - SQLAlchemy's CTE types do not compose
-    """Queue the mail of a written invitation; a new request replaces one still waiting."""
-    given = {"delivery_id": param("delivery_id", String), "attempts": literal(0), "due_at": NOW}
+    """Queue the mail of a written invitation, in place of one that is still queued."""
+    given = {"mail_id": param("mail_id", String), "attempts": literal(0), "due_at": NOW}
     return (
-        insert(invitation_deliveries)
+        insert(invitation_mails)
         .from_select(
             ["tenant_id", "invitation_id", *given],
-            select(TENANT, written.c.invitation_id, *given.values()),
+            select(TENANT, written.c.id, *given.values()),
         )
         .on_conflict_do_update(
-            index_elements=[invitation_deliveries.c.tenant_id, invitation_deliveries.c.invitation_id],
+            index_elements=[invitation_mails.c.tenant_id, invitation_mails.c.invitation_id],
             set_=given,
         )
         .cte("queued")
@@ -192,17 +185,10 @@ def _create() -> AnySelect:
         .returning(*RESULT)
         .cte("written")
     )
-    told = recorded(
-        InvitationCreatedEventData, written, at=NOW, actor=INVITED_BY, **_about(written), created_at=NOW
+    invitation_created = recorded(
+        InvitationCreatedEventData, written, actor=INVITED_BY, tenant_id=TENANT, invitation_id=written.c.id
     )
-    return select(written).add_cte(_queue(written), told)
-
-
-def _about(written: CTE) -> dict[str, ColumnElement[Any]]:
-    return {
-        "tenant_id": TENANT,
-        **{name: written.c[name] for name in ("invitation_id", "email", "role", "invited_by", "expires_at")},
-    }
+    return select(written).add_cte(_queue(written), invitation_created)
 
 
 def _reissue() -> AnySelect:
@@ -225,10 +211,10 @@ def _reissue() -> AnySelect:
         .returning(*RESULT)
         .cte("written")
     )
-    told = recorded(
-        InvitationResentEventData, written, at=NOW, actor=INVITED_BY, **_about(written), resent_at=NOW
+    invitation_resent = recorded(
+        InvitationResentEventData, written, actor=INVITED_BY, tenant_id=TENANT, invitation_id=written.c.id
     )
-    return select(written).add_cte(_queue(written), told)
+    return select(written).add_cte(_queue(written), invitation_resent)
 
 
 CREATE = _create()

@@ -5,6 +5,7 @@ from typing import Any
 
 import uuid_utils
 from sqlalchemy import (
+    ColumnElement,
     String,
     and_,
     case,
@@ -21,8 +22,8 @@ from hoc.cus.account.L5_schemas.events import (
     InvitationRevokedEventData,
     MemberJoinedEventData,
 )
-from hoc.cus.account.L5_schemas.records import (
-    Account,
+from hoc.cus.account.L5_schemas.port_types import (
+    AddressHolder,
     EmailAddress,
     InvitationLimits,
     InvitationTerms,
@@ -33,6 +34,9 @@ from hoc.cus.account.L5_schemas.records import (
 )
 from hoc.cus.account.L5_schemas.results import InvitationResult
 from hoc.cus.account.L5_schemas.values import InvitationStatus, Role, TenantStatus
+from hoc.cus.account.L6_drivers.account_inserts import any_shard, registered
+from hoc.cus.account.L6_drivers.execution import AnyRow, AnySelect, SqlSession, fetch_all, fetch_one, param
+from hoc.cus.account.L6_drivers.fragments import NOW, TENANT, USER
 from hoc.cus.account.L6_drivers.invitation_sending import (
     CREATE,
     EMAIL,
@@ -45,19 +49,8 @@ from hoc.cus.account.L6_drivers.invitation_sending import (
     THIS,
 )
 from hoc.cus.account.L6_drivers.outbox import follows, recorded
-from hoc.cus.account.L6_drivers.registrations import any_shard, registered
-from hoc.cus.account.L6_drivers.statements import (
-    NOW,
-    TENANT,
-    USER,
-    AnyRow,
-    AnySelect,
-    Paged,
-    SqlSession,
-    fetch_all,
-    fetch_one,
-    param,
-)
+from hoc.cus.account.L6_drivers.paging import Paged
+from hoc.cus.account.L6_drivers.row_mapping import record_of
 from hoc.cus.account.L6_drivers.tables import (
     invitations,
     member_counts,
@@ -74,11 +67,15 @@ SHOWN_STATUS = case(
 )
 
 
+def _with_status(status: ColumnElement[str]) -> list[ColumnElement[Any]]:
+    """The columns of a result, with this status."""
+    return [status.label("status") if column.name == "status" else column for column in RESULT]
+
+
 def _page(*, by_status: bool) -> Paged:
     conditions = [invitations.c.tenant_id == TENANT] + ([SHOWN_STATUS == STATUS] if by_status else [])
-    columns = [column for column in RESULT if column.name != "status"]
     return Paged(
-        select(*columns, SHOWN_STATUS.label("status")).where(*conditions),
+        select(*_with_status(SHOWN_STATUS)).where(*conditions),
         at=invitations.c.created_at,
         row_id=invitations.c.invitation_id,
         total=select(func.count()).select_from(invitations).where(*conditions).scalar_subquery(),
@@ -100,7 +97,7 @@ LOCK = (
     .with_for_update()
 )
 
-# Read after the lock is held, so that both are as of now.
+# Read when the invitation is locked, so that both are as of now.
 STANDING = (
     select(tenants.c.status, memberships.c.role)
     .select_from(
@@ -123,17 +120,9 @@ def _revoke() -> AnySelect:
         .returning(invitations.c.tenant_id, *RESULT)
         .cte("revoked")
     )
-    about = ("tenant_id", "invitation_id", "email", "role")
-    told = recorded(
-        InvitationRevokedEventData,
-        revoked,
-        at=NOW,
-        **{name: revoked.c[name] for name in about},
-        revoked_at=NOW,
-    )
-    columns = [column for column in RESULT if column.name != "status"]
-    is_revoked = literal(InvitationStatus.REVOKED.value).label("status")
-    return select(*columns, is_revoked).where(THIS).add_cte(told)
+    invitation_revoked = recorded(InvitationRevokedEventData, revoked, invitation_id=revoked.c.id)
+    status = literal(InvitationStatus.REVOKED.value)
+    return select(*_with_status(status)).where(THIS).add_cte(invitation_revoked)
 
 
 REVOKE = _revoke()
@@ -189,33 +178,17 @@ def _add_member() -> AnySelect:
         .values(members=member_counts.c.members + 1)
         .cte("counted")
     )
-    told = recorded(
-        InvitationAcceptedEventData,
-        accepted,
-        at=NOW,
-        actor=USER,
-        tenant_id=accepted.c.tenant_id,
-        invitation_id=accepted.c.invitation_id,
-        user_id=USER,
-        role=accepted.c.role,
-        accepted_at=NOW,
+    invitation_accepted = recorded(InvitationAcceptedEventData, accepted, actor=USER, user_id=USER)
+    member_joined = recorded(
+        MemberJoinedEventData, joined, follows(invitation_accepted), actor=USER, user_id=USER
     )
-    told_of_member = recorded(
-        MemberJoinedEventData,
-        joined,
-        follows(told),
-        at=NOW,
-        actor=USER,
-        tenant_id=joined.c.tenant_id,
-        user_id=USER,
-        role=joined.c.role,
-        invited_by=joined.c.invited_by,
-        joined_at=NOW,
-    )
-    return select(accepted.c.role).add_cte(joined, counted, told, told_of_member)
+    return select(accepted.c.role).add_cte(joined, counted, invitation_accepted, member_joined)
 
 
 ADD_MEMBER = _add_member()
+
+
+_result = record_of(InvitationResult, CREATE, REISSUE, REVOKE, *PAGES.values())
 
 
 class SqlInvitations:
@@ -226,7 +199,7 @@ class SqlInvitations:
         granters: list[Role],
         limits: InvitationLimits,
     ) -> InvitationResult | None:
-        values = _values(invitation, limits) | {"delivery_id": _delivery_id(), "granters": granters}
+        values = _values(invitation, limits) | {"mail_id": _mail_id(), "granters": granters}
         row = await fetch_one(session, CREATE, **values)
         return None if row is None else _result(row)
 
@@ -263,7 +236,7 @@ class SqlInvitations:
     async def reissue(
         self, session: SqlSession, invitation: NewInvitation, limits: InvitationLimits
     ) -> InvitationResult | None:
-        values = _values(invitation, limits) | {"delivery_id": _delivery_id()}
+        values = _values(invitation, limits) | {"mail_id": _mail_id()}
         row = await fetch_one(session, REISSUE, **values)
         return None if row is None else _result(row)
 
@@ -275,9 +248,9 @@ class SqlInvitations:
         )
         return None if row is None else _result(row)
 
-    async def account_by_email(self, session: SqlSession, email_key: str) -> Account | None:
+    async def account_by_email(self, session: SqlSession, email_key: str) -> AddressHolder | None:
         row = await fetch_one(session, ACCOUNT_BY_EMAIL, email_key=email_key)
-        return None if row is None else Account(row.user_id, row.email_verified)
+        return None if row is None else AddressHolder(row.user_id, row.email_verified)
 
     async def create_account(
         self, session: SqlSession, user_id: str, address: EmailAddress, now: datetime
@@ -306,7 +279,7 @@ class SqlInvitations:
         )
 
 
-def _delivery_id() -> str:
+def _mail_id() -> str:
     return uuid_utils.uuid7().hex
 
 
@@ -326,23 +299,11 @@ def _values(invitation: NewInvitation, limits: InvitationLimits) -> dict[str, An
     }
 
 
-def _result(row: AnyRow) -> InvitationResult:
-    return InvitationResult(
-        id=row.invitation_id,
-        email=row.email,
-        role=row.role,
-        status=row.status,
-        created_at=row.created_at,
-        expires_at=row.expires_at,
-        invited_by=row.invited_by,
-    )
-
-
 def _terms(row: AnyRow, standing: AnyRow) -> InvitationTerms:
     return InvitationTerms(
         tenant_id=row.tenant_id,
         tenant_status=TenantStatus(standing.status),
-        invitation_id=row.invitation_id,
+        invitation_id=row.id,
         email=row.email,
         email_key=row.email_key,
         role=Role(row.role),

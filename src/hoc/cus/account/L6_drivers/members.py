@@ -1,4 +1,6 @@
-"""Memberships. The member counts move in the statement that moves a membership."""
+"""Memberships. A statement that changes a membership changes the member counts, too."""
+
+from datetime import datetime
 
 from sqlalchemy import (
     Boolean,
@@ -19,7 +21,7 @@ from hoc.cus.account.L5_schemas.events import (
     MemberRemovedEventData,
     MemberRoleChangedEventData,
 )
-from hoc.cus.account.L5_schemas.records import Access, Slice, Versioned, Window
+from hoc.cus.account.L5_schemas.port_types import Access, Slice, Versioned, Window
 from hoc.cus.account.L5_schemas.results import (
     MembershipResult,
     TenantUserResult,
@@ -27,20 +29,11 @@ from hoc.cus.account.L5_schemas.results import (
     UserSummaryResult,
 )
 from hoc.cus.account.L5_schemas.values import Role, TenantStatus
+from hoc.cus.account.L6_drivers.execution import AnyRow, AnySelect, SqlSession, fetch_all, fetch_one, param
+from hoc.cus.account.L6_drivers.fragments import LOCK_TENANT, NOW, TENANT, USER, membership_of
 from hoc.cus.account.L6_drivers.outbox import recorded
-from hoc.cus.account.L6_drivers.statements import (
-    TENANT,
-    USER,
-    AnyRow,
-    AnySelect,
-    Paged,
-    SqlSession,
-    fetch_all,
-    fetch_one,
-    membership_of,
-    param,
-    record_of,
-)
+from hoc.cus.account.L6_drivers.paging import Paged
+from hoc.cus.account.L6_drivers.row_mapping import record_of
 from hoc.cus.account.L6_drivers.tables import member_counts, memberships, tenants, users
 
 ROLE = param("role", String)
@@ -130,7 +123,7 @@ FIND = (
     .where(MEMBER, memberships.c.is_active)
 )
 
-# A user's own memberships: the one list that crosses tenants.
+# The only list that crosses tenants.
 MEMBERSHIPS_OF = Paged(
     select(
         memberships.c.tenant_id,
@@ -168,9 +161,6 @@ def _access() -> AnySelect:
 
 ACCESS = _access()
 
-# Not FOR UPDATE: rows that refer to the tenant may still be inserted meanwhile.
-LOCK_TENANT = select(tenants.c.tenant_id).where(tenants.c.tenant_id == TENANT).with_for_update(key_share=True)
-
 OWNER_COUNT = select(member_counts.c.members).where(
     member_counts.c.tenant_id == TENANT, member_counts.c.role == Role.OWNER
 )
@@ -190,13 +180,12 @@ def _set_role() -> AnySelect:
             memberships.c.user_id == before.c.user_id,
             memberships.c.role != ROLE,
         )
-        .values(role=ROLE, version=memberships.c.version + 1, updated_at=func.now())
+        .values(role=ROLE, version=memberships.c.version + 1, updated_at=NOW)
         .returning(
             memberships.c.tenant_id,
             memberships.c.user_id,
             before.c.role.label("old_role"),
             memberships.c.role,
-            memberships.c.updated_at,
         )
         .cte("changed")
     )
@@ -209,20 +198,11 @@ def _set_role() -> AnySelect:
         .values(members=member_counts.c.members + case((member_counts.c.role == changed.c.role, 1), else_=-1))
         .cte("counted")
     )
-    told = recorded(
-        MemberRoleChangedEventData,
-        changed,
-        at=changed.c.updated_at,
-        tenant_id=changed.c.tenant_id,
-        user_id=changed.c.user_id,
-        role=changed.c.role,
-        previous_role=changed.c.old_role,
-        changed_at=changed.c.updated_at,
-    )
+    role_changed = recorded(MemberRoleChangedEventData, changed, previous_role=changed.c.old_role)
     return (
         select(users.c.user_id, users.c.email, users.c.name, ROLE.label("role"), before.c.joined_at)
         .select_from(before.join(users, users.c.user_id == before.c.user_id))
-        .add_cte(changed, counted, told)
+        .add_cte(changed, counted, role_changed)
     )
 
 
@@ -242,27 +222,17 @@ def _delete(*, leaving: bool) -> AnySelect:
         .values(members=member_counts.c.members - 1)
         .cte("counted")
     )
-    about = {
-        "at": func.now(),
-        "tenant_id": removed.c.tenant_id,
-        "user_id": removed.c.user_id,
-        "role": removed.c.role,
-    }
-    told = (
-        recorded(MemberLeftEventData, removed, **about, left_at=func.now())
-        if leaving
-        else recorded(MemberRemovedEventData, removed, **about, removed_at=func.now())
-    )
-    return select(removed.c.user_id).add_cte(counted, told)
+    ended = recorded(MemberLeftEventData if leaving else MemberRemovedEventData, removed)
+    return select(removed.c.user_id).add_cte(counted, ended)
 
 
 REMOVE = _delete(leaving=False)
 LEAVE = _delete(leaving=True)
 
 
-_summary = record_of(UserSummaryResult)
-_tenant_user = record_of(TenantUserResult)
-_membership = record_of(MembershipResult)
+_summary = record_of(UserSummaryResult, *PAGES.values())
+_tenant_user = record_of(TenantUserResult, TENANT_USERS, SET_ROLE)
+_membership = record_of(MembershipResult, MEMBERSHIPS_OF)
 
 
 class SqlMembers:
@@ -312,15 +282,18 @@ class SqlMembers:
         return 0 if row is None else row.members
 
     async def set_role(
-        self, session: SqlSession, tenant_id: str, user_id: str, role: Role, *, actor: str
+        self, session: SqlSession, tenant_id: str, user_id: str, role: Role, now: datetime, *, actor: str
     ) -> TenantUserResult | None:
-        row = await fetch_one(session, SET_ROLE, tenant_id=tenant_id, user_id=user_id, role=role, actor=actor)
+        row = await fetch_one(
+            session, SET_ROLE, tenant_id=tenant_id, user_id=user_id, role=role, now=now, actor=actor
+        )
         return None if row is None else _tenant_user(row)
 
-    async def delete(self, session: SqlSession, tenant_id: str, user_id: str, *, actor: str) -> bool:
+    async def delete(
+        self, session: SqlSession, tenant_id: str, user_id: str, now: datetime, *, actor: str
+    ) -> None:
         statement = LEAVE if actor == user_id else REMOVE
-        row = await fetch_one(session, statement, tenant_id=tenant_id, user_id=user_id, actor=actor)
-        return row is not None
+        await fetch_one(session, statement, tenant_id=tenant_id, user_id=user_id, now=now, actor=actor)
 
 
 def _detail(row: AnyRow) -> UserDetailResult:

@@ -1,4 +1,4 @@
-"""Events, written in the statement that does what they tell of: committed with it, or rolled back."""
+"""Recording events: each in the statement of its change, so that both commit or neither does."""
 
 from dataclasses import Field, fields
 from datetime import datetime
@@ -19,7 +19,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import array, insert
 
 from hoc.cus.account.L5_schemas.events import EventData
-from hoc.cus.account.L6_drivers.statements import param
+from hoc.cus.account.L6_drivers.execution import param
+from hoc.cus.account.L6_drivers.fragments import NOW
 from hoc.cus.account.L6_drivers.tables import outbox
 
 ACTOR = param("actor", String)
@@ -31,27 +32,34 @@ def recorded(
     event: type[EventData],
     done: FromClause,
     *conditions: ColumnElement[bool],
-    at: ColumnElement[Any],
+    at: ColumnElement[Any] = NOW,
     actor: ColumnElement[Any] = ACTOR,
     about_user: ColumnElement[Any] | None = None,
     **payload: ColumnElement[Any],
 ) -> CTE:
-    """An event for each row of ``done``, what the statement's own changes returned.
+    """Insert an event for each row of ``done``, which a change in the same statement returned.
 
     Args:
-        event: its model; ``payload`` gives every field of it.
-        conditions: which rows.
-        at: when it happened.
-        actor: who did it, null for nobody in particular.
-        about_user: whose event it is, where the payload does not say so by a ``user_id``.
+        event: the event's model. A field that ``payload`` does not give is the column of ``done`` of the same
+            name; without such a column, a field whose name ends in ``_at`` is the event's time.
+        conditions: select rows of ``done``.
+        at: the event's time.
+        actor: the user who made the change, null for nobody in particular.
+        about_user: the user whose event it is, unless the payload's ``user_id`` is.
+
+    Raises:
+        TypeError: a field has no value, or ``payload`` a name that is not a field.
     """
-    names = [field.name for field in fields(event)]
-    if payload.keys() != set(names):
-        raise TypeError(f"{event.__name__} has the fields {names}, not {sorted(payload)}.")
+    given = {field.name: payload.pop(field.name, None) for field in fields(event)}
+    if payload:
+        raise TypeError(f"{event.__name__} has no field {', '.join(payload)}.")
+    values = {
+        name: _default(event, name, done, at) if value is None else value for name, value in given.items()
+    }
     body = func.json_build_object(
-        *(part for field in fields(event) for part in (_text(field.name), _shown(field, payload[field.name])))
+        *(part for field in fields(event) for part in (_text(field.name), _shown(field, values[field.name])))
     )
-    keys = {name: payload.get(name, null()) for name in _KEYS}
+    keys = {name: values.get(name, null()) for name in _KEYS}
     if about_user is not None:
         keys["user_id"] = about_user
     written: dict[str, ColumnElement[Any]] = {
@@ -62,17 +70,30 @@ def recorded(
         "payload": body,
     }
     rows = select(*written.values()).select_from(done).where(*conditions)
-    told = insert(outbox).from_select([*written], rows).returning(outbox.c.position)
-    return told.cte(f"recorded_{event.__name__.lower()}")
+    inserted = insert(outbox).from_select([*written], rows).returning(outbox.c.position)
+    return inserted.cte(f"recorded_{event.__name__.lower()}")
+
+
+def _default(
+    event: type[EventData], name: str, done: FromClause, at: ColumnElement[Any]
+) -> ColumnElement[Any]:
+    if name in done.c:
+        return done.c[name]
+    if not name.endswith("_at"):
+        raise TypeError(f"{event.__name__} needs a value for {name}.")
+    return at
 
 
 def follows(earlier: CTE) -> ColumnElement[bool]:
-    """The condition that puts an event behind another of its statement, which has no order of itself."""
+    """A condition that makes an event's INSERT read the earlier event's CTE.
+
+    So PostgreSQL runs it second, and its outbox position is higher.
+    """
     return exists().select_from(earlier)
 
 
 def names_of(**is_changed: ColumnElement[bool]) -> ColumnElement[Any]:
-    """The array of those names whose condition holds."""
+    """The array of the names whose condition is true."""
     return func.array_remove(
         array([case((condition, _text(name))) for name, condition in is_changed.items()]), null()
     )
@@ -81,11 +102,11 @@ def names_of(**is_changed: ColumnElement[bool]) -> ColumnElement[Any]:
 def _shown(field: Field[Any], value: ColumnElement[Any]) -> ColumnElement[Any]:
     if field.type not in (datetime, datetime | None):
         return value
-    # JSON has a time in the zone of the session, which is the caller's.
+    # PostgreSQL writes a time to JSON in the session's time zone, and the session is the caller's.
     in_utc = func.to_json(func.timezone(_text("UTC"), value))
     return in_utc.op("#>>")(_text("{}")).op("||")(_text("+00:00"))
 
 
 def _text(word: str) -> ColumnElement[str]:
-    """A word of ours in the statement itself, which then has fewer parameters."""
+    """A constant word, written into the statement so that it has fewer parameters."""
     return literal_column(f"'{word}'", String)

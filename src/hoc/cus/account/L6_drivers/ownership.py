@@ -1,4 +1,4 @@
-"""Open ownership transfers, at most one a tenant."""
+"""Offers of ownership, at most one for each tenant."""
 
 from datetime import datetime
 
@@ -12,16 +12,10 @@ from hoc.cus.account.L5_schemas.events import (
     TenantTransferOfferedEventData,
 )
 from hoc.cus.account.L5_schemas.results import OwnershipTransferResult
+from hoc.cus.account.L6_drivers.execution import AnySelect, SqlSession, fetch_one, param
+from hoc.cus.account.L6_drivers.fragments import NOW, TENANT
 from hoc.cus.account.L6_drivers.outbox import recorded
-from hoc.cus.account.L6_drivers.statements import (
-    NOW,
-    TENANT,
-    AnyRow,
-    AnySelect,
-    SqlSession,
-    fetch_one,
-    param,
-)
+from hoc.cus.account.L6_drivers.row_mapping import record_of
 from hoc.cus.account.L6_drivers.tables import ownership_transfers
 
 COLUMNS = tuple(ownership_transfers.c)
@@ -46,19 +40,13 @@ def _open() -> AnySelect:
         .returning(*COLUMNS)
         .cte("opened")
     )
-    told = recorded(
+    offered = recorded(
         TenantTransferOfferedEventData,
         opened,
-        at=NOW,
         actor=opened.c.from_user_id,
         about_user=opened.c.to_user_id,
-        tenant_id=opened.c.tenant_id,
-        from_user_id=opened.c.from_user_id,
-        to_user_id=opened.c.to_user_id,
-        offered_at=opened.c.created_at,
-        expires_at=opened.c.expires_at,
     )
-    return select(opened).add_cte(told)
+    return select(opened).add_cte(offered)
 
 
 OPEN = _open()
@@ -73,23 +61,16 @@ def _close(*, accepting: bool) -> AnySelect:
         .returning(*COLUMNS)
         .cte("closed")
     )
-    about = {
-        "at": NOW,
-        "about_user": closed.c.to_user_id,
-        "tenant_id": closed.c.tenant_id,
-        "from_user_id": closed.c.from_user_id,
-        "to_user_id": closed.c.to_user_id,
-    }
-    told = (
-        recorded(TenantTransferAcceptedEventData, closed, **about, accepted_at=NOW)
-        if accepting
-        else recorded(TenantTransferCanceledEventData, closed, **about, canceled_at=NOW)
-    )
-    return select(closed.c.tenant_id).add_cte(told)
+    event = TenantTransferAcceptedEventData if accepting else TenantTransferCanceledEventData
+    ended = recorded(event, closed, about_user=closed.c.to_user_id)
+    return select(closed.c.tenant_id).add_cte(ended)
 
 
 ACCEPT = _close(accepting=True)
 CANCEL = _close(accepting=False)
+
+
+_transfer = record_of(OwnershipTransferResult, OPEN, FIND)
 
 
 class SqlOwnershipTransfers:
@@ -115,13 +96,3 @@ class SqlOwnershipTransfers:
         self, session: SqlSession, tenant_id: str, *, accepted: bool, actor: str, now: datetime
     ) -> None:
         await fetch_one(session, ACCEPT if accepted else CANCEL, tenant_id=tenant_id, actor=actor, now=now)
-
-
-def _transfer(row: AnyRow) -> OwnershipTransferResult:
-    return OwnershipTransferResult(
-        tenant_id=row.tenant_id,
-        from_user_id=row.from_user_id,
-        to_user_id=row.to_user_id,
-        created_at=row.created_at,
-        expires_at=row.expires_at,
-    )

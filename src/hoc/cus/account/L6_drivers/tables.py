@@ -1,7 +1,7 @@
 """The schema ``account``, as SQLAlchemy Core tables.
 
-Tenant-owned tables have ``tenant_id`` first in their keys, so that they can be distributed by it; nothing
-global refers to them by foreign key, and ``users`` has no trigger.
+The tables that belong to a tenant have ``tenant_id`` first in their keys, so that they can be distributed by
+it. No other table refers to them by foreign key, and ``users`` has no trigger.
 """
 
 from collections.abc import Iterable
@@ -36,9 +36,11 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSON, JSONB, UUID
 
 from hoc.cus.account.L5_schemas.values import (
+    QUOTAS,
     BillingPeriod,
     InvitationStatus,
     InvoiceStatus,
+    Onboarding,
     Plan,
     Role,
     SubscriptionStatus,
@@ -67,6 +69,11 @@ def _id(name: str, *, nullable: bool = False) -> Column[str]:
 
 
 def _time(name: str, *, nullable: bool = False) -> Column[object]:
+    """A time, which an engine's clock gives.
+
+    The default is for rows that no engine writes: the ids of handled messages and the dead letters, whose
+    workers go by the database's clock, and rows that an operator inserts.
+    """
     default = None if nullable else func.now()
     return Column(name, DateTime(timezone=True), nullable=nullable, server_default=default)
 
@@ -88,20 +95,21 @@ def _one_of(column: str, values: Iterable[str]) -> CheckConstraint:
 SEARCHED: ColumnElement[str] = literal_column(
     "((email_key::text || ' '::text) || COALESCE(name_key, ''::text))", Text
 )
-"""A search for accounts looks through one text: the index holds once what both have in common."""
+"""Account search uses one concatenated text, so that the index stores the trigrams of both only once."""
 
 users = Table(
     "users",
     metadata,
     Column("user_id", String(255), primary_key=True),
     Column("email", String(255), nullable=False, comment="as given; shown and mailed to"),
-    Column("email_key", String(512), nullable=False, comment="normalised once, in one function; compared"),
+    Column("email_key", String(512), nullable=False, comment="the address, folded; compared"),
     Column("name", String(255)),
-    Column("name_key", Text, comment="the name, folded as e-mail addresses are; searched"),
+    Column("name_key", Text, comment="the name, folded; searched"),
     Column("is_active", Boolean, nullable=False, server_default=true()),
     Column("preferences", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
     Column("avatar_url", Text),
     Column("timezone", String(64)),
+    Column("locale", String(35), comment="a BCP 47 language tag, such as pt-BR"),
     Column("email_verified", Boolean, nullable=False, server_default=false()),
     Column("oauth_provider", String(64)),
     _time("created_at"),
@@ -128,7 +136,7 @@ account_totals = Table(
     Column("shard", SmallInteger, primary_key=True, autoincrement=False),
     Column("accounts", BigInteger, nullable=False),
     Column("active", BigInteger, nullable=False),
-    comment="their sum is exact; in shards, so that registrations do not queue on one row",
+    comment="the sum over the shards is exact; sharded, so that registrations do not wait for one row",
 )
 
 account_registrations = Table(
@@ -138,7 +146,7 @@ account_registrations = Table(
     Column("shard", SmallInteger, nullable=False),
     Column("accounts", BigInteger, nullable=False),
     PrimaryKeyConstraint("hour", "shard"),
-    comment="accounts created by hour, for as long as statistics look back",
+    comment="accounts created in each hour, for as long as statistics look back",
 )
 
 tenants = Table(
@@ -150,18 +158,17 @@ tenants = Table(
     Column("description", Text),
     Column("status", String(16), nullable=False, server_default=TenantStatus.ACTIVE),
     Column("plan", String(16), nullable=False, server_default=Plan.FREE),
-    Column("max_workers", Integer, comment="quota override; null: the plan's"),
-    Column("max_runs_per_day", BigInteger),
-    Column("max_concurrent_runs", Integer),
-    Column("max_tokens_per_month", BigInteger),
-    Column("max_api_keys", Integer),
+    *(Column(name, BigInteger if "_per_" in name else Integer) for name in QUOTAS),
     Column("onboarding_state", SmallInteger, nullable=False, server_default=text("0")),
     _time("created_at"),
     _time("updated_at"),
     _version(),
     _one_of("status", TenantStatus),
     _one_of("plan", Plan),
-    CheckConstraint("onboarding_state BETWEEN 0 AND 4", name="onboarding_state"),
+    CheckConstraint(
+        f"onboarding_state BETWEEN {min(Onboarding)} AND {max(Onboarding)}", name="onboarding_state"
+    ),
+    comment="a quota max_… that is null is the plan's",
 )
 
 tenant_slugs = Table(
@@ -169,7 +176,7 @@ tenant_slugs = Table(
     metadata,
     Column("slug", String(64), primary_key=True),
     _id("tenant_id"),
-    comment="claims a slug across tenants; apart, because tenants is keyed by tenant_id alone",
+    comment="makes slugs unique across tenants; apart, because tenants is keyed by tenant_id",
 )
 
 memberships = Table(
@@ -201,7 +208,7 @@ member_counts = Table(
     PrimaryKeyConstraint("tenant_id", "role"),
     _one_of("role", Role),
     CheckConstraint("members >= 0 AND (members > 0 OR role <> 'owner')", name="keeps_an_owner"),
-    comment="active members by role, changed in the statement that changes a membership",
+    comment="active members by role, changed in the same statement as a membership",
 )
 
 ownership_transfers = Table(
@@ -212,7 +219,7 @@ ownership_transfers = Table(
     _id("to_user_id"),
     _time("created_at"),
     Column("expires_at", DateTime(timezone=True), nullable=False),
-    comment="at most one open per tenant",
+    comment="offers of ownership; at most one for each tenant",
 )
 
 invitations = Table(
@@ -244,17 +251,17 @@ invitations = Table(
     Index("ix_invitations_page", "tenant_id", "created_at", "invitation_id"),
 )
 
-invitation_deliveries = Table(
-    "invitation_deliveries",
+invitation_mails = Table(
+    "invitation_mails",
     metadata,
-    Column("delivery_id", String(64), primary_key=True),
+    Column("mail_id", String(64), primary_key=True),
     _id("tenant_id"),
     _id("invitation_id"),
     Column("attempts", Integer, nullable=False, server_default=text("0")),
     Column("due_at", DateTime(timezone=True), nullable=False),
-    Index("uq_invitation_deliveries_invitation", "tenant_id", "invitation_id", unique=True),
+    Index("uq_invitation_mails_invitation", "tenant_id", "invitation_id", unique=True),
     Index(None, "due_at"),
-    comment="mails still to be sent; a row leaves only after the mail has",
+    comment="mails to be sent; a row is deleted after its mail was sent",
 )
 
 invitation_limits = Table(
@@ -285,7 +292,7 @@ subscriptions = Table(
     _time("current_period_start"),
     Column("current_period_end", DateTime(timezone=True), nullable=False),
     _time("next_invoice_date", nullable=True),
-    Column("as_of", DateTime(timezone=True), comment="a later one wins"),
+    Column("as_of", DateTime(timezone=True), comment="the row as of the latest time wins"),
     _time("updated_at"),
     _one_of("plan", Plan),
     _one_of("status", SubscriptionStatus),
@@ -302,7 +309,7 @@ invoices = Table(
     Column("amount_cents", BigInteger, nullable=False),
     Column("status", String(16), nullable=False),
     Column("description", Text, nullable=False),
-    Column("as_of", DateTime(timezone=True), comment="a later one wins"),
+    Column("as_of", DateTime(timezone=True), comment="the row as of the latest time wins"),
     _time("updated_at"),
     PrimaryKeyConstraint("tenant_id", "invoice_id"),
     _one_of("status", InvoiceStatus),
@@ -375,7 +382,7 @@ outbox = Table(
     metadata,
     Column("position", BigInteger, Identity(always=True), primary_key=True),
     *_event(),
-    comment="events as their transactions wrote them, until they are put in line in events",
+    comment="events as their transactions wrote them, until they are numbered and moved to events",
 )
 
 events = Table(
@@ -384,29 +391,29 @@ events = Table(
     Column("sequence", BigInteger, nullable=False, comment="no lower one becomes visible later"),
     Column("position", BigInteger, nullable=False, comment="in the outbox"),
     *_event(),
-    PrimaryKeyConstraint("sequence", "time"),  # the key must have what the table is partitioned by
+    PrimaryKeyConstraint("sequence", "time"),  # PostgreSQL requires the partition key
     Index("ix_events_tenant", "tenant_id", "time", "position"),
     postgresql_partition_by="RANGE (time)",
-    comment="every event in the one order in which all readers see it; a partition for each month",
+    comment="numbered events; a partition for each month",
 )
 
 event_cursors = Table(
     "event_cursors",
     metadata,
     Column("name", String(32), primary_key=True),
-    Column("sequence", BigInteger, nullable=False, comment="all up to this one are done"),
-    comment="how far the work on events has come; who works locks the row",
+    Column("sequence", BigInteger, nullable=False, comment="the work is done up to this one"),
+    comment="how far each step of the work on events has come; a worker locks its row",
 )
 
-parked_events = Table(
-    "parked_events",
+dead_events = Table(
+    "dead_events",
     metadata,
     Column("event_id", UUID(as_uuid=False), primary_key=True),
     Column("sequence", BigInteger, nullable=False),
     Column("reason", Text, nullable=False),
     _time("parked_at"),
     Column("retry", Boolean, nullable=False, server_default=false()),
-    comment="events that NATS refuses for what they are",
+    comment="events that NATS refuses",
 )
 
 inbound_messages = Table(
@@ -419,8 +426,8 @@ inbound_messages = Table(
     comment="messages that have been handled, so that none is handled twice",
 )
 
-parked_messages = Table(
-    "parked_messages",
+dead_messages = Table(
+    "dead_messages",
     metadata,
     Column("message_id", String(255), primary_key=True),
     Column("subject", String(255), nullable=False),
@@ -429,5 +436,5 @@ parked_messages = Table(
     Column("reason", Text, nullable=False),
     _time("parked_at"),
     Column("retry", Boolean, nullable=False, server_default=false()),
-    comment="messages whose handler failed to the last",
+    comment="messages whose handler failed at every attempt",
 )

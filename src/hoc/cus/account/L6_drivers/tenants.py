@@ -1,6 +1,6 @@
 """Tenants, read as projects."""
 
-from datetime import date
+from datetime import date, datetime
 
 from sqlalchemy import (
     SmallInteger,
@@ -26,23 +26,14 @@ from hoc.cus.account.L5_schemas.events import (
     TenantQuotasChangedEventData,
     TenantStatusChangedEventData,
 )
-from hoc.cus.account.L5_schemas.records import NewTenant, Slice, Versioned, Window
+from hoc.cus.account.L5_schemas.port_types import NewTenant, Slice, Versioned, Window
 from hoc.cus.account.L5_schemas.results import ProjectDetailResult, ProjectSummaryResult
-from hoc.cus.account.L5_schemas.values import Onboarding, Role, TenantStatus
+from hoc.cus.account.L5_schemas.values import CLOSED_TENANT, QUOTAS, Onboarding, Role, TenantStatus
+from hoc.cus.account.L6_drivers.execution import AnySelect, SqlSession, fetch_one, param
+from hoc.cus.account.L6_drivers.fragments import NOW, TENANT, USER, any_of, quota
 from hoc.cus.account.L6_drivers.outbox import follows, recorded
-from hoc.cus.account.L6_drivers.statements import (
-    NOW,
-    TENANT,
-    USER,
-    AnyRow,
-    AnySelect,
-    Paged,
-    SqlSession,
-    any_of,
-    fetch_one,
-    param,
-    quota,
-)
+from hoc.cus.account.L6_drivers.paging import Paged
+from hoc.cus.account.L6_drivers.row_mapping import record_of
 from hoc.cus.account.L6_drivers.tables import (
     member_counts,
     memberships,
@@ -63,7 +54,7 @@ ONBOARDING = param("state", SmallInteger)
 def _page(*, by_status: bool) -> Paged:
     conditions = [tenants.c.tenant_id == TENANT] + ([tenants.c.status == STATUS] if by_status else [])
     rows = select(
-        tenants.c.tenant_id,
+        tenants.c.tenant_id.label("project_id"),
         tenants.c.name,
         tenants.c.description,
         tenants.c.status,
@@ -79,19 +70,16 @@ PAGES = {by_status: _page(by_status=by_status) for by_status in (False, True)}
 
 FIND = (
     select(
-        tenants.c.tenant_id,
+        tenants.c.tenant_id.label("project_id"),
         tenants.c.name,
         tenants.c.slug,
         tenants.c.description,
         tenants.c.status,
         tenants.c.plan,
-        quota("max_workers"),
-        quota("max_runs_per_day"),
-        quota("max_concurrent_runs"),
-        quota("max_tokens_per_month"),
-        quota("max_api_keys"),
+        *(quota(name) for name in QUOTAS),
         *USAGE,
         tenants.c.onboarding_state,
+        (tenants.c.onboarding_state == Onboarding.COMPLETE).label("onboarding_complete"),
         tenants.c.created_at,
         tenants.c.updated_at,
         tenants.c.version,
@@ -146,31 +134,19 @@ def _create() -> AnySelect:
         )
         .cte("counted")
     )
-    told = recorded(
-        TenantCreatedEventData,
-        created,
-        at=NOW,
-        actor=USER,
-        about_user=USER,
-        tenant_id=created.c.tenant_id,
-        name=NAME,
-        slug=SLUG,
-        owner_user_id=USER,
-        created_at=NOW,
+    tenant_created = recorded(
+        TenantCreatedEventData, created, actor=USER, about_user=USER, name=NAME, slug=SLUG, owner_user_id=USER
     )
-    told_of_owner = recorded(
+    owner_joined = recorded(
         MemberJoinedEventData,
         created,
-        follows(told),
-        at=NOW,
+        follows(tenant_created),
         actor=USER,
-        tenant_id=created.c.tenant_id,
         user_id=USER,
         role=literal_column(f"'{Role.OWNER}'"),
         invited_by=null(),
-        joined_at=NOW,
     )
-    return select(created.c.tenant_id).add_cte(joined, counted, told, told_of_owner)
+    return select(created.c.tenant_id).add_cte(joined, counted, tenant_created, owner_joined)
 
 
 CREATE = _create()
@@ -181,28 +157,21 @@ def _set_status() -> AnySelect:
     moved = (
         update(tenants)
         .where(tenants.c.tenant_id == TENANT, any_of(tenants.c.status, "come_from"))
-        .values(status=new_status, version=tenants.c.version + 1, updated_at=func.now())
-        .returning(tenants.c.tenant_id, tenants.c.status, tenants.c.updated_at)
+        .values(status=new_status, version=tenants.c.version + 1, updated_at=NOW)
+        .returning(tenants.c.tenant_id, tenants.c.status)
         .cte("moved")
     )
-    # A closed tenant needs no owner any more: its counts would keep its last one from being deleted.
+    # A closed tenant needs no owner: with its counts, the account of its last owner could not be deleted.
     uncounted = (
         delete(member_counts)
         .where(
             member_counts.c.tenant_id == moved.c.tenant_id,
-            new_status.in_([TenantStatus.TERMINATED, TenantStatus.ARCHIVED]),
+            new_status.in_(CLOSED_TENANT),
         )
         .cte("uncounted")
     )
-    told = recorded(
-        TenantStatusChangedEventData,
-        moved,
-        at=moved.c.updated_at,
-        tenant_id=moved.c.tenant_id,
-        status=moved.c.status,
-        changed_at=moved.c.updated_at,
-    )
-    return select(moved.c.tenant_id).add_cte(uncounted, told)
+    status_changed = recorded(TenantStatusChangedEventData, moved)
+    return select(moved.c.tenant_id).add_cte(uncounted, status_changed)
 
 
 SET_STATUS = _set_status()
@@ -212,24 +181,15 @@ def _advance_onboarding() -> AnySelect:
     advanced = (
         update(tenants)
         .where(tenants.c.tenant_id == TENANT, tenants.c.onboarding_state < ONBOARDING)
-        .values(onboarding_state=ONBOARDING, version=tenants.c.version + 1, updated_at=func.now())
-        .returning(tenants.c.tenant_id, tenants.c.onboarding_state, tenants.c.updated_at)
+        .values(onboarding_state=ONBOARDING, version=tenants.c.version + 1, updated_at=NOW)
+        .returning(tenants.c.tenant_id, tenants.c.onboarding_state)
         .cte("advanced")
     )
-    told = recorded(
-        TenantOnboardingAdvancedEventData,
-        advanced,
-        at=advanced.c.updated_at,
-        tenant_id=advanced.c.tenant_id,
-        onboarding_state=advanced.c.onboarding_state,
-        changed_at=advanced.c.updated_at,
-    )
-    return select(advanced.c.tenant_id).add_cte(told)
+    onboarding_advanced = recorded(TenantOnboardingAdvancedEventData, advanced)
+    return select(advanced.c.tenant_id).add_cte(onboarding_advanced)
 
 
 ADVANCE_ONBOARDING = _advance_onboarding()
-
-QUOTAS = ("max_workers", "max_runs_per_day", "max_concurrent_runs", "max_tokens_per_month", "max_api_keys")
 
 
 def _set_quotas(quotas: dict[str, int | None]) -> AnySelect:
@@ -239,19 +199,18 @@ def _set_quotas(quotas: dict[str, int | None]) -> AnySelect:
             tenants.c.tenant_id == TENANT,
             or_(*(tenants.c[name].is_distinct_from(value) for name, value in quotas.items())),
         )
-        .values(**quotas, version=tenants.c.version + 1, updated_at=func.now())
-        .returning(tenants.c.tenant_id, tenants.c.updated_at, *(tenants.c[name] for name in QUOTAS))
+        .values(**quotas, version=tenants.c.version + 1, updated_at=NOW)
+        .returning(tenants.c.tenant_id, *(tenants.c[name] for name in QUOTAS))
         .cte("changed")
     )
-    told = recorded(
-        TenantQuotasChangedEventData,
-        changed,
-        at=changed.c.updated_at,
-        tenant_id=changed.c.tenant_id,
-        **{name: changed.c[name] for name in QUOTAS},
-        changed_at=changed.c.updated_at,
+    quotas_changed = recorded(
+        TenantQuotasChangedEventData, changed, **{name: changed.c[name] for name in QUOTAS}
     )
-    return select(changed.c.tenant_id).add_cte(told)
+    return select(changed.c.tenant_id).add_cte(quotas_changed)
+
+
+_summary = record_of(ProjectSummaryResult, *PAGES.values())
+_detail = record_of(ProjectDetailResult, FIND)
 
 
 class SqlTenants:
@@ -289,58 +248,34 @@ class SqlTenants:
         tenant_id: str,
         status: TenantStatus,
         come_from: list[str],
+        now: datetime,
         *,
         actor: str | None,
     ) -> bool:
         row = await fetch_one(
-            session, SET_STATUS, tenant_id=tenant_id, new_status=status, come_from=come_from, actor=actor
+            session,
+            SET_STATUS,
+            tenant_id=tenant_id,
+            new_status=status,
+            come_from=come_from,
+            now=now,
+            actor=actor,
         )
         return row is not None
 
     async def advance_onboarding(
-        self, session: SqlSession, tenant_id: str, state: Onboarding, *, actor: str | None
-    ) -> bool:
-        row = await fetch_one(session, ADVANCE_ONBOARDING, tenant_id=tenant_id, state=state, actor=actor)
-        return row is not None
+        self, session: SqlSession, tenant_id: str, state: Onboarding, now: datetime, *, actor: str | None
+    ) -> None:
+        await fetch_one(session, ADVANCE_ONBOARDING, tenant_id=tenant_id, state=state, now=now, actor=actor)
 
     async def set_quotas(
-        self, session: SqlSession, tenant_id: str, quotas: dict[str, int | None], *, actor: str | None
-    ) -> bool:
-        if not quotas:
-            return False
-        return await fetch_one(session, _set_quotas(quotas), tenant_id=tenant_id, actor=actor) is not None
-
-
-def _summary(row: AnyRow) -> ProjectSummaryResult:
-    return ProjectSummaryResult(
-        project_id=row.tenant_id,
-        name=row.name,
-        description=row.description,
-        status=row.status,
-        plan=row.plan,
-        created_at=row.created_at,
-        updated_at=row.updated_at,
-    )
-
-
-def _detail(row: AnyRow) -> ProjectDetailResult:
-    return ProjectDetailResult(
-        project_id=row.tenant_id,
-        name=row.name,
-        slug=row.slug,
-        description=row.description,
-        status=row.status,
-        plan=row.plan,
-        max_workers=row.max_workers,
-        max_runs_per_day=row.max_runs_per_day,
-        max_concurrent_runs=row.max_concurrent_runs,
-        max_tokens_per_month=row.max_tokens_per_month,
-        max_api_keys=row.max_api_keys,
-        runs_today=row.runs_today,
-        runs_this_month=row.runs_this_month,
-        tokens_this_month=row.tokens_this_month,
-        onboarding_state=row.onboarding_state,
-        onboarding_complete=row.onboarding_state == Onboarding.COMPLETE,
-        created_at=row.created_at,
-        updated_at=row.updated_at,
-    )
+        self,
+        session: SqlSession,
+        tenant_id: str,
+        quotas: dict[str, int | None],
+        now: datetime,
+        *,
+        actor: str | None,
+    ) -> None:
+        if quotas:
+            await fetch_one(session, _set_quotas(quotas), tenant_id=tenant_id, now=now, actor=actor)

@@ -6,21 +6,14 @@ from sqlalchemy import String, Text, case, func, select, union_all, update
 from sqlalchemy.dialects.postgresql import insert
 
 from hoc.cus.account.L5_schemas.events import TicketCreatedEventData, TicketUpdatedEventData
-from hoc.cus.account.L5_schemas.records import Slice, Window
+from hoc.cus.account.L5_schemas.port_types import Slice, Window
 from hoc.cus.account.L5_schemas.results import SupportTicketResult
-from hoc.cus.account.L5_schemas.values import TenantStatus, TicketStatus
+from hoc.cus.account.L5_schemas.values import RESOLVED_TICKET, TenantStatus, TicketStatus
+from hoc.cus.account.L6_drivers.execution import AnySelect, SqlSession, fetch_one, param
+from hoc.cus.account.L6_drivers.fragments import NOW, TENANT, USER
 from hoc.cus.account.L6_drivers.outbox import recorded
-from hoc.cus.account.L6_drivers.statements import (
-    NOW,
-    TENANT,
-    USER,
-    AnyRow,
-    AnySelect,
-    Paged,
-    SqlSession,
-    fetch_one,
-    param,
-)
+from hoc.cus.account.L6_drivers.paging import Paged
+from hoc.cus.account.L6_drivers.row_mapping import record_of
 from hoc.cus.account.L6_drivers.tables import memberships, support_tickets, tenants
 
 TICKET = param("ticket_id", String)
@@ -59,26 +52,16 @@ def _create() -> AnySelect:
         .returning(*support_tickets.c)
         .cte("created")
     )
-    told = recorded(
-        TicketCreatedEventData,
-        created,
-        at=created.c.created_at,
-        actor=created.c.user_id,
-        tenant_id=created.c.tenant_id,
-        ticket_id=created.c.ticket_id,
-        user_id=created.c.user_id,
-        subject=created.c.subject,
-        category=created.c.category,
-        priority=created.c.priority,
-        created_at=created.c.created_at,
+    ticket_created = recorded(
+        TicketCreatedEventData, created, at=created.c.created_at, actor=created.c.user_id
     )
-    return select(created.c.ticket_id).add_cte(told)
+    return select(created.c.ticket_id).add_cte(ticket_created)
 
 
 CREATE = _create()
 
 COLUMNS = (
-    support_tickets.c.ticket_id,
+    support_tickets.c.ticket_id.label("id"),
     support_tickets.c.subject,
     support_tickets.c.description,
     support_tickets.c.category,
@@ -109,13 +92,13 @@ PAGES = {by_status: _page(by_status=by_status) for by_status in (False, True)}
 
 def _set_status() -> AnySelect:
     this = (support_tickets.c.tenant_id == TENANT, support_tickets.c.ticket_id == TICKET)
-    before = select(*support_tickets.c).where(*this).with_for_update().cte("before")
+    before = select(*COLUMNS).where(*this).with_for_update().cte("before")
     resolution = func.coalesce(RESOLUTION, before.c.resolution)
     changed = (
         update(support_tickets)
         .where(
-            support_tickets.c.tenant_id == before.c.tenant_id,
-            support_tickets.c.ticket_id == before.c.ticket_id,
+            *this,
+            support_tickets.c.ticket_id == before.c.id,
             (before.c.status != STATUS) | before.c.resolution.is_distinct_from(resolution),
         )
         .values(
@@ -123,32 +106,26 @@ def _set_status() -> AnySelect:
             resolution=resolution,
             resolved_at=case(
                 (
-                    STATUS.in_([TicketStatus.RESOLVED, TicketStatus.CLOSED]),
+                    STATUS.in_(RESOLVED_TICKET),
                     func.coalesce(before.c.resolved_at, NOW),
                 ),
                 else_=None,
             ),
             updated_at=NOW,
         )
-        .returning(*support_tickets.c)
+        .returning(*COLUMNS, support_tickets.c.user_id)
         .cte("changed")
     )
-    told = recorded(
-        TicketUpdatedEventData,
-        changed,
-        at=NOW,
-        tenant_id=changed.c.tenant_id,
-        ticket_id=changed.c.ticket_id,
-        user_id=changed.c.user_id,
-        status=changed.c.status,
-        resolution=changed.c.resolution,
-        updated_at=changed.c.updated_at,
-    )
-    unchanged = select(before).where(~select(changed.c.ticket_id).exists())
-    return select(union_all(select(changed), unchanged).subquery("ticket")).add_cte(told)
+    ticket_updated = recorded(TicketUpdatedEventData, changed, tenant_id=TENANT, ticket_id=changed.c.id)
+    unchanged = select(before).where(~select(changed.c.id).exists())
+    shown = select(*(changed.c[column.name] for column in COLUMNS))
+    return select(union_all(shown, unchanged).subquery("ticket")).add_cte(ticket_updated)
 
 
 SET_STATUS = _set_status()
+
+
+_ticket = record_of(SupportTicketResult, *PAGES.values(), SET_STATUS)
 
 
 class SqlTickets:
@@ -198,18 +175,3 @@ class SqlTickets:
             actor=actor,
         )
         return None if row is None else _ticket(row)
-
-
-def _ticket(row: AnyRow) -> SupportTicketResult:
-    return SupportTicketResult(
-        id=row.ticket_id,
-        subject=row.subject,
-        description=row.description,
-        category=row.category,
-        priority=row.priority,
-        status=row.status,
-        created_at=row.created_at,
-        updated_at=row.updated_at,
-        resolution=row.resolution,
-        resolved_at=row.resolved_at,
-    )

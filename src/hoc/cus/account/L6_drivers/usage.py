@@ -1,4 +1,8 @@
-"""Usage counters: one row a tenant, whose day says what it counts; a later day or month starts from zero."""
+"""Usage counters: one row for each tenant, and the day that it counts. A later day or month starts from zero.
+
+The day is the engine's, and a stored later day counts as that day: another server's clock may already be past
+midnight. This is the one place where a time of another operation is taken for the present.
+"""
 
 from datetime import date
 from typing import Any
@@ -8,15 +12,9 @@ from sqlalchemy.dialects.postgresql import insert
 
 from hoc.cus.account.L5_schemas.results import UsageResult
 from hoc.cus.account.L5_schemas.values import TenantStatus
-from hoc.cus.account.L6_drivers.statements import (
-    TENANT,
-    AnyRow,
-    AnySelect,
-    SqlSession,
-    fetch_one,
-    param,
-    quota,
-)
+from hoc.cus.account.L6_drivers.execution import AnySelect, SqlSession, fetch_one, param
+from hoc.cus.account.L6_drivers.fragments import TENANT, quota
+from hoc.cus.account.L6_drivers.row_mapping import record_of
 from hoc.cus.account.L6_drivers.tables import tenants, usage_counters
 
 DAY = param("day", Date)
@@ -28,7 +26,6 @@ def _month(day: ColumnElement[date]) -> ColumnElement[Any]:
     return tuple_(func.extract("year", day), func.extract("month", day))
 
 
-# A row of a later day than asked for is the same day: clocks of two servers differ around midnight.
 _SAME_DAY = usage_counters.c.day >= DAY
 _SAME_MONTH = _month(usage_counters.c.day) >= _month(DAY)
 
@@ -72,7 +69,7 @@ def _add() -> AnySelect:
                 "runs_this_month": RUNS_THIS_MONTH + RUNS,
                 "tokens_this_month": TOKENS_THIS_MONTH + TOKENS,
             },
-            # A call that counts no run is not refused for its runs; nor one without tokens for its tokens.
+            # A call without runs is not refused for the runs' quota, nor one without tokens for the tokens'.
             where=((RUNS == 0) | (limit >= RUNS_TODAY + RUNS))
             & ((TOKENS == 0) | (token_limit >= TOKENS_THIS_MONTH + TOKENS)),
         )
@@ -101,6 +98,9 @@ CURRENT = (
 )
 
 
+_usage = record_of(UsageResult, ADD, CURRENT)
+
+
 class SqlUsage:
     async def add(
         self, session: SqlSession, tenant_id: str, *, runs: int, tokens: int, day: date
@@ -111,13 +111,3 @@ class SqlUsage:
     async def current(self, session: SqlSession, tenant_id: str, day: date) -> UsageResult | None:
         row = await fetch_one(session, CURRENT, tenant_id=tenant_id, day=day)
         return None if row is None else _usage(row)
-
-
-def _usage(row: AnyRow) -> UsageResult:
-    return UsageResult(
-        runs_today=row.runs_today,
-        runs_this_month=row.runs_this_month,
-        tokens_this_month=row.tokens_this_month,
-        max_runs_per_day=row.max_runs_per_day,
-        max_tokens_per_month=row.max_tokens_per_month,
-    )

@@ -1,7 +1,7 @@
-"""Who calls: authentication backends for Starlette's `AuthenticationMiddleware`.
+"""Authentication backends for Starlette's `AuthenticationMiddleware`.
 
-A backend says who calls (`request.user`) and with which scopes (`request.auth.scopes`); it never says what
-the caller may do. A request without credentials is anonymous; one with bad credentials is refused on every
+A backend determines the caller (`request.user`) and the scopes (`request.auth.scopes`), but not what the
+caller may do. A request without credentials is anonymous. One with invalid credentials is rejected on every
 route, public ones included.
 """
 

@@ -1,4 +1,4 @@
-"""The caller of a request, whichever backend established it."""
+"""The caller of a request, from any backend."""
 
 import re
 from dataclasses import dataclass, field
@@ -7,13 +7,14 @@ from uuid import UUID
 from starlette.authentication import AuthCredentials, AuthenticationBackend, BaseUser
 from starlette.requests import HTTPConnection
 
-# No control character, line separator or lone surrogate: PostgreSQL refuses some, the others split log lines.
+# Excludes control characters, line separators and lone surrogates. PostgreSQL rejects some of them; the
+# others split log lines.
 _IDENTIFIER = re.compile("[^\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]{1,255}")
 
 
 @dataclass(frozen=True, slots=True)
 class Caller(BaseUser):
-    """An authenticated user. `tenant_id` only selects a tenant: the membership row decides about it."""
+    """An authenticated user. `tenant_id` only selects a tenant; the membership row grants access to it."""
 
     user_id: str
     tenant_id: str | None = None
@@ -33,27 +34,27 @@ class Caller(BaseUser):
 
 
 def identifier(value: object) -> str:
-    """Return `value` if it is text of 1 to 255 characters, none of them a control; ValueError otherwise."""
+    """Return `value`; ValueError unless it is text of 1 to 255 characters without control characters."""
     if isinstance(value, str) and _IDENTIFIER.fullmatch(value):
         return value
     raise ValueError("An identifier is text of 1 to 255 characters without control characters.")
 
 
 def optional_identifier(value: object) -> str | None:
-    """Like `identifier`, with None for None."""
+    """Like `identifier`, but None is allowed."""
     return None if value is None else identifier(value)
 
 
 def caller_of(conn: HTTPConnection) -> Caller | None:
-    """Return who calls, or None for an anonymous request. Never raises.
+    """Return the caller, or None for an anonymous request. Never raises.
 
-    A host application's own user class works when it follows Starlette's `BaseUser`: its `user_id`, else its
-    `identity`, names the user; `tenant_id` and `email` are read where they exist.
+    A host application's own user class works if it follows Starlette's `BaseUser`. Its `user_id`, or else its
+    `identity`, is the user's id; `tenant_id` and `email` are read if they exist.
     """
     user: object = conn.scope.get("user")
     if isinstance(user, Caller):
         return user
-    # `is True`: a method in place of the property would be truthy whatever it returns.
+    # `is True`, because a method in place of the property would be truthy.
     if _attribute(user, "is_authenticated") is not True:
         return None
     user_id = _attribute(user, "user_id")
@@ -70,13 +71,13 @@ def caller_of(conn: HTTPConnection) -> Caller | None:
 def _attribute(user: object, name: str) -> object:
     try:
         value: object = getattr(user, name, None)
-    except Exception:  # noqa: BLE001 - a property of a foreign class may raise anything: it is then not known
+    except Exception:  # noqa: BLE001 - a property of a foreign class may raise anything
         return None
     return value
 
 
 def _as_text(value: object) -> object:
-    """Host applications key users by UUID or integer as often as by text."""
+    """Return a UUID or integer as text, because host applications use both as ids."""
     if isinstance(value, UUID | int) and not isinstance(value, bool):
         return str(value)
     return value
@@ -95,9 +96,9 @@ class _FirstOf(AuthenticationBackend):
 
 
 def any_of(*backends: AuthenticationBackend) -> AuthenticationBackend:
-    """Return a backend that asks each in turn: the first that knows the caller wins, a refusal is final.
+    """Return a backend that asks each in turn until one knows the caller. An AuthenticationError is final.
 
-    Put `GatewayBackend` first, so that forged identity headers are refused beside a valid token too.
-    With no backend every request is anonymous.
+    Put `GatewayBackend` first, so that forged identity headers are rejected even beside a valid token.
+    Without backends, every request is anonymous.
     """
     return _FirstOf(backends)

@@ -1,4 +1,4 @@
-"""Tokens of the development mode: a server on loopback with nothing configured signs its own."""
+"""The tokens of development mode, in which a server on loopback signs its own."""
 
 import os
 import tempfile
@@ -26,10 +26,10 @@ _ALGORITHM = "ES256"  # verifies faster than Ed25519 in OpenSSL
 
 
 class DevelopmentKeys:
-    """A key pair in a file that only its owner may read; processes that start together share one."""
+    """A key pair in a file that only its owner may read. Processes that start together share one."""
 
     def __init__(self, path: Path) -> None:
-        """Load or create the private key at `path`; ValueError if it is damaged or open to other users."""
+        """Load or create the private key; ValueError when the file is damaged or other users can read it."""
         if not path.exists():
             _create(path)
         self._private_key = _load(path)
@@ -42,7 +42,7 @@ class DevelopmentKeys:
         scopes: Iterable[str] = (),
         lifetime: timedelta = timedelta(hours=12),
     ) -> str:
-        """Return a signed token for `user_id`; ValueError for an identifier that no token may carry."""
+        """Return a signed token for `user_id`; ValueError for an invalid identifier."""
         now = int(time.time())
         claims: dict[str, object] = {
             "iss": ISSUER,
@@ -58,13 +58,13 @@ class DevelopmentKeys:
         return jwt.encode(present, self._private_key, algorithm=_ALGORITHM)
 
     def backend(self) -> JwtBackend:
-        """Return a backend that accepts what `issue` returns."""
+        """Return a backend that accepts the tokens of `issue`."""
         key = VerificationKey(self._private_key.public_key(), (_ALGORITHM,))
         return JwtBackend(key_source=StaticKeys([key]), issuer=ISSUER, audience=AUDIENCE)
 
 
 def _create(path: Path) -> None:
-    """Write a new key, whole or not at all; a key that another process made meanwhile stays."""
+    """Write a new key atomically. If another process created one meanwhile, that one stays."""
     pem = ec.generate_private_key(ec.SECP256R1()).private_bytes(
         Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
     )
@@ -75,7 +75,7 @@ def _create(path: Path) -> None:
             file.write(pem)
             file.flush()
             os.fsync(file.fileno())
-        path.hardlink_to(draft)  # unlike a rename, this fails if the name is taken
+        path.hardlink_to(draft)  # unlike a rename, a link fails if the name is taken
     except FileExistsError:
         pass
     finally:
@@ -85,14 +85,16 @@ def _create(path: Path) -> None:
 def _load(path: Path) -> ec.EllipticCurvePrivateKey:
     if os.name == "posix" and path.stat().st_mode & 0o077:
         raise ValueError(
-            f"The development key {path} is open to other users: run `chmod 600` on it, or delete it."
+            f"Other users can read the development key {path}. Run `chmod 600` on it, or delete it."
         )
     try:
         key = load_pem_private_key(path.read_bytes(), password=None)
     except (ValueError, TypeError) as error:
         raise ValueError(
-            f"The development key {path} is damaged: delete it, and a new one is made."
+            f"The development key {path} is damaged. Delete it; the next start creates a new one."
         ) from error
     if not isinstance(key, ec.EllipticCurvePrivateKey) or key.curve.name != "secp256r1":
-        raise ValueError(f"The development key {path} is no P-256 key: delete it, and a new one is made.")
+        raise ValueError(
+            f"The development key {path} is not a P-256 key. Delete it; the next start creates a new one."
+        )
     return key

@@ -1,4 +1,4 @@
-"""Callers by the headers of a gateway that authenticated them already."""
+"""Callers from the headers of a gateway that has authenticated them."""
 
 import hmac
 from collections.abc import Iterable
@@ -18,18 +18,18 @@ _EMAIL = b"x-hoc-email"
 _SCOPES = b"x-hoc-scopes"
 _OURS = frozenset({_SECRET, _USER_ID, _TENANT_ID, _EMAIL, _SCOPES})
 
-# Proxies and CGI-like servers fold `_`, `.` and other punctuation into one spelling; a header that some hop
-# may take for one of ours is an attack on the gateway's own filter, whoever sent it.
+# Proxies and CGI-like servers replace `_`, `.` and other punctuation by one character. A header that becomes
+# one of ours by this is an attack on the gateway's filter.
 _LETTERS_AND_DIGITS = frozenset((ascii_letters + digits).encode())
 _FOLDED = bytes(code if code in _LETTERS_AND_DIGITS else ord("-") for code in range(256)).lower()
 
 
 class GatewayBackend(AuthenticationBackend):
-    """Trusts `X-Hoc-User-Id`, `-Tenant-Id`, `-Email` and `-Scopes` beside the right `X-Hoc-Gateway-Secret`.
+    """Trusts `X-Hoc-User-Id`, `-Tenant-Id`, `-Email` and `-Scopes` if `X-Hoc-Gateway-Secret` is right.
 
-    Values are UTF-8, scopes separated by spaces; an empty value counts as absent. None of these headers, or
-    the right secret alone, is an anonymous request; a wrong secret, no secret beside an identity, a header
-    sent twice, or one that a proxy may fold into ours (`X_Hoc_User_Id`) is an AuthenticationError.
+    Values are UTF-8; spaces separate scopes; an empty value counts as absent. A request without these
+    headers, or with the right secret alone, is anonymous. AuthenticationError is raised for a wrong or
+    missing secret, a repeated header, and a name that a proxy may turn into one of these (`X_Hoc_User_Id`).
     """
 
     def __init__(self, *, secret: str) -> None:
@@ -43,7 +43,7 @@ class GatewayBackend(AuthenticationBackend):
             return None
         if not hmac.compare_digest(headers.pop(_SECRET, b""), self._secret):
             raise AuthenticationError(
-                "The identity headers did not come from the gateway: its secret is missing or wrong."
+                "The identity headers are not from the gateway: X-Hoc-Gateway-Secret is missing or wrong."
             )
         identity = {name: _text(value) for name, value in headers.items() if value}
         if not identity:
@@ -56,22 +56,20 @@ class GatewayBackend(AuthenticationBackend):
             )
         except ValueError:
             raise AuthenticationError(
-                "The gateway's identity headers are incomplete or malformed: X-Hoc-User-Id is required."
+                "The gateway's identity headers are incomplete or malformed. X-Hoc-User-Id is required."
             ) from None
         return AuthCredentials(identity.get(_SCOPES, "").split()), caller
 
 
 def _our_headers(raw_headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
-    """Return the gateway's headers by lower-case name; refuse doubles and look-alikes."""
+    """Return the gateway's headers by lower-case name; AuthenticationError for repeated and similar names."""
     found: dict[bytes, bytes] = {}
     for raw_name, value in raw_headers:
         name = raw_name.translate(_FOLDED)
         if name not in _OURS:
             continue
         if raw_name.lower() != name:
-            raise AuthenticationError(
-                "A header is spelt like one of the gateway's identity headers, but is none."
-            )
+            raise AuthenticationError("A header's name is similar to one of the gateway's identity headers.")
         if name in found:
             raise AuthenticationError("One of the gateway's identity headers was sent more than once.")
         found[name] = value

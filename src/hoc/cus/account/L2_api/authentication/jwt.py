@@ -1,4 +1,4 @@
-"""Callers by signed access token (RFC 6750, RFC 7519, RFC 8725)."""
+"""Callers from signed access tokens (RFC 6750, RFC 7519, RFC 8725)."""
 
 import re
 import time
@@ -19,12 +19,16 @@ _COMPACT_JWS = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 _REQUIRED_CLAIMS = ["exp", "aud", "iss", "sub"]
 _SCOPE_CLAIMS = ("scope", "scopes", "scp")
 
-# Told only after the signature was found good, except the first two, which tell nothing about a key.
+# PyJWT raises all but the first two only after it has verified the signature, so none of these messages helps
+# an attacker.
 _REASONS: tuple[tuple[type[Exception], str], ...] = (
     (jwt.InvalidSignatureError, "The access token's signature is wrong."),
-    (jwt.InvalidAlgorithmError, "The access token is signed with an algorithm its key is not for."),
-    (jwt.ExpiredSignatureError, "The access token has expired: obtain a new one."),
-    (jwt.ImmatureSignatureError, "The access token is not valid yet: check the clocks."),
+    (jwt.InvalidAlgorithmError, "The access token's algorithm does not fit its key."),
+    (jwt.ExpiredSignatureError, "The access token has expired. Obtain a new one."),
+    (
+        jwt.ImmatureSignatureError,
+        "The access token is not valid yet. Check the issuer's clock and the server's.",
+    ),
     (jwt.MissingRequiredClaimError, "The access token lacks one of the claims exp, aud, iss and sub."),
     (jwt.InvalidAudienceError, "The access token is for another audience."),
     (jwt.InvalidIssuerError, "The access token is from another issuer."),
@@ -34,7 +38,7 @@ _MALFORMED = "The access token is malformed."
 
 @dataclass(frozen=True, slots=True)
 class VerifiedToken:
-    """What a token said, once found good. `expires_at` is in seconds since the epoch."""
+    """The content of a valid token. `expires_at` is in seconds since the epoch."""
 
     caller: Caller
     scopes: tuple[str, ...]
@@ -42,10 +46,10 @@ class VerifiedToken:
 
 
 class VerifiedTokens:
-    """A bounded memory of verified tokens, so that a caller's next request costs a hash and not a signature.
+    """A bounded cache of verified tokens: a repeated token costs a hash instead of a signature check.
 
-    An entry ends with its token, and after `lifetime_seconds` at the latest, so that a withdrawn key stops
-    counting. Tokens are kept as digests only. Times are in seconds since the epoch.
+    An entry ends when its token expires, and after `lifetime_seconds` at the latest, so that a withdrawn key
+    stops working. Keys are digests of the tokens. Times are in seconds since the epoch.
     """
 
     def __init__(self, *, capacity: int = 16_384, lifetime_seconds: float = 60.0) -> None:
@@ -78,10 +82,10 @@ class VerifiedTokens:
 class JwtBackend(AuthenticationBackend):
     """Accepts `Authorization: Bearer` with a JWT signed by a key of `key_source`.
 
-    `exp`, `aud`, `iss` and `sub` are required. `tenant_claim` selects the tenant; `email` counts unless
-    `email_verified` denies it; scopes come from `scope`, `scopes` or `scp`, a space-separated text or a list.
-    Another scheme is left to another backend; anything wrong with a bearer token is an AuthenticationError,
-    and KeysUnavailableError when no key could be loaded yet.
+    `exp`, `aud`, `iss` and `sub` are required. `tenant_claim` selects the tenant. `email` is used unless
+    `email_verified` is false. Scopes come from `scope`, `scopes` or `scp`, as space-separated text or a list.
+    Other authentication schemes are ignored. An invalid bearer token raises AuthenticationError, and
+    KeysUnavailableError as long as no key could be loaded.
     """
 
     def __init__(
@@ -94,7 +98,7 @@ class JwtBackend(AuthenticationBackend):
         tenant_claim: str = "tenant_id",
     ) -> None:
         if not issuer or not audience:
-            raise ValueError("A JWT backend needs the issuer and the audience its tokens must name.")
+            raise ValueError("A JWT backend needs the issuer and the audience that its tokens must name.")
         self._key_source = key_source
         self._issuer = issuer
         self._audience = audience
@@ -156,12 +160,12 @@ def _digest(token: str) -> bytes:
 
 
 def _bearer_token(conn: HTTPConnection) -> str | None:
-    """Return the one bearer token of a request, None without one (RFC 6750, section 2.1)."""
+    """Return the request's bearer token, or None (RFC 6750, section 2.1)."""
     values: list[bytes] = [value for name, value in conn.scope["headers"] if name == b"authorization"]
     if not values:
         return None
     if len(values) > 1:
-        raise AuthenticationError("A request carries one Authorization header, not several.")
+        raise AuthenticationError("The request has several Authorization headers. Send one.")
     scheme, _, token = values[0].decode("latin-1").strip().partition(" ")
     if scheme.lower() != "bearer":
         return None
@@ -169,7 +173,7 @@ def _bearer_token(conn: HTTPConnection) -> str | None:
 
 
 def _email(claims: Mapping[str, object]) -> str | None:
-    """Return the address, unless the issuer says nobody verified it (OpenID Connect Core, section 5.1)."""
+    """Return the address unless `email_verified` is false (OpenID Connect Core, section 5.1)."""
     email = optional_identifier(claims.get("email"))
     verified = claims.get("email_verified", True)
     return email if verified is True or verified == "true" else None

@@ -1,4 +1,4 @@
-"""Where the public keys that verify tokens come from: JWK sets (RFC 7517) and PEM."""
+"""The public keys that verify tokens, from JWK sets (RFC 7517) and PEM."""
 
 import asyncio
 import logging
@@ -7,12 +7,10 @@ import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol, Self, cast
 from urllib.parse import urlsplit
 
 import jwt
-import orjson
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.ed448 import Ed448PublicKey
@@ -31,18 +29,18 @@ _EC_ALGORITHMS = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES51
 
 
 class KeysUnavailableError(AuthenticationError):
-    """No key was ever loaded, so no token can be judged: answer 503 with Retry-After rather than 401."""
+    """No key has been loaded, so no token can be verified. Answer 503 with Retry-After, not 401."""
 
     def __init__(self, retry_after_seconds: int) -> None:
         super().__init__(
-            "The keys that verify access tokens cannot be fetched at the moment: try again shortly."
+            "The keys that verify access tokens cannot be fetched at the moment. Try again shortly."
         )
         self.retry_after_seconds = retry_after_seconds
 
 
 @dataclass(frozen=True, slots=True)
 class VerificationKey:
-    """A public key and the algorithms it may verify: never the token decides them (RFC 8725, 3.1)."""
+    """A public key and the algorithms that it may verify. The token must not choose them (RFC 8725, 3.1)."""
 
     public_key: PublicKey
     algorithms: tuple[str, ...]
@@ -50,30 +48,30 @@ class VerificationKey:
 
 
 class KeySource(Protocol):
-    """Finds the key a token names."""
+    """Finds the key that a token names."""
 
     async def key(self, kid: str | None) -> VerificationKey | None:
-        """Return the key called `kid`, None if there is none; KeysUnavailableError if that is not known."""
+        """Return the key with this `kid`, or None; KeysUnavailableError as long as no keys are loaded."""
         ...
 
 
 class StaticKeys:
-    """Keys known at start-up."""
+    """Keys that do not change."""
 
     def __init__(self, keys: Iterable[VerificationKey]) -> None:
-        """Raise ValueError when there is no key."""
+        """Raises ValueError when there are no keys."""
         keys = tuple(keys)
         if not keys:
             raise ValueError(
-                "There is no usable public signing key: RSA (2048 bits), P-256/384/521 or Ed25519/448."
+                "There is no usable public signing key. Use RSA (2048 bits), P-256/384/521 or Ed25519/448."
             )
         self._by_kid = {key.kid: key for key in reversed(keys)}
-        # RFC 7515, 4.1.4: `kid` is optional; a set of one key needs none, and a PEM key has none.
+        # `kid` is optional (RFC 7515, 4.1.4): a set of one key needs none, and a PEM key has none.
         self._only = keys[0] if len(keys) == 1 else None
 
     @classmethod
     def from_jwks(cls, jwks: object) -> Self:
-        """Read a decoded JWK set, `{"keys": [...]}`. Keys not meant for signatures are left out."""
+        """Read a decoded JWK set, `{"keys": [...]}`. Keys that cannot verify signatures are left out."""
         entries: object = (
             cast("Mapping[str, object]", jwks).get("keys") if isinstance(jwks, Mapping) else None
         )
@@ -88,20 +86,12 @@ class StaticKeys:
         try:
             public_key = load_pem_public_key(pem.encode() if isinstance(pem, str) else pem)
         except (ValueError, UnsupportedAlgorithm) as error:
-            raise ValueError("This is no PEM public key (-----BEGIN PUBLIC KEY-----).") from error
+            raise ValueError("This is not a PEM public key (-----BEGIN PUBLIC KEY-----).") from error
         algorithms = _algorithms_of(public_key)
         return cls([VerificationKey(cast("PublicKey", public_key), algorithms)] if algorithms else [])
 
-    @classmethod
-    def from_file(cls, path: Path) -> Self:
-        """Read a JWK set or a PEM public key from a file."""
-        content = path.read_bytes()
-        if content.lstrip().startswith(b"-----"):
-            return cls.from_pem(content)
-        return cls.from_jwks(orjson.loads(content))
-
     def find(self, kid: str | None) -> VerificationKey | None:
-        """Return the key called `kid`; a single key also answers no name, and any name if it has none."""
+        """Return the key with this `kid`. A single key also matches None, and any `kid` if unnamed."""
         if self._only is not None and (kid is None or self._only.kid is None):
             return self._only
         return None if kid is None else self._by_kid.get(kid)
@@ -111,12 +101,13 @@ class StaticKeys:
 
 
 class JwksUrl:
-    """Keys published at a URL, fetched when first needed and refreshed beside the requests.
+    """The keys published at a URL, fetched when first needed and refreshed in the background.
 
-    A known key never waits for the network, however long the publisher is away. A name not known yet waits
-    for one shared fetch; the next starts `cooldown_seconds` later at the earliest (`retry_seconds` if it
-    failed), so tokens with invented names cannot flood the publisher. A key that the publisher withdrew is
-    refused once `max_age_seconds` have passed and the set was fetched again.
+    A request for a known key never waits for the network, even if the publisher is away. Requests for an
+    unknown `kid` wait for one shared fetch. The next fetch starts `cooldown_seconds` later at the earliest,
+    or `retry_seconds` after a failed one, so tokens with invented `kid`s cannot flood the publisher. A key
+    that the publisher has withdrawn is rejected once `max_age_seconds` have passed and the set has been
+    fetched again.
     """
 
     def __init__(
@@ -131,7 +122,7 @@ class JwksUrl:
         parts = urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise ValueError(
-                "The URL of a JWK set starts with https:// (or http:// inside a trusted network)."
+                "The URL of a JWK set must start with https:// (or http:// inside a trusted network)."
             )
         self._publisher = parts.hostname
         self._client = jwt.PyJWKClient(url, cache_jwk_set=False, timeout=timeout_seconds)
@@ -145,7 +136,7 @@ class JwksUrl:
         self._stale_at = self._next_fetch_at = -math.inf  # on the monotonic clock
 
     async def key(self, kid: str | None) -> VerificationKey | None:
-        """Return the key called `kid`, or None; KeysUnavailableError as long as no fetch succeeded."""
+        """Return the key with this `kid`, or None; KeysUnavailableError as long as no fetch has succeeded."""
         key = self._find(kid)
         if key is not None:
             if time.monotonic() >= self._stale_at:
@@ -153,7 +144,7 @@ class JwksUrl:
             return key
         fetch = self._fetch_if_due()
         if fetch is not None:
-            # The socket's timeout bounds each read; this one bounds the wait for a publisher that trickles.
+            # The socket's timeout bounds each read; this one bounds the wait for a response that trickles in.
             await asyncio.wait([asyncio.wrap_future(fetch)], timeout=self._timeout_seconds)
         if self._keys is None:
             raise KeysUnavailableError(retry_after_seconds=math.ceil(self._retry_seconds))
@@ -163,7 +154,7 @@ class JwksUrl:
         return None if self._keys is None else self._keys.find(kid)
 
     def _fetch_if_due(self) -> Future[None] | None:
-        """Return the fetch under way, a new one if it is time, else None."""
+        """Return the running fetch, a new one if one is due, else None."""
         if self._fetch is not None and not self._fetch.done():
             return self._fetch
         if time.monotonic() < self._next_fetch_at:
@@ -183,7 +174,7 @@ class JwksUrl:
 
 
 def _key_from_jwk(entry: object) -> VerificationKey | None:
-    """Return the key of one member of a JWK set, or None if it cannot or must not verify signatures."""
+    """Return the key of a JWK set's entry, or None if it cannot or must not verify signatures."""
     if not isinstance(entry, dict):
         return None
     jwk = cast("dict[str, object]", entry)
@@ -191,7 +182,7 @@ def _key_from_jwk(entry: object) -> VerificationKey | None:
         return None
     try:
         public_key: object = jwt.PyJWK(jwk).key
-    except Exception:  # noqa: BLE001 - one unreadable key, whatever is wrong with it, must not cost the others
+    except Exception:  # noqa: BLE001 - one unreadable key must not cost the others
         return None
     algorithms = _algorithms_of(public_key)
     if "alg" in jwk:
@@ -203,7 +194,7 @@ def _key_from_jwk(entry: object) -> VerificationKey | None:
 
 
 def _algorithms_of(public_key: object) -> tuple[str, ...]:
-    """Return what a key may verify; nothing for a secret, a private key, or one too weak."""
+    """Return the algorithms that a key may verify; none for a secret, a private key or a weak one."""
     match public_key:
         case RSAPublicKey() if public_key.key_size >= _RSA_MINIMUM_BITS:
             return _RSA_ALGORITHMS

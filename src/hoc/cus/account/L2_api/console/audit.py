@@ -1,30 +1,17 @@
 """What happened in the tenant."""
 
-from starlette.responses import Response
-
 from hoc.cus.account.L2_api.bodies import AuditQuery
-from hoc.cus.account.L2_api.calls import Call
-from hoc.cus.account.L2_api.operations import Operation
-from hoc.cus.account.L5_engines.audit import AuditTrail
+from hoc.cus.account.L2_api.call import Call
+from hoc.cus.account.L2_api.operations import READ, TENANT, AnyOperation, Operation
+from hoc.cus.account.L5_engines.accounts_facade import AccountsFacade
+from hoc.cus.account.L5_schemas.port_types import Page
 from hoc.cus.account.L5_schemas.results import AuditListResult
 
 
-class AuditRoutes:
-    def __init__(self, audit: AuditTrail) -> None:
-        self._audit = audit
+@Operation("GET", "/audit", Page[AuditListResult], requires=TENANT, opens=READ, query=AuditQuery)
+async def list_audit(accounts: AccountsFacade, call: Call[None, AuditQuery]) -> Page[AuditListResult]:
+    """List what happened in the tenant, newest first."""
+    return await accounts.audit.list(call.session, call.tenant_id, call.caller_id, **call.query.given())
 
-    def operations(self) -> list[Operation]:
-        return [
-            Operation(
-                "GET",
-                "/audit",
-                self.list_audit,
-                "List what happened in the tenant, newest first",
-                AuditListResult,
-                query=AuditQuery,
-            ),
-        ]
 
-    async def list_audit(self, call: Call) -> Response:
-        tenant_id, caller_id = call.tenant_id, call.caller.user_id
-        return await call.page(AuditQuery, self._audit.list, tenant_id, caller_id)
+AUDIT: list[AnyOperation] = [list_audit]

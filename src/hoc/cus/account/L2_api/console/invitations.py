@@ -1,124 +1,98 @@
 """Invitations."""
 
-from collections.abc import Callable
-
-from starlette.responses import Response
-
 from hoc.cus.account.L2_api.bodies import AcceptInvitation, InviteUser, ResendInvitation, StatusQuery
-from hoc.cus.account.L2_api.calls import Call
-from hoc.cus.account.L2_api.operations import Operation
-from hoc.cus.account.L5_engines.acceptances import Acceptances
-from hoc.cus.account.L5_engines.invitations import Invitations
-from hoc.cus.account.L5_schemas.results import (
-    AcceptInvitationResult,
-    InvitationListResult,
+from hoc.cus.account.L2_api.call import Call
+from hoc.cus.account.L2_api.operations import NOTHING, READ, TENANT, TRANSACTION, AnyOperation, Operation
+from hoc.cus.account.L5_engines.accounts_facade import AccountsFacade
+from hoc.cus.account.L5_schemas.port_types import Page
+from hoc.cus.account.L5_schemas.results import AcceptInvitationResult, InvitationListResult, InvitationResult
+
+
+@Operation(
+    "POST",
+    "/users/invite",
     InvitationResult,
+    requires=TENANT,
+    opens=TRANSACTION,
+    status=201,
+    body=InviteUser,
+    errors=(409, 429),
+    idempotent=True,
+    queues_mail=True,
 )
+async def invite_user(accounts: AccountsFacade, call: Call[InviteUser]) -> InvitationResult:
+    """Invite an address."""
+    return await accounts.invitations.invite(
+        call.session, call.tenant_id, call.caller_id, **call.body.model_dump()
+    )
 
 
-class InvitationRoutes:
-    """``on_queued`` is called after a commit that queued a mail."""
+@Operation("GET", "/invitations", Page[InvitationListResult], requires=TENANT, opens=READ, query=StatusQuery)
+async def list_invitations(
+    accounts: AccountsFacade, call: Call[None, StatusQuery]
+) -> Page[InvitationListResult]:
+    """List invitations, for owners and admins."""
+    return await accounts.invitations.list(call.session, call.tenant_id, call.caller_id, **call.query.given())
 
-    def __init__(
-        self, invitations: Invitations, acceptances: Acceptances, on_queued: Callable[[], None]
-    ) -> None:
-        self._invitations = invitations
-        self._acceptances = acceptances
-        self._on_queued = on_queued
 
-    def operations(self) -> list[Operation]:
-        return [
-            Operation(
-                "POST",
-                "/users/invite",
-                self.invite_user,
-                "Invite an address",
-                InvitationResult,
-                status=201,
-                body=InviteUser,
-                errors=(409, 429),
-                idempotent=True,
-            ),
-            Operation(
-                "GET",
-                "/invitations",
-                self.list_invitations,
-                "List invitations, for owners and admins",
-                InvitationListResult,
-                query=StatusQuery,
-            ),
-            Operation(
-                "POST",
-                "/invitations/{invitation_id}/accept",
-                self.accept_invitation,
-                "Accept an invitation with the token from its mail",
-                AcceptInvitationResult,
-                body=AcceptInvitation,
-                errors=(403, 404, 410),
-                public=True,
-            ),
-            Operation(
-                "POST",
-                "/invitations/{invitation_id}/resend",
-                self.resend_invitation,
-                "Send an invitation again with a new link",
-                InvitationResult,
-                body=ResendInvitation,
-                body_optional=True,
-                errors=(404, 409, 429),
-                idempotent=True,
-            ),
-            Operation(
-                "DELETE",
-                "/invitations/{invitation_id}",
-                self.revoke_invitation,
-                "Revoke an invitation",
-                InvitationResult,
-                errors=(404, 409),
-            ),
-        ]
+@Operation(
+    "POST",
+    "/invitations/{invitation_id}/accept",
+    AcceptInvitationResult,
+    requires=NOTHING,
+    opens=TRANSACTION,
+    body=AcceptInvitation,
+    errors=(403, 404, 410),
+)
+async def accept_invitation(accounts: AccountsFacade, call: Call[AcceptInvitation]) -> AcceptInvitationResult:
+    """Accept an invitation with the token from its mail."""
+    caller = call.optional_caller
+    return await accounts.acceptances.accept(
+        call.session,
+        call.path["invitation_id"],
+        call.body.token,
+        caller_user_id=None if caller is None else caller.user_id,
+    )
 
-    async def invite_user(self, call: Call) -> Response:
-        tenant_id, caller_id = call.tenant_id, call.caller.user_id
-        body = await call.body(InviteUser)
-        response = await call.write(
-            lambda session: self._invitations.invite(session, tenant_id, caller_id, **body.model_dump()),
-            status=201,
-            idempotent_in=tenant_id,
-        )
-        self._on_queued()
-        return response
 
-    async def list_invitations(self, call: Call) -> Response:
-        tenant_id, caller_id = call.tenant_id, call.caller.user_id
-        return await call.page(StatusQuery, self._invitations.list, tenant_id, caller_id)
+@Operation(
+    "POST",
+    "/invitations/{invitation_id}/resend",
+    InvitationResult,
+    requires=TENANT,
+    opens=TRANSACTION,
+    body=ResendInvitation,
+    body_optional=True,
+    errors=(404, 409, 429),
+    idempotent=True,
+    queues_mail=True,
+)
+async def resend_invitation(accounts: AccountsFacade, call: Call[ResendInvitation]) -> InvitationResult:
+    """Send an invitation again with a new link."""
+    return await accounts.invitations.resend(
+        call.session, call.tenant_id, call.caller_id, call.path["invitation_id"], **call.body.model_dump()
+    )
 
-    async def accept_invitation(self, call: Call) -> Response:
-        caller = call.optional_caller
-        invitation_id = call.path("invitation_id")
-        body = await call.body(AcceptInvitation)
-        return await call.write(
-            lambda session: self._acceptances.accept(
-                session, invitation_id, body.token, caller_user_id=None if caller is None else caller.user_id
-            )
-        )
 
-    async def resend_invitation(self, call: Call) -> Response:
-        tenant_id, caller_id = call.tenant_id, call.caller.user_id
-        invitation_id = call.path("invitation_id")
-        body = await call.optional_body(ResendInvitation)
-        response = await call.write(
-            lambda session: self._invitations.resend(
-                session, tenant_id, caller_id, invitation_id, **body.model_dump()
-            ),
-            idempotent_in=tenant_id,
-        )
-        self._on_queued()
-        return response
+@Operation(
+    "DELETE",
+    "/invitations/{invitation_id}",
+    InvitationResult,
+    requires=TENANT,
+    opens=TRANSACTION,
+    errors=(404, 409),
+)
+async def revoke_invitation(accounts: AccountsFacade, call: Call) -> InvitationResult:
+    """Revoke an invitation."""
+    return await accounts.invitations.revoke(
+        call.session, call.tenant_id, call.caller_id, call.path["invitation_id"]
+    )
 
-    async def revoke_invitation(self, call: Call) -> Response:
-        tenant_id, caller_id = call.tenant_id, call.caller.user_id
-        invitation_id = call.path("invitation_id")
-        return await call.write(
-            lambda session: self._invitations.revoke(session, tenant_id, caller_id, invitation_id)
-        )
+
+INVITATIONS: list[AnyOperation] = [
+    invite_user,
+    list_invitations,
+    accept_invitation,
+    resend_invitation,
+    revoke_invitation,
+]

@@ -1,53 +1,35 @@
 """The caller's own profile."""
 
-from starlette.responses import Response
-
 from hoc.cus.account.L2_api.bodies import UpdateProfile
-from hoc.cus.account.L2_api.calls import Call, answer
-from hoc.cus.account.L2_api.operations import Operation
-from hoc.cus.account.L5_engines.profiles import Profiles
-from hoc.cus.account.L5_schemas.results import ProfileResult, ProfileUpdateResult
+from hoc.cus.account.L2_api.call import Call
+from hoc.cus.account.L2_api.operations import MEMBER, READ, STATEMENT, AnyOperation, Operation
+from hoc.cus.account.L5_engines.accounts_facade import AccountsFacade
+from hoc.cus.account.L5_schemas.port_types import Versioned
+from hoc.cus.account.L5_schemas.results import ExtendedProfileResult, ExtendedProfileUpdateResult
 
 
-class ProfileRoutes:
-    def __init__(self, profiles: Profiles) -> None:
-        self._profiles = profiles
+@Operation("GET", "/profile", Versioned[ExtendedProfileResult], requires=MEMBER, opens=READ)
+async def get_profile(accounts: AccountsFacade, call: Call) -> Versioned[ExtendedProfileResult]:
+    """Read the caller's profile in the tenant."""
+    return await accounts.profiles.get(call.session, call.tenant_id, call.caller_id)
 
-    def operations(self) -> list[Operation]:
-        return [
-            Operation(
-                "GET",
-                "/profile",
-                self.get_profile,
-                "Read the caller's profile in the tenant",
-                ProfileResult,
-                versioned=True,
-            ),
-            Operation(
-                "PUT",
-                "/profile",
-                self.update_profile,
-                "Change the caller's name, time zone and preferences",
-                ProfileUpdateResult,
-                body=UpdateProfile,
-                errors=(404, 412),
-                versioned=True,
-                conditional=True,
-            ),
-        ]
 
-    async def get_profile(self, call: Call) -> Response:
-        member = await call.member()
-        return answer(
-            await call.read(lambda session: self._profiles.get(session, member.tenant_id, member.user_id))
-        )
+@Operation(
+    "PUT",
+    "/profile",
+    Versioned[ExtendedProfileUpdateResult],
+    opens=STATEMENT,
+    body=UpdateProfile,
+    errors=(404, 412),
+    conditional=True,
+)
+async def update_profile(
+    accounts: AccountsFacade, call: Call[UpdateProfile]
+) -> Versioned[ExtendedProfileUpdateResult]:
+    """Change the caller's name, time zone and preferences."""
+    return await accounts.profiles.update(
+        call.session, call.caller_id, **call.body.model_dump(), expected_version=call.expected_version
+    )
 
-    async def update_profile(self, call: Call) -> Response:
-        caller_id = call.caller.user_id
-        body = await call.body(UpdateProfile)
-        version = call.expected_version()
-        return await call.write_once(
-            lambda session: self._profiles.update(
-                session, caller_id, **body.model_dump(), expected_version=version
-            )
-        )
+
+PROFILE: list[AnyOperation] = [get_profile, update_profile]

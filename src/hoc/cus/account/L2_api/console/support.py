@@ -1,11 +1,10 @@
 """Support contact and tickets."""
 
-from starlette.responses import Response
-
 from hoc.cus.account.L2_api.bodies import CreateTicket, StatusQuery
-from hoc.cus.account.L2_api.calls import Call, answer
-from hoc.cus.account.L2_api.operations import Operation
-from hoc.cus.account.L5_engines.support import Support
+from hoc.cus.account.L2_api.call import Call
+from hoc.cus.account.L2_api.operations import MEMBER, READ, TENANT, TRANSACTION, AnyOperation, Operation
+from hoc.cus.account.L5_engines.accounts_facade import AccountsFacade
+from hoc.cus.account.L5_schemas.port_types import Page
 from hoc.cus.account.L5_schemas.results import (
     SupportContactResult,
     SupportTicketListResult,
@@ -13,46 +12,37 @@ from hoc.cus.account.L5_schemas.results import (
 )
 
 
-class SupportRoutes:
-    def __init__(self, support: Support) -> None:
-        self._support = support
+@Operation("GET", "/support", SupportContactResult, requires=MEMBER)
+async def get_support_contact(accounts: AccountsFacade, call: Call) -> SupportContactResult:  # noqa: ARG001 - it is the same for every call
+    """Read whom to write to."""
+    return accounts.get_support_contact()
 
-    def operations(self) -> list[Operation]:
-        return [
-            Operation("GET", "/support", self.get_support_contact, "Whom to write to", SupportContactResult),
-            Operation(
-                "POST",
-                "/support/tickets",
-                self.create_ticket,
-                "Open a support ticket",
-                SupportTicketResult,
-                status=201,
-                body=CreateTicket,
-                idempotent=True,
-            ),
-            Operation(
-                "GET",
-                "/support/tickets",
-                self.list_tickets,
-                "List support tickets, newest first",
-                SupportTicketListResult,
-                query=StatusQuery,
-            ),
-        ]
 
-    async def get_support_contact(self, call: Call) -> Response:
-        await call.member()
-        return answer(self._support.contact())
+@Operation(
+    "POST",
+    "/support/tickets",
+    SupportTicketResult,
+    requires=TENANT,
+    opens=TRANSACTION,
+    status=201,
+    body=CreateTicket,
+    idempotent=True,
+)
+async def create_ticket(accounts: AccountsFacade, call: Call[CreateTicket]) -> SupportTicketResult:
+    """Open a support ticket."""
+    return await accounts.support.create_ticket(
+        call.session, call.tenant_id, call.caller_id, **call.body.model_dump()
+    )
 
-    async def create_ticket(self, call: Call) -> Response:
-        tenant_id, caller_id = call.tenant_id, call.caller.user_id
-        body = await call.body(CreateTicket)
-        return await call.write(
-            lambda session: self._support.create_ticket(session, tenant_id, caller_id, **body.model_dump()),
-            status=201,
-            idempotent_in=tenant_id,
-        )
 
-    async def list_tickets(self, call: Call) -> Response:
-        member = await call.member()
-        return await call.page(StatusQuery, self._support.list_tickets, member.tenant_id)
+@Operation(
+    "GET", "/support/tickets", Page[SupportTicketListResult], requires=MEMBER, opens=READ, query=StatusQuery
+)
+async def list_tickets(
+    accounts: AccountsFacade, call: Call[None, StatusQuery]
+) -> Page[SupportTicketListResult]:
+    """List support tickets, newest first."""
+    return await accounts.support.list_tickets(call.session, call.tenant_id, **call.query.given())
+
+
+SUPPORT: list[AnyOperation] = [get_support_contact, create_ticket, list_tickets]

@@ -1,12 +1,11 @@
 """The tenant's members."""
 
-from starlette.responses import Response
-
 from hoc.cus.account.L2_api.bodies import ChangeRole, PageQuery, UsersQuery
-from hoc.cus.account.L2_api.calls import Call, answer
-from hoc.cus.account.L2_api.operations import Operation
-from hoc.cus.account.L5_engines.members import Members
+from hoc.cus.account.L2_api.call import Call
+from hoc.cus.account.L2_api.operations import MEMBER, READ, TENANT, TRANSACTION, AnyOperation, Operation
+from hoc.cus.account.L5_engines.accounts_facade import AccountsFacade
 from hoc.cus.account.L5_schemas.errors import NotFoundError
+from hoc.cus.account.L5_schemas.port_types import Page, Versioned
 from hoc.cus.account.L5_schemas.results import (
     MemberLeftResult,
     TenantUserResult,
@@ -16,88 +15,63 @@ from hoc.cus.account.L5_schemas.results import (
 )
 
 
-class UserRoutes:
-    def __init__(self, members: Members) -> None:
-        self._members = members
+@Operation("GET", "/users", Page[UsersListResult], requires=MEMBER, opens=READ, query=UsersQuery)
+async def list_users(accounts: AccountsFacade, call: Call[None, UsersQuery]) -> Page[UsersListResult]:
+    """List members."""
+    return await accounts.members.list_users(call.session, call.tenant_id, **call.query.given())
 
-    def operations(self) -> list[Operation]:
-        return [
-            Operation("GET", "/users", self.list_users, "List members", UsersListResult, query=UsersQuery),
-            Operation(
-                "GET",
-                "/tenant/users",
-                self.list_tenant_users,
-                "List members with their roles",
-                TenantUsersListResult,
-                query=PageQuery,
-            ),
-            Operation(
-                "GET",
-                "/users/{user_id}",
-                self.get_user,
-                "Read a member",
-                UserDetailResult,
-                errors=(404,),
-                versioned=True,
-            ),
-            Operation(
-                "PUT",
-                "/users/{user_id}/role",
-                self.change_role,
-                "Give a member another role",
-                TenantUserResult,
-                body=ChangeRole,
-                errors=(404, 409, 412),
-                conditional=True,
-            ),
-            Operation(
-                "DELETE",
-                "/users/{user_id}",
-                self.remove_user,
-                "Remove a member",
-                MemberLeftResult,
-                errors=(404, 409),
-            ),
-            Operation(
-                "POST",
-                "/tenant/leave",
-                self.leave_tenant,
-                "Leave the tenant",
-                MemberLeftResult,
-                errors=(409,),
-            ),
-        ]
 
-    async def list_users(self, call: Call) -> Response:
-        member = await call.member()
-        return await call.page(UsersQuery, self._members.list_users, member.tenant_id)
+@Operation("GET", "/tenant/users", Page[TenantUsersListResult], requires=MEMBER, opens=READ, query=PageQuery)
+async def list_tenant_users(
+    accounts: AccountsFacade, call: Call[None, PageQuery]
+) -> Page[TenantUsersListResult]:
+    """List members with their roles."""
+    return await accounts.members.list_tenant_users(call.session, call.tenant_id, **call.query.given())
 
-    async def list_tenant_users(self, call: Call) -> Response:
-        member = await call.member()
-        return await call.page(PageQuery, self._members.list_tenant_users, member.tenant_id)
 
-    async def get_user(self, call: Call) -> Response:
-        member = await call.member()
-        user_id = call.path("user_id")
-        found = await call.read(lambda session: self._members.get_user(session, member.tenant_id, user_id))
-        if found is None:
-            raise NotFoundError("There is no such user in this tenant.")
-        return answer(found)
+@Operation("GET", "/users/{user_id}", Versioned[UserDetailResult], requires=MEMBER, opens=READ, errors=(404,))
+async def get_user(accounts: AccountsFacade, call: Call) -> Versioned[UserDetailResult]:
+    """Read a member."""
+    found = await accounts.members.get_user(call.session, call.tenant_id, call.path["user_id"])
+    if found is None:
+        raise NotFoundError("There is no such user in this tenant.")
+    return found
 
-    async def change_role(self, call: Call) -> Response:
-        tenant_id, caller_id, user_id = call.tenant_id, call.caller.user_id, call.path("user_id")
-        body = await call.body(ChangeRole)
-        version = call.expected_version()
-        return await call.write(
-            lambda session: self._members.change_role(
-                session, tenant_id, caller_id, user_id, body.role, expected_version=version
-            )
-        )
 
-    async def remove_user(self, call: Call) -> Response:
-        tenant_id, caller_id, user_id = call.tenant_id, call.caller.user_id, call.path("user_id")
-        return await call.write(lambda session: self._members.remove(session, tenant_id, caller_id, user_id))
+@Operation(
+    "PUT",
+    "/users/{user_id}/role",
+    TenantUserResult,
+    requires=TENANT,
+    opens=TRANSACTION,
+    body=ChangeRole,
+    errors=(404, 409, 412),
+    conditional=True,
+)
+async def change_role(accounts: AccountsFacade, call: Call[ChangeRole]) -> TenantUserResult:
+    """Give a member another role."""
+    return await accounts.members.change_role(
+        call.session,
+        call.tenant_id,
+        call.caller_id,
+        call.path["user_id"],
+        call.body.role,
+        expected_version=call.expected_version,
+    )
 
-    async def leave_tenant(self, call: Call) -> Response:
-        tenant_id, caller_id = call.tenant_id, call.caller.user_id
-        return await call.write(lambda session: self._members.leave(session, tenant_id, caller_id))
+
+@Operation(
+    "DELETE", "/users/{user_id}", MemberLeftResult, requires=TENANT, opens=TRANSACTION, errors=(404, 409)
+)
+async def remove_user(accounts: AccountsFacade, call: Call) -> MemberLeftResult:
+    """Remove a member."""
+    return await accounts.members.remove(call.session, call.tenant_id, call.caller_id, call.path["user_id"])
+
+
+@Operation("POST", "/tenant/leave", MemberLeftResult, requires=TENANT, opens=TRANSACTION, errors=(409,))
+async def leave_tenant(accounts: AccountsFacade, call: Call) -> MemberLeftResult:
+    """Leave the tenant."""
+    return await accounts.members.leave(call.session, call.tenant_id, call.caller_id)
+
+
+USERS: list[AnyOperation] = [list_users, list_tenant_users, get_user, change_role, remove_user, leave_tenant]

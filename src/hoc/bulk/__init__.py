@@ -1,0 +1,1 @@
+"""Accounts from and to files: CSV with a header, or JSON lines."""

@@ -1,0 +1,114 @@
+"""Validates a row of a file by the rules of the services, and turns it into a row to store."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Final, NoReturn, TypeAlias
+
+import orjson
+
+from hoc.bulk.files import Row
+from hoc.cus.account.L5_engines.email_address import fold, parse_email
+from hoc.cus.account.L5_engines.profiles import checked_preferences, known_timezone
+from hoc.cus.account.L5_engines.text import clean_line, is_account_id
+from hoc.cus.account.L5_schemas.errors import InvalidInputError
+
+REQUIRED: Final = ("user_id", "email", "name")
+COLUMNS: Final = (
+    *REQUIRED,
+    "is_active",
+    "preferences",
+    "created_at",
+    "email_verified",
+    "timezone",
+    "avatar_url",
+)
+MAX_URL_LENGTH: Final = 2_048
+
+AccountRow: TypeAlias = tuple[Any, ...]
+"""The values of the columns `hoc.cus.account.L6_drivers.bulk_accounts.STAGED`."""
+
+_BOOLEANS: Final = {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False}
+
+
+def account_row(row: Row, line: int, now: datetime) -> AccountRow:
+    """Return the row to store; InvalidInputError names the wrong column without its value."""
+    user_id = _text(row, "user_id")
+    if user_id is None or not is_account_id(user_id):
+        _reject("user_id", "must be 1 to 255 visible characters without /")
+    email = _text(row, "email")
+    if email is None:
+        _reject("email", "is missing")
+    address = parse_email(email)
+    if "name" not in row:
+        _reject("name", "is missing")
+    # The name may be empty, because such an account can exist and be exported.
+    name = _optional(row, "name", lambda value: clean_line("name", value))
+    return (
+        line,
+        user_id,
+        address.given,
+        address.key,
+        name,
+        None if name is None else fold(name),
+        _boolean(row, "is_active", default=True),
+        _timestamp(row, "created_at") or now,
+        _boolean(row, "email_verified", default=False),
+        _optional(row, "timezone", known_timezone),
+        _optional(row, "avatar_url", lambda url: clean_line("avatar_url", url, max_length=MAX_URL_LENGTH)),
+        _preferences(row),
+    )
+
+
+def _reject(column: str, detail: str) -> NoReturn:
+    raise InvalidInputError.of(column, detail)
+
+
+def _text(row: Row, column: str) -> str | None:
+    value = row.get(column)
+    if value is not None and not isinstance(value, str):
+        _reject(column, "must be text")
+    return value
+
+
+def _optional(row: Row, column: str, checked: Callable[[str], str]) -> str | None:
+    value = _text(row, column)
+    return None if value is None else checked(value)
+
+
+def _boolean(row: Row, column: str, *, default: bool) -> bool:
+    value = row.get(column)
+    if value is None:
+        return default
+    if isinstance(value, bool):
+        return value
+    known = _BOOLEANS.get(value.lower()) if isinstance(value, str) else None
+    if known is None:
+        _reject(column, "must be true or false")
+    return known
+
+
+def _timestamp(row: Row, column: str) -> datetime | None:
+    value = _text(row, column)
+    if value is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(value)
+        if moment.tzinfo is not None:
+            return moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    _reject(column, "must be an ISO 8601 time with its zone, such as 2026-01-31T09:30:00Z")
+
+
+def _preferences(row: Row) -> str:
+    value: dict[str, Any] | list[Any] | str | float | None = row.get("preferences")
+    if value is None:
+        return "{}"
+    if isinstance(value, str):
+        try:
+            value = orjson.loads(value)
+        except orjson.JSONDecodeError:
+            _reject("preferences", "must be JSON")
+    if not isinstance(value, dict):
+        _reject("preferences", "must be a JSON object")
+    return orjson.dumps(checked_preferences(value)).decode()

@@ -1,0 +1,152 @@
+"""`hoc import` and `hoc export`."""
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, contextmanager, nullcontext
+from io import BufferedReader
+from pathlib import Path
+from typing import BinaryIO, Final, cast
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+from hoc.bulk.exporting import export_accounts
+from hoc.bulk.files import FileError, Format, Rejection, file_format
+from hoc.bulk.importing import ImportCounts, import_accounts
+from hoc.cli.configuration import load_settings, running_database
+from hoc.cli.errors import CommandError, database_errors
+from hoc.cli.migrate import migrate_database
+from hoc.cli.progress import print_step
+from hoc.embedded import DataDirectory, EmbeddedPostgres
+
+STANDARD_STREAM: Final = "-"
+
+
+def import_file(data: DataDirectory, name: str, rejects: Path | None) -> ImportCounts:
+    """Import a file, or standard input for `-`; CommandError when the file or the database cannot be read."""
+    with ExitStack() as stack:
+        file = stack.enter_context(_reading(name))
+        console = Console(stderr=True)
+        report = stack.enter_context(_report(console, rejects))
+        url = stack.enter_context(_database(data))
+        progress = stack.enter_context(_progress(console))
+        task = progress.add_task("Importing", total=_size(file))
+        stack.enter_context(database_errors(url))
+        started = time.monotonic()
+        try:
+            done = asyncio.run(
+                import_accounts(
+                    url, file, name, report=report, progress=lambda at: progress.update(task, completed=at)
+                )
+            )
+        except (FileError, OSError) as problem:
+            if isinstance(problem, OSError) and problem.filename != name:
+                raise  # it comes from the database
+            raise CommandError(f"{name}: {problem}") from problem
+    typer.echo(_summary(done, time.monotonic() - started))
+    return done
+
+
+def export_file(data: DataDirectory, name: str, wanted: str | None, *, include_inactive: bool) -> None:
+    """Export to a file, or to standard output for `-`. The file appears once it is complete."""
+    kind = Format(wanted) if wanted else file_format(name) or Format.CSV
+    with ExitStack() as stack:
+        url = stack.enter_context(_database(data))
+        output = stack.enter_context(_writing(name))
+        stack.enter_context(database_errors(url))
+        started = time.monotonic()
+        count = asyncio.run(export_accounts(url, output, format=kind, include_inactive=include_inactive))
+    seconds = time.monotonic() - started
+    print_step(f"{count:,} exported in {seconds:.1f} s ({_rate(count, seconds)})")
+
+
+def _summary(done: ImportCounts, seconds: float) -> str:
+    rows = done.imported + done.already_there + done.rejected
+    return (
+        f"{done.imported:,} imported, {done.already_there:,} already there, {done.rejected:,} rejected"
+        f" in {seconds:.1f} s ({_rate(rows, seconds)})"
+    )
+
+
+def _rate(rows: int, seconds: float) -> str:
+    return f"{rows / seconds:,.0f} rows/s"
+
+
+@contextmanager
+def _database(data: DataDirectory) -> Generator[str]:
+    """Give the URL of the configured or running database, else start the embedded one for the block."""
+    url = running_database(load_settings(), data)
+    if url is not None:
+        yield url
+        return
+    with EmbeddedPostgres(data, print_step) as postgres:
+        url = postgres.start()
+        migrate_database(url)
+        yield url
+
+
+def _reading(name: str) -> "BufferedReader | nullcontext[BufferedReader]":
+    if name == STANDARD_STREAM:
+        return nullcontext(cast("BufferedReader", sys.stdin.buffer))
+    try:
+        return Path(name).open("rb")
+    except OSError as problem:
+        raise CommandError(f"{name} cannot be read ({problem.strerror}).") from problem
+
+
+def _size(file: BufferedReader) -> int | None:
+    return os.fstat(file.fileno()).st_size or None
+
+
+@contextmanager
+def _report(console: Console, rejects: Path | None) -> Generator[Callable[[Rejection], None]]:
+    if rejects is None:
+        yield lambda rejection: console.out(_line(rejection), highlight=False)
+        return
+    try:
+        file = rejects.open("w", encoding="utf-8")
+    except OSError as problem:
+        raise CommandError(f"{rejects} cannot be written ({problem.strerror}).") from problem
+    with file:
+        yield lambda rejection: print(_line(rejection), file=file)
+
+
+def _line(rejection: Rejection) -> str:
+    return f"line {rejection.line}: {rejection.reason}"
+
+
+def _progress(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+
+
+@contextmanager
+def _writing(name: str) -> Generator[BinaryIO]:
+    if name == STANDARD_STREAM:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    path = Path(name)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        # The file holds personal data, so other users must not read it.
+        with open(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:  # noqa: PTH123 - of a descriptor
+            yield file
+        unfinished.replace(path)
+    except OSError as problem:
+        if problem.filename is None:
+            raise  # it comes from the database
+        raise CommandError(f"{name} cannot be written ({problem.strerror}).") from problem
+    finally:
+        unfinished.unlink(missing_ok=True)

@@ -1,0 +1,87 @@
+"""The settings of a command, and the database, NATS and server that it uses."""
+
+import shlex
+import sys
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from hoc.cli.errors import CommandError
+from hoc.embedded import DataDirectory, EmbeddedNats, EmbeddedPostgres
+from hoc.settings import Settings
+
+
+def load_settings() -> Settings:
+    """Read the environment. CommandError names a variable that is wrong, and does not quote its value."""
+    try:
+        return Settings()
+    except ValidationError as problem:
+        wrong = (f"HOC_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in problem.errors())
+        raise CommandError("; ".join(wrong)) from None
+
+
+def is_development(settings: Settings) -> bool:
+    """Whether a server with these settings runs in development mode, where it signs its own tokens."""
+    if settings.development is None:
+        return not settings.authenticates_callers
+    return settings.development
+
+
+def require_development(settings: Settings, command: str) -> None:
+    """Raise CommandError outside development mode, where another issuer signs the tokens."""
+    if is_development(settings):
+        return
+    why = (
+        "HOC_DEVELOPMENT is false"
+        if settings.development is False
+        else "caller authentication is configured (HOC_JWT_… or HOC_GATEWAY_SECRET)"
+    )
+    raise CommandError(f"{command} works in development mode only, but {why}.")
+
+
+def configured_database(settings: Settings) -> str | None:
+    """Return HOC_DATABASE_URL, or None when it is unset or empty."""
+    return settings.database_url.get_secret_value() if settings.database_url else None
+
+
+def running_database(settings: Settings, data: DataDirectory) -> str | None:
+    """Return HOC_DATABASE_URL, else the URL of the database that runs for this data directory, or None."""
+    if configured := configured_database(settings):
+        return configured
+    server = data.server()
+    return server.database_url if server else EmbeddedPostgres(data).running_url()
+
+
+def configured_nats(settings: Settings) -> str | None:
+    """Return HOC_NATS_URL, or None when it is unset or empty."""
+    return settings.nats_url.get_secret_value() if settings.nats_url else None
+
+
+def running_nats(settings: Settings, data: DataDirectory) -> str | None:
+    """Return HOC_NATS_URL, else the URL of the NATS that runs for this data directory, or None."""
+    if configured := configured_nats(settings):
+        return configured
+    server = data.server()
+    return server.nats_url if server else EmbeddedNats(data).running_url()
+
+
+def require_database(settings: Settings, data: DataDirectory) -> str:
+    """Like `running_database`, but raise CommandError when there is none."""
+    url = running_database(settings, data)
+    if url is None:
+        raise CommandError(
+            f"No server is running on {data.path}. Start one with `{hoc_command('serve', data)}`,"
+            " or set HOC_DATABASE_URL."
+        )
+    return url
+
+
+def hoc_command(command: str, data: DataDirectory) -> str:
+    """Return a shell command line that runs another hoc command on the same data directory."""
+    program = Path(sys.argv[0])
+    if program.is_absolute() and program.is_relative_to(Path.cwd()):
+        program = program.relative_to(Path.cwd())
+    words = [str(program), command]
+    if data.path != DataDirectory().path:
+        words += ["--data-dir", str(data.path)]
+    return shlex.join(words)

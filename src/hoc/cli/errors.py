@@ -1,0 +1,76 @@
+"""The errors of a command, each in one line for its user."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+
+import typer
+
+_OTHER_SCHEMA = {"3F000", "42P01", "42703"}  # undefined schema, table, column
+# Connections, standby servers, authorization, catalog, permission, resources, locks, intervention, system.
+_REFUSALS = ("08", "25006", "28", "3D", "42501", "53", "55P03", "57", "58")
+
+
+class CommandError(Exception):
+    """A command cannot be carried out. The user sees the message and nothing else."""
+
+
+def explain(problem: Exception) -> tuple[str | None, int]:
+    """Return the message and the exit code of an exception. The message of a defect in hoc is None."""
+    if isinstance(problem, typer.TyperException):
+        return problem.format_message(), problem.exit_code
+    # The command has loaded these modules already if the exception is one of theirs.
+    from hoc.cus.account.L5_schemas.errors import AccountsError  # noqa: PLC0415 - see above
+    from hoc.embedded import DataDirectoryError, EmbeddedServiceError  # noqa: PLC0415 - see above
+
+    if isinstance(problem, CommandError | DataDirectoryError | EmbeddedServiceError | AccountsError):
+        return str(problem), 1
+    return None, 1
+
+
+@contextmanager
+def database_errors(url: str) -> Generator[None]:
+    """Raise a CommandError when `url` is wrong, or the database is away, refuses or was not migrated."""
+    from asyncpg import InterfaceError, PostgresError  # noqa: PLC0415 - not every command needs a database
+    from sqlalchemy.exc import DBAPIError  # noqa: PLC0415 - see above
+
+    place = _place(url)
+    try:
+        yield
+    except (OSError, TimeoutError) as problem:
+        raise CommandError(f"The database {place} cannot be reached ({_reason(problem)}).") from problem
+    except (PostgresError, InterfaceError) as problem:  # raised while connecting
+        raise CommandError(f"The database {place} refuses: {_reason(problem)}.") from problem
+    except DBAPIError as problem:
+        state = getattr(problem.orig, "sqlstate", None) or ""
+        if state in _OTHER_SCHEMA:
+            raise CommandError(
+                f"The database {place} does not have this version's schema. Run `hoc migrate`."
+            ) from problem
+        if problem.connection_invalidated or state.startswith(_REFUSALS):
+            reason = _reason((problem.orig and problem.orig.__cause__) or problem)
+            raise CommandError(f"The database {place} refuses: {reason}.") from problem
+        raise
+
+
+def _place(url: str) -> str:
+    from sqlalchemy.exc import ArgumentError  # noqa: PLC0415 - not every command needs a database
+
+    from hoc.database import sqlalchemy_url  # noqa: PLC0415 - see above
+
+    try:
+        parsed = sqlalchemy_url(url)
+    except (ArgumentError, ValueError):
+        parsed = None
+    if parsed is None or not url.startswith(("postgresql", "postgres:")):
+        raise CommandError(
+            "HOC_DATABASE_URL: expected a URL such as postgresql://user:password@127.0.0.1:5432/name."
+        ) from None
+    return f"{parsed.database} at {parsed.host or 'localhost'}:{parsed.port or 5432}"
+
+
+def _reason(problem: BaseException) -> str:
+    """Return the message's first line. The others may quote rows, which contain e-mail addresses."""
+    if isinstance(problem, OSError) and problem.strerror:
+        return problem.strerror
+    lines = str(problem).splitlines()
+    return lines[0].rstrip(".") if lines else type(problem).__name__

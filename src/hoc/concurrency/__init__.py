@@ -1,0 +1,1 @@
+"""Concurrency without any domain: limiter, batch loader, single flight, background work."""

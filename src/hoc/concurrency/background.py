@@ -1,0 +1,98 @@
+"""Work that runs beside the application, once or again and again, until the application ends."""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+
+AGAIN_SECONDS = 2.0
+
+
+@asynccontextmanager
+async def in_background(work: Coroutine[object, object, None], *, name: str) -> AsyncGenerator[None]:
+    """Run ``work`` until the end of the block, which cancels it. Raises what ``work`` raised."""
+    task = asyncio.create_task(work, name=name)
+    try:
+        yield
+    finally:
+        while not task.done():
+            task.cancel()
+            # Before Python 3.12 asyncio.wait_for swallows a cancellation that comes just as it succeeds.
+            await asyncio.wait([task], timeout=AGAIN_SECONDS)
+        if not task.cancelled():
+            task.result()
+
+
+class BackgroundLoop:
+    """Runs ``work`` in rounds, whatever a round raises. Logs each trouble's begin once, and its end once.
+
+    Args:
+        work: one round. When it returns True, the next round follows at once.
+        name: the task's name.
+        subject: what waits during a trouble, for the log.
+        pause_seconds: how long to wait between two rounds unless `wake` is called; None waits for `wake`.
+        explain: gives the reason to log for an expected exception, "" for one that is logged elsewhere, and
+            None for an unforeseen one, which is logged with its traceback.
+    """
+
+    def __init__(
+        self,
+        work: Callable[[], Awaitable[bool | None]],
+        *,
+        name: str,
+        subject: str,
+        pause_seconds: float | None,
+        explain: Callable[[Exception], str | None],
+        logger: logging.Logger,
+    ) -> None:
+        self._work = work
+        self._name = name
+        self._subject = subject
+        self._pause_seconds = pause_seconds
+        self._explain = explain
+        self._logger = logger
+        self._woken: asyncio.Event | None = None
+        self._trouble = ""
+
+    def running(self) -> AbstractAsyncContextManager[None]:
+        """Run until the end of the block."""
+        return in_background(self._run(), name=self._name)
+
+    def wake(self) -> None:
+        """Begin the next round now."""
+        if self._woken is not None:
+            self._woken.set()
+
+    def succeeded(self) -> None:
+        """End a trouble. A round that takes long calls this when it has begun well."""
+        if self._trouble:
+            self._logger.info("%s: back to normal", self._subject)
+        self._trouble = ""
+
+    async def _run(self) -> None:
+        self._woken = asyncio.Event()
+        while True:
+            self._woken.clear()
+            if not await self._round():
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._woken.wait(), self._pause_seconds)
+
+    async def _round(self) -> bool:
+        try:
+            has_more = await self._work()
+        except Exception as problem:  # noqa: BLE001 - whatever it was, the next round must come
+            self._log(problem)
+            return False
+        self.succeeded()
+        return bool(has_more)
+
+    def _log(self, problem: Exception) -> None:
+        reason = self._explain(problem)
+        trouble = type(problem).__name__ if reason is None else reason
+        if trouble in {"", self._trouble}:
+            return
+        self._trouble = trouble
+        if reason:
+            self._logger.warning("%s: waiting, because %s", self._subject, reason)
+        else:
+            self._logger.error("%s: waiting, because of an unforeseen error", self._subject, exc_info=problem)

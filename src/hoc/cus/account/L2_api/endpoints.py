@@ -1,0 +1,185 @@
+"""Doing what an `Operation` says: from a request to an answer."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Generic, TypeVar, cast
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from hoc.concurrency.batching import BatchLoader
+from hoc.concurrency.single_flight import SingleFlight
+from hoc.cus.account.L2_api.authentication import caller_of
+from hoc.cus.account.L2_api.bodies import Query
+from hoc.cus.account.L2_api.call import Call, require_caller
+from hoc.cus.account.L2_api.operations import AnyOperation, Opens, Requires
+from hoc.cus.account.L2_api.request import (
+    JSON,
+    check_path,
+    expected_version,
+    parse_body,
+    parse_query,
+    read_body,
+)
+from hoc.cus.account.L2_api.response import EncodedPage, encode_page, respond
+from hoc.cus.account.L5_engines.access import require_reader
+from hoc.cus.account.L5_engines.idempotency import Idempotency
+from hoc.cus.account.L5_engines.session import Session
+from hoc.cus.account.L5_schemas.errors import ForbiddenError
+from hoc.cus.account.L5_schemas.port_types import Access, IdempotencyKey, Page, StoredResponse
+from hoc.database import Database
+
+RulesT = TypeVar("RulesT")
+
+
+@dataclass(frozen=True, slots=True)
+class Dependencies:
+    """What every endpoint needs. ``on_mail_queued`` is called after a commit that may have queued a mail."""
+
+    database: Database
+    access: BatchLoader[tuple[str, str], Access]
+    pages: SingleFlight[EncodedPage]
+    idempotency: Idempotency
+    on_mail_queued: Callable[[], None]
+
+
+def routes(operations: Iterable[AnyOperation], rules: object, dependencies: Dependencies) -> list[Route]:
+    """The operations' routes; ``rules`` is what their handlers take first."""
+    return [
+        Route(
+            operation.path,
+            Endpoint(operation, rules, dependencies).handle,
+            methods=[operation.method],
+            name=operation.name,
+        )
+        for operation in operations
+    ]
+
+
+class Endpoint(Generic[RulesT]):
+    """Answers the requests of one operation."""
+
+    def __init__(self, operation: AnyOperation, rules: RulesT, dependencies: Dependencies) -> None:
+        self._operation = operation
+        self._rules = rules
+        self._database = dependencies.database
+        self._access = dependencies.access
+        self._pages = dependencies.pages
+        self._idempotency = dependencies.idempotency
+        self._on_mail_queued = dependencies.on_mail_queued
+        self._is_page = operation.is_page
+
+    async def handle(self, request: Request) -> Response:
+        operation = self._operation
+        call: Call[object, object] = Call(caller_of(request), request.path_params, body=None, query=None)
+        if operation.requires is Requires.MEMBER:
+            await self._require_member(call)
+        elif operation.requires is not Requires.NOTHING:
+            require_caller(call, in_tenant=operation.requires is Requires.TENANT)
+        check_path(call.path)
+        if operation.scopes:
+            self._require_scope(request, call)
+        if self._is_page:
+            return await self._page(request, call)
+        raw_body = b"" if operation.body is None else await self._read_body(request, call, operation.body)
+        if operation.query is not None:
+            call.query = parse_query(request, operation.query)
+        if operation.conditional:
+            call.expected_version = expected_version(request)
+        if operation.idempotent:
+            response = await self._run_once_for_key(request, call, raw_body)
+        else:
+            response = respond(await self._run(call), operation.status)
+        if operation.queues_mail:
+            self._on_mail_queued()
+        return response
+
+    async def _require_member(self, call: Call[object, object]) -> None:
+        """Concurrent requests share the read of memberships."""
+        require_reader(await self._access.get((call.tenant_id, call.caller_id)))
+
+    def _require_scope(self, request: Request, call: Call[object, object]) -> None:
+        operation = self._operation
+        if operation.own is not None and call.path[operation.own] == call.caller_id:
+            return
+        granted = getattr(request.scope.get("auth"), "scopes", ())
+        if not any(scope in granted for scope in operation.scopes):
+            raise ForbiddenError(
+                f"This needs the scope {' or '.join(operation.scopes)}.", code="missing_scope"
+            )
+
+    async def _read_body(
+        self, request: Request, call: Call[object, object], model: Callable[[], object]
+    ) -> bytes:
+        """Give the call its body. Returns the body's bytes."""
+        raw = await read_body(request, optional=self._operation.body_optional)
+        call.body = model() if raw is None else parse_body(raw, model)
+        return raw or b""
+
+    async def _run(self, call: Call[object, object]) -> object:
+        """The handler's result, in the session that the operation opens."""
+        if self._operation.opens is Opens.NOTHING:
+            return await self._operation.handler(self._rules, call)
+
+        async def work(session: Session) -> object:
+            call.session = session
+            return await self._operation.handler(self._rules, call)
+
+        match self._operation.opens:
+            case Opens.READ:
+                async with self._database.reading() as session:
+                    return await work(session)
+            case Opens.STATEMENT:
+                return await self._database.write(work)
+            case _:
+                return await self._database.transact(work)
+
+    async def _page(self, request: Request, call: Call[object, object]) -> Response:
+        """Equal requests at the same time share one read; what members may see is the same for all."""
+
+        async def read() -> EncodedPage:
+            call.query = parse_query(request, self._operation.query or Query)
+            return encode_page(request, cast("Page[object]", await self._run(call)))
+
+        who = "" if self._operation.requires is Requires.MEMBER else call.caller_id
+        tenant_id = call.caller.tenant_id
+        key = (request.scope["path"], request.scope["query_string"], tenant_id, who)
+        return (await self._pages.get(key, read)).response()
+
+    async def _run_once_for_key(
+        self, request: Request, call: Call[object, object], raw_body: bytes
+    ) -> Response:
+        """Answer a request that repeats an ``Idempotency-Key`` as the first request was answered.
+
+        In a tenant, only a member gets the stored answer.
+        """
+        operation = self._operation
+        given = request.headers.get("idempotency-key")
+        if given is None:
+            return respond(await self._run(call), operation.status)
+        in_tenant = operation.requires is Requires.TENANT
+        key = IdempotencyKey(
+            tenant_id=call.tenant_id if in_tenant else "",
+            principal=call.caller_id,
+            route=f"{request.method} {request.scope['path']}"[:255],
+            key=given,
+        )
+
+        async def work(session: Session) -> Response | StoredResponse:
+            stored = await self._idempotency.begin(session, key, raw_body)
+            if stored is not None:
+                return stored
+            call.session = session
+            response = respond(await operation.handler(self._rules, call), operation.status)
+            await self._idempotency.complete(
+                session, key, status_code=operation.status, body=bytes(response.body)
+            )
+            return response
+
+        outcome = await self._database.transact(work)
+        if isinstance(outcome, Response):
+            return outcome
+        if in_tenant:
+            await self._require_member(call)
+        return Response(outcome.body, outcome.status_code, media_type=JSON)

@@ -1,0 +1,97 @@
+"""Parsing a request's parts into typed values, or refusing them with what is wrong and where."""
+
+import re
+from collections.abc import Callable
+from functools import cache
+from typing import Any, TypeVar
+
+import orjson
+from pydantic import TypeAdapter, ValidationError
+from starlette.datastructures import QueryParams
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+from hoc.cus.account.L2_api.bodies import Query
+from hoc.cus.account.L2_api.problems import invalid_fields
+from hoc.cus.account.L5_engines.text import is_storable_id
+from hoc.cus.account.L5_schemas.errors import (
+    FieldProblem,
+    InvalidInputError,
+    NotFoundError,
+    StaleVersionError,
+)
+
+QueryT = TypeVar("QueryT", bound=Query)
+
+MAX_BODY_BYTES = 65_536
+JSON = "application/json"
+
+_adapter: Callable[[Any], TypeAdapter[Any]] = cache(TypeAdapter)
+_ETAG = re.compile(r'"([0-9]{1,9})"')
+
+
+def check_path(parameters: dict[str, str]) -> None:
+    """Refuse a path parameter that could not be stored, as nothing can be found by it: NotFoundError."""
+    for value in parameters.values():
+        if not is_storable_id(value):
+            raise NotFoundError("There is no such object.")
+
+
+def parse_query(request: Request, model: type[QueryT]) -> QueryT:
+    given = request.query_params
+    if repeated := _repeated(given, model):
+        raise InvalidInputError(
+            f"{repeated[0]}: given twice", problems=(FieldProblem(f"?{repeated[0]}", "given twice"),)
+        )
+    try:
+        return model.model_validate(dict(given))
+    except ValidationError as refusal:
+        raise invalid_fields(refusal, "?") from None
+
+
+def _repeated(given: QueryParams, model: type[Query]) -> list[str]:
+    if len(given) == len(given.multi_items()):
+        return []
+    return [name for name in model.model_fields if len(given.getlist(name)) > 1]
+
+
+async def read_body(request: Request, *, optional: bool) -> bytes | None:
+    """The body's bytes; None for an absent one that is ``optional``. Raises HTTPException 413 or 415."""
+    if optional and "content-type" not in request.headers and not await _bounded(request):
+        return None
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != JSON:
+        raise HTTPException(415, f"Send the body as {JSON}.")
+    return await _bounded(request)
+
+
+async def _bounded(request: Request) -> bytes:
+    received = bytearray()
+    async for chunk in request.stream():
+        received += chunk
+        if len(received) > MAX_BODY_BYTES:
+            raise HTTPException(413, f"The body must not exceed {MAX_BODY_BYTES} bytes.")
+    return bytes(received)
+
+
+def parse_body(raw: bytes, model: Any) -> Any:  # noqa: ANN401 - a class or an alias of one, and an instance of it
+    """The JSON body as ``model``. Raises InvalidInputError with a pointer for each bad field."""
+    try:
+        # Only for what it refuses: numbers beyond a double, lone surrogates, hostile depth.
+        orjson.loads(raw)
+        return _adapter(model).validate_json(raw)
+    except orjson.JSONDecodeError as refusal:
+        raise InvalidInputError(f"The body is not JSON: {refusal.msg}", code="invalid_json") from None
+    except ValidationError as refusal:
+        raise invalid_fields(refusal, "/") from None
+
+
+def expected_version(request: Request) -> int | None:
+    """The version in ``If-Match``, None for any. Raises StaleVersionError for a tag that hoc never gave."""
+    tag = request.headers.get("if-match")
+    if tag is None or tag.strip() == "*":
+        return None
+    version = _ETAG.fullmatch(tag.strip())
+    if version is None:
+        raise StaleVersionError("If-Match names no version of this resource; read it again.")
+    return int(version[1])

@@ -1,0 +1,56 @@
+"""Results as JSON answers."""
+
+from dataclasses import dataclass
+from typing import Any, cast
+from urllib.parse import quote, urlencode
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from hoc.cus.account.L2_api.operations import Ensured
+from hoc.cus.account.L2_api.request import JSON
+from hoc.cus.account.L5_schemas.port_types import Page, Versioned
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedPage:
+    """A page of a list, as it can be sent to everybody who asked for it at the same time."""
+
+    body: bytes
+    headers: dict[str, str]
+
+    def response(self) -> Response:
+        return Response(self.body, headers=self.headers, media_type=JSON)
+
+
+def respond(result: object, status: int) -> Response:
+    """The answer with a handler's result."""
+    if isinstance(result, Versioned):
+        versioned = cast("Versioned[object]", result)
+        etag = {"ETag": f'"{versioned.version}"'}
+        return Response(_encode(versioned.value), status, etag, media_type=JSON)
+    if isinstance(result, Ensured):
+        ensured = cast("Ensured[object]", result)
+        return Response(_encode(ensured.value), status if ensured.was_created else 200, media_type=JSON)
+    return Response(_encode(result), status, media_type=JSON)
+
+
+def encode_page(request: Request, page: Page[Any]) -> EncodedPage:
+    """A page with its ``next_cursor`` and, when there is more, a ``Link`` (RFC 8288) to the next one."""
+    body: dict[str, Any] = {**vars(page.value), "next_cursor": page.next_cursor}
+    return EncodedPage(_encode(body), _link(request, page.next_cursor))
+
+
+def _link(request: Request, next_cursor: str | None) -> dict[str, str]:
+    if next_cursor is None:
+        return {}
+    query = dict(request.query_params) | {"cursor": next_cursor}
+    for start in ("offset", "page"):
+        query.pop(start, None)
+    # Not request.url, which the Host header is a part of.
+    return {"Link": f'<{quote(request.scope["path"])}?{urlencode(query)}>; rel="next"'}
+
+
+def _encode(value: object) -> bytes:
+    return orjson.dumps(value, option=orjson.OPT_UTC_Z)

@@ -1,0 +1,258 @@
+"""Types that cross the engines' ports in either direction and are not API results."""
+
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from enum import Enum, auto
+from typing import Any, Final, Generic, TypeVar
+
+from hoc.cus.account.L5_schemas.results import ProfileExtras
+from hoc.cus.account.L5_schemas.values import BillingPeriod, Plan, Role, SubscriptionStatus, TenantStatus
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Versioned(Generic[T]):
+    """A mutable resource and the integer version that its ``ETag`` shows."""
+
+    value: T
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """One page of a list and the opaque cursor of the next page, None on the last."""
+
+    value: T
+    next_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Slice(Generic[T]):
+    """Consecutive rows of a list, the number of rows for its filter, and the sort key of the last row."""
+
+    rows: list[T]
+    total: int
+    last_key: "SortKey | None"
+    has_more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class UncountedSlice(Generic[T]):
+    """Consecutive rows of a list whose total is not counted."""
+
+    rows: list[T]
+    last_key: "SortKey | None"
+    has_more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SortKey:
+    """A position in a list ordered by time, then id: unique even where times are equal."""
+
+    at: datetime
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Which rows of a list to read: ``limit`` rows after the key ``after``, or after the first ``offset``."""
+
+    limit: int
+    offset: int = 0
+    after: SortKey | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """An active account's membership of a tenant, and the tenant's status, as of now."""
+
+    tenant_id: str
+    user_id: str
+    role: Role
+    tenant_status: TenantStatus
+
+
+@dataclass(frozen=True, slots=True)
+class InvitationTerms:
+    """An invitation locked for a decision.
+
+    ``token_hash`` is SHA-256, None until the invitation's mail is composed. ``inviter_role`` is None when the
+    inviter is no active member any more.
+    """
+
+    tenant_id: str
+    tenant_status: TenantStatus
+    invitation_id: str
+    email: str
+    email_key: str
+    role: Role
+    status: str
+    invited_by: str
+    inviter_role: Role | None
+    expires_at: datetime
+    token_hash: bytes | None
+    accepted_user_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class InvitationMailContent:
+    """The content of an invitation's mail, except its token."""
+
+    tenant_id: str
+    invitation_id: str
+    email: str
+    role: str
+    tenant_name: str
+    inviter_name: str | None
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DueMail:
+    """A mail claimed for sending. ``attempts`` includes this one."""
+
+    mail_id: str
+    tenant_id: str
+    invitation_id: str
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class NewInvitation:
+    tenant_id: str
+    invitation_id: str
+    email: str
+    email_key: str
+    role: Role
+    invited_by: str
+    created_at: datetime
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class InvitationLimits:
+    """How many invitation mails may be sent in one UTC day."""
+
+    per_tenant_per_day: int = 10_000
+    per_recipient_per_day: int = 20
+
+
+@dataclass(frozen=True, slots=True)
+class InviteObstacles:
+    """Why an invitation was not created, read after it was refused."""
+
+    already_member: bool
+    already_pending: bool
+    tenant_limit_reached: bool
+    recipient_limit_reached: bool
+
+
+@dataclass(frozen=True, slots=True)
+class EmailAddress:
+    """``given`` is stored, shown and mailed to. Addresses are compared by ``key``."""
+
+    given: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class AddressHolder:
+    """The active account that has an address."""
+
+    user_id: str
+    email_verified: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NewTenant:
+    tenant_id: str
+    name: str
+    slug: str
+    description: str | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class AccountPatch(ProfileExtras):
+    """What to change in an account. Each field is a column of `users`, and None leaves the column alone.
+
+    ``preferences`` is merged (RFC 7396). A name comes with its ``name_key``, which searches look through, and
+    an address with its ``email_key``, by which addresses are compared.
+    """
+
+    name: str | None = None
+    name_key: str | None = None
+    email: str | None = None
+    email_key: str | None = None
+    timezone: str | None = None
+    preferences: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+UPDATABLE: Final = tuple(column.name for column in fields(AccountPatch) if not column.name.endswith("_key"))
+"""The columns that an update may change, as ``updated_fields`` of its event names them."""
+
+
+class PatchRefusal(Enum):
+    """Why a patch was not applied to an active account."""
+
+    STALE = auto()
+    """The account's version is not the expected one."""
+    TOO_LARGE = auto()
+    """The merged preferences would exceed their limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    tenant_id: str
+    plan: Plan
+    status: SubscriptionStatus
+    billing_period: BillingPeriod
+    current_period_start: datetime
+    current_period_end: datetime
+    next_invoice_date: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class AuditFilter:
+    """Which of a tenant's events to list. None matches any; ``since`` is inclusive, ``until`` exclusive."""
+
+    actor: str | None = None
+    type: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """An event that could not be published (``out``), or a message that could not be handled (``in``).
+
+    ``retry``: it is to be tried again.
+    """
+
+    direction: str
+    id: str
+    subject: str
+    time: datetime
+    reason: str
+    parked_at: datetime
+    retry: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StoredResponse:
+    """The response to the first request with an idempotency key."""
+
+    request_hash: bytes
+    status_code: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class IdempotencyKey:
+    """A client's key, which is unique within its tenant, caller and route."""
+
+    tenant_id: str
+    principal: str
+    route: str
+    key: str

@@ -1,0 +1,132 @@
+"""The statement that applies a patch to an account's row: under the row's lock, together with its event."""
+
+from dataclasses import fields
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Integer, String, false, func, or_, select, update
+from sqlalchemy.dialects.postgresql import JSONB
+
+from hoc.cus.account.L5_schemas.events import UserProfileUpdatedEventData
+from hoc.cus.account.L5_schemas.port_types import AccountPatch
+from hoc.cus.account.L6_drivers.execution import AnyRow, AnySelect, SqlSession, fetch_one, param
+from hoc.cus.account.L6_drivers.fragments import NOW, USER
+from hoc.cus.account.L6_drivers.outbox import names_of, recorded
+from hoc.cus.account.L6_drivers.tables import SCHEMA, users
+
+_COLUMNS = {"display_name": "name"}
+"""The columns of those fields of results that are not named like their column."""
+
+
+class AccountUpdate:
+    """The statement for some of the `UPDATABLE` columns.
+
+    Args:
+        columns: the columns that it updates. It ignores a patch's values for the others.
+        result: the dataclass whose fields a returned row has first, as they are after the update. The columns
+            ``version``, ``is_stale`` and ``is_too_large`` follow.
+    """
+
+    def __init__(self, *columns: str, result: type) -> None:
+        keys = [f"{name}_key" for name in columns if f"{name}_key" in users.c]
+        self._given = (*columns, *keys)
+        self._merges = "preferences" in columns
+        self.statement = self._update(columns, keys, [field.name for field in fields(result)])
+
+    async def run(
+        self,
+        session: SqlSession,
+        user_id: str,
+        patch: AccountPatch,
+        now: datetime,
+        *,
+        actor: str | None,
+        expected_version: int | None = None,
+        max_preferences_bytes: int = 0,
+    ) -> AnyRow | None:
+        """Apply the patch to an active account. Returns None when there is none.
+
+        Nothing is written when nothing would change, when the version is not the expected one, or when the
+        merged preferences would be too large.
+        """
+        values = {name: getattr(patch, name) for name in self._given}
+        if self._merges:
+            values |= {"expected_version": expected_version, "max_bytes": max_preferences_bytes}
+        return await fetch_one(session, self.statement, user_id=user_id, now=now, actor=actor, **values)
+
+    def _update(self, columns: tuple[str, ...], keys: list[str], results: list[str]) -> AnySelect:
+        shown = {name: _COLUMNS.get(name, name) for name in results} | {"version": "version"}
+        kept = {"email", "name", *shown.values()} - {"user_id", *columns}
+        before = (
+            select(
+                users.c.user_id,
+                *(_patched(name).label(name) for name in columns),
+                *(users.c[name].label(f"old_{name}") for name in columns),
+                *(users.c[name] for name in sorted(kept)),
+            )
+            .where(users.c.user_id == USER, users.c.is_active)
+            .with_for_update(key_share=True)
+            .cte("before")
+        )
+        changes = {name: before.c[name].is_distinct_from(before.c[f"old_{name}"]) for name in columns}
+        is_stale: ColumnElement[bool] = false()
+        is_too_large: ColumnElement[bool] = false()
+        if self._merges:
+            expected = func.coalesce(param("expected_version", Integer), before.c.version)
+            is_stale = before.c.version != expected
+            is_too_large = func.octet_length(before.c.preferences.cast(String)) > param("max_bytes", Integer)
+        judged = select(
+            before,
+            is_stale.label("is_stale"),
+            is_too_large.label("is_too_large"),
+            *(changed.label(f"{name}_changed") for name, changed in changes.items()),
+        ).cte("judged")
+        changed = {name: judged.c[f"{name}_changed"] for name in columns}
+        new: dict[str, ColumnElement[Any]] = {name: judged.c[name] for name in columns}
+        new |= {key: _patched(key) for key in keys}
+        if "email" in columns:
+            # Another address has yet to be verified. The same address in another spelling need not be.
+            new["email_verified"] = users.c.email_verified & (new["email_key"] == users.c.email_key)
+        written = (
+            update(users)
+            .where(
+                users.c.user_id == judged.c.user_id,
+                or_(*changed.values()),
+                ~judged.c.is_stale,
+                ~judged.c.is_too_large,
+            )
+            .values(**new, version=users.c.version + 1, updated_at=NOW)
+            .returning(users.c.user_id, users.c.version, users.c.updated_at)
+            .cte("written")
+        )
+        updated = recorded(
+            UserProfileUpdatedEventData,
+            judged.join(written, written.c.user_id == judged.c.user_id),
+            at=written.c.updated_at,
+            user_id=judged.c.user_id,
+            email=judged.c.email,
+            name=func.coalesce(judged.c.name, ""),
+            updated_fields=names_of(**changed),
+            updated_at=written.c.updated_at,
+        )
+        after: dict[str, ColumnElement[Any]] = {name: judged.c[column] for name, column in shown.items()}
+        for stepped in ("updated_at", "version"):
+            after[stepped] = func.coalesce(written.c[stepped], judged.c[stepped])
+        return (
+            select(
+                *(value.label(name) for name, value in after.items()),
+                judged.c.is_stale,
+                judged.c.is_too_large,
+            )
+            .select_from(judged.outerjoin(written, written.c.user_id == judged.c.user_id))
+            .add_cte(updated)
+        )
+
+
+def _patched(column: str) -> ColumnElement[Any]:
+    """The column's value after the patch."""
+    if column != "preferences":
+        return func.coalesce(param(column, String), users.c[column])
+    merge_patch = getattr(func, SCHEMA).json_merge_patch
+    merged: ColumnElement[Any] = merge_patch(users.c.preferences, param(column, JSONB), type_=JSONB)
+    return merged

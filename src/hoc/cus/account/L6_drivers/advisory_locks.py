@@ -1,0 +1,10 @@
+"""The numbers of PostgreSQL's advisory locks that hoc takes, so that no two uses share one."""
+
+from enum import IntEnum
+
+
+class AdvisoryLock(IntEnum):
+    MIGRATION = 7_463_120_001
+    HOUSEKEEPING = 7_463_120_002
+    IMPORT = 7_463_120_003
+    EVENT_PARTITIONS = 7_463_120_004

@@ -1,0 +1,158 @@
+"""Accounts in bulk: in by COPY and one statement for each batch, out by COPY."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final, Protocol
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    MetaData,
+    String,
+    Table,
+    Text,
+    cast,
+    exists,
+    func,
+    null,
+    select,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.schema import CreateTable
+
+from hoc.cus.account.L6_drivers.account_inserts import any_shard, registered
+from hoc.cus.account.L6_drivers.advisory_locks import AdvisoryLock
+from hoc.cus.account.L6_drivers.execution import SqlSession, fetch_all, param
+from hoc.cus.account.L6_drivers.fragments import NOW, any_of
+from hoc.cus.account.L6_drivers.tables import users
+
+COPIED: Final = (
+    "email",
+    "email_key",
+    "name",
+    "name_key",
+    "is_active",
+    "created_at",
+    "email_verified",
+    "timezone",
+    "avatar_url",
+)
+
+# As long as housekeeping keeps the counts, which is longer than statistics look back.
+_HOURS_COUNTED: Final = timedelta(days=32)
+
+staged = Table(
+    "staged_accounts",
+    MetaData(),
+    Column("line", BigInteger, nullable=False),
+    Column("user_id", String, nullable=False),
+    *(Column(name, users.c[name].type) for name in COPIED),
+    Column("preferences", Text),
+    prefixes=["TEMPORARY"],
+    postgresql_on_commit="DELETE ROWS",
+)
+STAGED: Final = tuple(staged.c.keys())
+
+CREATE_STAGED = CreateTable(staged, if_not_exists=True)
+
+_STORED, *_COUNTED = registered(
+    insert(users)
+    .from_select(
+        ["user_id", *COPIED, "preferences", "updated_at"],
+        select(
+            staged.c.user_id,
+            *(staged.c[name] for name in COPIED),
+            cast(staged.c.preferences, JSONB),
+            NOW,
+        ).order_by(staged.c.line),
+    )
+    .on_conflict_do_nothing(),
+    actor=null(),
+    hours_since=param("hours_since", DateTime(timezone=True)),
+)
+STORE = (
+    select(staged.c.line, staged.c.user_id)
+    .where(~exists().where(_STORED.c.user_id == staged.c.user_id))
+    .order_by(staged.c.line)
+    .add_cte(*_COUNTED)
+)
+THERE = select(users.c.user_id).where(any_of(users.c.user_id, "user_ids"))
+
+# Two batches that have the same accounts in another order would deadlock, and again when repeated.
+LOCK_IMPORTS = select(func.pg_advisory_xact_lock(AdvisoryLock.IMPORT))
+SETTLE = text(f"VACUUM (ANALYZE, SKIP_LOCKED) {users.fullname}")
+
+
+async def store_accounts(
+    session: AsyncConnection, accounts: Sequence[tuple[Any, ...]], now: datetime
+) -> tuple[int, list[int]]:
+    """Store the accounts whose id, and address if active, are not taken. Waits for other imports to commit.
+
+    Args:
+        session: an open transaction on asyncpg.
+        accounts: rows of `STAGED`; no id twice.
+        now: becomes ``updated_at``.
+
+    Returns:
+        How many ids existed before, and the ``line`` of each account whose address was taken.
+    """
+    await session.execute(LOCK_IMPORTS)
+    await session.execute(CREATE_STAGED)
+    driver = await _driver(session)
+    await driver.copy_records_to_table(staged.name, records=accounts, columns=STAGED)
+    left = await fetch_all(session, STORE, now=now, hours_since=now - _HOURS_COUNTED, shard=any_shard())
+    # Another statement, because it sees the rows that a rival committed while STORE waited for it.
+    found = await fetch_all(session, THERE, user_ids=[row.user_id for row in left]) if left else []
+    there = {row.user_id for row in found}
+    return len(there), [row.line for row in left if row.user_id not in there]
+
+
+async def settle_accounts(session: SqlSession) -> None:
+    """Vacuum and analyze, as autovacuum would a minute later: until then, searches and plans are worse.
+
+    For a role that does not own the table, PostgreSQL only logs a warning.
+    """
+    await session.execute(SETTLE)
+
+
+class Output(Protocol):
+    """A binary file that an export is written to."""
+
+    def write(self, data: bytes, /) -> object: ...
+
+
+_ISO_CREATED_AT: Final = "to_json(created_at) #>> '{}'"
+_ACTIVE: Final = " WHERE is_active"
+_CSV: Final = f"""
+    SELECT user_id, email, name, is_active::text, preferences, {_ISO_CREATED_AT} AS created_at,
+           email_verified::text, timezone, avatar_url
+    FROM {users.fullname}"""  # noqa: S608 - of constants
+_JSON_LINES: Final = f"""
+    SELECT json_build_object(
+               'user_id', user_id, 'email', email, 'name', name, 'is_active', is_active,
+               'preferences', preferences, 'created_at', created_at,
+               'email_verified', email_verified, 'timezone', timezone, 'avatar_url', avatar_url)
+    FROM {users.fullname}"""  # noqa: S608 - of constants
+
+
+async def copy_accounts(
+    session: AsyncConnection, output: Output, *, as_json: bool, include_inactive: bool
+) -> int:
+    """Write all accounts, as of one moment and in no order. Returns how many."""
+    where = "" if include_inactive else _ACTIVE
+    driver = await _driver(session)
+    if as_json:
+        # CSV whose delimiter and quote cannot occur in JSON text, so that nothing is ever quoted.
+        done = await driver.copy_from_query(
+            _JSON_LINES + where, output=output, format="csv", delimiter="\x01", quote="\x02"
+        )
+    else:
+        done = await driver.copy_from_query(_CSV + where, output=output, format="csv", header=True)
+    return int(done.removeprefix("COPY "))
+
+
+async def _driver(session: AsyncConnection) -> Any:  # noqa: ANN401 - asyncpg's connection, behind SQLAlchemy's pool
+    return (await session.get_raw_connection()).driver_connection

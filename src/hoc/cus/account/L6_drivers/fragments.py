@@ -1,0 +1,43 @@
+"""Parts of statements that several drivers share: parameters, locking a tenant, one membership, a quota."""
+
+from sqlalchemy import ColumnElement, Integer, String, case, func, literal_column, select
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.sql.selectable import LateralFromClause
+from sqlalchemy.types import DateTime
+
+from hoc.cus.account.L5_schemas.values import PLAN_QUOTAS
+from hoc.cus.account.L6_drivers.execution import param
+from hoc.cus.account.L6_drivers.tables import memberships, tenants
+
+TENANT = param("tenant_id", String)
+USER = param("user_id", String)
+NOW = param("now", DateTime(timezone=True))
+
+
+# Not FOR UPDATE: other transactions may still insert rows that refer to the tenant.
+LOCK_TENANT = select(tenants.c.tenant_id).where(tenants.c.tenant_id == TENANT).with_for_update(key_share=True)
+
+
+def any_of(column: ColumnElement[str], parameter: str) -> ColumnElement[bool]:
+    """``column = ANY(:parameter)``: one prepared statement for lists of every length."""
+    return column == func.any(param(parameter, ARRAY(String)))
+
+
+def membership_of(tenant_id: ColumnElement[str], user_id: ColumnElement[str]) -> LateralFromClause:
+    """The membership (user_id, tenant_id), by an index range scan: the first row that is not before the pair.
+
+    The caller then compares for equality. With equality alone the planner may choose ix_memberships_page,
+    since it takes every tenant for an average one, and read all members of a large tenant.
+    """
+    order = (memberships.c.user_id, memberships.c.tenant_id)
+    not_before = func.row(*order) >= func.row(user_id, tenant_id)
+    return select(memberships).where(not_before).order_by(*order).limit(literal_column("1")).lateral("one")
+
+
+def quota(name: str) -> ColumnElement[int]:
+    """The tenant's own quota, else its plan's."""
+    plans: dict[str, ColumnElement[int]] = {
+        plan: literal_column(str(getattr(quotas, name)), Integer) for plan, quotas in PLAN_QUOTAS.items()
+    }
+    of_plan = case(plans, value=tenants.c.plan)
+    return func.coalesce(tenants.c[name], of_plan).label(name)

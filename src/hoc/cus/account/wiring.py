@@ -1,0 +1,108 @@
+"""Puts the account package together: engines on PostgreSQL's drivers, configured from settings."""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
+from hoc.cus.account.L5_engines.account_service import AccountService
+from hoc.cus.account.L5_engines.accounts_facade import AccountsFacade
+from hoc.cus.account.L5_engines.engines import Engines, Stores, build_engines
+from hoc.cus.account.L5_engines.event_feed import EventFeed
+from hoc.cus.account.L5_engines.idempotency import Idempotency
+from hoc.cus.account.L5_engines.session import Clock, utc_now
+from hoc.cus.account.L5_schemas.options import Options
+from hoc.cus.account.L5_schemas.port_types import Access, InvitationLimits
+from hoc.cus.account.L5_schemas.results import SupportContactResult
+from hoc.cus.account.L6_drivers.accounts import AccountRepository
+from hoc.cus.account.L6_drivers.billing import SqlBilling
+from hoc.cus.account.L6_drivers.errors import DOMAIN_ERRORS, domain_errors
+from hoc.cus.account.L6_drivers.event_log import SqlEventLog
+from hoc.cus.account.L6_drivers.idempotency import SqlIdempotencyKeys
+from hoc.cus.account.L6_drivers.invitations import SqlInvitations
+from hoc.cus.account.L6_drivers.members import SqlMembers
+from hoc.cus.account.L6_drivers.ownership import SqlOwnershipTransfers
+from hoc.cus.account.L6_drivers.profiles import SqlProfiles
+from hoc.cus.account.L6_drivers.tenants import SqlTenants
+from hoc.cus.account.L6_drivers.tickets import SqlTickets
+from hoc.cus.account.L6_drivers.usage import SqlUsage
+from hoc.database import Database
+from hoc.settings import Settings
+
+__all__ = [
+    "access_reader",
+    "create_account_service",
+    "domain_errors",
+    "event_feed",
+    "idempotency",
+    "open_database",
+    "options_of",
+    "postgres_engines",
+    "postgres_facade",
+]
+
+
+AccessFetch: TypeAlias = Callable[[list[tuple[str, str]]], Awaitable[dict[tuple[str, str], Access]]]
+
+
+def open_database(url: str, *, pool_size: int = 10, statement_timeout_ms: int = 5_000) -> Database:
+    """A `Database` that raises the domain's errors, `UnavailableError` for an outage."""
+    return Database(url, pool_size=pool_size, statement_timeout_ms=statement_timeout_ms, errors=DOMAIN_ERRORS)
+
+
+def postgres_engines(options: Options, *, clock: Clock = utc_now) -> Engines:
+    """The engines on PostgreSQL. Their ``session`` is the caller's `AsyncSession` or `AsyncConnection`."""
+    invitations = SqlInvitations()
+    stores = Stores(
+        tenants=SqlTenants(),
+        members=SqlMembers(),
+        transfers=SqlOwnershipTransfers(),
+        profiles=SqlProfiles(),
+        billing=SqlBilling(),
+        usage=SqlUsage(),
+        tickets=SqlTickets(),
+        invitations=invitations,
+        acceptances=invitations,
+        events=SqlEventLog(),
+    )
+    return build_engines(stores, options, clock=clock)
+
+
+def create_account_service(database: Database, *, clock: Clock = utc_now) -> AccountService:
+    """The identity service on PostgreSQL. It opens its own transactions on ``database``."""
+    return AccountService(AccountRepository(database), clock=clock)
+
+
+def event_feed() -> EventFeed:
+    return EventFeed(SqlEventLog())
+
+
+def idempotency(*, clock: Clock = utc_now) -> Idempotency:
+    return Idempotency(SqlIdempotencyKeys(), clock=clock)
+
+
+def postgres_facade(settings: Settings | None = None) -> AccountsFacade:
+    """The facade on PostgreSQL. Without ``settings``, the environment (``HOC_…``) sets them."""
+    return AccountsFacade(postgres_engines(options_of(settings or Settings())))
+
+
+def access_reader(database: Database) -> AccessFetch:
+    """Reads the memberships of ``(tenant_id, user_id)`` pairs in one round trip."""
+    members = SqlMembers()
+
+    async def read(pairs: list[tuple[str, str]]) -> dict[tuple[str, str], Access]:
+        async with database.reading() as session:
+            return await members.access(session, pairs)
+
+    return read
+
+
+def options_of(settings: Settings) -> Options:
+    """The settings that the rules look at."""
+    return Options(
+        support_contact=SupportContactResult(
+            settings.support_email, settings.support_hours, settings.support_response_time
+        ),
+        invitation_limits=InvitationLimits(
+            settings.invitations_per_tenant_per_day, settings.invitations_per_recipient_per_day
+        ),
+        require_verified_email=settings.invitations_require_verified_email,
+    )

@@ -1,0 +1,180 @@
+"""Connections to one PostgreSQL database: single statements without a transaction, and whole transactions."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TypeVar
+
+import asyncpg
+import orjson
+from sqlalchemy import URL, AdaptedConnection, event, make_url
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from hoc.database.direct import CompiledStatements, DirectConnection, Row
+from hoc.database.handoff import ConnectionHandoff
+from hoc.database.outages import DRIVER_ERRORS, ErrorTranslator, has_lost_race, translated_errors
+
+T = TypeVar("T")
+Connection = TypeVar("Connection")
+
+MAX_ATTEMPTS = 3
+CONNECT_TIMEOUT_SECONDS = 1
+POOL_TIMEOUT_SECONDS = 1
+
+
+class Database:
+    """A pool of connections to one database.
+
+    Args:
+        url: ``postgresql://user:password@host:port/name``.
+        pool_size: the most connections; a caller waits one second for one, then gets an outage's error.
+        statement_timeout_ms: PostgreSQL cancels a statement that takes longer.
+        errors: the errors to raise for those of PostgreSQL. By default an outage is a
+            `hoc.database.outages.DatabaseUnavailableError`, and a violated constraint is the driver's error.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        pool_size: int = 10,
+        statement_timeout_ms: int = 5_000,
+        errors: ErrorTranslator | None = None,
+    ) -> None:
+        self.engine = create_engine(url, pool_size=pool_size, statement_timeout_ms=statement_timeout_ms)
+        # Every fifth connection is left to transactions, however many single statements there are.
+        self._handoff = ConnectionHandoff(
+            self.engine, pool_size - pool_size // 5, timeout_seconds=POOL_TIMEOUT_SECONDS
+        )
+        self._statements = CompiledStatements(self.engine.dialect)
+        self._errors = errors or ErrorTranslator()
+        self._after_write: Callable[[], None] = _nothing
+        self._direct_connection = DirectConnection
+
+    def after_write(self, callback: Callable[[], None]) -> None:
+        """Have ``callback`` called whenever `transact` or `write` has committed."""
+        self._after_write = callback
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncGenerator[DirectConnection, None]:
+        """A connection on which each statement is a transaction by itself: one round trip."""
+        with translated_errors(self._errors):
+            async with self._reading() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncGenerator[AsyncConnection, None]:
+        """A transaction that commits at the end of the block, or rolls back with the block's exception."""
+        with translated_errors(self._errors):
+            async with self.engine.begin() as connection:
+                yield connection
+
+    async def transact(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        """Run ``work`` in a transaction; run it again, up to three times in all, if it lost a deadlock."""
+        return await self._write(work, self.engine.begin)
+
+    async def write(self, work: Callable[[DirectConnection], Awaitable[T]]) -> T:
+        """Run ``work``, whose one statement is a transaction by itself; again, as `transact` does."""
+        return await self._write(work, self._reading)
+
+    async def close(self) -> None:
+        await self.engine.dispose()
+
+    async def _write(
+        self,
+        work: Callable[[Connection], Awaitable[T]],
+        session: Callable[[], AbstractAsyncContextManager[Connection]],
+    ) -> T:
+        with translated_errors(self._errors):
+            done = await _attempt(work, session)
+        self._after_write()
+        return done
+
+    @asynccontextmanager
+    async def _reading(self) -> AsyncGenerator[DirectConnection, None]:
+        pooled = await self._handoff.acquire()
+        is_sound = False  # a connection whose statement was broken off may still be busy
+        try:
+            yield self._direct_connection(pooled.driver_connection, self._statements)
+            is_sound = True
+        except (self._errors.base, asyncpg.PostgresError):
+            is_sound = True
+            raise
+        finally:
+            was_handed_on = self._handoff.release(pooled, is_sound=is_sound)
+        if was_handed_on:
+            # The next task sends its statement now, so that PostgreSQL works while this task goes on.
+            await asyncio.sleep(0)
+
+
+async def _attempt(
+    work: Callable[[Connection], Awaitable[T]],
+    session: Callable[[], AbstractAsyncContextManager[Connection]],
+) -> T:
+    for _ in range(MAX_ATTEMPTS - 1):
+        try:
+            async with session() as connection:
+                return await work(connection)
+        except DRIVER_ERRORS as problem:
+            if not has_lost_race(problem):
+                raise
+    async with session() as connection:
+        return await work(connection)
+
+
+def _nothing() -> None:
+    pass
+
+
+def sqlalchemy_url(url: str) -> URL:
+    """``postgresql://…`` or ``postgres://…`` as SQLAlchemy's URL for asyncpg."""
+    return make_url(url).set(drivername="postgresql+asyncpg")
+
+
+def create_engine(url: str, *, pool_size: int = 10, statement_timeout_ms: int = 5_000) -> AsyncEngine:
+    """An engine on asyncpg with hoc's timeouts and JSON codec."""
+    engine = create_async_engine(
+        sqlalchemy_url(url),
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=POOL_TIMEOUT_SECONDS,
+        # The connection itself encodes and decodes JSON: see `_set_codecs`.
+        json_serializer=_as_it_is,
+        json_deserializer=_as_it_is,
+        # A bound value belongs to a person; it must not reach a log inside an error's text.
+        hide_parameters=True,
+        connect_args={
+            "timeout": CONNECT_TIMEOUT_SECONDS,
+            "command_timeout": statement_timeout_ms / 1_000 + 1,
+            "record_class": Row,
+            "server_settings": {
+                "application_name": "hoc",
+                "statement_timeout": str(statement_timeout_ms),
+                "lock_timeout": str(statement_timeout_ms),
+                "idle_in_transaction_session_timeout": "10000",
+                "timezone": "UTC",
+            },
+        },
+    )
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def set_codecs(adapted: AdaptedConnection, _record: object) -> None:
+        adapted.run_async(_set_codecs)
+
+    return engine
+
+
+def _as_it_is(value: T) -> T:
+    return value
+
+
+def _to_json(value: object) -> str:
+    return orjson.dumps(value).decode()
+
+
+async def _set_codecs(connection: asyncpg.Connection) -> None:
+    for name in ("json", "jsonb"):
+        await connection.set_type_codec(
+            name, schema="pg_catalog", encoder=_to_json, decoder=orjson.loads, format="text"
+        )
+    await connection.set_type_codec("uuid", schema="pg_catalog", encoder=str, decoder=str, format="text")

@@ -1,0 +1,46 @@
+"""Hands connections from one statement straight to the next one, past SQLAlchemy's pool.
+
+Returning a connection to the pool and taking it out again costs as much as a short statement.
+"""
+
+from sqlalchemy import PoolProxiedConnection
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from hoc.concurrency.limiter import Limiter
+
+
+class ConnectionHandoff:
+    """At most ``limit`` connections of an engine's pool at the same time."""
+
+    def __init__(self, engine: AsyncEngine, limit: int, *, timeout_seconds: float) -> None:
+        self._engine = engine
+        self._limiter: Limiter[PoolProxiedConnection] = Limiter(limit, timeout_seconds=timeout_seconds)
+
+    async def acquire(self) -> PoolProxiedConnection:
+        """An open connection. Raises TimeoutError, the limiter's or SQLAlchemy's, after the timeout."""
+        connection = await self._limiter.acquire()
+        try:
+            while connection is None or _is_closed(connection):
+                if connection is not None:
+                    connection.invalidate()  # the server closed it meanwhile
+                connection = await self._engine.raw_connection()
+        except BaseException:
+            self._limiter.release(None)
+            raise
+        return connection
+
+    def release(self, connection: PoolProxiedConnection, *, is_sound: bool) -> bool:
+        """Give a connection back. Returns whether it went to a waiting task, which has yet to run."""
+        if not is_sound:
+            connection.invalidate()
+            self._limiter.release(None)
+            return False
+        if self._limiter.release(connection) is None:
+            return True
+        connection.close()
+        return False
+
+
+def _is_closed(connection: PoolProxiedConnection) -> bool:
+    driver = connection.driver_connection
+    return driver is None or driver.is_closed()

@@ -1,0 +1,68 @@
+"""Liveness and readiness."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from sqlalchemy import text
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from hoc.cus.account.L5_schemas.errors import UnavailableError
+from hoc.database import Database
+
+_PING = text("SELECT 1")
+_TIMEOUT_SECONDS = 0.8
+
+
+class Health:
+    """``events`` gives the state of event publishing; it raises UnavailableError without the database."""
+
+    def __init__(self, database: Database, events: Callable[[], Awaitable[dict[str, Any]]]) -> None:
+        self._database = database
+        self._events = events
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/health", self.ready),
+            Route("/health/detailed", self.detailed),
+            Route("/health/live", self.live),
+            Route("/health/ready", self.ready),
+        ]
+
+    async def live(self, _request: Request) -> Response:
+        """200 as long as the process answers at all."""
+        return _answer(200, "alive")
+
+    async def ready(self, _request: Request) -> Response:
+        """200 when the database answers in time, 503 with Retry-After otherwise."""
+        if await self._database_answers():
+            return _answer(200, "healthy")
+        return _answer(503, "unhealthy")
+
+    async def detailed(self, _request: Request) -> Response:
+        """Like `ready`, with the state of events. A missing NATS does not make the service unhealthy."""
+        try:
+            async with asyncio.timeout(_TIMEOUT_SECONDS):
+                events = await self._events()
+        except (UnavailableError, TimeoutError):
+            return _answer(503, "unhealthy", database_connected=False)
+        return _answer(200, "healthy", database_connected=True, **events)
+
+    async def _database_answers(self) -> bool:
+        try:
+            async with asyncio.timeout(_TIMEOUT_SECONDS), self._database.reading() as session:
+                await session.execute(_PING)
+        except (UnavailableError, TimeoutError):
+            return False
+        return True
+
+
+def _answer(status: int, state: str, **details: object) -> Response:
+    body = {"status": state, **details, "timestamp": datetime.now(UTC)}
+    headers = {"Retry-After": "1"} if status == HTTPStatus.SERVICE_UNAVAILABLE else {}
+    return Response(orjson.dumps(body), status, headers, media_type="application/json")

@@ -1,0 +1,109 @@
+"""The rows and events of one operation carry one time: the engine's clock, as the operation first read it."""
+
+import inspect
+from dataclasses import fields
+from datetime import datetime, timedelta
+from typing import Any, get_type_hints
+
+import pytest
+from support.event_scene import build_scene
+from support.events import parsed
+from support.mutations import ACCOUNT_MUTATIONS, APRIL, MARCH, MUTATIONS, PREPARED
+from support.world import World
+
+from hoc.cus.account.L5_engines.account_service import AccountService
+from hoc.cus.account.L5_engines.engines import Engines
+
+READS = {
+    "projects": {"list", "get"},
+    "members": {"list_users", "list_tenant_users", "get_user", "list_memberships"},
+    "ownership": {"get"},
+    "profiles": {"get"},
+    "billing": {"summary", "list_invoices"},
+    "support": {"list_tickets"},
+    "invitations": {"list"},
+    "audit": {"list"},
+    "accounts": {
+        "get_account_profile",
+        "get_account_by_email",
+        "list_accounts",
+        "search_accounts",
+        "get_service_stats",
+        "health_check",
+    },
+}
+
+# A membership's copy of the account's ``is_active`` changes without its ``updated_at``.
+WITHOUT_UPDATE = {"is_active"}
+
+GIVEN = {
+    "period_start": MARCH,
+    "current_period_start": MARCH,
+    "period_end": APRIL,
+    "current_period_end": APRIL,
+}
+
+
+def test_every_operation_is_a_read_or_in_the_list() -> None:
+    kinds = get_type_hints(Engines) | {"accounts": AccountService}
+    operations = {
+        f"{engine}.{name}"
+        for engine, kind in kinds.items()
+        for name, _ in inspect.getmembers(kind, inspect.iscoroutinefunction)
+        if not name.startswith("_")
+    }
+    reads = {f"{engine}.{name}" for engine, names in READS.items() for name in names}
+    called = {name.partition(" ")[0] for name in MUTATIONS} | {
+        f"accounts.{name}" for name in ACCOUNT_MUTATIONS
+    }
+    assert called | reads == operations
+    assert not called & reads
+
+
+@pytest.mark.parametrize("mutation", [*MUTATIONS, *ACCOUNT_MUTATIONS])
+async def test_rows_and_events_have_the_operations_one_time(empty_world: World, mutation: str) -> None:
+    """The clock goes on with each reading, so that a second reading would be seen, too."""
+    world = empty_world
+    scene = await build_scene(world)
+    if mutation in PREPARED:
+        async with world.transaction() as session:
+            await PREPARED[mutation](scene, session)
+    world.clock.advance(days=1)
+    before, known, now = await world.rows(), await world.events(), world.clock.now
+    world.clock.step = timedelta(seconds=1)
+    if mutation in ACCOUNT_MUTATIONS:
+        await ACCOUNT_MUTATIONS[mutation](scene)
+    else:
+        async with world.transaction() as session:
+            await MUTATIONS[mutation](scene, session)
+    after = await world.rows()
+    assert after != before
+    for key, row in after.items():
+        times = times_of(changes_of(before.get(key, {}), row))
+        assert times == {name: expected(name, now) for name in times}, key
+    events = [event for event in await world.events() if event not in known]
+    assert bool(events) is (mutation != "usage.record")
+    for event in events:
+        data = parsed(event).data
+        times = times_of({field.name: getattr(data, field.name) for field in fields(data)})
+        assert event.time == now
+        assert times == {name: expected(name, now) for name in times}, event.type
+
+
+def changes_of(before: dict[str, Any], row: dict[str, Any]) -> dict[str, Any]:
+    """The columns that have changed, and ``updated_at``, which must have."""
+    changes = {name: value for name, value in row.items() if name not in before or before[name] != value}
+    steps = changes.keys() - WITHOUT_UPDATE and "updated_at" in row
+    return changes | ({"updated_at": row["updated_at"]} if steps else {})
+
+
+def times_of(columns: dict[str, Any]) -> dict[str, datetime]:
+    return {name: value for name, value in columns.items() if isinstance(value, datetime)}
+
+
+def expected(column: str, now: datetime) -> datetime:
+    if column == "expires_at":
+        return now + timedelta(days=7)
+    if column == "hour":
+        return now.replace(minute=0)
+    return GIVEN.get(column, now)

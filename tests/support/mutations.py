@@ -1,0 +1,98 @@
+"""A call of every operation that changes something: through the facade where the facade has the operation.
+
+The name is the engine's and the method's. A word follows when there are two calls of one operation.
+"""
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Final
+
+from support.event_scene import Operation, Scene
+
+from hoc.cus.account.L5_schemas.identity import (
+    AccountEnsureRequest,
+    AccountPreferencesRequest,
+    AccountStatusChangeRequest,
+    AccountUpdateRequest,
+)
+
+MARCH, APRIL = datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 4, 1, tzinfo=UTC)
+
+MUTATIONS: Final[dict[str, Operation]] = {
+    "projects.create": lambda it, s: it.facade.projects.create(s, it.team.owner, name="Another"),
+    "projects.change_status": lambda it, s: it.facade.projects.change_status(s, it.tenant_id, "suspended"),
+    "projects.advance_onboarding": lambda it, s: it.facade.projects.advance_onboarding(s, it.tenant_id, 2),
+    "projects.override_quotas": lambda it, s: it.facade.projects.override_quotas(
+        s, it.tenant_id, max_workers=9
+    ),
+    "members.change_role": lambda it, s: it.facade.update_user_role(
+        s, it.tenant_id, it.team.owner, it.team.member, "viewer"
+    ),
+    "members.remove": lambda it, s: it.facade.remove_user(s, it.tenant_id, it.team.owner, it.team.viewer),
+    "members.leave": lambda it, s: it.facade.members.leave(s, it.tenant_id, it.team.viewer),
+    "ownership.start": lambda it, s: it.facade.ownership.start(s, it.tenant_id, it.team.owner, it.team.admin),
+    "ownership.accept": lambda it, s: it.facade.ownership.accept(s, it.tenant_id, it.team.member),
+    "ownership.cancel": lambda it, s: it.facade.ownership.cancel(s, it.tenant_id, it.team.owner),
+    "profiles.update": lambda it, s: it.facade.update_profile(
+        s, it.team.owner, display_name="Ada", timezone_str="UTC", locale="de", preferences={"a": 1}
+    ),
+    "billing.set_subscription": lambda it, s: it.facade.billing.set_subscription(
+        s, it.tenant_id, plan="pro", current_period_start=MARCH, current_period_end=APRIL
+    ),
+    "billing.cancel_subscription": lambda it, s: it.facade.billing.cancel_subscription(s, it.tenant_id),
+    "billing.record_invoice": lambda it, s: it.facade.billing.record_invoice(
+        s,
+        it.tenant_id,
+        invoice_id="in_1",
+        period_start=MARCH,
+        period_end=APRIL,
+        amount_cents=1,
+        status="open",
+        description="March",
+    ),
+    "billing.record_payment": lambda it, s: it.facade.billing.record_payment(
+        s, it.tenant_id, invoice_id="in_1"
+    ),
+    "usage.record": lambda it, s: it.facade.usage.record(s, it.tenant_id, runs=1, tokens=1),
+    "support.create_ticket": lambda it, s: it.facade.create_support_ticket(
+        s, it.tenant_id, it.team.owner, subject="S", description="D"
+    ),
+    "support.change_ticket_status": lambda it, s: it.facade.support.change_ticket_status(
+        s, it.tenant_id, it.ticket_id, status="resolved", resolution="Done"
+    ),
+    "invitations.invite": lambda it, s: it.facade.invite_user(
+        s, it.tenant_id, it.team.owner, email=it.world.new_email()
+    ),
+    "invitations.resend": lambda it, s: it.facade.invitations.resend(
+        s, it.tenant_id, it.team.admin, it.invitation_id
+    ),
+    "invitations.revoke": lambda it, s: it.facade.invitations.revoke(
+        s, it.tenant_id, it.team.owner, it.invitation_id
+    ),
+    "acceptances.accept": lambda it, s: it.facade.accept_invitation(s, it.invitation_id, it.token),
+    "acceptances.accept newcomer": lambda it, s: it.facade.accept_invitation(s, *it.newcomer),
+}
+
+PREPARED: Final[dict[str, Operation]] = {
+    "ownership.start": MUTATIONS["ownership.cancel"],
+    "billing.cancel_subscription": MUTATIONS["billing.set_subscription"],
+    "billing.record_payment": MUTATIONS["billing.record_invoice"],
+}
+"""The operations that have to come before some of them."""
+
+ACCOUNT_MUTATIONS: Final[dict[str, Callable[[Scene], Awaitable[object]]]] = {
+    "ensure_account": lambda it: it.world.accounts.ensure_account(
+        AccountEnsureRequest(it.world.new_id(), it.world.new_email(), "Eve")
+    ),
+    "update_account_profile": lambda it: it.world.accounts.update_account_profile(
+        it.invited, AccountUpdateRequest("Eve", it.world.new_email())
+    ),
+    "update_account_preferences": lambda it: it.world.accounts.update_account_preferences(
+        it.invited, AccountPreferencesRequest({"a": 1})
+    ),
+    "change_account_status": lambda it: it.world.accounts.change_account_status(
+        it.team.admin, AccountStatusChangeRequest(is_active=False)
+    ),
+    "delete_account": lambda it: it.world.accounts.delete_account(it.team.viewer),
+}
+"""The identity service's, each a transaction of its own."""

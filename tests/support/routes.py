@@ -1,0 +1,286 @@
+"""Every operation of both services: what a test sends, and what each caller is answered."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from support.console import HOST, IDENTITY_MOUNT, MOUNT, Console, Headers
+from support.world import NOBODY, Team
+
+from hoc.cus.account.L2_api.console import CONSOLE_OPERATIONS
+from hoc.cus.account.L2_api.feed import FEED_OPERATIONS
+from hoc.cus.account.L2_api.identity import IDENTITY_OPERATIONS
+from hoc.cus.account.L2_api.operations import AnyOperation
+
+Values: TypeAlias = dict[str, str]
+Preparation: TypeAlias = Callable[[Console, Team], Awaitable[Values]]
+
+SERVICES: dict[str, list[AnyOperation]] = {
+    MOUNT: CONSOLE_OPERATIONS,
+    IDENTITY_MOUNT: [*IDENTITY_OPERATIONS, *FEED_OPERATIONS],
+}
+OPERATIONS = {
+    f"{operation.method} {mount}{operation.path}": operation
+    for mount, operations in SERVICES.items()
+    for operation in operations
+}
+CALLERS = {
+    MOUNT: ("owner", "admin", "member", "viewer", "ex-member", "outsider", "no tenant", "anonymous"),
+    IDENTITY_MOUNT: ("read", "write", "all", "own", "other", "anonymous"),
+}
+# For a request that need not find anything.
+EXAMPLES = {
+    "project_id": "ten_1",
+    "user_id": "usr_1",
+    "invitation_id": "inv_1",
+    "token": "ten_1.secret",
+    "email": "ada@example.com",
+}
+
+
+async def nothing(_console: Console, _team: Team) -> Values:
+    return {}
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """``answers`` are the statuses for `CALLERS`, in that order.
+
+    ``prepare`` makes what the request needs; its values replace ``{name}`` in path, query and body. One of
+    them may be the ``caller``, the user who is let do it where the owner is not.
+    """
+
+    label: str
+    answers: str
+    body: dict[str, Any] | None = None
+    prepare: Preparation = nothing
+    query: Values = field(default_factory=dict[str, str])
+
+    def __str__(self) -> str:
+        return self.label
+
+    @property
+    def method(self) -> str:
+        return self.label.partition(" ")[0]
+
+    @property
+    def path(self) -> str:
+        return self.label.partition(" ")[2]
+
+    @property
+    def operation(self) -> AnyOperation:
+        return OPERATIONS[self.label]
+
+    @property
+    def mount(self) -> str:
+        return MOUNT if self.path.startswith(f"{MOUNT}/") else IDENTITY_MOUNT
+
+    def url(self, values: Values = EXAMPLES) -> str:
+        return HOST + self.path.format(**values)
+
+    def filled(self, values: Values = EXAMPLES) -> dict[str, Any]:
+        """The body with its values."""
+        return {
+            name: given.format(**values) if isinstance(given, str) else given
+            for name, given in (self.body or {}).items()
+        }
+
+    def request(self, values: Values = EXAMPLES) -> dict[str, Any]:
+        """The arguments for a client's ``request`` or ``build_request``."""
+        return {
+            "method": self.method,
+            "url": self.url(values),
+            "params": {name: given.format(**values) for name, given in self.query.items()} or None,
+            "json": None if self.body is None else self.filled(values),
+        }
+
+    def allowed(self, console: Console, team: Team, values: Values) -> Headers:
+        """The headers of somebody who is let do it."""
+        if self.answers.endswith("200"):
+            return {}
+        return console.as_(values.get("caller", team.owner), team.tenant_id, "accounts:admin")
+
+
+async def own_project(_console: Console, team: Team) -> Values:
+    return {"project_id": team.tenant_id}
+
+
+async def address(console: Console, _team: Team) -> Values:
+    return {"email": console.new_email()}
+
+
+async def member(console: Console, team: Team) -> Values:
+    return {"user_id": await console.join(team.tenant_id, team.owner)}
+
+
+async def invitation(console: Console, team: Team) -> Values:
+    invitation_id, token = await console.invite(team.tenant_id, team.owner)
+    return {"invitation_id": invitation_id, "token": token}
+
+
+async def no_offer(console: Console, team: Team) -> Values:
+    headers = console.as_(team.owner, team.tenant_id)
+    await console.client.delete("/tenant/ownership-transfer", headers=headers)
+    return await member(console, team)
+
+
+async def offer(console: Console, team: Team) -> Values:
+    await offer_to(console, team)
+    return {}
+
+
+async def offer_to(console: Console, team: Team) -> Values:
+    recipient = (await no_offer(console, team))["user_id"]
+    async with console.transaction() as session:
+        await console.facade.ownership.start(session, team.tenant_id, team.owner, recipient)
+    return {"caller": recipient}
+
+
+async def new_account(console: Console, _team: Team) -> Values:
+    return {"user_id": console.new_id(), "email": console.new_email()}
+
+
+async def account(console: Console, _team: Team) -> Values:
+    email = console.new_email()
+    return {"user_id": await console.add_user(email), "email": email}
+
+
+def _table(*routes: Route) -> dict[str, Route]:
+    return {route.label: route for route in routes}
+
+
+READ = "200 200 200 200 403 403 403 401"
+MANAGE = "200 200 403 403 403 403 403 401"
+ACCOUNTS = "/api/v1/accounts"
+
+ROUTES = _table(
+    #                                            owner adm mem vie  ex out none anon
+    Route("GET /accounts/projects", READ),
+    Route(
+        "POST /accounts/projects",
+        "201 201 201 201 201 201 201 401",
+        {"name": "Mine", "slug": None, "description": None},
+    ),
+    Route("GET /accounts/projects/{project_id}", READ, prepare=own_project),
+    Route("GET /accounts/memberships", "200 200 200 200 200 200 200 401"),
+    Route("GET /accounts/users", READ),
+    Route("GET /accounts/tenant/users", READ),
+    Route("GET /accounts/users/{user_id}", READ, prepare=member),
+    Route(
+        "PUT /accounts/users/{user_id}/role",
+        "200 403 403 403 403 403 403 401",
+        {"role": "viewer"},
+        member,
+    ),
+    Route("DELETE /accounts/users/{user_id}", MANAGE, prepare=member),
+    Route("POST /accounts/tenant/leave", READ),
+    Route(
+        "POST /accounts/users/invite",
+        "201 201 403 403 403 403 403 401",
+        {"email": "{email}", "role": "member", "expires_in_days": 7},
+        address,
+    ),
+    Route("GET /accounts/invitations", MANAGE),
+    # The token is for an address without an account: whoever is signed in is somebody else.
+    Route(
+        "POST /accounts/invitations/{invitation_id}/accept",
+        "403 403 403 403 403 403 403 200",
+        {"token": "{token}"},
+        invitation,
+    ),
+    Route(
+        "POST /accounts/invitations/{invitation_id}/resend", MANAGE, {"expires_in_days": 7}, invitation
+    ),
+    Route("DELETE /accounts/invitations/{invitation_id}", MANAGE, prepare=invitation),
+    Route(
+        "POST /accounts/tenant/ownership-transfer",
+        "201 403 403 403 403 403 403 401",
+        {"to_user_id": "{user_id}"},
+        no_offer,
+    ),
+    # The offer is to another member: nobody here may accept it, and who manages nobody does not see it.
+    Route("GET /accounts/tenant/ownership-transfer", "200 200 404 404 403 403 403 401", prepare=offer),
+    Route(
+        "POST /accounts/tenant/ownership-transfer/accept",
+        "404 404 404 404 404 404 403 401",
+        prepare=offer_to,
+    ),
+    Route("DELETE /accounts/tenant/ownership-transfer", "200 404 404 404 403 403 403 401", prepare=offer),
+    Route("GET /accounts/profile", READ),
+    Route(
+        "PUT /accounts/profile",
+        "200 200 200 200 200 200 200 401",
+        {"display_name": "Me", "timezone": "Europe/Berlin", "locale": "de", "preferences": {"theme": "dark"}},
+    ),
+    Route("GET /accounts/billing", READ),
+    Route("GET /accounts/billing/invoices", READ),
+    Route("GET /accounts/support", READ),
+    Route(
+        "POST /accounts/support/tickets",
+        "201 201 201 201 403 403 403 401",
+        {"subject": "Help", "description": "Please.", "category": "general", "priority": "low"},
+    ),
+    Route("GET /accounts/support/tickets", READ),
+    Route("GET /accounts/audit", MANAGE),
+    #                                           read wri all own oth anon
+    Route(
+        f"POST {ACCOUNTS}/ensure",
+        "403 201 201 403 403 401",
+        {"user_id": "{user_id}", "email": "{email}", "name": "Ada"},
+        new_account,
+    ),
+    Route(f"GET {ACCOUNTS}/profile/{{user_id}}", "200 403 200 200 403 401", prepare=account),
+    Route(
+        f"PUT {ACCOUNTS}/profile/{{user_id}}",
+        "403 200 200 200 403 401",
+        {"name": "Ada", "email": None},
+        account,
+    ),
+    Route(f"DELETE {ACCOUNTS}/profile/{{user_id}}", "403 403 200 403 403 401", prepare=account),
+    Route(
+        f"PUT {ACCOUNTS}/preferences/{{user_id}}", "403 200 200 200 403 401", {"theme": "dark"}, account
+    ),
+    Route(f"GET {ACCOUNTS}", "403 403 200 403 403 401"),
+    Route(
+        f"GET {ACCOUNTS}/search", "200 403 200 403 403 401", prepare=account, query={"query": "{email}"}
+    ),
+    Route(f"GET {ACCOUNTS}/by-email/{{email}}", "200 403 200 403 403 401", prepare=account),
+    Route(
+        f"PUT {ACCOUNTS}/status/{{user_id}}",
+        "403 403 200 403 403 401",
+        {"is_active": False, "reason": None},
+        account,
+    ),
+    Route(f"GET {ACCOUNTS}/stats", "403 403 200 403 403 401"),
+    Route("GET /api/v1/events", "403 403 200 403 403 401"),
+)  # fmt: skip
+
+WITH_BODY = [route for route in ROUTES.values() if route.body is not None]
+WITH_ID = [route for route in ROUTES.values() if "{" in route.path]
+PAGES = [route for route in ROUTES.values() if route.operation.is_page]
+
+
+async def callers_of(console: Console, team: Team) -> Callable[[str, Values], Headers]:
+    """Gives a caller's headers, who may depend on what was prepared."""
+    former = await console.join(team.tenant_id, team.owner)
+    async with console.transaction() as session:
+        await console.facade.members.remove(session, team.tenant_id, team.owner, former)
+    _, outsider = await console.tenant()
+    people = {"ex-member": former, "outsider": outsider}
+
+    def headers(caller: str, values: Values) -> Headers:
+        match caller:
+            case "anonymous":
+                return {}
+            case "no tenant":
+                return console.as_(team.member)
+            case "read" | "write" | "all":
+                return console.scoped(f"accounts:{'admin' if caller == 'all' else caller}")
+            case "own":
+                return console.as_(values.get("user_id", NOBODY))
+            case "other":
+                return console.as_(NOBODY)
+            case _:
+                return console.as_(people.get(caller) or getattr(team, caller), team.tenant_id)
+
+    return headers

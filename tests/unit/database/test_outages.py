@@ -1,0 +1,42 @@
+"""PostgreSQL's errors become the errors of the domain that a Database is made for."""
+
+import asyncpg
+import pytest
+
+from hoc.database import ErrorTranslator, translated_errors
+from hoc.database.outages import DatabaseUnavailableError
+
+
+class TakenError(Exception):
+    """A domain's own error."""
+
+
+TRANSLATOR = ErrorTranslator(violations={"uq_names": TakenError})
+
+
+def violation(constraint: str) -> asyncpg.PostgresError:
+    problem = asyncpg.UniqueViolationError("duplicate key")
+    problem.__dict__["constraint_name"] = constraint
+    return problem
+
+
+@pytest.mark.parametrize(
+    ("raised", "expected"),
+    [
+        (violation("uq_names"), TakenError),
+        (violation("uq_others"), asyncpg.UniqueViolationError),
+        (asyncpg.UndefinedTableError("no table"), asyncpg.UndefinedTableError),
+        (asyncpg.AdminShutdownError("shutting down"), DatabaseUnavailableError),
+        (asyncpg.DeadlockDetectedError("deadlock"), DatabaseUnavailableError),
+        (asyncpg.InterfaceError("connection is closed"), DatabaseUnavailableError),
+        (ConnectionRefusedError(), DatabaseUnavailableError),
+        (TimeoutError(), DatabaseUnavailableError),
+        (ValueError("unrelated"), ValueError),
+    ],
+    ids=lambda value: getattr(value, "__name__", type(value).__name__),
+)
+def test_each_error_has_one_translation(raised: Exception, expected: type[Exception]) -> None:
+    """An error that stays itself is raised as it is; a translated one has the driver's as its cause."""
+    with pytest.raises(expected) as caught, translated_errors(TRANSLATOR):
+        raise raised
+    assert caught.value is raised or caught.value.__cause__ is raised
