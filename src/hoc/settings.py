@@ -25,26 +25,22 @@ class Settings(BaseSettings):
     )
     pool_size: Count = Field(default=10, description="most database connections of each server process")
     max_requests: Count = Field(
-        default=512,
-        description="requests that each server process handles at once; others wait briefly, then get 503",
+        default=512, description="requests at once in each server process; others wait briefly, then get 503"
     )
     statement_timeout_ms: Count = Field(
-        default=5_000,
-        description="milliseconds after which PostgreSQL cancels a statement, or its wait for a lock",
+        default=5_000, description="milliseconds until PostgreSQL cancels a statement or its wait for a lock"
     )
     listen_database_url: SecretStr | None = Field(
-        default=None,
-        description="the database without the pooler, for LISTEN; needed with PgBouncer in transaction mode",
+        default=None, description="the database's URL past a pooler in transaction mode, for LISTEN"
     )
     nats_url: SecretStr | None = Field(
         default=None, description="NATS with JetStream, for events; unset: `hoc serve` starts an embedded one"
     )
     nats_stream: str = Field(
-        default="ACCOUNTS", description="stream that events are published to; created if it is missing"
+        default="ACCOUNTS", description="stream to publish events to; created if missing"
     )
     nats_inbound_stream: str | None = Field(
-        default=None,
-        description="stream to create for others' events if none carries them; unset: hoc waits for one",
+        default=None, description="stream to create if none carries others' events; unset: wait for one"
     )
     events_source: str = Field(default="urn:hoc:accounts", description="CloudEvents `source` of every event")
     consul_url: str | None = Field(
@@ -60,41 +56,28 @@ class Settings(BaseSettings):
     )
     log_requests: bool = Field(default=False, description="log every answered request with its route")
     public_url: str = Field(
-        default="http://127.0.0.1:8201",
-        description="base URL of invitation links; never taken from a request",
+        default="http://127.0.0.1:8201", description="base URL of invitation links, never taken from requests"
     )
     mount_path: str = Field(default="/accounts", description="path at which `hoc serve` mounts the console")
 
     smtp_url: SecretStr | None = Field(
         default=None, description="smtp:// or smtps:// URL; unset: the development mailbox"
     )
-    mail_from: str = Field(
-        default="accounts@localhost.localdomain",
-        description="sender of invitation mail: an address, or `Name <address>`",
-    )
+    mail_from: str = Field(default="accounts@localhost.localdomain", description="sender of invitation mail")
 
-    jwt_issuer: str | None = Field(
-        default=None, description="`iss` that tokens must carry; required with a key"
-    )
-    jwt_audience: str | None = Field(
-        default=None, description="`aud` that tokens must carry; required with a key"
-    )
+    jwt_issuer: str | None = Field(default=None, description="`iss` that tokens must carry")
+    jwt_audience: str | None = Field(default=None, description="`aud` that tokens must carry")
     jwt_jwks_url: str | None = Field(default=None, description="URL of the issuer's JWK set")
     jwt_public_key: str | None = Field(default=None, description="a PEM public key, instead of a JWK set")
     jwt_tenant_claim: str = Field(default="tenant_id", description="claim that selects the tenant")
     gateway_secret: SecretStr | None = Field(
-        default=None,
-        description="secret of the gateway whose X-Hoc-… headers are trusted; at least 16 characters",
+        default=None, description="secret of the gateway whose X-Hoc-… headers are trusted"
     )
     development: bool | None = Field(
-        default=None,
-        description="sign own tokens, and listen on loopback only; unset: `hoc serve` does so when no caller"
-        " authentication is configured",
+        default=None, description="sign own tokens, on loopback only; unset: if nothing else authenticates"
     )
     data_dir: Path | None = Field(
-        default=None,
-        description="directory of keys, development mail and the embedded servers; unset: the user's data"
-        " directory",
+        default=None, description="keys, development mail, embedded servers; unset: the user's data directory"
     )
 
     support_email: str = Field(default="support@example.com", description="shown as the support contact")
@@ -105,10 +88,10 @@ class Settings(BaseSettings):
         default="Within one business day", description="shown as the support contact"
     )
     invitations_per_tenant_per_day: Count = Field(
-        default=10_000, description="most invitation mails of one tenant in a UTC day"
+        default=10_000, description="invitation mails of one tenant"
     )
     invitations_per_recipient_per_day: Count = Field(
-        default=20, description="most invitation mails to one address in a UTC day"
+        default=20, description="invitation mails to one address"
     )
     invitations_require_verified_email: bool = Field(
         default=False, description="an account can join by invitation only once its address is verified"

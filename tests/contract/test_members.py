@@ -3,6 +3,7 @@
 from functools import partial
 
 import pytest
+from support.roles import EVERY_PAIR, RIGHTS, ROLES
 from support.world import NOBODY, NOWHERE, World, refusal, walk
 
 from hoc.cus.account.L5_schemas.errors import (
@@ -16,47 +17,6 @@ from hoc.cus.account.L5_schemas.errors import (
 )
 from hoc.cus.account.L5_schemas.results import MemberLeftResult
 
-ROLES: tuple[str, ...] = ("owner", "admin", "member", "viewer")
-
-# (caller, member): whether the caller may give the member each of the four roles.
-MAY_CHANGE_ROLE = {
-    ("owner", "owner"): True,
-    ("owner", "admin"): True,
-    ("owner", "member"): True,
-    ("owner", "viewer"): True,
-    ("admin", "owner"): False,
-    ("admin", "admin"): False,
-    ("admin", "member"): False,
-    ("admin", "viewer"): False,
-    ("member", "owner"): False,
-    ("member", "admin"): False,
-    ("member", "member"): False,
-    ("member", "viewer"): False,
-    ("viewer", "owner"): False,
-    ("viewer", "admin"): False,
-    ("viewer", "member"): False,
-    ("viewer", "viewer"): False,
-}
-
-MAY_REMOVE = {
-    ("owner", "owner"): True,
-    ("owner", "admin"): True,
-    ("owner", "member"): True,
-    ("owner", "viewer"): True,
-    ("admin", "owner"): False,
-    ("admin", "admin"): True,
-    ("admin", "member"): True,
-    ("admin", "viewer"): True,
-    ("member", "owner"): False,
-    ("member", "admin"): False,
-    ("member", "member"): False,
-    ("member", "viewer"): False,
-    ("viewer", "owner"): False,
-    ("viewer", "admin"): False,
-    ("viewer", "member"): False,
-    ("viewer", "viewer"): False,
-}
-
 
 async def pairs_of(world: World) -> tuple[str, dict[str, str], dict[str, str]]:
     """A tenant with two members of each role: a caller and a target. Returns its id, and both by role."""
@@ -68,13 +28,13 @@ async def pairs_of(world: World) -> tuple[str, dict[str, str], dict[str, str]]:
 
 async def test_which_roles_may_change_which(world: World) -> None:
     tenant_id, callers, targets = await pairs_of(world)
-    for (caller, target), allowed in MAY_CHANGE_ROLE.items():
+    for caller, target in EVERY_PAIR:
         for new_role in ROLES:
             async with world.session() as session:
                 change = world.engines.members.change_role(
                     session, tenant_id, callers[caller], targets[target], new_role
                 )
-                if allowed:
+                if target in RIGHTS[caller].may_change:
                     changed = await change
                     assert (changed.user_id, changed.role) == (targets[target], new_role)
                 else:
@@ -86,10 +46,10 @@ async def test_which_roles_may_change_which(world: World) -> None:
 
 async def test_which_roles_may_remove_which(world: World) -> None:
     tenant_id, callers, targets = await pairs_of(world)
-    for (caller, target), allowed in MAY_REMOVE.items():
+    for caller, target in EVERY_PAIR:
         async with world.session() as session:
             removal = world.engines.members.remove(session, tenant_id, callers[caller], targets[target])
-            if allowed:
+            if target in RIGHTS[caller].may_remove:
                 assert await removal == MemberLeftResult("User removed from tenant", targets[target])
                 assert await world.engines.members.get_user(session, tenant_id, targets[target]) is None
             else:

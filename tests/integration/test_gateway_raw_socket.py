@@ -72,13 +72,13 @@ def statuses(answer: str) -> list[int]:
     return [int(status) for status in re.findall(r"HTTP/1\.1 (\d{3}) ", answer)]
 
 
-def test_headers_of_the_gateway_are_the_caller(address: tuple[str, int]) -> None:
+def test_the_gateways_headers_name_the_caller(address: tuple[str, int]) -> None:
     answer = exchange(address, get(PROOF, VICTIM))
     assert statuses(answer) == [200]
     assert answer.endswith("caller=victim")
 
 
-def test_no_identity_is_anonymous(address: tuple[str, int]) -> None:
+def test_a_request_without_identity_is_anonymous(address: tuple[str, int]) -> None:
     assert exchange(address, get()).endswith("anonymous")
 
 
@@ -103,7 +103,7 @@ def test_no_identity_is_anonymous(address: tuple[str, int]) -> None:
         [PROOF, b"X-Hoc-Scopes: accounts:admin"],
     ],
 )
-def test_forged_doubled_or_misspelt_header_is_401(address: tuple[str, int], headers: list[bytes]) -> None:
+def test_a_forged_doubled_or_misspelt_header_is_refused(address: tuple[str, int], headers: list[bytes]) -> None:
     answer = exchange(address, get(*headers))
     assert statuses(answer) == [401]
     assert "victim" not in answer
@@ -140,7 +140,7 @@ def test_malformed_bytes_are_refused(address: tuple[str, int], headers: list[byt
         b"Content-Length: 3",
     ],
 )
-def test_smuggled_request_does_not_inherit_the_trust_of_the_one_before(
+def test_a_smuggled_request_inherits_no_trust(
     address: tuple[str, int], framing: bytes
 ) -> None:
     first = b"POST / HTTP/1.1\r\nHost: a\r\n" + PROOF + b"\r\nX-Hoc-User-Id: u1\r\n" + framing + b"\r\n\r\n"

@@ -118,7 +118,7 @@ async def test_it_runs_with_the_application(fresh_database_url: str, store: Data
         await until(partial(scalar, store, LEFT.replace("ARRAY[", "0 = ALL(ARRAY[") + ")"))
 
 
-async def test_the_shards_of_past_hours_are_put_together_and_the_sums_stay(store: Database) -> None:
+async def test_counts_of_past_hours_are_merged_and_sums_stay(store: Database) -> None:
     await execute(store, "DELETE FROM account.account_registrations")
     await execute(
         store,

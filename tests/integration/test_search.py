@@ -32,7 +32,7 @@ async def test_a_rare_term_is_found_by_the_index(connection: asyncpg.Connection,
     assert "Seq Scan on users" not in plan
 
 
-async def test_without_its_index_all_would_be_read(connection: asyncpg.Connection) -> None:
+async def test_without_the_index_every_account_would_be_read(connection: asyncpg.Connection) -> None:
     await connection.execute("DROP INDEX account.ix_users_search")
     assert "Seq Scan on users" in await plan_of_search(connection, "person7777@")
 

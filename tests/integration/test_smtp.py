@@ -94,7 +94,7 @@ async def failure(sender: SmtpSender, message: EmailMessage) -> MailError:
     return raised.value
 
 
-async def test_a_mail_arrives_to_the_byte(server: SmtpServer) -> None:
+async def test_a_mail_arrives_byte_for_byte(server: SmtpServer) -> None:
     message = invitation()
     await SmtpSender.from_url(server.url).send(message)
 
@@ -107,7 +107,7 @@ async def test_a_mail_arrives_to_the_byte(server: SmtpServer) -> None:
     assert mail.user is None
 
 
-async def test_an_internationalized_address_is_mailed_where_the_server_can(server: SmtpServer) -> None:
+async def test_an_internationalized_address_gets_its_mail(server: SmtpServer) -> None:
     message = invitation("jörg@bücher.example")
     await SmtpSender.from_url(server.url).send(message)
 
@@ -117,7 +117,7 @@ async def test_an_internationalized_address_is_mailed_where_the_server_can(serve
     assert mail.content == message.as_bytes()
 
 
-async def test_an_internationalized_local_part_is_rejected_where_the_server_cannot() -> None:
+async def test_an_internationalized_local_part_needs_smtputf8() -> None:
     with smtp_server(smtputf8=False) as server:
         sender = SmtpSender.from_url(server.url)
         assert isinstance(await failure(sender, invitation("jörg@example.org")), MailRejectedError)
@@ -173,7 +173,7 @@ async def test_a_server_that_dribbles_is_given_up(server: SmtpServer) -> None:
     assert isinstance(await failure(sender, invitation()), MailUnavailableError)
 
 
-async def test_a_server_that_hangs_up_or_talks_nonsense_is_a_temporary_failure() -> None:
+async def test_a_server_that_hangs_up_is_a_temporary_failure() -> None:
     async def answer(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
         writer.close()
@@ -234,7 +234,7 @@ async def test_a_certificate_nobody_vouches_for_sends_nothing(
         assert server.messages() == []
 
 
-async def test_implicit_tls(certificate: Path) -> None:
+async def test_implicit_tls_is_used(certificate: Path) -> None:
     with smtp_server(certificate=certificate, implicit_tls=True) as server:
         await SmtpSender.from_url(server.url, tls_context=trusting(certificate)).send(invitation())
         assert [mail.tls for mail in server.messages()] == [True]

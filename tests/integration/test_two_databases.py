@@ -13,7 +13,7 @@ from hoc.cus.account.wiring import create_account_service, open_database
 async def test_each_database_has_statements_compiled_for_it(
     postgres_server: TestServer, fresh_database_url: str
 ) -> None:
-    """A search term is written into the statement: with standard_conforming_strings off, \\ is quoted twice."""
+    """A search term is part of the statement, and standard_conforming_strings says how it is quoted."""
     async with postgres_server.new_database() as other_url, AsyncExitStack() as stack:
         connection = await asyncpg.connect(other_url)
         name = urlsplit(other_url).path[1:]

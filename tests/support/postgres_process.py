@@ -8,8 +8,8 @@ from typing import Final
 from hoc.embedded import DataDirectory, EmbeddedPostgres
 
 _SETTINGS: Final = {
-    # A worker keeps its pools for the whole run (35 connections), and its tests start servers of their own.
-    "max_connections": "400",
+    # A worker keeps its pools for the whole run (65 connections), and its tests start servers of their own.
+    "max_connections": "800",
     # Tests do not survive a power cut, so they need not wait for the disk.
     "fsync": "off",
     "full_page_writes": "off",

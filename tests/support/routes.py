@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from support.console import HOST, IDENTITY_MOUNT, MOUNT, Console, Headers
+from support.roles import ROLES
 from support.world import NOBODY, Team
 
 from hoc.cus.account.L2_api.console import CONSOLE_OPERATIONS
@@ -25,7 +26,7 @@ OPERATIONS = {
     for operation in operations
 }
 CALLERS = {
-    MOUNT: ("owner", "admin", "member", "viewer", "ex-member", "outsider", "no tenant", "anonymous"),
+    MOUNT: (*ROLES, "ex-member", "outsider", "no tenant", "anonymous"),
     IDENTITY_MOUNT: ("read", "write", "all", "own", "other", "anonymous"),
 }
 # For a request that need not find anything.

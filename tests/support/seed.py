@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import text
+from support.roles import ROLES
 
 from hoc.cus.account.L5_engines.email_address import email_key
 from hoc.cus.account.L5_engines.invitation_mail import token_hash
@@ -21,7 +22,7 @@ _TENANTS = text(
     "  unnest(CAST(:users AS text[]), CAST(:roles AS text[])) AS member (id, role) RETURNING tenant_id, role"
     ") INSERT INTO account.member_counts (tenant_id, role, members)"
     "  SELECT created.tenant_id, kind.role, count(joined.role) FROM created"
-    "  CROSS JOIN unnest(ARRAY['owner', 'admin', 'member', 'viewer']) AS kind (role)"
+    f"  CROSS JOIN unnest(ARRAY{list(ROLES)}) AS kind (role)"
     "  LEFT JOIN joined ON joined.tenant_id = created.tenant_id AND joined.role = kind.role GROUP BY 1, 2"
 )
 _INVITATION = text(

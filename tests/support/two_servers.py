@@ -13,6 +13,19 @@ from hoc.cus.account.L2_api.authentication import DevelopmentKeys
 from hoc.database import Database
 from hoc.mail.mailbox import DevelopmentMailbox
 
+AT_ONCE = 50
+"""The most requests of one race that may wait for each other."""
+
+TENANT_CAP = 30
+RECIPIENT_CAP = 20
+
+_SETTINGS = {
+    # So that they wait for a lock, not for a connection: for that they would wait a second at most.
+    "pool_size": str(AT_ONCE // 2),
+    "invitations_per_tenant_per_day": str(TENANT_CAP),
+    "invitations_per_recipient_per_day": str(RECIPIENT_CAP),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class TwoServers:
@@ -44,11 +57,11 @@ class TwoServers:
 
 
 @asynccontextmanager
-async def two_servers(database_url: str, directory: Path, **settings: str) -> AsyncGenerator[TwoServers]:
-    """Start both, with these HOC_ settings and ``directory`` for their data."""
+async def two_servers(database_url: str, directory: Path) -> AsyncGenerator[TwoServers]:
+    """Start both, with ``directory`` for their data."""
     async with AsyncExitStack() as stack:
         keys = development_keys(directory)
-        first = stack.enter_context(server_process(database_url, directory, **settings))
-        second = stack.enter_context(server_process(database_url, directory, **settings))
+        first = stack.enter_context(server_process(database_url, directory, **_SETTINGS))
+        second = stack.enter_context(server_process(database_url, directory, **_SETTINGS))
         database = await stack.enter_async_context(opened(database_url))
         yield TwoServers((first.port, second.port), database, keys, DevelopmentMailbox(directory / "mailbox"))

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import pytest
 from sqlalchemy import null, select, union_all
 from sqlalchemy.ext.asyncio import AsyncSession
+from support.roles import ROLES
 from support.seed import add_accounts
 
 from hoc.cus.account.L5_engines.account_service import MAX_COUNTED, AccountService
@@ -174,7 +175,7 @@ class World(ABC):
 
     async def team(self) -> Team:
         tenant_id, owner = await self.tenant()
-        joined = [await self.join(tenant_id, owner, role) for role in ("admin", "member", "viewer")]
+        joined = [await self.join(tenant_id, owner, role) for role in ROLES[1:]]
         return Team(tenant_id, owner, *joined)
 
     async def invite(

@@ -86,7 +86,7 @@ def test_an_address_is_kept_as_given() -> None:
         f"ada@{'a' * 250}.com",
     ],
 )
-def test_what_mail_cannot_be_sent_to_is_refused(address: str) -> None:
+def test_an_address_no_mail_can_reach_is_refused(address: str) -> None:
     with pytest.raises(InvalidInputError) as refused:
         parse_email(address, field="to")
     assert [problem.pointer for problem in refused.value.problems] == ["/to"]

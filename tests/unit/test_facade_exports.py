@@ -2,8 +2,6 @@
 
 import dataclasses
 import inspect
-import subprocess
-import sys
 import typing
 
 import pytest
@@ -132,11 +130,3 @@ def test_the_facade_has_the_specified_methods() -> None:
 def test_there_is_one_facade() -> None:
     assert isinstance(get_accounts_facade(), AccountsFacade)
     assert get_accounts_facade() is get_accounts_facade()
-
-
-def test_importing_it_loads_no_driver_and_no_server() -> None:
-    program = (
-        "import sys; import hoc.cus.account.L5_engines.accounts_facade;"
-        ' assert not {"sqlalchemy", "asyncpg", "starlette", "pydantic", "nats"} & sys.modules.keys()'
-    )
-    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)

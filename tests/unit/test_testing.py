@@ -21,7 +21,7 @@ from hoc.testing import (
 )
 
 
-def test_what_it_exports() -> None:
+def test_it_exports_its_documented_names() -> None:
     assert hoc.testing.__all__ == [
         "MemoryDatabase",
         "MemorySession",
@@ -34,7 +34,7 @@ def test_what_it_exports() -> None:
     assert all(hasattr(hoc.testing, name) for name in hoc.testing.__all__)
 
 
-def test_its_documentation_runs_without_a_server_or_its_packages() -> None:
+def test_its_example_runs_without_a_server_or_its_packages() -> None:
     """As a program of its own: what the test run has imported itself does not count."""
     paragraphs = (hoc.testing.__doc__ or "").split("\n\n")
     example = textwrap.dedent("\n\n".join(part for part in paragraphs if part.startswith("    ")))
@@ -51,7 +51,7 @@ async def test_a_reading_session_does_not_write() -> None:
             await facade.update_profile(session, "ada", display_name="Ada")
 
 
-async def test_a_second_writer_in_one_task_is_told_so_instead_of_waiting_for_ever() -> None:
+async def test_a_second_writer_in_one_task_is_refused() -> None:
     database = MemoryDatabase()
     engines = memory_engines(database)
     await database.add_user("ada", "ada@example.com")

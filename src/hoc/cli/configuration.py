@@ -4,7 +4,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from hoc.cli.errors import CommandError
 from hoc.embedded import DataDirectory, EmbeddedNats, EmbeddedPostgres
@@ -39,27 +39,22 @@ def require_development(settings: Settings, command: str) -> None:
     raise CommandError(f"{command} works in development mode only, but {why}.")
 
 
-def configured_database(settings: Settings) -> str | None:
-    """Return HOC_DATABASE_URL, or None when it is unset or empty."""
-    return settings.database_url.get_secret_value() if settings.database_url else None
+def reveal(url: SecretStr | None) -> str | None:
+    """Return a setting's URL, or None when it is unset or empty."""
+    return url.get_secret_value() if url else None
 
 
 def running_database(settings: Settings, data: DataDirectory) -> str | None:
     """Return HOC_DATABASE_URL, else the URL of the database that runs for this data directory, or None."""
-    if configured := configured_database(settings):
+    if configured := reveal(settings.database_url):
         return configured
     server = data.server()
     return server.database_url if server else EmbeddedPostgres(data).running_url()
 
 
-def configured_nats(settings: Settings) -> str | None:
-    """Return HOC_NATS_URL, or None when it is unset or empty."""
-    return settings.nats_url.get_secret_value() if settings.nats_url else None
-
-
 def running_nats(settings: Settings, data: DataDirectory) -> str | None:
     """Return HOC_NATS_URL, else the URL of the NATS that runs for this data directory, or None."""
-    if configured := configured_nats(settings):
+    if configured := reveal(settings.nats_url):
         return configured
     server = data.server()
     return server.nats_url if server else EmbeddedNats(data).running_url()

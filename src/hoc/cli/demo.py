@@ -24,7 +24,7 @@ from hoc.embedded import DataDirectory
 from hoc.settings import Settings
 
 _AGE_DAYS: Final = 140
-_NEVER_LOGGED_IN: Final = 7  # every seventh person
+_ABSENT: Final = 7  # every seventh person has never logged in
 _NAMED: Final = (Role.OWNER, Role.ADMIN, Role.MEMBER, Role.VIEWER)
 _OTHERS: Final = (Role.ADMIN,) * 2 + (Role.MEMBER,) * 13 + (Role.VIEWER,) * 5
 _COMPANIES: Final = (
@@ -134,7 +134,7 @@ async def _create(url: str, settings: Settings) -> tuple[str, str, list[_Person]
             await _join(engines, session, tenant_id, people, calendar)
             await _bill(engines, session, tenant_id, calendar)
             await _create_tickets(engines, session, tenant_id, people, calendar)
-            await _record_usage(engines, session, tenant_id, calendar)
+            await _meter(engines, session, tenant_id, calendar)
             await _invite(engines, session, tenant_id, people[0], calendar)
     finally:
         await engine.dispose()
@@ -174,9 +174,7 @@ async def _add_accounts(session: AsyncConnection, people: list[_Person], calenda
                 "preferences": {"theme": secrets.choice(("dark", "light")), "digest": {"weekly": True}},
                 "created_at": registered,
                 "updated_at": registered,
-                "last_login_at": calendar.days_ago(min(number, days) / 3)
-                if (number + 1) % _NEVER_LOGGED_IN
-                else None,
+                "last_login_at": calendar.days_ago(min(number, days) / 3) if (number + 1) % _ABSENT else None,
             }
         )
     await register(session, rows)
@@ -279,9 +277,7 @@ async def _create_tickets(
         )
 
 
-async def _record_usage(
-    engines: Engines, session: AsyncConnection, tenant_id: str, calendar: _Calendar
-) -> None:
+async def _meter(engines: Engines, session: AsyncConnection, tenant_id: str, calendar: _Calendar) -> None:
     for days in (2, 1, 0):
         calendar.days_ago(days)
         await engines.usage.record(

@@ -14,13 +14,7 @@ from starlette.routing import BaseRoute
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
-from hoc.cli.configuration import (
-    configured_database,
-    configured_nats,
-    hoc_command,
-    is_development,
-    load_settings,
-)
+from hoc.cli.configuration import hoc_command, is_development, load_settings, reveal
 from hoc.cli.errors import CommandError
 from hoc.cli.listening import Address, answers, bound, listen, resolve
 from hoc.cli.migrate import migrate_database
@@ -58,9 +52,9 @@ def serve(*, host: str, port: int, workers: int, data: DataDirectory) -> None:
     with data.lock(), bound(address) as (listener, address):
         try:
             with (
-                _service("NATS", configured_nats(settings), EmbeddedNats(data, print_step)) as nats_url,
+                _service("NATS", reveal(settings.nats_url), EmbeddedNats(data, print_step)) as nats_url,
                 _service(
-                    "PostgreSQL", configured_database(settings), EmbeddedPostgres(data, print_step)
+                    "PostgreSQL", reveal(settings.database_url), EmbeddedPostgres(data, print_step)
                 ) as url,
             ):
                 migrate_database(url)
@@ -145,7 +139,7 @@ def _configure(
     """Put the decisions into the environment, from which the application in every process reads them."""
     os.environ["HOC_DATABASE_URL"] = url
     os.environ["HOC_NATS_URL"] = nats_url
-    if configured_nats(settings) is None:
+    if reveal(settings.nats_url) is None:
         os.environ.setdefault("HOC_NATS_INBOUND_STREAM", "BILLING")
     os.environ["HOC_DATA_DIR"] = str(data.path)
     os.environ["HOC_DEVELOPMENT"] = str(development).lower()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from hoc.cus.account.L5_engines.session import utc_now
 from hoc.cus.account.L6_drivers.event_sequencing import SqlEventSequencing
+from hoc.cus.account.wiring import open_database
 from hoc.database import Database
 from hoc.events.message import Handler
 from hoc.events.observer import EventObserver
@@ -52,7 +53,7 @@ class EventService:
         if settings.database_url is None:
             raise ValueError("HOC_DATABASE_URL is not set: name the PostgreSQL database to use.")
         url = settings.database_url.get_secret_value()
-        self._database = Database(
+        self._database = open_database(
             url, pool_size=_CONNECTIONS, statement_timeout_ms=settings.statement_timeout_ms
         )
         self._nats: NatsConnection | None = None

@@ -25,7 +25,7 @@ HESITATION = (
 HESITATING = "SELECT pg_advisory_xact_lock(7)"
 
 SEQUENCES = "SELECT array_agg(sequence ORDER BY position) FROM account.events"
-CURSOR = "SELECT sequence FROM account.event_cursors WHERE name = 'line'"
+CURSOR = "SELECT sequence FROM account.event_cursors WHERE name = 'sequenced'"
 
 in_place_and_taken_out = pytest.mark.parametrize("taken_out", [False, True])
 

@@ -110,7 +110,7 @@ async def test_what_the_stream_has_no_room_for_waits(
         await turn(relay)
         assert await site.names() == []
         assert (await site.status()).unpublished == (0 if taken_out else 2)
-        assert (await site.status()).parked == 0, "it is the stream, not the events"
+        assert (await site.status()).dead == 0, "it is the stream, not the events"
         info = await jetstream.stream_info("ACCOUNTS")
         info.config.max_msgs = -1
         await jetstream.update_stream(info.config)

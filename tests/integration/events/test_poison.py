@@ -96,7 +96,7 @@ async def test_one_larger_than_the_server_takes(
     assert sorted(await site.names()) == sorted(OTHERS)
     [reason] = await reasons(site)
     assert reason.endswith(f"bytes; the server takes {ROOM}")
-    assert (await site.status()).parked == 1
+    assert (await site.status()).dead == 1
     assert (await site.status()).unpublished == 0
     async with site.relay() as relay:
         await retry_all(site)

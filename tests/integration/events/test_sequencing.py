@@ -16,7 +16,7 @@ from hoc.events.wakeups import Doorbell, Listener
 
 # What stands for the sequence once that is not given in line.
 NUMBER_BEFORE_COMMIT = (
-    r"line\.sequence \+ row_number\(\) OVER \(ORDER BY taken\.position\)",
+    r"cursor\.sequence \+ row_number\(\) OVER \(ORDER BY taken\.position\)",
     "taken.position",
 )
 

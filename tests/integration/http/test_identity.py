@@ -54,7 +54,7 @@ async def test_ensuring_answers_201_then_200_with_the_stored_account(console: Co
     assert [error["pointer"] for error in problem_of(refused)["errors"]] == ["/email"]
 
 
-async def test_an_account_through_its_life(console: Console) -> None:
+async def test_each_change_of_an_account_shows_in_the_next_answer(console: Console) -> None:
     account, admin = await ensured(console), console.scoped(ADMIN)
     user_id, own = account["user_id"], console.as_(account["user_id"])
     profile, status = f"{PREFIX}/profile/{user_id}", f"{PREFIX}/status/{user_id}"

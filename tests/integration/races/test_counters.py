@@ -5,14 +5,13 @@ import asyncio
 from support.postgres import opened
 from support.races import race
 from support.seed import add_tenants, add_users, damage, scalar
-from support.two_servers import TwoServers
+from support.two_servers import AT_ONCE, TwoServers
 
 from hoc.cus.account.L5_schemas.errors import LimitExceededError
 from hoc.cus.account.L5_schemas.options import Options
 from hoc.cus.account.wiring import postgres_engines
 from hoc.database import Database
 
-AT_ONCE = 50
 ROUNDS = 3
 RUNS_PER_DAY = 100
 RUNS_AT_ONCE = 3

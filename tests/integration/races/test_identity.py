@@ -6,14 +6,13 @@ from dataclasses import replace
 
 from support.races import Request, race
 from support.seed import add_invitation, add_tenants, add_users, damage, scalar
-from support.two_servers import TwoServers
+from support.two_servers import AT_ONCE, TwoServers
 
 CALLERS = 200
 KEYS = 100
 RIVALS = 20
 ROUNDS = 5
 SWAPS = 20
-PREFERENCES = 50
 OWNER_ROUNDS = 60
 MEMBER_ROUNDS = 60
 
@@ -85,10 +84,10 @@ async def test_one_of_many_accounts_is_revived_at_an_address(servers: TwoServers
 async def test_preferences_merged_at_once_all_survive(servers: TwoServers) -> None:
     for user in await add_users(servers.database, ROUNDS):
         path = f"/preferences/{user}"
-        answers = await race([servers.identity(n, "PUT", path, {f"k{n}": n}) for n in range(PREFERENCES)])
+        answers = await race([servers.identity(n, "PUT", path, {f"k{n}": n}) for n in range(AT_ONCE)])
         assert {answer.status for answer in answers} == {200}
         [account] = await race([servers.identity(0, "GET", f"/profile/{user}")])
-        assert account.body["preferences"] == {f"k{n}": n for n in range(PREFERENCES)}
+        assert account.body["preferences"] == {f"k{n}": n for n in range(AT_ONCE)}
 
 
 async def test_one_of_two_last_owners_stays(servers: TwoServers) -> None:

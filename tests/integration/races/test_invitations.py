@@ -5,10 +5,9 @@ from functools import partial
 import pytest
 from support.races import Request, race
 from support.seed import add_invitation, add_tenants, add_users, damage, role_of, scalar
-from support.two_servers import TwoServers
+from support.two_servers import AT_ONCE, RECIPIENT_CAP, TENANT_CAP, TwoServers
 from support.waiting import until
 
-AT_ONCE = 50
 ROUNDS = 5
 REVOKING_ROUNDS = 50
 
@@ -34,7 +33,7 @@ async def test_an_invitation_accepted_fifty_times_adds_one_member(
     assert await damage(servers.database) == []
 
 
-async def test_a_new_address_accepts_fifty_invitations_with_one_account(servers: TwoServers) -> None:
+async def test_fifty_invitations_of_a_new_address_make_one_account(servers: TwoServers) -> None:
     [owner] = await add_users(servers.database, 1)
     tenants = await add_tenants(servers.database, AT_ONCE, {owner: "owner"})
     email = f"{tenants[0]}@example.com"
@@ -91,25 +90,25 @@ async def test_an_address_is_invited_once(servers: TwoServers) -> None:
         assert await scalar(servers.database, sent, tenant=tenant) == 1
 
 
-async def test_a_tenant_invites_up_to_its_cap(servers: TwoServers, tenant_cap: int) -> None:
+async def test_a_tenant_invites_up_to_its_cap(servers: TwoServers) -> None:
     [owner] = await add_users(servers.database, 1)
     [tenant] = await add_tenants(servers.database, 1, {owner: "owner"})
     answers = await race(
         [_invite(servers, n, tenant, owner, f"{n}.{tenant}@example.com") for n in range(AT_ONCE)]
     )
     statuses = [answer.status for answer in answers]
-    assert statuses.count(201) == tenant_cap
-    assert statuses.count(429) == AT_ONCE - tenant_cap
+    assert statuses.count(201) == TENANT_CAP
+    assert statuses.count(429) == AT_ONCE - TENANT_CAP
 
 
-async def test_an_address_is_invited_up_to_its_cap(servers: TwoServers, recipient_cap: int) -> None:
+async def test_an_address_is_invited_up_to_its_cap(servers: TwoServers) -> None:
     [owner] = await add_users(servers.database, 1)
     tenants = await add_tenants(servers.database, AT_ONCE, {owner: "owner"})
     email = f"{tenants[0]}@example.com"
     answers = await race([_invite(servers, n, tenant, owner, email) for n, tenant in enumerate(tenants)])
     statuses = [answer.status for answer in answers]
-    assert statuses.count(201) == recipient_cap
-    assert statuses.count(429) == AT_ONCE - recipient_cap
+    assert statuses.count(201) == RECIPIENT_CAP
+    assert statuses.count(429) == AT_ONCE - RECIPIENT_CAP
 
 
 async def test_accepting_again_does_not_bring_a_removed_member_back(servers: TwoServers) -> None:

@@ -62,6 +62,17 @@ ONE_SLUG = "ALTER TABLE account.tenant_slugs DROP CONSTRAINT pk_tenant_slugs"
 
 INACTIVE = AccountStatusChangeRequest(is_active=False)
 
+
+def rows(name: str) -> str:
+    """Locks the rows of a table."""
+    return f"SELECT FROM account.{name} FOR UPDATE"
+
+
+def table(name: str) -> str:
+    """Locks a table, where there is no row yet to meet at."""
+    return f"LOCK TABLE account.{name} IN SHARE MODE"
+
+
 in_place_and_taken_out = pytest.mark.parametrize("taken_out", [False, True])
 
 
@@ -149,7 +160,7 @@ async def test_the_lock_and_the_constraint_each_keep_an_owner(
         lambda session: members.remove(session, at.tenant, ada, bob),
         lambda session: members.remove(session, at.tenant, bob, ada),
     )
-    await at.meet("SELECT FROM account.member_counts FOR UPDATE", works)
+    await at.meet(rows("member_counts"), works)
     assert await owner_count(at.one, at.tenant) == (1 if is_safe else 0)
 
 
@@ -267,17 +278,19 @@ Contention: TypeAlias = Callable[[Contenders], Awaitable[list[Work]]]
 @pytest.mark.parametrize(
     ("contend", "lock", "mechanisms"),
     [
-        (owners_demote_each_other, "member_counts", [LOCK_TENANT]),
-        (last_owners_end_their_accounts, "tenants", [AN_OWNER_IS_KEPT]),
-        (a_transfer_is_accepted_and_canceled, "ownership_transfers", [LOCK_TENANT]),
-        (an_invitation_is_accepted_and_revoked, "invitations", [LOCK_INVITATION]),
-        (an_invitation_is_accepted_and_resent, "invitations", [LOCK_INVITATION]),
-        (an_address_is_invited_twice, "invitation_limits", [PENDING_IS_UNIQUE, ONE_PENDING]),
-        (a_tenant_invites_beyond_its_cap, "invitation_limits", [TENANT_CAP]),
-        (an_address_is_invited_beyond_its_cap, "recipient_limits", [RECIPIENT_CAP]),
-        (usage_goes_beyond_the_quota, "usage_counters", [QUOTA]),
-        (two_accounts_move_to_an_address, "users", [ONE_ADDRESS]),
-        (two_accounts_are_revived_at_an_address, "users", [ONE_ADDRESS]),
+        (owners_demote_each_other, rows("member_counts"), [LOCK_TENANT]),
+        (last_owners_end_their_accounts, rows("tenants"), [AN_OWNER_IS_KEPT]),
+        (a_transfer_is_accepted_and_canceled, rows("ownership_transfers"), [LOCK_TENANT]),
+        (an_invitation_is_accepted_and_revoked, rows("invitations"), [LOCK_INVITATION]),
+        (an_invitation_is_accepted_and_resent, rows("invitations"), [LOCK_INVITATION]),
+        (an_address_is_invited_twice, rows("invitation_limits"), [PENDING_IS_UNIQUE, ONE_PENDING]),
+        (a_tenant_invites_beyond_its_cap, rows("invitation_limits"), [TENANT_CAP]),
+        (an_address_is_invited_beyond_its_cap, rows("recipient_limits"), [RECIPIENT_CAP]),
+        (usage_goes_beyond_the_quota, rows("usage_counters"), [QUOTA]),
+        (a_slug_is_given_twice, table("tenant_slugs"), [ONE_SLUG]),
+        (two_accounts_are_made_with_an_address, table("users"), [ONE_ADDRESS]),
+        (two_accounts_move_to_an_address, rows("users"), [ONE_ADDRESS]),
+        (two_accounts_are_revived_at_an_address, rows("users"), [ONE_ADDRESS]),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
@@ -287,28 +300,9 @@ async def test_a_mechanism_lets_one_of_two_be_done(
     works = await contend(at)
     if taken_out:
         await at.take_out(*mechanisms)
-    done = await at.meet(f"SELECT FROM account.{lock} FOR UPDATE", works)
-    assert done == [True, taken_out]
-    assert taken_out or await damage(at.one) == []
-
-
-@in_place_and_taken_out
-@pytest.mark.parametrize(
-    ("contend", "table", "mechanism"),
-    [
-        (a_slug_is_given_twice, "tenant_slugs", ONE_SLUG),
-        (two_accounts_are_made_with_an_address, "users", ONE_ADDRESS),
-    ],
-    ids=lambda value: getattr(value, "__name__", ""),
-)
-async def test_a_key_lets_one_of_two_be_made(
-    at: Contenders, contend: Contention, table: str, mechanism: str, *, taken_out: bool
-) -> None:
-    """They meet at a table, because there is no row yet; whoever comes first wins."""
-    if taken_out:
-        await at.take_out(mechanism)
-    done = await at.meet(f"LOCK TABLE account.{table} IN SHARE MODE", await contend(at))
+    done = await at.meet(lock, works)
     assert sum(done) == (2 if taken_out else 1)
+    assert taken_out or await damage(at.one) == []
 
 
 async def an_account_ends_twice(at: Contenders) -> list[Work]:
@@ -330,8 +324,8 @@ async def an_account_joins_and_ends(at: Contenders) -> list[Work]:
 @pytest.mark.parametrize(
     ("contend", "lock", "mechanism", "damaged"),
     [
-        (an_account_ends_twice, "users", LOCK_ACCOUNT, "totals"),
-        (an_account_joins_and_ends, "member_counts", LOCK_ACCOUNT_WHILE_JOINING, "unlike its account"),
+        (an_account_ends_twice, rows("users"), LOCK_ACCOUNT, "totals"),
+        (an_account_joins_and_ends, rows("member_counts"), LOCK_ACCOUNT_WHILE_JOINING, "unlike its account"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
@@ -341,7 +335,7 @@ async def test_a_lock_on_the_account_keeps_its_rows_right(
     works = await contend(at)
     if taken_out:
         await at.take_out(mechanism)
-    assert await at.meet(f"SELECT FROM account.{lock} FOR UPDATE", works) == [True, True]
+    assert await at.meet(lock, works) == [True, True]
     found = await damage(at.one)
     assert any(damaged in each for each in found) if taken_out else found == []
 
@@ -355,18 +349,17 @@ async def test_the_lock_while_merging_keeps_both_preferences(
     update = at.engines().profiles.update
     if taken_out:
         await at.take_out(LOCK_WHILE_MERGING)
-    works = (
-        at.transactions(
+    if service == "console":
+        works = at.transactions(
             lambda session: update(session, user, preferences={"theme": "dark"}),
             lambda session: update(session, user, preferences={"tabs": 4}),
         )
-        if service == "console"
-        else [
+    else:
+        works = [
             at.services[0].update_account_preferences(user, AccountPreferencesRequest({"theme": "dark"})),
             at.services[1].update_account_preferences(user, AccountPreferencesRequest({"tabs": 4})),
         ]
-    )
-    await at.meet("SELECT FROM account.users FOR UPDATE", works)
+    await at.meet(rows("users"), works)
     merged = (await at.services[0].get_account_profile(user)).preferences
     assert merged == ({"tabs": 4} if taken_out else {"theme": "dark", "tabs": 4})
 
@@ -385,7 +378,7 @@ async def test_the_index_of_addresses_makes_one_account_of_two(at: Contenders, *
         lambda session: accept(session, one.id, one.token),
         lambda session: accept(session, other.id, other.token),
     )
-    assert await at.meet("LOCK TABLE account.users IN SHARE MODE", works) == [True, True]
+    assert await at.meet(table("users"), works) == [True, True]
     found = "SELECT count(*) FROM account.users WHERE email_key = 'new@example.com'"
     assert await scalar(at.one, found) == (2 if taken_out else 1)
     joined = "SELECT user_id FROM account.memberships WHERE tenant_id = :tenant AND role = 'member'"
@@ -397,7 +390,7 @@ async def test_the_index_of_addresses_makes_one_account_of_two(at: Contenders, *
 async def test_the_conflict_clause_gives_both_callers_one_account(at: Contenders, *, taken_out: bool) -> None:
     request = AccountEnsureRequest("ada", "ada@example.com", "Ada")
     works: list[Work] = [service.ensure_account(request) for service in at.services]
-    lock = "LOCK TABLE account.users IN SHARE MODE"
+    lock = table("users")
     if taken_out:
         await at.take_out(ENSURE_ONLY_IF_ABSENT)
         with pytest.raises(Exception, match="pk_users"):
@@ -423,7 +416,7 @@ async def test_a_second_attempt_gets_two_out_of_a_deadlock(
         at.one.transact(lambda session: accept(session, invitation.id, invitation.token)),
         at.services[1].change_account_status(user, INACTIVE),
     ]
-    lock = "SELECT FROM account.account_totals FOR UPDATE"
+    lock = rows("account_totals")
     if taken_out:
         monkeypatch.setattr(connections, "MAX_ATTEMPTS", 1)
         with pytest.raises(UnavailableError):

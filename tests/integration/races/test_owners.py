@@ -36,7 +36,7 @@ async def test_one_of_two_owners_who_end_each_other_stays(servers: TwoServers) -
         )
         statuses = [answer.status for answer in answers]
         assert set(statuses) <= {200, *REFUSALS}
-        # One is refused: the last owner, or a member who was an owner a moment ago. A demoted owner may leave.
+        # One is refused: the last owner, or a former owner. A demoted owner may leave.
         may_both = {move_of_ada, move_of_bob} == {"demote", "leave"}
         assert statuses.count(200) in ({1, 2} if may_both else {1})
     assert await damage(servers.database) == []

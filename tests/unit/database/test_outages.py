@@ -16,7 +16,7 @@ TRANSLATOR = ErrorTranslator(violations={"uq_names": TakenError})
 
 def violation(constraint: str) -> asyncpg.PostgresError:
     problem = asyncpg.UniqueViolationError("duplicate key")
-    problem.__dict__["constraint_name"] = constraint
+    problem.constraint_name = constraint
     return problem
 
 

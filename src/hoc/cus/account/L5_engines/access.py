@@ -20,11 +20,7 @@ async def access_of(reader: AccessReader, session: Session, tenant_id: str, user
 
 
 def require_reader(access: Access | None) -> Access:
-    """Return the access of a caller who may read.
-
-    Raises NotAMemberError (the caller is not an active member) or TenantNotActiveError (the tenant is
-    terminated or archived).
-    """
+    """Return the access of a caller who may read. Raises NotAMemberError or TenantNotActiveError (closed)."""
     if access is None:
         raise NotAMemberError("You are not a member of this tenant.")
     if access.tenant_status in CLOSED_TENANT:

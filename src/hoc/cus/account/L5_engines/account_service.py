@@ -133,7 +133,7 @@ class AccountService:
         Of any number of concurrent calls with one ``user_id``, one creates the account and all return it. An
         existing account is returned unchanged, also a deactivated one.
 
-        Raises AccountValidationError (bad input, or the address is another active account's).
+        Raises AccountValidationError, also for a taken address.
         """
         with _validation():
             if not is_account_id(request.user_id):
@@ -159,8 +159,7 @@ class AccountService:
     ) -> AccountProfileResponse:
         """Change the name, the address, or both. A new address has yet to be verified.
 
-        Raises AccountNotFoundError or AccountValidationError (bad input, or the address is another active
-        account's).
+        Raises AccountNotFoundError or AccountValidationError, also for a taken address.
         """
         with _validation():
             name = None if request.name is None else clean_line("name", request.name)
@@ -203,8 +202,7 @@ class AccountService:
 
         Only the event has the reason.
 
-        Raises AccountNotFoundError, AccountValidationError (bad input, or the address is another active
-        account's by now) or LastOwnerError (a tenant would have no active owner).
+        Raises AccountNotFoundError, LastOwnerError or AccountValidationError, also for a taken address.
         """
         with _validation():
             reason = _checked_reason(request.reason)
@@ -220,8 +218,7 @@ class AccountService:
     ) -> bool:
         """Deactivate an account and mark it deleted; its record stays. Deleting it again changes nothing.
 
-        Raises AccountNotFoundError, AccountValidationError or LastOwnerError (a tenant would have no active
-        owner).
+        Raises AccountNotFoundError, AccountValidationError or LastOwnerError.
         """
         with _validation():
             given = _checked_reason(reason)

@@ -107,9 +107,8 @@ class Invitations:
     ) -> InvitationResult:
         """Invite an address. The mail is sent after the caller's commit.
 
-        Raises InvalidInputError, NotAMemberError, ForbiddenError, TenantNotActiveError, ConflictError (a
-        member has the address, or an invitation to it is pending) or LimitExceededError (too many mails were
-        sent today, from this tenant or to this address).
+        Raises InvalidInputError, NotAMemberError, ForbiddenError, TenantNotActiveError, LimitExceededError
+        (too many mails today) or ConflictError (a member has the address, or an invitation is pending).
         """
         granted = choice("role", role, Role)
         invitation = self._new(
@@ -164,10 +163,8 @@ class Invitations:
 
         The caller becomes its inviter.
 
-        Raises:
-            InvalidInputError, NotAMemberError, ForbiddenError, TenantNotActiveError, NotFoundError
-            ConflictError: it is accepted or revoked, or another one to the address is pending.
-            LimitExceededError: too many mails were sent today, from this tenant or to this address.
+        Raises InvalidInputError, NotAMemberError, ForbiddenError, TenantNotActiveError, NotFoundError,
+        ConflictError (accepted, revoked, or another is pending) or LimitExceededError (too many mails today).
         """
         terms = await self._lock_for_manager(session, tenant_id, caller_user_id, invitation_id)
         access = await access_of(self._access, session, tenant_id, caller_user_id)
@@ -192,8 +189,7 @@ class Invitations:
     ) -> InvitationResult:
         """Revoke an invitation. To revoke it again changes nothing.
 
-        Raises NotAMemberError, ForbiddenError, TenantNotActiveError, NotFoundError or ConflictError (it has
-        been accepted).
+        Raises NotAMemberError, ForbiddenError, TenantNotActiveError, NotFoundError or ConflictError.
         """
         terms = await self._lock_for_manager(session, tenant_id, caller_user_id, invitation_id)
         if terms.status == InvitationStatus.ACCEPTED:

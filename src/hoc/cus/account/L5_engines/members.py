@@ -138,8 +138,7 @@ class Members:
         """Give another member another role; the same role changes nothing.
 
         Raises InvalidInputError, OwnMembershipError, NotAMemberError, TenantNotActiveError, NotFoundError,
-        ForbiddenError (the caller is no owner), StaleVersionError (the member's version is not the expected
-        one) or LastOwnerError (the tenant would have no owner).
+        ForbiddenError (the caller is no owner), StaleVersionError or LastOwnerError.
         """
         role = choice("role", new_role, Role)
         if caller_user_id == target_user_id:
@@ -163,9 +162,8 @@ class Members:
     ) -> MemberLeftResult:
         """End another member's membership.
 
-        Raises OwnMembershipError, NotAMemberError, TenantNotActiveError, NotFoundError, ForbiddenError (the
-        caller is neither an owner nor an admin, or the member is an owner and the caller is not.) or
-        LastOwnerError (the tenant would have no owner).
+        Raises OwnMembershipError, NotAMemberError, TenantNotActiveError, NotFoundError, LastOwnerError or
+        ForbiddenError: only owners and admins remove members, and only owners remove owners.
         """
         if caller_user_id == target_user_id:
             raise OwnMembershipError("You cannot remove yourself. Leave the tenant instead.")
@@ -180,11 +178,7 @@ class Members:
         return MemberLeftResult("User removed from tenant", target_user_id)
 
     async def leave(self, session: Session, tenant_id: str, caller_user_id: str) -> MemberLeftResult:
-        """End one's own membership.
-
-        Raises NotAMemberError, TenantNotActiveError or LastOwnerError (the tenant would have no owner;
-        transfer the ownership first).
-        """
+        """End one's own membership. Raises NotAMemberError, TenantNotActiveError or LastOwnerError."""
         caller, _ = await self._lock_pair(session, tenant_id, caller_user_id, caller_user_id)
         if caller.role is Role.OWNER:
             await self._require_another_owner(session, tenant_id)

@@ -52,8 +52,7 @@ class OwnershipTransfers:
         """Offer the caller's ownership to another active member, for seven days.
 
         Raises InvalidInputError, OwnMembershipError, NotAMemberError, TenantNotActiveError, NotFoundError,
-        ForbiddenError (the caller is no owner), ConflictError (the member is an owner already) or
-        TransferPendingError (another offer is open).
+        ForbiddenError (the caller is no owner), ConflictError (the member is one) or TransferPendingError.
         """
         if caller_user_id == to_user_id:
             raise OwnMembershipError("You cannot transfer ownership to yourself.")
@@ -112,8 +111,7 @@ class OwnershipTransfers:
     async def cancel(self, session: Session, tenant_id: str, caller_user_id: str) -> OwnershipTransferResult:
         """Withdraw the offer, as an owner, or decline it, as the member to whom it is made.
 
-        Raises NotAMemberError, TenantNotActiveError or NotFoundError (there is no open offer, or the caller
-        is neither).
+        Raises NotAMemberError, TenantNotActiveError or NotFoundError.
         """
         now = self._clock()
         caller, _ = await self._lock_pair(session, tenant_id, caller_user_id, caller_user_id)

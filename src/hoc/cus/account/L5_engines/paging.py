@@ -34,11 +34,7 @@ class CursorScope:
         self._fingerprint = hashlib.sha256(identity).hexdigest()[: _FINGERPRINT_LENGTH * 2]
 
     def window(self, limit: int = 50, offset: int = 0, cursor: str | None = None) -> Window:
-        """Return the rows to read.
-
-        Raises InvalidInputError (a number is out of bounds, there are a cursor and an offset, or the cursor
-        is not this list's.).
-        """
+        """Return the rows to read. Raises InvalidInputError, also for another list's cursor."""
         if not 1 <= limit <= MAX_LIMIT:
             raise InvalidInputError.of_parameter("limit", f"must be 1 to {MAX_LIMIT}")
         if not 0 <= offset <= MAX_OFFSET:

@@ -81,8 +81,7 @@ class Profiles:
     ) -> Versioned[ExtendedProfileUpdateResult]:
         """Set the fields that are given. Preferences are merged (RFC 7396: null deletes a key).
 
-        Raises InvalidInputError, NotFoundError or StaleVersionError (the profile's version is not the
-        expected one).
+        Raises InvalidInputError, NotFoundError or StaleVersionError.
         """
         name = None if display_name is None else clean_line("display_name", display_name)
         patch = AccountPatch(

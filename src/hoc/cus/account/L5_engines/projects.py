@@ -113,8 +113,7 @@ class Projects:
     ) -> Versioned[ProjectDetailResult]:
         """Create a tenant on the free plan, owned by the caller. Its slug is made from the name unless given.
 
-        Raises InvalidInputError, ForbiddenError (the caller is no active account) or ConflictError (the slug
-        is taken).
+        Raises InvalidInputError, ForbiddenError (no active account) or ConflictError (the slug is taken).
         """
         now = self._clock()
         title = clean_line("name", name)
@@ -134,8 +133,7 @@ class Projects:
     ) -> ProjectDetailResult:
         """Change the status, as `TenantStatus` allows; the same status changes nothing. For operators.
 
-        Raises InvalidInputError, NotFoundError or ConflictError (a tenant of its present status cannot get
-        this one).
+        Raises InvalidInputError, NotFoundError or ConflictError (not from the present status).
         """
         target = choice("status", status, TenantStatus)
         moved = await self._tenants.set_status(
