@@ -21,7 +21,7 @@ from nats.aio.msg import Msg
 
 from hoc.cus.account.L5_schemas.identity import AccountEnsureRequest
 from hoc.cus.account.wiring import create_account_service
-from hoc.events.wakeups import Doorbell
+from hoc.events.wakeups import CommitNotifier
 
 PATIENCE_SECONDS: Final = 60
 WARM_UP_SECONDS: Final = 3
@@ -98,9 +98,9 @@ async def _registering(servers: Servers, way: Way) -> AsyncGenerator[Writer]:
     """Give a function that creates a new account by the library, as the server does."""
     async with opened(servers) as database:
         accounts = create_account_service(database)
-        doorbell = Doorbell(database)
+        notifier = CommitNotifier(database)
         if way is Way.NOTIFY:
-            database.after_write(doorbell.ring)
+            database.after_write(notifier.notify)
 
         async def register(number: int) -> None:
             user_id = f"{way.name}-{number}".lower()
@@ -108,7 +108,7 @@ async def _registering(servers: Servers, way: Way) -> AsyncGenerator[Writer]:
                 AccountEnsureRequest(user_id, f"{user_id}@example.com", f"Person {number}")
             )
 
-        async with doorbell.running():
+        async with notifier.running():
             yield register
 
 

@@ -1,4 +1,4 @@
-"""One PostgreSQL for the whole run, started if a test may want it, with a database for each worker."""
+"""One PostgreSQL for the whole run, started if a test may need it, with a database for each worker."""
 
 from collections.abc import AsyncGenerator
 from pathlib import Path
@@ -12,7 +12,7 @@ from hoc.database import Database
 
 OWNER = pytest.StashKey[TestServerOwner]()
 
-# This machine may be busy with other workers: how long an example takes says nothing.
+# Other workers keep the machine busy, so the duration of an example says nothing.
 settings.register_profile("hoc", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("hoc")
 

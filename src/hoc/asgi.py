@@ -33,7 +33,7 @@ from hoc.events.billing import billing_handlers
 from hoc.events.message import Handler
 from hoc.events.observer import EventObserver
 from hoc.events.service import EventService
-from hoc.events.wakeups import Doorbell
+from hoc.events.wakeups import CommitNotifier
 from hoc.housekeeping import Housekeeping
 from hoc.mail.courier import Courier
 from hoc.mail.mailbox import DevelopmentMailbox
@@ -89,8 +89,8 @@ class Accounts:
             self.database, mail_sender(settings), mail_from=settings.mail_from, public_url=settings.public_url
         )
         self._housekeeping = Housekeeping(self.database)
-        self._doorbell = Doorbell(self.database)
-        self.database.after_write(self._doorbell.ring)
+        self._commit_notifier = CommitNotifier(self.database)
+        self.database.after_write(self._commit_notifier.notify)
         self.events = EventService(
             settings, billing_handlers(self.facade.billing) | dict(handlers or {}), observer=observer
         )
@@ -130,7 +130,7 @@ class Accounts:
             async with (
                 self._courier.running(),
                 self._housekeeping.running(),
-                self._doorbell.running(),
+                self._commit_notifier.running(),
                 self.events.running(),
             ):
                 yield

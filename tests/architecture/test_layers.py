@@ -1,4 +1,4 @@
-"""Who may import whom, and what importing the rules costs."""
+"""Which modules may import which, and the cost of importing the rules."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""What an operation declares is what its handler takes and returns: mypy refuses anything else."""
+"""A handler takes and returns the types that its operation declares: mypy refuses anything else."""
 
 import re
 import typing

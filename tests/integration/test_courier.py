@@ -1,4 +1,4 @@
-"""Invitation mail leaves through a real SMTP server: at least once, and the newest mail's link works."""
+"""Invitation mail is sent through a real SMTP server at least once, and the newest mail's link works."""
 
 import asyncio
 import logging
@@ -68,11 +68,11 @@ class Office:
         return count
 
     async def due_again(self) -> None:
-        """Let pauses and leases run out."""
+        """Make every queued mail due."""
         await execute(self.database, "UPDATE account.invitation_mails SET due_at = now() - interval '1 s'")
 
     def tokens(self) -> list[str]:
-        """Those of the mails that arrived, in order."""
+        """The tokens of the mails that arrived, in order."""
         links = [link_in(mail.message) for mail in self.smtp.messages()]
         return [token_in(link) for link in links if link is not None]
 
@@ -211,7 +211,7 @@ async def test_many_mails_leave_once_each_through_two_couriers(office: Office) -
 
 
 class Interrupted:
-    """A sender that delivers, and before it says so lets something else happen."""
+    """A sender that lets something else happen after it has delivered, before it returns."""
 
     def __init__(self, office: Office, happening: Any) -> None:
         self._sender = SmtpSender.from_url(office.smtp.url)

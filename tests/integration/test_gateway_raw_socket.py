@@ -1,4 +1,4 @@
-"""Guarantee 20 on the wire: raw bytes to a real uvicorn process, with both of its HTTP parsers."""
+"""Gateway headers on the wire: raw bytes to a real uvicorn process, with both of its HTTP parsers."""
 
 import os
 import re
@@ -39,7 +39,7 @@ VICTIM = b"X-Hoc-User-Id: victim"
 
 @pytest.fixture(scope="module", params=["httptools", "h11"])
 def address(request: pytest.FixtureRequest) -> Iterator[tuple[str, int]]:
-    """Start the server on a socket that listens already: nobody waits for it or chooses a port."""
+    """The address of a server on a socket that listens already, so that no test waits for it."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = subprocess.Popen(
             [sys.executable, "-c", APPLICATION, str(listener.fileno()), request.param],
@@ -103,7 +103,9 @@ def test_a_request_without_identity_is_anonymous(address: tuple[str, int]) -> No
         [PROOF, b"X-Hoc-Scopes: accounts:admin"],
     ],
 )
-def test_a_forged_doubled_or_misspelt_header_is_refused(address: tuple[str, int], headers: list[bytes]) -> None:
+def test_a_forged_doubled_or_misspelt_header_is_refused(
+    address: tuple[str, int], headers: list[bytes]
+) -> None:
     answer = exchange(address, get(*headers))
     assert statuses(answer) == [401]
     assert "victim" not in answer
@@ -140,9 +142,7 @@ def test_malformed_bytes_are_refused(address: tuple[str, int], headers: list[byt
         b"Content-Length: 3",
     ],
 )
-def test_a_smuggled_request_inherits_no_trust(
-    address: tuple[str, int], framing: bytes
-) -> None:
+def test_a_smuggled_request_inherits_no_trust(address: tuple[str, int], framing: bytes) -> None:
     first = b"POST / HTTP/1.1\r\nHost: a\r\n" + PROOF + b"\r\nX-Hoc-User-Id: u1\r\n" + framing + b"\r\n\r\n"
     body = b"0\r\n\r\n" if b"chunked" in framing else b"abc"
     answer = exchange(address, first + body + get(VICTIM))

@@ -1,4 +1,4 @@
-"""What has served its time is deleted, and nothing else."""
+"""Expired rows are deleted, and no others."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -42,7 +42,7 @@ async def store(fresh_database: Database) -> Database:
 
 
 async def fill(database: Database, at: datetime) -> None:
-    """A counter of this day and a key taken at this moment, for each tenant."""
+    """Store a counter of the day and an idempotency key of the moment for each tenant."""
     for statement in COUNTERS:
         await execute(database, statement, day=at.date())
     await execute(database, KEYS, key=str(at), at=at)

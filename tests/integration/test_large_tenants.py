@@ -1,4 +1,4 @@
-"""What is asked about one member does not read all the others, whatever the planner takes a tenant for."""
+"""A statement about one member does not read the others, whichever plan PostgreSQL chooses."""
 
 from typing import Any
 
@@ -63,7 +63,7 @@ async def test_without_the_index_every_member_would_be_read(database: Database, 
 
 
 async def blocks_read(database: Database, statement: Executable, mode: str) -> int:
-    """Of memberships and its indexes, by the scans of a statement's plan."""
+    """The blocks of memberships and its indexes that a statement reads, by its plan."""
     assert isinstance(statement, ClauseElement)
     compiled = statement.compile(dialect=database.engine.dialect)
     assert isinstance(compiled, SQLCompiler)

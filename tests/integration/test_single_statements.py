@@ -1,4 +1,4 @@
-"""Statements that stand alone, on connections that go from one straight to the next."""
+"""Single statements, on connections that are handed from one to the next."""
 
 import asyncio
 

@@ -54,20 +54,20 @@ class Console(PostgresWorld):
         return self.as_("service", None, *scopes)
 
     async def fuzzed(self) -> Headers:
-        """The headers of one caller for all examples of a fuzzer: what they leave behind is input too."""
+        """The headers of one caller for all examples of a fuzzer, so that earlier examples' data is input too."""
         if self._fuzzed is None:
             tenant_id, owner = await self.tenant()
             self._fuzzed = self.as_(owner, tenant_id, "accounts:admin")
         return self._fuzzed
 
     async def team(self) -> Team:
-        """A team with another owner beside the first, who may go then."""
+        """A team with a second owner, so that the first can leave."""
         team = await super().team()
         await self.join(team.tenant_id, team.owner, "owner")
         return team
 
     async def fill(self, tenant_id: str, owner: str, rows: int) -> None:
-        """Add so many members, each by an invitation, and tickets and invoices."""
+        """Add this number of members, each by an invitation, and of tickets and invoices."""
         for number in range(rows):
             await self.join(tenant_id, owner)
             async with self.transaction() as session:
@@ -87,7 +87,7 @@ class Console(PostgresWorld):
 
 
 def raw(headers: Headers, name: str = "", value: bytes = b"") -> list[tuple[bytes, bytes]]:
-    """Headers as bytes, with one more of any bytes."""
+    """Headers as bytes, and one more whose value need not be text."""
     encoded = [(key.encode(), given.encode()) for key, given in headers.items()]
     return [*encoded, (name.encode(), value)] if name else encoded
 
@@ -126,7 +126,7 @@ def problem_of(response: httpx.Response) -> dict[str, Any]:
 
 
 def without_identity(response: httpx.Response) -> tuple[int, dict[str, str], dict[str, Any]]:
-    """All that a caller sees of a refusal, apart from what names this very request."""
+    """Everything in a refusal but the values that differ from request to request."""
     headers = {
         name: value
         for name, value in response.headers.items()

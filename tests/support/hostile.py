@@ -1,4 +1,4 @@
-"""Input that breaks servers which trust it, and what every answer to it must be."""
+"""Input that breaks servers which trust it, and a check of the answers."""
 
 from typing import Any
 

@@ -14,7 +14,7 @@ TERMINATE_OTHERS = (
 
 
 class Proxy:
-    """Forwards to a database; ``cut`` refuses everybody, ``silence`` takes connections and says nothing."""
+    """Forwards to a database. ``cut`` refuses connections; ``silence`` accepts them and sends nothing."""
 
     def __init__(self, host: str, port: int) -> None:
         self._target = (host, port)
@@ -46,7 +46,7 @@ class Proxy:
         self.hold_answers()
 
     def hold_answers(self) -> None:
-        """Forward what is asked, and no answer until `thaw`; ``holding`` tells of the first."""
+        """Forward requests, and no answer until `thaw`; ``holding`` is set at the first answer."""
         self._answering.clear()
 
     def thaw(self) -> None:
@@ -55,7 +55,7 @@ class Proxy:
         self._answering.set()
 
     async def silence(self) -> None:
-        """Close every connection; the port takes new ones, and nothing comes back."""
+        """Close every connection; accept new ones, and send nothing."""
         await self.cut()
         self._is_silent = True
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)

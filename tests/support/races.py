@@ -1,4 +1,4 @@
-"""Making things happen at once: requests released by a barrier, transactions that meet at a lock.
+"""Concurrency on purpose: requests released together, transactions that meet at a lock.
 
 Two cores rarely hit a race by luck. `Meeting` makes it certain: a third connection holds a lock until every
 contender waits, so that each has done its checks before any of them may write.
@@ -74,14 +74,14 @@ def _answer(content: bytes) -> Answer:
 
 
 class Meeting:
-    """Where transactions are held back until all that were started wait for a lock."""
+    """Holds transactions back until all that were started wait for a lock."""
 
     def __init__(self, observer: asyncpg.Connection) -> None:
         self._observer = observer
         self._tasks: list[asyncio.Task[Any]] = []
 
     async def join(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """Start ``work``; return when it waits in line behind those before it (or is done already)."""
+        """Start ``work``. Returns its task once that waits behind the earlier ones, or is done already."""
         task = asyncio.create_task(work)
         self._tasks.append(task)
 
@@ -111,7 +111,7 @@ async def meeting(database_url: str, lock: str, *values: object) -> AsyncGenerat
 
 
 def rewrite(database: Database, *changes: tuple[str, str]) -> None:
-    """Take a mechanism out: from now on, replace these patterns in every statement that is sent."""
+    """From now on, replace these patterns in every statement that the database sends."""
 
     def changed(sql: str) -> str:
         for pattern, replacement in changes:

@@ -1,4 +1,4 @@
-"""Every operation of both services: what a test sends, and what each caller is answered."""
+"""Every operation of both services: its request, and the answer to each kind of caller."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -29,7 +29,7 @@ CALLERS = {
     MOUNT: (*ROLES, "ex-member", "outsider", "no tenant", "anonymous"),
     IDENTITY_MOUNT: ("read", "write", "all", "own", "other", "anonymous"),
 }
-# For a request that need not find anything.
+# Values for a request that need not find anything.
 EXAMPLES = {
     "project_id": "ten_1",
     "user_id": "usr_1",
@@ -86,17 +86,18 @@ class Route:
             for name, given in (self.body or {}).items()
         }
 
-    def request(self, values: Values = EXAMPLES) -> dict[str, Any]:
+    def request(self, values: Values = EXAMPLES, **instead: Any) -> dict[str, Any]:
         """The arguments for a client's ``request`` or ``build_request``."""
         return {
             "method": self.method,
             "url": self.url(values),
             "params": {name: given.format(**values) for name, given in self.query.items()} or None,
             "json": None if self.body is None else self.filled(values),
+            **instead,
         }
 
     def allowed(self, console: Console, team: Team, values: Values) -> Headers:
-        """The headers of somebody who is let do it."""
+        """The headers of a caller who may do it."""
         if self.answers.endswith("200"):
             return {}
         return console.as_(values.get("caller", team.owner), team.tenant_id, "accounts:admin")
@@ -182,7 +183,7 @@ ROUTES = _table(
         address,
     ),
     Route("GET /accounts/invitations", MANAGE),
-    # The token is for an address without an account: whoever is signed in is somebody else.
+    # The token is for an address without an account, so that nobody who is signed in may use it.
     Route(
         "POST /accounts/invitations/{invitation_id}/accept",
         "403 403 403 403 403 403 403 200",
@@ -199,7 +200,7 @@ ROUTES = _table(
         {"to_user_id": "{user_id}"},
         no_offer,
     ),
-    # The offer is to another member: nobody here may accept it, and who manages nobody does not see it.
+    # The offer is to another member: none of these may accept it, and only owners and admins see it.
     Route("GET /accounts/tenant/ownership-transfer", "200 200 404 404 403 403 403 401", prepare=offer),
     Route(
         "POST /accounts/tenant/ownership-transfer/accept",
@@ -262,7 +263,7 @@ PAGES = [route for route in ROUTES.values() if route.operation.is_page]
 
 
 async def callers_of(console: Console, team: Team) -> Callable[[str, Values], Headers]:
-    """Gives a caller's headers, who may depend on what was prepared."""
+    """Returns a function of a caller's name and the prepared values that gives the caller's headers."""
     former = await console.join(team.tenant_id, team.owner)
     async with console.transaction() as session:
         await console.facade.members.remove(session, team.tenant_id, team.owner, former)

@@ -1,4 +1,4 @@
-"""What a database's schema ``account`` consists of, in PostgreSQL's own words."""
+"""The objects of a database's schema ``account``, as PostgreSQL describes them."""
 
 import asyncpg
 

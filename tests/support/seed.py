@@ -1,4 +1,4 @@
-"""Rows put straight into the tables, many at a time, and looked up there."""
+"""Rows written to the tables directly, many at a time, and read there."""
 
 import uuid
 from collections.abc import Mapping
@@ -55,7 +55,7 @@ _WRONG_TOTALS = text(
 
 @dataclass(frozen=True, slots=True)
 class SeededInvitation:
-    """A pending invitation whose mail, with `token`, has left."""
+    """A pending invitation whose mail, with `token`, has been sent."""
 
     id: str
     token: str
@@ -74,7 +74,7 @@ async def add_users(database: Database, count: int) -> list[str]:
 
 
 async def add_accounts(database: Database, addresses: Mapping[str, str], **row: object) -> None:
-    """Active accounts, given as address by id, that have this row's values in common."""
+    """Add active accounts, given as address by id, with the same values of ``row``."""
     accounts = [
         {"user_id": user_id, "email": address, "email_key": email_key(address), **row}
         for user_id, address in addresses.items()
@@ -95,7 +95,7 @@ async def add_tenants(database: Database, count: int, members: dict[str, str]) -
 async def add_invitation(
     database: Database, tenant_id: str, invited_by: str, *, email: str | None = None, role: str = "member"
 ) -> SeededInvitation:
-    """An invitation to ``email``, or to an address nobody has."""
+    """An invitation to ``email``, by default an address without an account."""
     token = f"{tenant_id}.{uuid.uuid4().hex}"
     invitation = SeededInvitation(
         f"inv-{uuid.uuid4().hex}", token, email or f"{uuid.uuid4().hex}@example.com"
@@ -125,7 +125,7 @@ async def execute(database: Database, statement: str, **values: object) -> None:
 
 
 async def role_of(database: Database, tenant_id: str, user_id: str) -> object:
-    """The member's role, None for who is no member."""
+    """The member's role; None without a membership."""
     query = "SELECT role FROM account.memberships WHERE tenant_id = :tenant_id AND user_id = :user_id"
     return await scalar(database, query, tenant_id=tenant_id, user_id=user_id)
 
@@ -136,7 +136,7 @@ async def owner_count(database: Database, tenant_id: str) -> object:
 
 
 async def damage(database: Database) -> list[str]:
-    """Every tenant without an owner, every count that is not the real one, every membership left behind."""
+    """A line for each tenant without an owner, each wrong count, and each membership unlike its account."""
     queries = {
         "count": _WRONG_COUNTS,
         "no owner": _OWNERLESS,

@@ -1,4 +1,4 @@
-"""Every statement that a Database sends, to be recorded or changed on its way."""
+"""Recording, or changing, every statement that a Database sends."""
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ from hoc.database.direct import DirectConnection, Row
 
 
 def change_statements(database: Database, change: Callable[[str], str]) -> Callable[[], None]:
-    """From now on send what ``change`` makes of a statement; call what is returned to end it."""
+    """From now on send ``change(statement)`` in place of each statement. Returns a function that ends this."""
 
     class Changed(DirectConnection):
         async def _fetch(self, sql: str, arguments: Sequence[Any]) -> list[Row]:

@@ -20,7 +20,7 @@ TENANT_CAP = 30
 RECIPIENT_CAP = 20
 
 _SETTINGS = {
-    # So that they wait for a lock, not for a connection: for that they would wait a second at most.
+    # Enough that they wait for a lock and not for a connection, which ends with 503 after a second.
     "pool_size": str(AT_ONCE // 2),
     "invitations_per_tenant_per_day": str(TENANT_CAP),
     "invitations_per_recipient_per_day": str(RECIPIENT_CAP),
@@ -29,7 +29,7 @@ _SETTINGS = {
 
 @dataclass(frozen=True, slots=True)
 class TwoServers:
-    """``database`` is another way into their data."""
+    """``database`` is the servers' database."""
 
     ports: tuple[int, int]
     database: Database
@@ -46,12 +46,12 @@ class TwoServers:
         tenant: str | None = None,
         body: object = None,
     ) -> Request:
-        """A request to the console of the server with this number, modulo two; ``user`` None is nobody."""
+        """A request to a server's console; ``server`` counts modulo two, and without a ``user`` it is anonymous."""
         token = None if user is None else self.keys.issue(user, tenant)
         return Request(self.ports[server % 2], method, f"/accounts{path}", token, body)
 
     def identity(self, server: int, method: str, path: str, body: object = None) -> Request:
-        """A request to the identity service, by a caller who may do anything there."""
+        """A request to a server's identity service with the scope ``accounts:admin``."""
         token = self.keys.issue("service", scopes=["accounts:admin"])
         return Request(self.ports[server % 2], method, f"/api/v1/accounts{path}", token, body)
 

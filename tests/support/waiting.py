@@ -1,4 +1,4 @@
-"""Waiting for what happens in another process."""
+"""Waiting for a change in another process."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -7,7 +7,7 @@ PATIENCE_SECONDS = 60
 
 
 async def until(condition: Callable[[], Awaitable[object]]) -> None:
-    """Ask again and again until the answer is true; TimeoutError after a minute."""
+    """Return once ``condition`` gives a true value. Raises TimeoutError after a minute."""
     async with asyncio.timeout(PATIENCE_SECONDS):
         while not await condition():  # noqa: ASYNC110 - no event of this process tells
             await asyncio.sleep(0.01)

@@ -1,4 +1,4 @@
-"""The accounts domain of a test, the same to look at in memory and on PostgreSQL."""
+"""The accounts domain of a test, with one interface in memory and on PostgreSQL."""
 
 import itertools
 import uuid
@@ -64,7 +64,7 @@ class FakeClock:
 
 
 class RealClock(FakeClock):
-    """The time of the service that a test talks to. ``now`` is when it was last asked for."""
+    """The time of day. ``now`` is when the clock was last read."""
 
     def __call__(self) -> datetime:
         self.now = utc_now()
@@ -87,7 +87,7 @@ class Team:
 
 
 class World(ABC):
-    """Engines and facade on a clock, sessions, and what the domain does not do itself."""
+    """Engines and facade with a test's clock, sessions, and helpers beyond the domain."""
 
     def __init__(self, clock: FakeClock | None = None) -> None:
         self.clock = clock or FakeClock()
@@ -324,14 +324,14 @@ class PostgresWorld(World):
 
 
 async def refusal(operation: Awaitable[object]) -> tuple[type[AccountsError], str, str]:
-    """All that a refused caller learns; the operation must be refused."""
+    """Require a refusal. Returns everything that the caller learns."""
     with pytest.raises(AccountsError) as caught:
         await operation
     return type(caught.value), caught.value.error, caught.value.message
 
 
 async def outcome(operation: Awaitable[T]) -> T | tuple[type[AccountsError], str]:
-    """The result, or what the refusal was."""
+    """The result, or the refusal's class and code."""
     try:
         return await operation
     except AccountsError as problem:

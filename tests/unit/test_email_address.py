@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hoc.cus.account.L5_engines.email_address import PLAIN, email_key, fold, is_plain, parse_email, validate
 from hoc.cus.account.L5_schemas.errors import InvalidInputError
 
-# Each looks like, folds to, or in one language or another lowers to plain letters.
+# Each looks like plain letters, folds to them, or is lowered to them in some language.
 TREACHEROUS = {
     "İ": "i",
     "\N{LATIN SMALL LETTER DOTLESS I}": "i",

@@ -1,4 +1,4 @@
-"""The package that users' tests import: what it gives, and what it does not drag in."""
+"""The package that users' tests import: its exports, its example, its limits."""
 
 import asyncio
 import subprocess
@@ -35,7 +35,7 @@ def test_it_exports_its_documented_names() -> None:
 
 
 def test_its_example_runs_without_a_server_or_its_packages() -> None:
-    """As a program of its own: what the test run has imported itself does not count."""
+    """It runs as a program of its own, because the test run itself has imported those packages."""
     paragraphs = (hoc.testing.__doc__ or "").split("\n\n")
     example = textwrap.dedent("\n\n".join(part for part in paragraphs if part.startswith("    ")))
     check = 'import sys; assert not {"sqlalchemy", "asyncpg", "starlette", "nats"} & sys.modules.keys()'

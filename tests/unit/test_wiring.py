@@ -1,4 +1,4 @@
-"""What the account package's wiring makes of settings."""
+"""The account package's options, as its wiring reads them from settings."""
 
 from hoc.cus.account.L5_schemas.options import Options
 from hoc.cus.account.wiring import options_of

@@ -1,1 +1,1 @@
-"""Events on NATS: putting them in line, publishing them, and handling those of others."""
+"""Events: numbering them, publishing them to NATS, and handling those of others."""

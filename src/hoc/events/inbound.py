@@ -1,7 +1,7 @@
-"""Handling others' events: each once, in the transaction of what its handler does.
+"""Handles others' events, each once, in the transaction of the handler's own changes.
 
 A message is acknowledged after that transaction has committed. One whose handler fails comes again, later and
-later; after the last time it is parked, in the database, and the others go on.
+later; after the last time it becomes a dead letter in the database, and the others go on.
 """
 
 import asyncio
@@ -47,7 +47,7 @@ class Inbound:
         handlers: by subject, which may end in ``.*``.
         group: servers of one group share the messages between them; every group gets each.
         new_stream: is made for a subject that no stream carries; None waits for somebody else's.
-        backoff: pauses before a message comes again, in seconds; after the last one it is parked.
+        backoff: seconds before a message comes again; after the last pause the message is a dead letter.
         observer: is told what becomes of each.
     """
 
@@ -74,7 +74,7 @@ class Inbound:
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
-        """Handle messages in the background; at the end, what is under way is broken off and comes again."""
+        """Handle messages in the background. At the end of the block, unfinished ones will come again."""
         async with AsyncExitStack() as stack:
             for subject, handler in self._handlers.items():
                 await stack.enter_async_context(self._consumer(subject, handler).running())
@@ -108,14 +108,14 @@ class Inbound:
             pull = await jetstream.pull_subscribe(subject, durable=durable)
         try:
             while True:
-                # What is delivered while the database is away would count as tried.
+                # A message delivered during an outage of the database would count as tried.
                 await self._require_database()
                 messages = await _fetch(pull)
                 succeeded()
                 for message in messages:
                     await self._receive(message, handler)
         finally:
-            with suppress(Error):  # of a connection that is gone, and its subscriptions with it
+            with suppress(Error):  # the connection is gone, and its subscriptions with it
                 await pull.unsubscribe()
 
     async def _require_database(self) -> None:
@@ -129,7 +129,7 @@ class Inbound:
             with process_span(message.subject, received.headers):
                 outcome = "handled" if await self._handle(message, handler) else "repeated"
         except UnavailableError:
-            # Not the message's fault: it is not parked for that.
+            # An outage of the database is not the message's fault, and makes no dead letter of it.
             await received.nak(delay=self._backoff[0])
             return
         except Exception as problem:  # noqa: BLE001 - one message must not keep the others from being handled
@@ -137,17 +137,19 @@ class Inbound:
             if not hopeless and delivery <= len(self._backoff):
                 _log.warning("%s failed: %s; it comes again", message.subject, _why(problem))
                 await received.nak(delay=self._backoff[delivery - 1])
-                self._tell("failed")
+                self._observe("failed")
                 return
-            _log.error("message %s (%s) is parked: %s", message.message_id, message.subject, _why(problem))
+            _log.error(
+                "message %s (%s) is a dead letter: %s", message.message_id, message.subject, _why(problem)
+            )
             async with self._database.transaction() as session:
                 await self._messages.add_dead_letter(session, message, _why(problem))
             outcome = "parked"
         await received.ack_sync()
-        self._tell(outcome)
+        self._observe(outcome)
 
     async def _handle(self, message: StoredMessage, handler: Handler) -> bool:
-        """Call the handler, unless the message has been handled: then False."""
+        """Call the handler. Returns False, and does nothing, for a message that has been handled."""
 
         async def work(session: AsyncConnection) -> bool:
             if not await self._messages.claim(session, message):
@@ -159,7 +161,7 @@ class Inbound:
 
     def _retrier(self) -> BackgroundLoop:
         async def retry() -> None:
-            await self.retry_parked()
+            await self.retry_dead_letters()
 
         return BackgroundLoop(
             retry,
@@ -170,8 +172,8 @@ class Inbound:
             logger=_log,
         )
 
-    async def retry_parked(self) -> int:
-        """Handle the parked messages that somebody wants tried again; how many were."""
+    async def retry_dead_letters(self) -> int:
+        """Handle the dead letters that an operator wants retried. Returns how many were handled."""
         async with self._database.transaction() as session:
             due = await self._messages.retries(session, BATCH)
         handled = 0
@@ -183,7 +185,7 @@ class Inbound:
                 await self._handle(message, handler)
             except UnavailableError:
                 raise
-            except Exception as problem:  # noqa: BLE001 - it stays parked, with the new reason
+            except Exception as problem:  # noqa: BLE001 - it stays a dead letter, with the new reason
                 async with self._database.transaction() as session:
                     await self._messages.keep_dead_letter(session, message.message_id, _why(problem))
                 continue
@@ -192,7 +194,7 @@ class Inbound:
             handled += 1
         return handled
 
-    def _tell(self, outcome: str) -> None:
+    def _observe(self, outcome: str) -> None:
         if self._observer is not None:
             self._observer.received(outcome)
 
@@ -208,7 +210,7 @@ def _explain(problem: Exception) -> str | None:
 
 
 async def _fetch(pull: JetStreamContext.PullSubscription) -> list[Msg]:
-    """The next messages; none when none came in time."""
+    """The next messages; an empty list when none came in time."""
     try:
         return await pull.fetch(BATCH, timeout=FETCH_SECONDS)
     except TimeoutError:
@@ -247,5 +249,5 @@ def _parsed(message: StoredMessage) -> InboundMessage:
 
 
 def _why(problem: Exception) -> str:
-    """Only what hoc itself says of bad input: any other text may quote what came."""
+    """A reason that is safe to log: any text but hoc's own may quote the message."""
     return problem.message if isinstance(problem, InvalidInputError) else type(problem).__name__

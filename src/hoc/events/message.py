@@ -1,4 +1,4 @@
-"""Messages: what is published, and what comes in."""
+"""Messages on NATS, outbound and inbound."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -10,13 +10,13 @@ import orjson
 
 from hoc.cus.account.L5_schemas.results import EventResult
 
-# Printable ASCII but for the space, the quotation mark and the percent sign.
+# Printable ASCII without the space, the quotation mark and the percent sign.
 _PLAIN = "!#$&'()*+,-./:;<=>?@[\\]^_`{|}~"
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """An event on its way: its payload alone is the data, what describes it is in the headers."""
+    """An event as a message: the data is its payload alone, and the headers describe it."""
 
     event_id: str
     subject: str
@@ -25,9 +25,9 @@ class Message:
 
 
 def message_of(event: EventResult, source: str) -> Message:
-    """The event as CloudEvents 1.0 has it on NATS, in binary mode: an attribute is a ``ce-`` header.
+    """The event as a message in the binary mode of CloudEvents 1.0: an attribute is a ``ce-`` header.
 
-    ``Nats-Msg-Id`` is the event's id, by which JetStream drops one that it has seen in the last two minutes.
+    ``Nats-Msg-Id`` is the event's id. JetStream drops a message whose id it has seen in the last two minutes.
     """
     attributes = {
         "specversion": "1.0",
@@ -38,7 +38,7 @@ def message_of(event: EventResult, source: str) -> Message:
         "datacontenttype": "application/json",
         "subject": event.tenant_id or event.user_id,
         "actor": event.actor,
-        # The extension of this name: text that sorts as the events do.
+        # CloudEvents' extension of this name is text that sorts like the numbers.
         "sequence": None if event.sequence is None else f"{event.sequence:019d}",
     }
     headers = {
@@ -54,7 +54,7 @@ def message_of(event: EventResult, source: str) -> Message:
 
 @dataclass(frozen=True, slots=True)
 class InboundMessage:
-    """Somebody else's event: ``time`` is when it happened, or else when JetStream stored it."""
+    """An event of somebody else. Without a time of its own, ``time`` is when JetStream stored it."""
 
     message_id: str
     subject: str

@@ -33,13 +33,13 @@ _log = logging.getLogger("hoc.events")
 
 
 class NatsConnection:
-    """Connects in the background and again whenever the connection is lost; nobody waits for it."""
+    """Connects in the background and again whenever the connection is lost; callers do not wait for it."""
 
     def __init__(self, url: str) -> None:
         self._url = url
         self._client = Client()
         self._jetstream: JetStreamContext | None = None
-        self._is_told = False
+        self._has_warned = False
 
     @property
     def is_connected(self) -> bool:
@@ -63,7 +63,7 @@ class NatsConnection:
             try:
                 yield
             finally:
-                self._is_told = True  # nobody need hear of this end
+                self._has_warned = True  # an intended end is not logged
                 await self._client.close()
 
     async def _connect(self) -> None:
@@ -82,23 +82,23 @@ class NatsConnection:
             reconnected_cb=self._on_reconnected,
         )
         self._jetstream = self._client.jetstream(timeout=PUBLISH_SECONDS)
-        self._is_told = False
+        self._has_warned = False
 
     async def _on_error(self, problem: Exception) -> None:
-        self._tell(f"NATS cannot be reached ({type(problem).__name__}); events wait")
+        self._warn_once(f"NATS cannot be reached ({type(problem).__name__}); events wait")
 
     async def _on_disconnected(self) -> None:
-        self._tell("NATS is away; events wait")
+        self._warn_once("NATS is away; events wait")
 
     async def _on_reconnected(self) -> None:
         _log.info("NATS is back")
-        self._is_told = False
+        self._has_warned = False
 
-    def _tell(self, trouble: str) -> None:
-        """Once, not for every attempt."""
-        if not self._is_told:
+    def _warn_once(self, trouble: str) -> None:
+        """Log once, and not for each attempt."""
+        if not self._has_warned:
             _log.warning(trouble)
-        self._is_told = True
+        self._has_warned = True
 
 
 class JetStreamPublisher:

@@ -1,17 +1,17 @@
-"""Who is told what becomes of events; for metrics."""
+"""The port through which metrics observe events."""
 
 from typing import Protocol
 
 
 class EventObserver(Protocol):
     def published(self, seconds: float) -> None:
-        """An event was published, so long after it happened."""
+        """An event was published, ``seconds`` after it happened."""
         ...
 
-    def parked(self) -> None:
-        """An event was set aside, because it cannot be published."""
+    def dead_lettered(self) -> None:
+        """An event cannot be published, and has become a dead letter."""
         ...
 
     def received(self, outcome: str) -> None:
-        """A message of others was ``handled``, ``repeated``, ``failed`` or ``parked``."""
+        """An inbound message was ``handled``, ``repeated``, ``failed`` or ``parked`` (a dead letter)."""
         ...

@@ -1,4 +1,4 @@
-"""Where events go: the port that the relay publishes through."""
+"""The port through which the relay publishes."""
 
 from typing import Protocol
 
@@ -6,11 +6,11 @@ from hoc.events.message import Message
 
 
 class MessageRefusedError(Exception):
-    """The message will never be taken, for what it is; others may be."""
+    """The server refuses this message for good, and may accept others."""
 
 
 class PublisherUnavailableError(Exception):
-    """Nobody knows whether the message was stored; it may be tried again."""
+    """It is unknown whether the message was stored. It can be published again."""
 
 
 class Publisher(Protocol):

@@ -38,10 +38,11 @@ class Relay:
     """Numbers events and publishes them.
 
     Args:
-        database: for the relay alone, so that it neither starves nor is starved; two connections are enough.
+        database: for the relay alone, so that requests and the relay do not starve each other; it needs two
+            connections.
         publisher: None only numbers events, for the audit trail and the feed.
         source: the CloudEvents ``source`` of every event.
-        observer: is told what becomes of each event.
+        observer: counts the outcome of each event.
     """
 
     def __init__(
@@ -73,7 +74,7 @@ class Relay:
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
-        """Relay in the background; at the end, what is under way is broken off and stays to be published."""
+        """Relay in the background. At the end of the block, unfinished events stay to be published."""
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._sequencing.running())
             if self._publisher is not None:
@@ -90,7 +91,7 @@ class Relay:
         try:
             sequenced = await self._sequence_batch()
         except asyncpg.CheckViolationError:
-            # Nothing else is checked here: the month's partition is missing.
+            # This statement can violate no other check: the month's partition is missing.
             async with self._database.transaction() as session:
                 await self._partitions.create(session)
             sequenced = await self._sequence_batch()
@@ -115,7 +116,7 @@ class Relay:
         if sent is None:
             await asyncio.sleep(BUSY_SECONDS)
             return True
-        self._tell(sent)
+        self._report(sent)
         if sent.failed:
             await asyncio.sleep(PAUSE_SECONDS)
         return bool(sent.published or sent.refused or sent.failed)
@@ -134,9 +135,9 @@ class Relay:
             await self._events.advance(session, settled[-1].sequence)
         return sent
 
-    def _tell(self, sent: Sent) -> None:
+    def _report(self, sent: Sent) -> None:
         for event_id, reason in sent.refused.items():
-            _log.error("event %s is parked: %s", event_id, reason)
+            _log.error("event %s is a dead letter: %s", event_id, reason)
         trouble = str(next(iter(sent.failed.values()), ""))
         if trouble != self._trouble:
             self._trouble = trouble
@@ -149,4 +150,4 @@ class Relay:
             for event in sent.published.values():
                 self._observer.published((now - event.time).total_seconds())
             for _ in sent.refused:
-                self._observer.parked()
+                self._observer.dead_lettered()

@@ -1,4 +1,4 @@
-"""Sending a stretch of the line: as much at once as the order allows, and nothing past what failed."""
+"""Sends a batch of events: as many at once as their order allows, and none behind one that failed."""
 
 import asyncio
 from collections import Counter
@@ -13,23 +13,23 @@ from hoc.telemetry.tracing import publish_span
 
 MAX_FAILURES = 5
 SEND_SECONDS = 5.0
-"""After this no further wave is sent: half of what PostgreSQL grants an idle transaction."""
+"""No wave begins after this time, which is half of PostgreSQL's limit for an idle transaction."""
 
 
 @dataclass(slots=True)
 class Sent:
-    """What became of events, by their ids; those in none of the three were not sent."""
+    """The outcome of each event by its id. An event in none of the three was not sent."""
 
     published: dict[str, EventResult] = field(default_factory=dict[str, EventResult])
     refused: dict[str, str] = field(default_factory=dict[str, str])
     failed: dict[str, Exception] = field(default_factory=dict[str, Exception])
 
     def settles(self, event: EventResult) -> bool:
-        """Whether nothing is left to do for it."""
+        """Whether the event needs no further attempt."""
         return event.event_id in self.published or event.event_id in self.refused
 
     def settled(self, events: list[EventResult]) -> list[EventResult]:
-        """The events up to the first that is not settled."""
+        """The events before the first one that is not settled."""
         return list(takewhile(self.settles, events))
 
 
@@ -40,7 +40,7 @@ class Sender:
         self._failures = Counter[str]()
 
     async def send(self, events: list[EventResult]) -> Sent:
-        """Publish wave by wave. Behind an event that fails, those of its keys wait; the others go on."""
+        """Publish wave by wave. Behind an event that fails, events of the same user or tenant wait."""
         sent = Sent()
         held: set[tuple[str, str]] = set()
         deadline = asyncio.get_running_loop().time() + SEND_SECONDS
@@ -74,7 +74,7 @@ class Sender:
         return None
 
     def _judge_failures(self, sent: Sent) -> None:
-        """Refuse what failed again and again while others got through: then it is not NATS that is away."""
+        """Refuse an event that failed several times while others were published: NATS is not away then."""
         for event_id in sent.published:
             self._failures.pop(event_id, None)
         if not sent.published:

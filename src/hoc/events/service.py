@@ -1,4 +1,4 @@
-"""All that goes on with events beside an application, put together from settings."""
+"""The relay and the inbound handlers beside an application, put together from settings."""
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -26,7 +26,7 @@ _CONNECTIONS = 3
 
 @dataclass(frozen=True, slots=True)
 class EventStatus:
-    """How things stand: ``nats_connected`` is None where no NATS is configured."""
+    """The state of events. ``nats_connected`` is None where no NATS is configured."""
 
     nats_connected: bool | None
     events_unpublished: int
@@ -35,12 +35,12 @@ class EventStatus:
 
 
 class EventService:
-    """The relay, what wakes it, and the handlers of others' events, on connections of their own.
+    """The relay, its listener, and the handlers of others' events, on connections of their own.
 
     Args:
         settings: `Settings.database_url` must be set; without a `nats_url` events are only numbered.
         handlers: by subject, for others' events.
-        observer: is told what happens; for metrics.
+        observer: counts events, for metrics.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class EventService:
 def _on_nats(
     settings: Settings, database: Database, handlers: Mapping[str, Handler], observer: EventObserver | None
 ) -> "tuple[NatsConnection, Publisher, Inbound]":
-    # Loaded here: who only puts events in line needs no client.
+    # Imported here: a relay that only numbers events needs no client.
     from hoc.events.inbound import Inbound  # noqa: PLC0415 - see above
     from hoc.events.nats import JetStreamPublisher, NatsConnection  # noqa: PLC0415 - see above
 

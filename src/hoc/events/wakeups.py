@@ -1,7 +1,7 @@
-"""Telling relays, in whichever process, that there may be something to publish.
+"""Notifies the relays of all processes that there may be events to publish.
 
-A NOTIFY in every writing transaction would make them all wait for one lock as they commit. So it is sent
-after the commit, by itself, once for all that commit within a moment. A lost one costs the relay's poll.
+A NOTIFY in each writing transaction would make them all wait for one lock while they commit. So one NOTIFY
+is sent after the commit, for all commits of the last 50 ms. If it is lost, the relay's poll finds the events.
 """
 
 import asyncio
@@ -28,13 +28,13 @@ _NOTIFY = select(func.pg_notify(CHANNEL, ""))
 _log = logging.getLogger("hoc.events")
 
 
-class Doorbell:
+class CommitNotifier:
     """Notifies all listening relays, at most twenty times a second."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._loop = BackgroundLoop(
-            self._notify,
+            self._send,
             name="hoc-commit-notifier",
             subject="notification of relays",
             pause_seconds=None,
@@ -42,15 +42,15 @@ class Doorbell:
             logger=_log,
         )
 
-    def ring(self) -> None:
-        """Say that something was committed; returns at once."""
+    def notify(self) -> None:
+        """Have the relays notified of a commit. Returns at once."""
         self._loop.wake()
 
     def running(self) -> AbstractAsyncContextManager[None]:
         return self._loop.running()
 
-    async def _notify(self) -> None:
-        # Relays poll anyway, and whoever uses the database logs its outage.
+    async def _send(self) -> None:
+        # Relays poll anyway, and log an outage of the database themselves.
         with suppress(UnavailableError, asyncpg.PostgresError):
             async with self._database.reading() as session:
                 await session.execute(_NOTIFY)
@@ -75,11 +75,11 @@ class Listener:
     def running(self) -> AbstractAsyncContextManager[None]:
         return self._loop.running()
 
-    def _on_ring(self, *_ring: object) -> None:
+    def _on_notification(self, *_notification: object) -> None:
         self._wake()
 
     async def _listen(self) -> None:
-        """Until the connection is lost."""
+        """Listen until the connection is lost."""
         is_lost = asyncio.Event()
 
         def on_loss(_connection: object) -> None:
@@ -90,7 +90,7 @@ class Listener:
             try:
                 connection: Any = pooled.driver_connection
                 connection.add_termination_listener(on_loss)
-                await connection.add_listener(CHANNEL, self._on_ring)
+                await connection.add_listener(CHANNEL, self._on_notification)
                 self._loop.succeeded()
                 self._wake()  # for what was committed before
                 while not is_lost.is_set():

@@ -1,4 +1,4 @@
-"""Which events may travel together: no two of one user, nor of one tenant."""
+"""Divides events into waves, which can be published at once: a wave has no two of a user or tenant."""
 
 from collections.abc import Iterator, Sequence
 
@@ -6,13 +6,13 @@ from hoc.cus.account.L5_schemas.results import EventResult
 
 
 def keys_of(event: EventResult) -> set[tuple[str, str]]:
-    """What an event is ordered by."""
+    """The user and the tenant in whose order the event is."""
     keys = (("user", event.user_id), ("tenant", event.tenant_id))
     return {(kind, key) for kind, key in keys if key is not None}
 
 
 def waves(events: Sequence[EventResult]) -> Iterator[list[EventResult]]:
-    """The events in as few groups as possible, each event in a later one than those before it of its keys."""
+    """As few groups as possible. Each event is in a later group than earlier events with its keys."""
     depth: dict[tuple[str, str], int] = {}
     grouped: list[list[EventResult]] = []
     for event in events:

@@ -77,7 +77,7 @@ class EventMetrics:
         EVENTS_PUBLISHED.inc()
         RELAY_LAG_SECONDS.observe(seconds)
 
-    def parked(self) -> None:
+    def dead_lettered(self) -> None:
         EVENTS_PARKED.inc()
 
     def received(self, outcome: str) -> None:

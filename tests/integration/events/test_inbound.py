@@ -44,7 +44,7 @@ class Outcomes(list[str]):
     def published(self, seconds: float) -> None:
         raise AssertionError(f"nothing is published here, {seconds} ago or ever")
 
-    def parked(self) -> None:
+    def dead_lettered(self) -> None:
         raise AssertionError("nothing is published here")
 
     def received(self, outcome: str) -> None:
@@ -124,12 +124,12 @@ async def test_a_handler_that_fails_leaves_nothing_and_is_called_again_until_it_
         assert item.reason == "RuntimeError"
 
         await retry(site)
-        assert await inbound.retry_parked() == 0
+        assert await inbound.retry_dead_letters() == 0
         assert not (await parked(site))[0].retry, "it has failed again"
         await execute(site.database, "UPDATE account.dead_messages SET data = '{}'")
         await retry(site)
         while await parked(site):
-            await inbound.retry_parked()
+            await inbound.retry_dead_letters()
     assert await scalar(site.database, NOTED) == 2
 
 

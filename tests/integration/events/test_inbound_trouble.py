@@ -12,8 +12,8 @@ from support.outage import proxied
 from support.relays import Site
 from support.waiting import until
 
-from hoc.cus.account.L6_drivers.inbound import SqlInbound, StoredMessage
 from hoc.cus.account.L6_drivers.execution import SqlSession
+from hoc.cus.account.L6_drivers.inbound import SqlInbound, StoredMessage
 from hoc.events.message import InboundMessage
 from hoc.events.nats import NatsConnection
 

@@ -12,7 +12,7 @@ from hoc.cus.account.L5_engines.event_feed import EventFeed
 from hoc.cus.account.L6_drivers.event_log import SqlEventLog
 from hoc.database import Database
 from hoc.events.relay import Relay
-from hoc.events.wakeups import Doorbell, Listener
+from hoc.events.wakeups import CommitNotifier, Listener
 
 # What stands for the sequence once that is not given in line.
 NUMBER_BEFORE_COMMIT = (
@@ -101,16 +101,16 @@ async def test_who_listens_is_woken_and_who_is_cut_off_listens_again(site: Site)
 
         await until(rung)
 
-    doorbell = Doorbell(site.database)
-    async with doorbell.running(), Listener(site.url, wake).running():
+    notifier = CommitNotifier(site.database)
+    async with notifier.running(), Listener(site.url, wake).running():
         await rung_more_than(0)  # it listens
-        doorbell.ring()
+        notifier.notify()
         await rung_more_than(1)
         ended = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'"
         assert await scalar(site.database, f"{ended} AND datname = current_database()") == 1
         await rung_more_than(2)  # for what it missed, once it is back
         before = rings
-        doorbell.ring()
+        notifier.notify()
         await rung_more_than(before)
 
 
@@ -140,15 +140,15 @@ async def test_many_rings_are_few_notifications(site: Site) -> None:
         nonlocal heard
         heard += 1
 
-    doorbell = Doorbell(site.database)
-    async with doorbell.running(), Listener(site.url, wake).running():
+    notifier = CommitNotifier(site.database)
+    async with notifier.running(), Listener(site.url, wake).running():
 
         async def listens() -> bool:
             return heard > 0
 
         await until(listens)
         for _ in range(1_000):
-            doorbell.ring()
+            notifier.notify()
             await asyncio.sleep(0)
         await asyncio.sleep(0.3)
     assert heard < 20

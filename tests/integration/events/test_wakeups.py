@@ -11,7 +11,7 @@ from support.seed import scalar
 from support.statements import change_statements
 from support.waiting import until
 
-from hoc.events.wakeups import Doorbell, Listener
+from hoc.events.wakeups import CommitNotifier, Listener
 
 NEVER_SECONDS = 3_600.0
 
@@ -23,15 +23,15 @@ LISTENING = (
 @asynccontextmanager
 async def listening(
     site: Site, *, url: str | None = None, poll_seconds: float = NEVER_SECONDS
-) -> AsyncGenerator[Doorbell]:
+) -> AsyncGenerator[CommitNotifier]:
     """A relay that listens, at a moment when it has nothing to do."""
     async with site.relay(poll_seconds=poll_seconds) as relay:
-        doorbell, listener = Doorbell(site.database), Listener(url or site.url, relay.wake)
-        async with relay.running(), doorbell.running(), listener.running():
+        notifier, listener = CommitNotifier(site.database), Listener(url or site.url, relay.wake)
+        async with relay.running(), notifier.running(), listener.running():
             await until_listening(site)
-            doorbell.ring()
+            notifier.notify()
             await site.until_published()
-            yield doorbell
+            yield notifier
 
 
 async def until_listening(site: Site) -> None:
@@ -43,8 +43,8 @@ async def until_listening(site: Site) -> None:
 
 async def test_every_write_through_the_database_rings(site: Site) -> None:
     user = await site.world.add_user()
-    async with listening(site) as doorbell:
-        site.database.after_write(doorbell.ring)
+    async with listening(site) as notifier:
+        site.database.after_write(notifier.notify)
         for name in ("one", "two", "three"):
             await site.database.transact(
                 partial(site.world.facade.update_profile, user_id=user, display_name=name)
@@ -56,11 +56,11 @@ async def test_polling_bridges_what_a_listener_misses(site: Site) -> None:
     user = await site.world.add_user()
     async with (
         proxied(site.url) as (behind, proxy),
-        listening(site, url=behind, poll_seconds=0.05) as doorbell,
+        listening(site, url=behind, poll_seconds=0.05) as notifier,
     ):
         await proxy.cut()
         await site.rename(user, "one")
-        doorbell.ring()
+        notifier.notify()
         await site.until_named(user, "one")
         await proxy.connect()
         await until_listening(site)
@@ -76,11 +76,11 @@ async def test_a_doorbell_outlives_a_refusal(site: Site) -> None:
         refused.set()
         return sql.replace("SELECT", "SELECT 1 / 0,")
 
-    async with listening(site) as doorbell:
+    async with listening(site) as notifier:
         end = change_statements(site.database, refuse)
-        doorbell.ring()
+        notifier.notify()
         await refused.wait()
         end()
         await site.rename(user, "one")
-        doorbell.ring()
+        notifier.notify()
         await site.until_named(user, "one")

@@ -30,5 +30,5 @@ async def team(console: Console) -> Team:
 
 @pytest.fixture
 def headers(console: Console, team: Team) -> Headers:
-    """Those of a caller who may do anything: the team's owner, who administers all accounts besides."""
+    """The headers of a caller who may do anything: the team's owner, with the scope ``accounts:admin``."""
     return console.as_(team.owner, team.tenant_id, "accounts:admin")

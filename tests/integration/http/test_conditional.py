@@ -1,4 +1,4 @@
-"""ETag and If-Match: a change of what somebody else has changed meanwhile is refused."""
+"""ETag and If-Match: a change to an outdated version is refused."""
 
 import pytest
 from support.console import Console, Headers, problem_of, raw

@@ -98,7 +98,7 @@ async def test_terminated_backends_make_no_wrong_answer(
             if written.is_error:
                 assert_unavailable(written)
             acknowledged += written.is_success
-        # Broken connections are noticed once each: then everything is as before, without a restart.
+        # Each broken connection fails once. Then everything is as before, without a restart.
         answers: list[httpx.Response] = []
         for _ in range(10):
             answers = [await console.client.get(path, headers=headers) for path in LISTS]
@@ -113,7 +113,7 @@ async def test_terminated_backends_make_no_wrong_answer(
 async def test_a_client_that_goes_away_leaves_all_or_nothing(
     console_on: ConsoleOn, fresh_database_url: str, fresh_database: Database, route: str
 ) -> None:
-    """Cancelled while its statement waits for a lock; the one connection serves the next caller untouched."""
+    """A request is cancelled while its statement waits for a lock; the connection then serves the next caller."""
 
     def waiting(number: int) -> Callable[[], Awaitable[object]]:
         return partial(scalar, fresh_database, f"SELECT ({WAITING_FOR_LOCKS}) = {number}")

@@ -1,4 +1,4 @@
-"""Idempotency-Key: a POST sent again is answered as the first time, and done once."""
+"""Idempotency-Key: a repeated POST is done once, and gets the first answer."""
 
 import asyncio
 import uuid
@@ -61,7 +61,7 @@ async def test_a_repeated_call_is_done_once(console: Console, headers: Headers) 
 
 
 async def test_concurrent_duplicates_are_done_once(console: Console, headers: Headers) -> None:
-    """The second waits for the first on another connection: a ticket's lock holds the first one open."""
+    """The duplicates wait for the first call, which a lock on the tickets holds open."""
     key = keyed(headers)
 
     async def all_wait() -> bool:

@@ -5,7 +5,6 @@ from typing import Any
 
 from support.console import HOST, IDENTITY_MOUNT, Console, problem_of
 
-
 PREFIX = "/accounts"
 READ, WRITE, ADMIN = "accounts:read", "accounts:write", "accounts:admin"
 
@@ -111,7 +110,7 @@ async def test_unknown_accounts_are_not_found(console: Console) -> None:
 
 
 async def test_a_member_without_an_account_has_no_rights(console: Console) -> None:
-    """From the next request on; and a last owner's account is not deleted."""
+    """A change takes effect with the member's next request. A last owner's account is not deleted."""
     tenant_id, ada = await console.tenant()
     bob, eve = [await console.join(tenant_id, ada, role) for role in ("owner", "admin")]
     admin = console.scoped(ADMIN)

@@ -30,7 +30,7 @@ from support.world import Team
 MAX_BODY_BYTES = 65_536
 ACCOUNTS = f"{HOST}{IDENTITY_MOUNT}/accounts"
 
-# What is out of the bounds of each whole number in a query; and the parameters that take one of a few words.
+# Whole numbers in a query, with values out of their bounds; and parameters that take one of a few words.
 OUT_OF_BOUNDS = {
     "limit": ["0", "101", str(2**31)],
     "offset": ["10001", str(2**31)],
@@ -54,18 +54,18 @@ def parameters(*names: str) -> list[Any]:
 async def sent(
     console: Console, route: Route, content: bytes | AsyncIterator[bytes], headers: Headers
 ) -> httpx.Response:
-    request = route.request() | {"json": None, "content": content}
-    return await console.client.request(**request, headers=JSON | headers)
+    request = route.request(json=None, content=content, headers=JSON | headers)
+    return await console.client.request(**request)
 
 
 def pointers(answer: httpx.Response) -> list[str]:
-    """Where the problems of a refused request lie."""
+    """The pointers of a 400 answer's problems."""
     assert answer.status_code == 400, answer.text
     return [error["pointer"] for error in problem_of(answer)["errors"]]
 
 
 def pointer_to(route: Route, name: str) -> str:
-    """Preferences of an account are the whole body."""
+    """The pointer to a field. An account's preferences are the whole body."""
     return "" if "/preferences/" in route.path else f"/{name}"
 
 
@@ -88,8 +88,8 @@ async def test_hostile_values_break_no_field(
             if route.prepare is new_account:
                 values = await new_account(console, team)
             content = json.dumps(route.filled(values) | {name: value}, ensure_ascii=False).encode()
-            request = route.request(values) | {"json": None, "content": content}
-            answer = await console.client.request(**request, headers=headers | JSON)
+            request = route.request(values, json=None, content=content, headers=headers | JSON)
+            answer = await console.client.request(**request)
             assert_refused_or_done(answer)
             if answer.status_code == 400:
                 found = pointers(answer)
@@ -132,7 +132,7 @@ async def test_any_bytes_are_refused_or_done(console: Console, content: bytes) -
 async def test_preferences_of_any_depth_are_stored_or_refused(
     console: Console, headers: Headers, depth: int, leaf: object
 ) -> None:
-    """What PostgreSQL's jsonb cannot hold is refused however deep it lies."""
+    """A value that PostgreSQL's jsonb cannot hold is refused at any depth."""
     value = leaf
     for _ in range(depth):
         value = {"a": value}
@@ -223,14 +223,13 @@ async def test_a_body_of_the_largest_size_is_read(console: Console, headers: Hea
 
 @pytest.mark.parametrize("route", WITH_BODY, ids=str)
 async def test_a_form_cannot_pose_as_json(console: Console, headers: Headers, route: Route) -> None:
-    """What a browser may send without asking first is not read (CVE-2021-32677)."""
+    """The media types that a browser sends without a preflight request are refused (CVE-2021-32677)."""
     media_types = ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "", "json")
     content = orjson.dumps(route.filled())
     for media_type in (*media_types, "application/jsonx"):
         answer = await sent(console, route, content, headers | {"Content-Type": media_type})
         assert (answer.status_code, problem_of(answer)["code"]) == (415, "unsupported_media_type")
-    request = route.request() | {"json": None, "content": content}
-    missing = console.client.build_request(**request, headers=headers)
+    missing = console.client.build_request(**route.request(json=None, content=content, headers=headers))
     assert "content-type" not in missing.headers
     assert (await console.client.send(missing)).status_code == 415
 
@@ -286,7 +285,7 @@ async def test_an_unknown_filter_is_refused(
         assert pointers(answer) == [f"?{name}"], value
 
 
-# What the cursor of a list is bound to, besides its tenant or its caller.
+# The name and the filters that a list's cursor is bound to, besides its tenant or its caller.
 CURSORS: dict[str, tuple[str, dict[str, None]]] = {
     "/projects": ("projects", {"status": None}),
     "/memberships": ("memberships", {}),
@@ -337,7 +336,7 @@ def hostile_cursors(fingerprint: str) -> list[str]:
 async def test_a_right_cursor_needs_no_offset(
     console: Console, team: Team, headers: Headers, path: str
 ) -> None:
-    """And the fingerprint is that of this list: otherwise the next test would test nothing."""
+    """This also shows that the fingerprint is right, without which the next test would test nothing."""
     cursor = [fingerprint(path, team), "2026-01-01T00:00:00+00:00", "a"]
     params = {"cursor": base64.urlsafe_b64encode(orjson.dumps(cursor)).decode()}
     assert (await console.client.get(path, params=params, headers=headers)).status_code == 200
@@ -399,8 +398,8 @@ async def test_a_hostile_reason_deletes_nothing(
 async def test_a_hostile_id_is_not_found(console: Console, headers: Headers, route: Route) -> None:
     expected = {400, 404} if "by-email" in route.path else {404, 405}
     for id_ in IDS:
-        request = route.request() | {"url": route.url(dict.fromkeys(EXAMPLES, id_))}
-        answer = await console.client.request(**request, headers=headers)
+        request = route.request(url=route.url(dict.fromkeys(EXAMPLES, id_)), headers=headers)
+        answer = await console.client.request(**request)
         if answer.is_success:  # another test has made an account of this name
             assert unquote(id_) in HOSTILE_TEXT, id_
             continue
@@ -436,7 +435,7 @@ async def test_hostile_headers_break_nothing(console: Console, headers: Headers,
 
 
 async def test_a_query_of_raw_bytes_breaks_nothing(console: Console, headers: Headers) -> None:
-    """Some servers hand the query on as it came, bytes that are no UTF-8 included."""
+    """Some servers pass on a query that is not UTF-8."""
     sent: list[dict[str, Any]] = []
     encoded = [(name.lower(), value) for name, value in raw(headers)]
     for path in ("/users", "/users/nobody", "/nothing"):

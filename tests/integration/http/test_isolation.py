@@ -1,4 +1,4 @@
-"""Every route, asked by everybody: what each caller may do, and nothing about another tenant."""
+"""Each route, called by each kind of caller: rights, and no hint of another tenant's data."""
 
 import uuid
 
@@ -18,7 +18,7 @@ def test_every_operation_is_in_the_table() -> None:
 
 @pytest.mark.parametrize("label", ROUTES)
 async def test_each_caller_is_answered_as_the_table_says(console: Console, team: Team, label: str) -> None:
-    """Whoever is refused has changed nothing of the account that the request is about."""
+    """A refused call leaves the account that it names unchanged."""
     route, headers = ROUTES[label], await callers_of(console, team)
     answered: dict[str, int] = {}
     for caller in CALLERS[route.mount]:
@@ -46,7 +46,7 @@ async def test_a_foreign_id_is_like_one_that_never_was(console: Console, team: T
     theirs = await route.prepare(console, team)
     never = {name: never_was(value) for name, value in theirs.items()}
     if route.label == ACCEPT:
-        # A foreign invitation under a token of one's own, the only one that could be tried.
+        # A foreign invitation with a token of one's own tenant, the only kind that an attacker has.
         theirs["token"] = never["token"] = (await console.invite(own_tenant, caller))[1]
     foreign = await console.client.request(**route.request(theirs), headers=headers)
     nothing = await console.client.request(**route.request(never), headers=headers)
@@ -72,7 +72,7 @@ async def test_a_foreign_id_in_a_body_is_like_one_that_never_was(console: Consol
 async def test_a_foreign_tenant_is_like_one_that_never_was(
     console: Console, team: Team, route: Route
 ) -> None:
-    """The token selects a tenant that the caller is no member of; what is open there must not show."""
+    """The token selects a tenant that the caller does not belong to, whose open offer must not show."""
     _, outsider = await console.tenant()
     await offer(console, team)
     values = await route.prepare(console, team)

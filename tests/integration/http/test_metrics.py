@@ -1,4 +1,4 @@
-"""GET /metrics of real servers: it counts requests rightly, and clients cannot make it grow."""
+"""GET /metrics of real servers: counts are right, and clients cannot add series."""
 
 import uuid
 from collections.abc import Generator
@@ -151,7 +151,7 @@ def test_a_scrape_of_one_process_shows_all_processes(
                 assert value(server, "hoc_events_published_total") == 0
             assert len(processes(one)) == 2
             other.kill()
-        # What it counted was counted; what it had is gone.
+        # The counts of the ended process stay; its pool is gone.
         assert answered(one) == {"GET /accounts/profile 401": 7}
         assert value(one, "hoc_database_pool_size") == 10
         assert len(processes(one)) == 1

@@ -1,4 +1,4 @@
-"""The database gone: 503 on every route of the service, alive all the same, and back without a restart."""
+"""Without its database the service is alive, answers 503 on every route, and recovers without a restart."""
 
 import asyncio
 import uuid
@@ -38,7 +38,7 @@ class Service:
         ]
 
     async def assert_unavailable(self, *, at_once: int) -> None:
-        """So many requests at once: each may wait for a connection of its own."""
+        """Send every request, ``at_once`` of them at a time: each may wait for a connection of its own."""
         requests = self.every_operation()
         for start in range(0, len(requests), at_once):
             part = requests[start : start + at_once]
@@ -54,7 +54,7 @@ class Service:
         assert detailed["database_connected"] is False
 
     async def until_healthy(self) -> None:
-        """The pool notices dead connections by using them."""
+        """Ask until healthy: the pool notices a dead connection when it uses it."""
         async with asyncio.timeout(60):
             while (await self.client.get("/health")).status_code != 200:
                 pass

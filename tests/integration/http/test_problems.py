@@ -1,4 +1,4 @@
-"""What a refusal looks like on the wire."""
+"""Refusals as they appear on the wire."""
 
 import json
 import logging
@@ -156,7 +156,7 @@ async def test_a_defect_is_answered_without_its_message(
 async def test_the_service_refuses_with_problem_documents_too(
     database_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Beside what is mounted in it, too."""
+    """Outside the paths of the two mounted services."""
     monkeypatch.setenv("HOC_DATABASE_URL", database_url)
     monkeypatch.setenv("HOC_DATA_DIR", str(tmp_path))
     app = create_app()

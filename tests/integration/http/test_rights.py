@@ -1,4 +1,4 @@
-"""Who may do what can change between two requests, and what nobody may do at all."""
+"""Rights that change between two requests, and calls that nobody may make."""
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -67,12 +67,12 @@ async def test_the_next_request_with_the_old_token_has_the_new_rights(
     assert (await read(), await invite("first")) == (200, 201)
     await change(console, team)
     assert (await read(), await invite("second")) == (reads, manages)
-    # What they were answered before is repeated only to a member.
+    # A stored answer is repeated only to a member.
     assert await invite("first") == (201 if reads == 200 else 403)
 
 
 async def test_somebody_else_cannot_accept_an_invitation(console: Console, team: Team) -> None:
-    """With its token, either; and it stays pending for the person who was invited."""
+    """The right token does not help them, and the invitation stays pending for the invited person."""
     email = console.new_email()
     invited = await console.add_user(email)
     invitation_id, token = await console.invite(team.tenant_id, team.owner, email)
@@ -145,7 +145,7 @@ async def test_an_address_known_elsewhere_is_invited_like_any(console: Console, 
 
 
 async def test_accepting_does_not_tell_who_has_an_account(console: Console, team: Team) -> None:
-    """Neither a wrong nor the right token shows it: status, headers and body are the same."""
+    """Status, headers and body are the same with and without an account, for a wrong and the right token."""
     known = console.new_email()
     await console.add_user(known)
     answers: list[list[object]] = []

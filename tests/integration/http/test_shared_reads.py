@@ -33,7 +33,7 @@ async def account(console: Console, user_id: str) -> str:
 async def test_a_read_sees_a_change_acknowledged_before_it_began(
     console_on: ConsoleOn, fresh_database_url: str, read: Read, write: str
 ) -> None:
-    """The same read is under way then: PostgreSQL has answered it, the answer is yet to come."""
+    """An equal read is under way: PostgreSQL has sent its answer, which has not arrived yet."""
     async with proxied(fresh_database_url) as (url, proxy), console_on(url) as console:
         _, user_id = await console.tenant()
         before = await read(console, user_id)

@@ -14,8 +14,8 @@ from hoc.cus.account.L6_drivers.invitation_mail import CLAIM, FINISH, POSTPONE
 from hoc.cus.account.L6_drivers.members import MEMBERSHIPS_OF
 from hoc.cus.account.L6_drivers.tables import SCHEMA, metadata
 
-# A slug is claimed across tenants, the queue of mails is the courier's, events go by their place in line:
-# all are keyed otherwise.
+# Slugs are unique across tenants, the courier reads mails of all tenants, events are read by sequence:
+# their keys do not begin with the tenant.
 EVENTS = {"outbox", "events"}
 GLOBAL_BY_DESIGN = {"tenant_slugs", "invitation_mails"} | EVENTS
 TENANT_OWNED = {table.name for table in metadata.tables.values() if "tenant_id" in table.c} - GLOBAL_BY_DESIGN
@@ -38,7 +38,7 @@ FIRST_OF_A_PAIR = (
 
 
 def without_tenant(sql: str) -> set[str]:
-    """The tables with tenants' rows that a statement touches without saying whose it means.
+    """The tables of tenants' rows that a statement uses without naming the tenant.
 
     A table is bound by comparing its tenant_id with a parameter, or with that of something else in the
     statement, or by being inserted into with one; somewhere in the statement there is the parameter itself.
@@ -67,7 +67,7 @@ def allowed_sql(console: Console) -> set[str]:
 
 
 async def use_every_route(console: Console) -> None:
-    """Do each operation twice, so that some are refused late; walk on from a page, and use the filters."""
+    """Call each operation twice, so that some are refused late; follow pages, and use filters."""
     for route in ROUTES.values():
         if route.mount != MOUNT:
             continue

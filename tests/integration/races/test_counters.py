@@ -1,4 +1,4 @@
-"""Preferences, usage and slugs, changed by fifty at once."""
+"""Preferences, usage and slugs, changed by fifty concurrent requests."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""The identity service called by many at once on two servers, beside the console on the same accounts."""
+"""Concurrent calls of the identity service on two servers, and of the console on the same accounts."""
 
 import itertools
 import uuid

@@ -1,4 +1,4 @@
-"""Invitations made and accepted by fifty at once on two servers."""
+"""Invitations created and accepted by fifty concurrent requests to two servers."""
 
 from functools import partial
 

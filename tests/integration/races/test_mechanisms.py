@@ -1,10 +1,10 @@
-"""Each mechanism that the races rely on, taken out: then, and only then, the rule it stands for is broken.
+"""Without one of the mechanisms that the races rely on, and only then, its rule is broken.
 
 The contenders are brought together by `support.races.meeting`, so that every outcome here is certain.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -40,7 +40,7 @@ from hoc.database import Database, connections
 
 Work: TypeAlias = Coroutine[Any, Any, object]
 Mechanism: TypeAlias = tuple[str, str] | str
-"""A pattern in the SQL that is sent and what takes its place, or a statement that changes the schema."""
+"""A pattern in the SQL that is sent with its replacement, or a statement that changes the schema."""
 
 LOCK_TENANT = (r"(FROM account\.tenants\s[^()]*)FOR NO KEY UPDATE$", r"\1")
 LOCK_INVITATION = (r"(FROM account\.invitations\s[^()]*)FOR UPDATE$", r"\1")
@@ -105,8 +105,8 @@ class Contenders:
             for database in self.databases:
                 rewrite(database, mechanism)
 
-    async def meet(self, lock: str, works: list[Work]) -> list[bool]:
-        """Let all meet at the lock; whether each was done, not refused."""
+    async def meet(self, lock: str, works: Sequence[Work]) -> list[bool]:
+        """Start every work, and release the lock once all wait for it. Returns whether each was done, not refused."""
         async with meeting(self.url, lock) as held:
             tasks = [await held.join(_is_done(work)) for work in works]
         await asyncio.wait(tasks)
@@ -207,7 +207,7 @@ async def an_invitation_is_accepted_and_resent(at: Contenders) -> list[Work]:
 
 
 async def invite_twice(at: Contenders, tenants: list[str], emails: list[str], **caps: int) -> list[Work]:
-    """After a first invitation, so that there are counters to meet at."""
+    """Two invitations after a first one, which makes the counters to meet at."""
     invite = at.engines(**caps).invitations.invite
     async with at.one.transaction() as session:
         await invite(session, at.tenant, at.owners[0], email="first@example.com")
@@ -232,15 +232,23 @@ async def an_address_is_invited_beyond_its_cap(at: Contenders) -> list[Work]:
 
 
 async def usage_goes_beyond_the_quota(at: Contenders) -> list[Work]:
-    record = at.engines().usage.record
+    usage = at.engines().usage
     async with at.one.transaction() as session:
-        await record(session, at.tenant, runs=60)
-    return at.transactions(*[lambda session: record(session, at.tenant, runs=30)] * 2)
+        await usage.record(session, at.tenant, runs=60)
+
+    def record(session: AsyncConnection) -> Awaitable[object]:
+        return usage.record(session, at.tenant, runs=30)
+
+    return at.transactions(record, record)
 
 
 async def a_slug_is_given_twice(at: Contenders) -> list[Work]:
-    create = at.engines().projects.create
-    return at.transactions(*[lambda session: create(session, at.owners[0], name="Same", slug="same")] * 2)
+    projects = at.engines().projects
+
+    def create(session: AsyncConnection) -> Awaitable[object]:
+        return projects.create(session, at.owners[0], name="Same", slug="same")
+
+    return at.transactions(create, create)
 
 
 async def two_accounts_are_made_with_an_address(at: Contenders) -> list[Work]:
@@ -366,7 +374,7 @@ async def test_the_lock_while_merging_keeps_both_preferences(
 
 @in_place_and_taken_out
 async def test_the_index_of_addresses_makes_one_account_of_two(at: Contenders, *, taken_out: bool) -> None:
-    """Two invitations of a new address, accepted at once, are of one account."""
+    """Two invitations of a new address, accepted at once, make one account."""
     tenants = await add_tenants(at.one, 2, {at.owners[0]: "owner"})
     one, other = [
         await add_invitation(at.one, each, at.owners[0], email="new@example.com") for each in tenants

@@ -1,4 +1,4 @@
-"""A tenant always has an owner and exact member counts, whatever its members do at once on two servers."""
+"""A tenant keeps an owner and exact member counts under concurrent requests to two servers."""
 
 import itertools
 
