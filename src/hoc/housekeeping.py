@@ -23,14 +23,14 @@ from hoc.database import Database
 BATCH = 1_000
 INTERVAL_SECONDS = 3_600.0
 
-# A server whose clock is behind still counts on yesterday's counters.
+# Two days, because a server whose clock is behind still uses yesterday's counters.
 _KEPT = (
     (TENANT_COUNTERS, timedelta(days=2)),
     (RECIPIENT_COUNTERS, timedelta(days=2)),
     (IDEMPOTENCY_KEYS, LIFETIME),
     # Statistics look 30 days back.
     (REGISTRATIONS, timedelta(days=32)),
-    # JetStream redelivers for minutes; somebody may publish anew what they published a month ago.
+    # JetStream redelivers for minutes only, but a publisher may publish an old message again.
     (INBOUND_MESSAGES, timedelta(days=90)),
 )
 
@@ -38,7 +38,7 @@ _log = logging.getLogger("hoc.housekeeping")
 
 
 class Housekeeping:
-    """Tidies when it starts and every hour."""
+    """Deletes expired rows when it starts and every hour."""
 
     def __init__(self, database: Database, *, clock: Clock = utc_now, batch: int = BATCH) -> None:
         self._database = database
@@ -48,7 +48,7 @@ class Housekeeping:
 
     def running(self) -> AbstractAsyncContextManager[None]:
         return BackgroundLoop(
-            self._tidy,
+            self._delete_expired,
             name="hoc-housekeeping",
             subject="housekeeping",
             pause_seconds=INTERVAL_SECONDS,
@@ -56,8 +56,8 @@ class Housekeeping:
             logger=_log,
         ).running()
 
-    async def tidy(self) -> int:
-        """Do all of it, a batch at a time. Returns how many rows were deleted."""
+    async def delete_expired(self) -> int:
+        """Merge counters and delete all expired rows, batch by batch. Returns how many rows were deleted."""
         now = self._clock()
         async with self._database.transaction() as session:
             await self._retention.fold_registrations(session, before=now - timedelta(hours=2))
@@ -67,8 +67,8 @@ class Housekeeping:
                 deleted += found
         return deleted
 
-    async def _tidy(self) -> None:
-        await self.tidy()
+    async def _delete_expired(self) -> None:
+        await self.delete_expired()
 
     async def _delete(self, batch: Executable, before: datetime) -> int:
         async with self._database.transaction() as session:

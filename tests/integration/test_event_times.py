@@ -1,4 +1,4 @@
-"""Times in events are UTC, in whatever time zone the caller's session is."""
+"""Times in events are UTC, even in a session with another time zone."""
 
 from datetime import UTC, datetime
 from typing import Any

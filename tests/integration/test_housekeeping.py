@@ -57,9 +57,9 @@ async def test_old_rows_go_and_others_stay(store: Database) -> None:
     await fill(store, NOW - timedelta(days=3))
     await fill(store, NOW - timedelta(hours=23))
     await fill(store, NOW)
-    assert await housekeeping(store).tidy() == 2 * 3 * OLD_ROWS
+    assert await housekeeping(store).delete_expired() == 2 * 3 * OLD_ROWS
     assert await scalar(store, LEFT) == [2 * OLD_ROWS] * 3
-    assert await housekeeping(store).tidy() == 0
+    assert await housekeeping(store).delete_expired() == 0
 
 
 async def test_ids_of_handled_messages_stay_for_ninety_days(store: Database) -> None:
@@ -70,7 +70,7 @@ async def test_ids_of_handled_messages_stay_for_ninety_days(store: Database) -> 
             id=str(days),
             at=NOW - timedelta(days=days),
         )
-    assert await housekeeping(store).tidy() == 1
+    assert await housekeeping(store).delete_expired() == 1
     assert await scalar(store, "SELECT message_id FROM account.inbound_messages") == "89"
 
 
@@ -78,20 +78,20 @@ async def test_hours_stay_as_long_as_statistics_look_back(store: Database) -> No
     hours = "INSERT INTO account.account_registrations VALUES (:hour, 0, 7)"
     for days in (33, 31, 1):
         await execute(store, hours, hour=NOW - timedelta(days=days))
-    await housekeeping(store).tidy()
+    await housekeeping(store).delete_expired()
     kept = "SELECT array_agg(hour ORDER BY hour) FROM account.account_registrations WHERE accounts = 7"
     assert await scalar(store, kept) == [NOW - timedelta(days=31), NOW - timedelta(days=1)]
 
 
 async def test_several_at_once_do_not_disturb_each_other(store: Database) -> None:
     await fill(store, NOW - timedelta(days=3))
-    await asyncio.gather(*(housekeeping(store).tidy() for _ in range(5)))
-    await housekeeping(store).tidy()
+    await asyncio.gather(*(housekeeping(store).delete_expired() for _ in range(5)))
+    await housekeeping(store).delete_expired()
     assert await scalar(store, LEFT) == [0, 0, 0]
 
 
 @pytest.mark.parametrize("taken_out", [False, True])
-async def test_a_key_that_is_taken_anew_meanwhile_stays(
+async def test_a_key_that_is_used_again_meanwhile_stays(
     fresh_database_url: str, store: Database, *, taken_out: bool
 ) -> None:
     key = IdempotencyKey("tenant", "principal", "route", "key")
@@ -107,7 +107,7 @@ async def test_a_key_that_is_taken_anew_meanwhile_stays(
 
     async with meeting(fresh_database_url, "SELECT FROM account.idempotency_keys FOR UPDATE") as held:
         await held.join(take())
-        tidied = await held.join(housekeeping(store).tidy())
+        tidied = await held.join(housekeeping(store).delete_expired())
     assert await tidied == (1 if taken_out else 0)
 
 
@@ -132,8 +132,8 @@ async def test_counts_of_past_hours_are_merged_and_sums_stay(store: Database) ->
         "DELETE FROM account.account_registrations WHERE shard = 0 AND hour = :hour",
         hour=NOW - timedelta(hours=300),
     )
-    await asyncio.gather(*(housekeeping(store).tidy() for _ in range(3)))
-    await housekeeping(store).tidy()
+    await asyncio.gather(*(housekeeping(store).delete_expired() for _ in range(3)))
+    await housekeeping(store).delete_expired()
     left = "SELECT array_agg(ARRAY[shard, accounts] ORDER BY hour, shard) FROM account.account_registrations"
     now = [[shard, 1 + shard] for shard in range(4)]
     assert await scalar(store, left) == [[0, 9], [0, 10], *now, *now]

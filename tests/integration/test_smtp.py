@@ -1,4 +1,4 @@
-"""Mail through a real SMTP server: what arrives, and which failures are worth a retry."""
+"""Mail through a real SMTP server: its content, and which failures a retry may mend."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def server() -> Iterator[SmtpServer]:
 
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a PEM file with a key and a certificate for 127.0.0.1 that vouches for itself."""
+    """Return a PEM file with a key and a self-signed certificate for 127.0.0.1."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test mail server")])
     now = datetime.now(UTC)
@@ -85,7 +85,7 @@ def trusting(certificate: Path) -> ssl.SSLContext:
 
 
 async def failure(sender: SmtpSender, message: EmailMessage) -> MailError:
-    """Return the error of a send, having checked that neither it nor its traceback is personal."""
+    """Return the error of a send. Neither it nor its traceback may contain personal data."""
     with pytest.raises(MailError) as raised:
         await sender.send(message)
     shown = "".join(traceback.format_exception(raised.value))
@@ -137,7 +137,7 @@ async def test_an_internationalized_local_part_needs_smtputf8() -> None:
         ("DATA", "554 5.6.0 Refused: ada@example.org", MailRejectedError),
     ],
 )
-async def test_a_refusal_is_permanent_only_where_it_is_about_this_mail(
+async def test_only_a_refusal_of_the_mail_itself_is_permanent(
     server: SmtpServer, command: Command, reply: str, expected: type[MailError]
 ) -> None:
     sender = SmtpSender.from_url(server.url)
@@ -167,8 +167,8 @@ async def test_a_server_that_never_answers_is_given_up(server: SmtpServer) -> No
     assert isinstance(await failure(sender, invitation()), MailUnavailableError)
 
 
-async def test_a_server_that_dribbles_is_given_up(server: SmtpServer) -> None:
-    server.delay(0.7)  # each reply in time, all of them together not
+async def test_a_slow_server_is_given_up(server: SmtpServer) -> None:
+    server.delay(0.7)  # each reply is in time, but not all of them together
     sender = SmtpSender.from_url(server.url, timeout=1.2)
     assert isinstance(await failure(sender, invitation()), MailUnavailableError)
 
@@ -184,7 +184,7 @@ async def test_a_server_that_hangs_up_is_a_temporary_failure() -> None:
         assert isinstance(await failure(SmtpSender(host, port), invitation()), MailUnavailableError)
 
 
-async def test_an_accepted_mail_counts_although_the_goodbye_fails() -> None:
+async def test_an_accepted_mail_counts_although_quit_fails() -> None:
     async def hang_up_after_accepting(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"220 ready\r\n")
         for reply in (b"250 hello\r\n", b"250 sender\r\n", b"250 recipient\r\n", b"354 go on\r\n"):
@@ -226,9 +226,7 @@ async def test_required_starttls_that_is_not_offered_sends_nothing(server: SmtpS
 
 
 @pytest.mark.parametrize("implicit_tls", [False, True])
-async def test_a_certificate_nobody_vouches_for_sends_nothing(
-    certificate: Path, *, implicit_tls: bool
-) -> None:
+async def test_an_untrusted_certificate_sends_nothing(certificate: Path, *, implicit_tls: bool) -> None:
     with smtp_server(certificate=certificate, implicit_tls=implicit_tls) as server:
         assert isinstance(await failure(SmtpSender.from_url(server.url), invitation()), MailUnavailableError)
         assert server.messages() == []

@@ -54,7 +54,7 @@ class Console(PostgresWorld):
         return self.as_("service", None, *scopes)
 
     async def fuzzed(self) -> Headers:
-        """The headers of one caller for all examples of a fuzzer, so that earlier examples' data is input too."""
+        """The headers of one caller for all examples of a fuzzer, whose data is input to the next ones."""
         if self._fuzzed is None:
             tenant_id, owner = await self.tenant()
             self._fuzzed = self.as_(owner, tenant_id, "accounts:admin")

@@ -25,7 +25,7 @@ class ParsedEvent:
 
 
 def parsed(event: EventResult) -> ParsedEvent:
-    """Parse the payload strictly by its model: it must have every field, and no other."""
+    """Parse the payload strictly: it must have exactly the fields of its model."""
     data = TypeAdapter(EVENTS[event.type]).validate_json(
         orjson.dumps(event.data), strict=True, extra="forbid"
     )
@@ -34,5 +34,5 @@ def parsed(event: EventResult) -> ParsedEvent:
 
 
 def types(events: Iterable[EventResult]) -> list[str]:
-    """The types of events, sorted, because the events of one statement are in no order."""
+    """The types of events, sorted, because events of one statement have no order."""
     return sorted(event.type for event in events)

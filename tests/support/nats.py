@@ -1,4 +1,4 @@
-"""A real nats-server for each test that asks: what one does to its server disturbs no other."""
+"""A real nats-server for each test that needs one, so that a test can stop or pause its own."""
 
 import json
 import shutil
@@ -26,7 +26,7 @@ STREAM: Final = "ACCOUNTS"
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A message as a stream has it."""
+    """A message in a stream."""
 
     message_id: str
     subject: str
@@ -35,7 +35,7 @@ class Stored:
 
 
 class NatsServer:
-    """Runs in a block, and may be stopped and started in it: on the same port, with what it has stored."""
+    """Runs in a block. Within it, it can be stopped and started again, with the same port and messages."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -56,7 +56,7 @@ class NatsServer:
         self.stop()
 
     def start(self, **settings: object) -> None:
-        """Start it with these settings of nats-server; returns when it takes connections."""
+        """Start it with these settings of nats-server. Returns once it accepts connections."""
         self._directory.mkdir(exist_ok=True)
         config = self._directory / "nats.conf"
         store = {"store_dir": str(self._directory / "store")}
@@ -67,7 +67,7 @@ class NatsServer:
         while not self._takes_connections():
             assert time.monotonic() < deadline, (self._directory / "log").read_text()
             if self._process is None or self._process.poll() is not None:
-                # Again, if it ended: its port may have been somebody's for a moment.
+                # Start again if it ended: another process may have had its port for a moment.
                 with (self._directory / "log").open("wb") as log:
                     self._process = subprocess.Popen(
                         [program, "--config", config], stdout=log, stderr=log, start_new_session=True
@@ -81,7 +81,7 @@ class NatsServer:
             self._process = None
 
     def pause(self) -> None:
-        """Let it neither answer nor close anything, until `resume`."""
+        """Let it neither answer nor close connections, until `resume`."""
         self._send(signal.SIGSTOP)
 
     def resume(self) -> None:
@@ -102,7 +102,7 @@ class NatsServer:
 
     @asynccontextmanager
     async def jetstream(self) -> AsyncGenerator[Any]:
-        client: Any = Client()  # which in part has no types
+        client: Any = Client()  # parts of it have no types
         await client.connect(self.url, allow_reconnect=False)
         try:
             yield client.jetstream()
@@ -110,7 +110,7 @@ class NatsServer:
             await client.close()
 
     async def count(self, stream: str = STREAM) -> int:
-        """How many messages the stream has; none, where there is no stream."""
+        """The number of messages in the stream, 0 if there is no stream."""
         try:
             async with self.jetstream() as jetstream:
                 return int((await jetstream.stream_info(stream)).state.messages)
@@ -118,7 +118,7 @@ class NatsServer:
             return 0
 
     async def stored(self, stream: str = STREAM) -> list[Stored]:
-        """All that the stream has, in its order."""
+        """The stream's messages in order, [] if there is no stream."""
         async with self.jetstream() as jetstream:
             try:
                 state = (await jetstream.stream_info(stream)).state
@@ -128,7 +128,7 @@ class NatsServer:
             return [_stored(await jetstream.get_msg(stream, number)) for number in numbers]
 
     async def publish(self, subject: str, data: object, message_id: str | None = None, **ce: str) -> None:
-        """Publish as others do: JSON, or bytes as they are, with the CloudEvents attributes ``ce``."""
+        """Publish JSON or bytes as another service does, with the CloudEvents attributes ``ce``."""
         headers = {f"ce-{name}": value for name, value in ce.items()}
         if message_id is not None:
             headers["Nats-Msg-Id"] = message_id

@@ -1,15 +1,14 @@
-"""Orders, as others publish them, and a server that handles them."""
+"""Orders that another service publishes, and a server that handles them."""
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from nats.js.api import ConsumerConfig
-from support.relays import Site, until_connected
+from support.relays import Site
 from support.seed import scalar
 from support.waiting import until
 
-from hoc.cus.account.wiring import open_database
 from hoc.events.inbound import Inbound
 from hoc.events.message import Handler, InboundMessage
 from hoc.events.nats import NatsConnection
@@ -19,7 +18,7 @@ DURABLE: Final = "test-order_placed"
 
 
 class Orders(list[str]):
-    """The orders that were handled; the handler fails once when it is told to."""
+    """The handled orders. With ``is_failing``, the handler fails once."""
 
     is_failing = False
 
@@ -41,15 +40,11 @@ class Orders(list[str]):
 async def receiving(
     site: Site, handlers: Mapping[str, Handler], *, url: str | None = None
 ) -> AsyncGenerator[NatsConnection]:
-    database, connection = open_database(url or site.url, pool_size=3), NatsConnection(site.nats.url)
-    try:
-        async with connection.running():
-            await until_connected(connection)
-            inbound = Inbound(connection, database, handlers, group="test", backoff=BACKOFF)
-            async with inbound.running():
-                yield connection
-    finally:
-        await database.close()
+    async with (
+        site.connected(url=url) as (database, connection),
+        Inbound(connection, database, handlers, group="test", backoff=BACKOFF).running(),
+    ):
+        yield connection
 
 
 async def order(site: Site, number: str, message_id: str | None = None) -> None:
@@ -62,7 +57,7 @@ async def reasons(site: Site) -> list[str]:
 
 
 async def make_consumer(site: Site, *, ack_wait: float) -> None:
-    """The one that would be made, but for this setting."""
+    """Create the consumer that `Inbound` would create, with another ``ack_wait``."""
     async with site.nats.jetstream() as jetstream:
         await jetstream.pull_subscribe("order.placed", DURABLE, config=ConsumerConfig(ack_wait=ack_wait))
 

@@ -26,7 +26,7 @@ _DROP_ATTEMPTS = 100
 
 @dataclass(frozen=True, slots=True)
 class TestServer:
-    """`url` is an administrator's; `template` the name of the migrated database."""
+    """``url`` is the administrator's URL, and ``template`` the name of the migrated database."""
 
     __test__ = False
 
@@ -35,7 +35,7 @@ class TestServer:
 
     @asynccontextmanager
     async def new_database(self) -> AsyncGenerator[str]:
-        """Yield the URL of a migrated, empty database; afterwards it is dropped, with what is connected."""
+        """Yield the URL of a migrated, empty database. Afterwards close its connections and drop it."""
         name = _new_name()
         await _execute(self.url, f'CREATE DATABASE "{name}" TEMPLATE "{self.template}"')
         try:
@@ -45,7 +45,7 @@ class TestServer:
 
 
 class TestServerOwner:
-    """Starts the server when first asked for it, and stops it at the end of the run.
+    """Starts the server when it is first needed, and stops it at the end of the run.
 
     With `HOC_TEST_DATABASE_URL` set, that server is used instead; its role must be able to create databases.
     """
@@ -72,24 +72,24 @@ class TestServerOwner:
         self._held.close()
 
     def _start(self) -> str:
-        """Start it beside the run, so that it ends with the run even if that is killed."""
+        """Start it in a process that ends with the run, even if the run is killed."""
         process = subprocess.Popen(
             [sys.executable, Path(__file__).with_name("postgres_process.py")],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            start_new_session=True,  # Ctrl-C is for the run
+            start_new_session=True,  # Ctrl-C must reach only the run
         )
-        self._held.enter_context(process)  # closes its input, and waits
+        self._held.enter_context(process)  # at the end closes its input and waits for it
         url = "" if process.stdout is None else process.stdout.readline().strip()
         if not url:
-            raise RuntimeError("The PostgreSQL of the test run did not start; what it printed is above.")
+            raise RuntimeError("The PostgreSQL of the test run did not start. Its output is above.")
         return url
 
 
 @asynccontextmanager
 async def opened(url: str, *, pool_size: int = 10) -> AsyncGenerator[Database]:
-    """The database until the end of the block."""
+    """A `Database` that is closed at the end of the block."""
     database = open_database(url, pool_size=pool_size)
     try:
         yield database
@@ -98,7 +98,7 @@ async def opened(url: str, *, pool_size: int = 10) -> AsyncGenerator[Database]:
 
 
 def run_beside(work: Coroutine[None, None, T]) -> T:
-    """Run a coroutine to its end in a thread, so that the test run's own event loop does not matter."""
+    """Run a coroutine to its end in a thread, whether or not this thread has a running event loop."""
     with ThreadPoolExecutor(max_workers=1) as beside:
         return beside.submit(asyncio.run, work).result()
 
@@ -113,11 +113,11 @@ async def _drop(url: str, name: str) -> None:
         try:
             await _execute(url, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
         except asyncpg.InsufficientPrivilegeError:
-            # The superuser's autovacuum is at work in it, and only a superuser may end that.
+            # The superuser's autovacuum uses the database, and only a superuser may end that.
             await asyncio.sleep(0.2)
         else:
             return
-    raise TimeoutError(f"autovacuum does not leave the database {name}")
+    raise TimeoutError(f"autovacuum still uses the database {name}")
 
 
 async def _execute(url: str, statement: str) -> None:

@@ -1,4 +1,4 @@
-"""Run PostgreSQL for as long as standard input stays open, however the other end goes; print its URL."""
+"""Run PostgreSQL and print its URL, until standard input is closed because the starting process has ended."""
 
 import sys
 import tempfile
@@ -16,7 +16,7 @@ _SETTINGS: Final = {
     "synchronous_commit": "off",
 }
 
-# Not below pytest's tmp_path: the user that root starts PostgreSQL as cannot enter that.
+# Not below pytest's tmp_path, which the user that runs PostgreSQL for root cannot enter.
 with tempfile.TemporaryDirectory(prefix="hoc-test-", ignore_cleanup_errors=True) as name:
     Path(name).chmod(0o711)
     with EmbeddedPostgres(DataDirectory(Path(name) / "data"), settings=_SETTINGS) as postgres:

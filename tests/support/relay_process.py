@@ -15,7 +15,7 @@ from hoc.events.message import Message
 from hoc.events.nats import JetStreamPublisher, NatsConnection
 from hoc.events.relay import Relay
 
-# As long as it would be, a test would wait ten seconds for it.
+# A test would have to wait for the ten seconds of production.
 LEASE_SECONDS = 2
 sending.SEND_SECONDS = LEASE_SECONDS / 2
 

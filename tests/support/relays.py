@@ -1,4 +1,4 @@
-"""Where relays work: a database and a NATS of a test's own, to write to the one and read the other."""
+"""A test's own database and NATS, with the relays between them."""
 
 import os
 import signal
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 from support.nats import NatsServer
 from support.races import rewrite
 from support.seed import execute
@@ -24,7 +25,10 @@ from hoc.events.relay import Relay
 
 SOURCE = "urn:test:accounts"
 
-_TELL = (
+in_place_and_taken_out = pytest.mark.parametrize("taken_out", [False, True])
+"""Run a test twice: with the mechanism that it names, and without it, to show that the rule needs it."""
+
+_WRITE_EVENT = (
     "INSERT INTO account.outbox (type, time, user_id, tenant_id, payload)"
     " VALUES ('user.profile_updated', now(), CAST(:user AS text), :tenant,"
     " json_build_object('user_id', CAST(:user AS text), 'name', CAST(:name AS text)))"
@@ -32,7 +36,7 @@ _TELL = (
 
 
 class Site:
-    """Every account that `world` makes, and every `rename`, is an event for the relays."""
+    """A database whose accounts and renamings are events for the relays, and their NATS."""
 
     def __init__(self, url: str, nats: NatsServer, database: Database) -> None:
         self.url, self.nats, self.database = url, nats, database
@@ -40,11 +44,11 @@ class Site:
 
     @asynccontextmanager
     async def connected(
-        self, *mechanisms: tuple[str, str], nats_url: str | None = None
+        self, *mechanisms: tuple[str, str], url: str | None = None, nats_url: str | None = None
     ) -> AsyncGenerator[tuple[Database, NatsConnection]]:
-        """Connections as one process has them; of its statements the mechanisms are taken out."""
+        """The connections of one process. Its statements are sent without the mechanisms."""
         async with AsyncExitStack() as stack:
-            database = open_database(self.url, pool_size=3)
+            database = open_database(url or self.url, pool_size=3)
             stack.push_async_callback(database.close)
             rewrite(database, *mechanisms)
             connection = NatsConnection(nats_url or self.nats.url)
@@ -56,23 +60,23 @@ class Site:
     async def relay(
         self, *mechanisms: tuple[str, str], nats_url: str | None = None, **options: Any
     ) -> AsyncGenerator[Relay]:
-        """A relay whose turns are the test's to take, unless it is ``running()``."""
+        """A relay that does nothing until the test calls it or runs it."""
         async with self.connected(*mechanisms, nats_url=nats_url) as (database, connection):
             publisher = JetStreamPublisher(connection, stream="ACCOUNTS")
             yield Relay(database, publisher, source=SOURCE, **options)
 
     async def rename(self, user_id: str, *names: str) -> None:
-        """One event for each name, each in a transaction of its own."""
+        """Write one event for each name, each in a transaction of its own."""
         for name in names:
             async with self.database.transaction() as session:
                 await self.world.facade.update_profile(session, user_id, display_name=name)
 
-    async def tell(self, user_id: str, name: str, tenant_id: str | None = None) -> None:
-        """An event of any size, and of whoever need not exist."""
-        await execute(self.database, _TELL, user=user_id, tenant=tenant_id, name=name)
+    async def write_event(self, user_id: str, name: str, tenant_id: str | None = None) -> None:
+        """Write an event with a name of any size. The user need not exist."""
+        await execute(self.database, _WRITE_EVENT, user=user_id, tenant=tenant_id, name=name)
 
     async def names(self) -> list[tuple[str, str]]:
-        """The renamings in the stream: who, and to what."""
+        """The user and the new name of each renaming in the stream."""
         return [
             (message.data["user_id"], message.data["name"])
             for message in await self.nats.stored()
@@ -103,15 +107,20 @@ async def until_connected(connection: NatsConnection) -> None:
     await until(is_connected)
 
 
-async def turn(relay: Relay) -> None:
-    """Put everything in line, and publish once."""
+def sequencer(database: Database, *, batch: int = 500) -> Relay:
+    """A relay that numbers events and does not publish them."""
+    return Relay(database, None, source=SOURCE, batch=batch)
+
+
+async def run_once(relay: Relay) -> None:
+    """Number all events, and publish one batch."""
     while await relay.sequence_events():
         pass
     await relay.publish()
 
 
 class RelayProcess:
-    """A relay in a process of its own, which has stopped (SIGSTOP) where it was told to."""
+    """A relay in a process of its own, which stops (SIGSTOP) at a chosen message."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process
@@ -133,9 +142,9 @@ class RelayProcess:
 
 @contextmanager
 def relay_process(site: Site, *, before: int = 0, after: int = 0) -> Generator[RelayProcess]:
-    """Run one that stops itself before it publishes its nth message, or after its nth acknowledgement."""
+    """Run a relay that stops itself before its nth message, or after its nth acknowledgement."""
     program = Path(__file__).with_name("relay_process.py")
-    # -P: the modules beside it are not to be found before the libraries of the same name.
+    # -P: the program must not import its neighbours in place of libraries of the same name.
     command = [sys.executable, "-P", str(program), site.url, site.nats.url, str(before), str(after)]
     with subprocess.Popen(command) as process:
         try:

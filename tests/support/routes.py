@@ -48,7 +48,7 @@ class Route:
     """``answers`` are the statuses for `CALLERS`, in that order.
 
     ``prepare`` makes what the request needs; its values replace ``{name}`` in path, query and body. One of
-    them may be the ``caller``, the user who is let do it where the owner is not.
+    them may be ``caller``, a user who may do it where the owner may not.
     """
 
     label: str

@@ -25,16 +25,16 @@ Command = Literal["MAIL", "RCPT", "DATA"]
 
 @dataclass(frozen=True, slots=True)
 class ReceivedMail:
-    """A mail as the server accepted it."""
+    """A mail that the server accepted."""
 
     sender: str
     recipients: list[str]
     options: list[str]
-    """Of the MAIL command, such as SMTPUTF8."""
+    """The options of the MAIL command, such as SMTPUTF8."""
     content: bytes
     tls: bool
     user: str | None
-    """Who authenticated."""
+    """The authenticated user."""
 
     @property
     def message(self) -> EmailMessage:
@@ -43,16 +43,16 @@ class ReceivedMail:
 
 @dataclass(frozen=True, slots=True)
 class SmtpServer:
-    """A running server: where it is, what it received, and how to make it fail."""
+    """A running server, which can be made to fail."""
 
     url: str
-    """With the credentials it asks for."""
+    """It contains the credentials that the server requires."""
     _directory: Path
     _process: subprocess.Popen[str]
     _faults: dict[str, Any] = field(default_factory=lambda: {"replies": {}, "delay": 0})
 
     def messages(self) -> list[ReceivedMail]:
-        """Return what was accepted so far, in order. A mail is here before its sender hears 250."""
+        """Return the accepted mails in order. A mail is stored before its sender gets 250."""
         records: list[dict[str, Any]] = [
             json.loads(path.read_text()) for path in sorted(self._directory.glob("*.json"))
         ]
@@ -64,25 +64,25 @@ class SmtpServer:
         self._write_faults()
 
     def delay(self, seconds: float) -> None:
-        """Answer EHLO, MAIL, RCPT and DATA that much later each, until `recover`."""
+        """Delay each answer to EHLO, MAIL, RCPT and DATA, until `recover`."""
         self._faults["delay"] = seconds
         self._write_faults()
 
     def recover(self) -> None:
-        """End what `refuse` and `delay` began."""
+        """End the effects of `refuse` and `delay`."""
         self._faults.update(replies={}, delay=0)
         self._write_faults()
 
     def freeze(self) -> None:
-        """Stop the process: connections are still accepted, by the kernel, and never answered."""
+        """Stop the process. The kernel still accepts connections, which get no answer."""
         self._process.send_signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """End what `freeze` began."""
+        """End the effect of `freeze`."""
         self._process.send_signal(signal.SIGCONT)
 
     def kill(self) -> None:
-        """End the process at once; its port refuses connections from now on."""
+        """Kill the process. From now on its port refuses connections."""
         self._process.kill()
         self._process.wait()
 
@@ -102,8 +102,8 @@ def smtp_server(
 ) -> Generator[SmtpServer]:
     """Run an SMTP server on a free port of 127.0.0.1.
 
-    credentials: the user and password it insists on. certificate: a PEM file with key and certificate; it is
-    offered by STARTTLS, or from the start with implicit_tls.
+    ``credentials``: the required user and password. ``certificate``: a PEM file with key and certificate, for
+    STARTTLS, or for TLS from the start with ``implicit_tls``.
     """
     environment = dict(os.environ)
     if credentials:

@@ -18,7 +18,7 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 
 class Recorder:
-    """Keeps accepted mail as one JSON file each, and refuses what faults.json says."""
+    """Stores each accepted mail as a JSON file, and fails as the file "faults" says."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -104,7 +104,7 @@ async def serve(options: argparse.Namespace) -> None:
     server = await loop.create_server(connection, "127.0.0.1", 0, ssl=tls)
     sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
     sys.stdout.flush()
-    await asyncio.to_thread(sys.stdin.read)  # whoever started this process is gone when its end closes
+    await asyncio.to_thread(sys.stdin.read)  # its end means that the starting process has ended
     server.close()
 
 

@@ -11,7 +11,7 @@ from hoc.database.direct import DirectConnection, Row
 
 
 def change_statements(database: Database, change: Callable[[str], str]) -> Callable[[], None]:
-    """From now on send ``change(statement)`` in place of each statement. Returns a function that ends this."""
+    """From now on send ``change(sql)`` in place of each statement. Returns a function that ends this."""
 
     class Changed(DirectConnection):
         async def _fetch(self, sql: str, arguments: Sequence[Any]) -> list[Row]:

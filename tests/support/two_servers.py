@@ -46,7 +46,7 @@ class TwoServers:
         tenant: str | None = None,
         body: object = None,
     ) -> Request:
-        """A request to a server's console; ``server`` counts modulo two, and without a ``user`` it is anonymous."""
+        """A request to the console of ``server`` modulo two; without a ``user`` it is anonymous."""
         token = None if user is None else self.keys.issue(user, tenant)
         return Request(self.ports[server % 2], method, f"/accounts{path}", token, body)
 

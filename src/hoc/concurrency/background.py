@@ -24,14 +24,14 @@ async def in_background(work: Coroutine[object, object, None], *, name: str) -> 
 
 
 class BackgroundLoop:
-    """Runs ``work`` in rounds, whatever a round raises. Logs each trouble's begin once, and its end once.
+    """Runs ``work`` in rounds, whatever a round raises. Logs an outage once, and its end once.
 
     Args:
         work: one round. When it returns True, the next round follows at once.
         name: the task's name.
-        subject: what waits during a trouble, for the log.
+        subject: the name of the work in log messages.
         pause_seconds: how long to wait between two rounds unless `wake` is called; None waits for `wake`.
-        explain: gives the reason to log for an expected exception, "" for one that is logged elsewhere, and
+        explain: returns the reason to log for an expected exception, "" for one that is logged elsewhere, and
             None for an unforeseen one, which is logged with its traceback.
     """
 
@@ -52,10 +52,10 @@ class BackgroundLoop:
         self._explain = explain
         self._logger = logger
         self._woken: asyncio.Event | None = None
-        self._trouble = ""
+        self._outage = ""
 
     def running(self) -> AbstractAsyncContextManager[None]:
-        """Run until the end of the block."""
+        """Run until the end of the block, which cancels a round under way."""
         return in_background(self._run(), name=self._name)
 
     def wake(self) -> None:
@@ -64,10 +64,10 @@ class BackgroundLoop:
             self._woken.set()
 
     def succeeded(self) -> None:
-        """End a trouble. A round that takes long calls this when it has begun well."""
-        if self._trouble:
-            self._logger.info("%s: back to normal", self._subject)
-        self._trouble = ""
+        """Log the end of an outage. A long round calls this as soon as its first step has succeeded."""
+        if self._outage:
+            self._logger.info("%s: working again", self._subject)
+        self._outage = ""
 
     async def _run(self) -> None:
         self._woken = asyncio.Event()
@@ -88,11 +88,11 @@ class BackgroundLoop:
 
     def _log(self, problem: Exception) -> None:
         reason = self._explain(problem)
-        trouble = type(problem).__name__ if reason is None else reason
-        if trouble in {"", self._trouble}:
+        outage = type(problem).__name__ if reason is None else reason
+        if outage in {"", self._outage}:
             return
-        self._trouble = trouble
+        self._outage = outage
         if reason:
-            self._logger.warning("%s: waiting, because %s", self._subject, reason)
+            self._logger.warning("%s: paused, because %s", self._subject, reason)
         else:
-            self._logger.error("%s: waiting, because of an unforeseen error", self._subject, exc_info=problem)
+            self._logger.error("%s: paused after an unforeseen error", self._subject, exc_info=problem)

@@ -15,7 +15,7 @@ class BatchLoader(Generic[Key, Value]):
     """Loads values by key. The keys that wait at the same time are fetched together.
 
     A load joins only a fetch that has not been sent yet, so it sees every write acknowledged before it began.
-    At most ``in_flight`` fetches run at the same time; meanwhile the keys of the next one gather.
+    At most ``in_flight`` fetches run at the same time; keys that are asked for meanwhile wait for the next.
     """
 
     def __init__(

@@ -11,13 +11,14 @@ Value = TypeVar("Value")
 class Limiter(Generic[Value]):
     """A semaphore that can pass a value: `release(x)` hands x to the next waiter instead of freeing the slot.
 
-    Waiters are served first-in-first-out. Once the oldest has waited for half of the timeout, they are served
-    last-in-first-out, so that under overload some are served soon and not all too late.
+    Waiters are served first-in-first-out. While the oldest has waited for more than half of the timeout, they
+    are served last-in-first-out: under overload some are then served soon, instead of all shortly before or
+    after the timeout.
 
     Args:
         limit: how many slots there are.
         timeout_seconds: how long a waiter waits before it gets TimeoutError.
-        max_waiting: when so many wait, a new waiter makes the oldest one fail with TimeoutError.
+        max_waiting: when this many wait, the next waiter makes the oldest one fail with TimeoutError.
     """
 
     def __init__(self, limit: int, *, timeout_seconds: float, max_waiting: int = 1_000) -> None:
@@ -28,7 +29,7 @@ class Limiter(Generic[Value]):
         self._has_timer = False
 
     async def acquire(self) -> Value | None:
-        """Take a slot. Returns the value that its last holder passed on, if any. Raises TimeoutError."""
+        """Take a slot. Returns the value that its last holder passed on, else None. Raises TimeoutError."""
         if self._free:
             self._free -= 1
             return None
@@ -42,7 +43,7 @@ class Limiter(Generic[Value]):
         try:
             return await waiter
         except asyncio.CancelledError:
-            if not waiter.cancelled() and waiter.exception() is None:  # it was served as it was cancelled
+            if not waiter.cancelled() and waiter.exception() is None:  # served and cancelled at once
                 self.release(waiter.result())
             raise
 
@@ -58,7 +59,7 @@ class Limiter(Generic[Value]):
         return value
 
     def _start_timer(self, loop: asyncio.AbstractEventLoop) -> None:
-        """One timer, for the oldest waiter: one for each would cost more than all the rest."""
+        """Start the only timer, for the oldest waiter: a timer for each would cost more than all the rest."""
         if self._waiting and not self._has_timer:
             self._has_timer = True
             left = self._waiting[0][0] + self._timeout_seconds - monotonic()

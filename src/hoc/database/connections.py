@@ -27,10 +27,10 @@ class Database:
 
     Args:
         url: ``postgresql://user:password@host:port/name``.
-        pool_size: the most connections; a caller waits one second for one, then gets an outage's error.
+        pool_size: the most connections. A caller that gets none within a second gets the error for an outage.
         statement_timeout_ms: PostgreSQL cancels a statement that takes longer.
-        errors: the errors to raise for those of PostgreSQL. By default an outage is a
-            `hoc.database.outages.DatabaseUnavailableError`, and a violated constraint is the driver's error.
+        errors: the errors to raise in place of the driver's. By default an outage raises
+            `hoc.database.outages.DatabaseUnavailableError`, and a violated constraint the driver's error.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Database:
         errors: ErrorTranslator | None = None,
     ) -> None:
         self.engine = create_engine(url, pool_size=pool_size, statement_timeout_ms=statement_timeout_ms)
-        # Every fifth connection is left to transactions, however many single statements there are.
+        # Single statements leave every fifth connection to transactions.
         self._handoff = ConnectionHandoff(
             self.engine, pool_size - pool_size // 5, timeout_seconds=POOL_TIMEOUT_SECONDS
         )
@@ -70,11 +70,11 @@ class Database:
                 yield connection
 
     async def transact(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-        """Run ``work`` in a transaction; run it again, up to three times in all, if it lost a deadlock."""
+        """Run ``work`` in a transaction, up to three times if PostgreSQL ends it to resolve a deadlock."""
         return await self._write(work, self.engine.begin)
 
     async def write(self, work: Callable[[DirectConnection], Awaitable[T]]) -> T:
-        """Run ``work``, whose one statement is a transaction by itself; again, as `transact` does."""
+        """Run ``work``, whose only statement is a transaction by itself. Retries as `transact` does."""
         return await self._write(work, self._reading)
 
     async def close(self) -> None:
@@ -93,7 +93,7 @@ class Database:
     @asynccontextmanager
     async def _reading(self) -> AsyncGenerator[DirectConnection, None]:
         pooled = await self._handoff.acquire()
-        is_sound = False  # a connection whose statement was broken off may still be busy
+        is_sound = False  # after a cancelled statement the connection may still be busy
         try:
             yield self._direct_connection(pooled.driver_connection, self._statements)
             is_sound = True
@@ -139,9 +139,9 @@ def create_engine(url: str, *, pool_size: int = 10, statement_timeout_ms: int = 
         max_overflow=0,
         pool_timeout=POOL_TIMEOUT_SECONDS,
         # The connection itself encodes and decodes JSON: see `_set_codecs`.
-        json_serializer=_as_it_is,
-        json_deserializer=_as_it_is,
-        # A bound value belongs to a person; it must not reach a log inside an error's text.
+        json_serializer=_unchanged,
+        json_deserializer=_unchanged,
+        # Bound values may be personal data; an error's text must not carry them into a log.
         hide_parameters=True,
         connect_args={
             "timeout": CONNECT_TIMEOUT_SECONDS,
@@ -164,7 +164,7 @@ def create_engine(url: str, *, pool_size: int = 10, statement_timeout_ms: int = 
     return engine
 
 
-def _as_it_is(value: T) -> T:
+def _unchanged(value: T) -> T:
     return value
 
 

@@ -1,7 +1,7 @@
 """Single statements, each a transaction of its own, sent straight to asyncpg on SQLAlchemy's connections.
 
-SQLAlchemy compiles each statement once. Its execution is left out: for a short statement that costs several
-times as much as PostgreSQL and the network.
+SQLAlchemy compiles each statement once, but does not execute it: for a short statement, its execution costs
+several times as much as PostgreSQL and the network.
 """
 
 from collections.abc import Mapping, Sequence
@@ -70,7 +70,7 @@ class _Statement:
 
 
 class CompiledStatements:
-    """Statements compiled for one dialect, each once. How text is quoted differs between servers."""
+    """Statements compiled once each for one dialect, because servers differ in how text is quoted."""
 
     def __init__(self, dialect: Dialect) -> None:
         self._dialect = dialect
@@ -84,7 +84,7 @@ class CompiledStatements:
 
 
 class DirectConnection:
-    """Takes the statements and values that an AsyncConnection takes, one statement after the other."""
+    """Executes SQLAlchemy's statements, one after the other, with the methods of AsyncConnection."""
 
     def __init__(self, driver: Any, statements: CompiledStatements) -> None:  # noqa: ANN401 - asyncpg's connection, or a proxy of one
         self._driver = driver

@@ -17,7 +17,7 @@ class ConnectionHandoff:
         self._limiter: Limiter[PoolProxiedConnection] = Limiter(limit, timeout_seconds=timeout_seconds)
 
     async def acquire(self) -> PoolProxiedConnection:
-        """An open connection. Raises TimeoutError, the limiter's or SQLAlchemy's, after the timeout."""
+        """Return an open connection. Raises TimeoutError or sqlalchemy.exc.TimeoutError after the timeout."""
         connection = await self._limiter.acquire()
         try:
             while connection is None or _is_closed(connection):
@@ -30,7 +30,7 @@ class ConnectionHandoff:
         return connection
 
     def release(self, connection: PoolProxiedConnection, *, is_sound: bool) -> bool:
-        """Give a connection back. Returns whether it went to a waiting task, which has yet to run."""
+        """Give a connection back. Returns whether it went to a waiting task, which has not run yet."""
         if not is_sound:
             connection.invalidate()
             self._limiter.release(None)

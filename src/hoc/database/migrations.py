@@ -1,4 +1,4 @@
-"""Bringing a database to the schema of this version. Safe beside running servers and other starters."""
+"""Migrates a database to this version's schema. Safe while servers run and while others migrate."""
 
 import asyncio
 from importlib.resources import files
@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from hoc.database.connections import sqlalchemy_url
+from hoc.database.outages import sqlstate
 
 LOCK_NOT_AVAILABLE = "55P03"
 ATTEMPTS = 10
@@ -18,7 +19,7 @@ PAUSE_SECONDS = 1.0
 
 
 def migration_config() -> Config:
-    """Alembic's configuration, with the scripts from the wheel or from the source tree."""
+    """Alembic's configuration, with the migration scripts of the wheel or of the source tree."""
     packaged = Path(str(files("hoc"))) / "alembic"
     source = Path(__file__).parents[3] / "alembic"
     config = Config()
@@ -28,21 +29,20 @@ def migration_config() -> Config:
 
 
 async def migrate(database_url: str, revision: str = "head") -> None:
-    """Upgrade, or downgrade to an older ``revision`` (``base``: to nothing), retrying while tables are busy.
+    """Upgrade, or downgrade to an older ``revision`` (``base`` removes everything).
 
     Raises:
-        sqlalchemy.exc.DBAPIError: the database refused, or a table stayed locked for all ten attempts.
+        sqlalchemy.exc.DBAPIError: a statement failed, or a table stayed locked during all ten attempts.
     """
-    for _ in range(ATTEMPTS - 1):
+    for attempts_left in reversed(range(ATTEMPTS)):
         try:
             await _run(database_url, revision)
         except DBAPIError as problem:
-            if getattr(problem.orig, "sqlstate", None) != LOCK_NOT_AVAILABLE:
+            if not attempts_left or sqlstate(problem) != LOCK_NOT_AVAILABLE:
                 raise
             await asyncio.sleep(PAUSE_SECONDS)
         else:
             return
-    await _run(database_url, revision)
 
 
 async def _run(database_url: str, revision: str) -> None:
@@ -62,7 +62,7 @@ def _migrate(connection: Connection, revision: str) -> None:
 
 
 async def current_revision(database_url: str) -> str | None:
-    """The revision a database is at, None before the first migration."""
+    """The database's revision, None before the first migration."""
     engine = create_async_engine(sqlalchemy_url(database_url), pool_size=1)
     try:
         async with engine.connect() as connection:

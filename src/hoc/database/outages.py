@@ -1,4 +1,4 @@
-"""PostgreSQL's errors: which of them are outages, and how a domain's own errors take their place."""
+"""Errors of PostgreSQL and its driver: outages, and their translation into the errors of a domain."""
 
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
@@ -17,8 +17,8 @@ _LOST_RACES: Final = frozenset({_SERIALIZATION_FAILURE, _DEADLOCK})
 # Connection exceptions, too few resources, operator intervention, a lock not granted in time, system errors.
 _OUTAGES: Final = ("08", "53", "57", "55P03", "58", *sorted(_LOST_RACES))
 
-# A single statement goes straight to asyncpg, whose connection raises InternalClientError when it was
-# terminated between two statements. The last is SQLAlchemy's, raised while connecting.
+# Single statements raise asyncpg's own errors: InternalClientError when the connection was terminated between
+# two statements. The last one is SQLAlchemy's, raised while connecting.
 DRIVER_ERRORS: Final = (
     DBAPIError,
     asyncpg.PostgresError,
@@ -30,7 +30,7 @@ _NOT_REACHED: Final = (OSError, TimeoutError, PoolTimeoutError)
 
 
 class DatabaseUnavailableError(Exception):
-    """The database is away or too busy. Raised where no domain has given an error of its own."""
+    """The database is unreachable or too busy. Raised where the domain has no error of its own for that."""
 
 
 def _unavailable() -> Exception:
@@ -39,10 +39,12 @@ def _unavailable() -> Exception:
 
 @dataclass(frozen=True, slots=True)
 class ErrorTranslator:
-    """A domain's errors for those of PostgreSQL.
+    """Translates the driver's errors into those of a domain.
 
-    ``base`` is the base class of the domain's own errors; ``unavailable`` makes the error for an outage;
-    ``violations`` makes one for each violated constraint by the constraint's name.
+    Args:
+        base: the base class of the domain's errors.
+        unavailable: makes the error for an outage.
+        violations: for a constraint's name, makes the error for its violation.
     """
 
     base: type[Exception] = DatabaseUnavailableError
@@ -52,7 +54,7 @@ class ErrorTranslator:
     )
 
     def translate(self, problem: Exception) -> Exception | None:
-        """The domain's error for a driver's; None for a violation that the domain has no name for."""
+        """The domain's error for the driver's, None if the domain has none."""
         if is_outage(problem):
             return self.unavailable()
         violation = self.violations.get(getattr(_driver_error(problem), "constraint_name", None) or "")
@@ -61,7 +63,7 @@ class ErrorTranslator:
 
 @contextmanager
 def translated_errors(translator: ErrorTranslator) -> Generator[None, None, None]:
-    """Raise the domain's errors in place of the driver's; the driver's is their ``__cause__``."""
+    """Raise the domain's error in place of the driver's, which becomes its ``__cause__``."""
     try:
         yield
     except _NOT_REACHED as problem:
@@ -79,7 +81,7 @@ def is_outage(problem: Exception) -> bool:
 
 
 def has_lost_race(problem: Exception) -> bool:
-    """Whether PostgreSQL rolled the transaction back for another one, so that it can be run again."""
+    """Whether PostgreSQL rolled the transaction back in favour of another, so that a retry may succeed."""
     return sqlstate(problem) in _LOST_RACES
 
 
@@ -89,5 +91,5 @@ def sqlstate(problem: BaseException | None) -> str | None:
 
 
 def _driver_error(problem: BaseException | None) -> BaseException | None:
-    """What asyncpg raised, where SQLAlchemy has wrapped it."""
+    """The error that asyncpg raised, without SQLAlchemy's wrapping."""
     return problem.orig.__cause__ if isinstance(problem, DBAPIError) and problem.orig else problem

@@ -1,1 +1,1 @@
-"""Events: numbering them, publishing them to NATS, and handling those of others."""
+"""Events: numbering them, publishing them to NATS, and handling inbound ones."""

@@ -1,4 +1,4 @@
-"""The AsyncAPI 3.0 document of all subjects, generated from the models of what is published and handled."""
+"""The AsyncAPI 3.0 document of all subjects, generated from the models of published and inbound events."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -23,8 +23,8 @@ def _described(schema: dict[str, Any], description: str) -> dict[str, Any]:
 
 _EVENT_HEADERS: Final[dict[str, Any]] = {
     "type": "object",
-    "description": "CloudEvents 1.0 in binary mode; spaces, quotation marks, percent signs and all that is"
-    " not ASCII are percent-encoded.",
+    "description": "CloudEvents 1.0 in binary mode. Spaces, quotation marks, percent signs and characters"
+    " outside ASCII are percent-encoded.",
     "required": [
         "Nats-Msg-Id",
         "ce-specversion",
@@ -35,36 +35,38 @@ _EVENT_HEADERS: Final[dict[str, Any]] = {
         "ce-datacontenttype",
     ],
     "properties": {
-        "Nats-Msg-Id": _described(_TEXT, "The event's id, by which JetStream drops repetitions."),
+        "Nats-Msg-Id": _described(_TEXT, "The event's id, by which JetStream drops duplicates."),
         "ce-specversion": {"const": "1.0"},
-        "ce-id": _described(_TEXT, "The event's id, the same whenever it is sent again."),
+        "ce-id": _described(_TEXT, "The event's id, the same in every delivery."),
         "ce-source": {"type": "string", "format": "uri-reference"},
         "ce-type": _described({"enum": list(EVENTS)}, "The subject."),
         "ce-time": _described(_TIME, "When it happened, UTC."),
         "ce-datacontenttype": {"const": "application/json"},
-        "ce-subject": _described(_TEXT, "The tenant it is about, else the user."),
-        "ce-actor": _described(_TEXT, "Who did it, if anybody in particular."),
+        "ce-subject": _described(_TEXT, "The event's tenant, or its user if it has no tenant."),
+        "ce-actor": _described(_TEXT, "The user or service that caused the event, if known."),
         "ce-sequence": _described(
-            {"type": "string", "pattern": "^[0-9]{19}$"}, "Its place in the one line of all events."
+            {"type": "string", "pattern": "^[0-9]{19}$"}, "The event's number in the sequence of all events."
         ),
-        "traceparent": _described(_TEXT, "W3C Trace Context, where traces are made."),
+        "traceparent": _described(_TEXT, "W3C Trace Context, if tracing is on."),
     },
 }
 
 _INBOUND_HEADERS: Final[dict[str, Any]] = {
     "type": "object",
     "properties": {
-        "Nats-Msg-Id": _described(_TEXT, "By which a repetition is known; else `ce-id`, else its place."),
+        "Nats-Msg-Id": _described(
+            _TEXT, "Identifies duplicates; if missing, `ce-id` or else the stream and number does."
+        ),
         "ce-id": _TEXT,
-        "ce-time": _described(_TIME, "When it happened; left out, when JetStream stored it."),
-        "traceparent": _described(_TEXT, "W3C Trace Context, which is continued."),
+        "ce-time": _described(_TIME, "When it happened. If missing, the time at which JetStream stored it."),
+        "traceparent": _described(_TEXT, "W3C Trace Context; hoc continues the trace."),
     },
 }
 
 
 @dataclass(frozen=True, slots=True)
 class _Direction:
-    """``action`` is hoc's: it sends events of its own and receives those of others."""
+    """The messages that hoc sends, or those that it receives."""
 
     action: str
     models: Mapping[str, type]
@@ -81,7 +83,7 @@ _adapter: Callable[[Any], TypeAdapter[Any]] = TypeAdapter
 
 
 def asyncapi_document() -> dict[str, Any]:
-    """The document as a plain dictionary. It is public, so it does not say where NATS is."""
+    """The document as a plain dictionary. It is public, so it does not contain the address of NATS."""
     all_models = [
         (direction, subject, model)
         for direction in _DIRECTIONS
@@ -97,8 +99,8 @@ def asyncapi_document() -> dict[str, Any]:
         "info": {
             "title": "hoc events",
             "version": version("hoc"),
-            "description": "Each event comes at least once, and those of one user or tenant in their order."
-            " A repetition has the same id.",
+            "description": "Every event is delivered at least once, and first deliveries of one user's or"
+            " tenant's events are in order. A duplicate has the same id.",
         },
         "defaultContentType": "application/json",
         "servers": {
@@ -106,7 +108,9 @@ def asyncapi_document() -> dict[str, Any]:
                 "host": "{host}",
                 "protocol": "nats",
                 "description": "NATS with JetStream.",
-                "variables": {"host": {"default": "127.0.0.1:4222", "description": "Ask its operator."}},
+                "variables": {
+                    "host": {"default": "127.0.0.1:4222", "description": "Ask the operator for it."}
+                },
             }
         },
         "channels": {_name(subject): _channel(subject) for _, subject, _ in all_models},
@@ -139,7 +143,7 @@ def _channel(subject: str) -> dict[str, Any]:
     channel = {"address": subject.replace("*", "{change}"), "messages": {_name(subject): message}}
     if "*" not in subject:
         return channel
-    change = {"description": "What happened to it, such as `created`; hoc goes by the payload alone."}
+    change = {"description": "What happened, such as `created`. hoc reads only the payload."}
     return {**channel, "parameters": {"change": change}}
 
 

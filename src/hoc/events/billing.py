@@ -1,7 +1,7 @@
-"""Billing from events: what a payment provider's adapter publishes, and what becomes of it.
+"""Billing from events: the events that a payment provider's adapter publishes, and their handlers.
 
-Events may come late, or twice. Each is as of the time it happened, and one that is older than what is stored
-changes nothing.
+Events may arrive late or twice. Each takes effect as of the time at which it happened, and changes nothing if
+newer data is stored.
 """
 
 from collections.abc import Callable
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class PaymentCompletedData:
-    """An invoice was paid; a subscription that was past due is active again."""
+    """An invoice was paid. A subscription that was past due becomes active again."""
 
     subject: ClassVar[str] = "payment.completed"
 
@@ -31,7 +31,7 @@ class PaymentCompletedData:
 
 @dataclass(frozen=True, slots=True)
 class SubscriptionCreatedData:
-    """A tenant has this subscription now, in place of one before."""
+    """A tenant has this subscription now, in place of an earlier one."""
 
     subject: ClassVar[str] = "subscription.created"
 
@@ -55,7 +55,7 @@ class SubscriptionCanceledData:
 
 @dataclass(frozen=True, slots=True)
 class InvoiceData:
-    """An invoice as it is now, whatever happened to it: created, finalized, paid or voided."""
+    """An invoice as it is now, after it was created, finalized, paid or voided."""
 
     subject: ClassVar[str] = "invoice.*"
 
@@ -72,7 +72,7 @@ INBOUND: Final = (PaymentCompletedData, SubscriptionCreatedData, SubscriptionCan
 
 
 def billing_handlers(billing: Billing) -> dict[str, Handler]:
-    """Handlers that keep the subscription and the invoices as these events tell."""
+    """The handlers, by subject. They store the subscription and the invoices that the events describe."""
 
     async def payment_completed(session: Session, message: InboundMessage) -> None:
         data = _read(PaymentCompletedData, message)
@@ -122,7 +122,7 @@ _adapter: Callable[[Any], TypeAdapter[Any]] = TypeAdapter
 
 
 def _read(model: type[T], message: InboundMessage) -> T:
-    """The message's data; fields that others added are no business of ours."""
+    """Parse the message's data, ignoring unknown fields. Raises InvalidInputError."""
     try:
         data: T = _adapter(model).validate_python(message.data)
     except ValidationError as refusal:

@@ -1,7 +1,7 @@
-"""Handles others' events, each once, in the transaction of the handler's own changes.
+"""Handles inbound messages, each once: its id is stored in the transaction of its handler.
 
-A message is acknowledged after that transaction has committed. One whose handler fails comes again, later and
-later; after the last time it becomes a dead letter in the database, and the others go on.
+A message is acknowledged after that transaction has committed. If the handler fails, the message is delivered
+again after growing pauses, and after the last one becomes a dead letter in the database. Others do not wait.
 """
 
 import asyncio
@@ -41,14 +41,14 @@ _log = logging.getLogger("hoc.events")
 
 
 class Inbound:
-    """Calls handlers.
+    """Receives messages and calls their handlers.
 
     Args:
         handlers: by subject, which may end in ``.*``.
-        group: servers of one group share the messages between them; every group gets each.
-        new_stream: is made for a subject that no stream carries; None waits for somebody else's.
-        backoff: seconds before a message comes again; after the last pause the message is a dead letter.
-        observer: is told what becomes of each.
+        group: each message is delivered to one server of each group.
+        new_stream: the stream to create for a subject that no stream has; None waits until one has it.
+        backoff: the seconds before each new delivery; a message that fails after the last is a dead letter.
+        observer: is notified of the outcome of each message.
     """
 
     def __init__(
@@ -70,11 +70,11 @@ class Inbound:
         self._backoff = backoff
         self._observer = observer
         self._messages = SqlInbound()
-        self._making_stream = asyncio.Lock()
+        self._stream_lock = asyncio.Lock()
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
-        """Handle messages in the background. At the end of the block, unfinished ones will come again."""
+        """Handle messages in the background. After the block, unfinished ones are delivered again."""
         async with AsyncExitStack() as stack:
             for subject, handler in self._handlers.items():
                 await stack.enter_async_context(self._consumer(subject, handler).running())
@@ -103,19 +103,19 @@ class Inbound:
         except NotFoundError:
             if self._new_stream is None:
                 raise
-            async with self._making_stream:
+            async with self._stream_lock:
                 await require_stream(jetstream, self._new_stream, [subject])
             pull = await jetstream.pull_subscribe(subject, durable=durable)
         try:
             while True:
-                # A message delivered during an outage of the database would count as tried.
+                # A delivery during an outage of the database would count as an attempt.
                 await self._require_database()
                 messages = await _fetch(pull)
                 succeeded()
                 for message in messages:
                     await self._receive(message, handler)
         finally:
-            with suppress(Error):  # the connection is gone, and its subscriptions with it
+            with suppress(Error):  # a lost connection has no subscriptions either
                 await pull.unsubscribe()
 
     async def _require_database(self) -> None:
@@ -129,27 +129,26 @@ class Inbound:
             with process_span(message.subject, received.headers):
                 outcome = "handled" if await self._handle(message, handler) else "repeated"
         except UnavailableError:
-            # An outage of the database is not the message's fault, and makes no dead letter of it.
+            # The message is not the cause of an outage, and never becomes a dead letter for one.
             await received.nak(delay=self._backoff[0])
             return
-        except Exception as problem:  # noqa: BLE001 - one message must not keep the others from being handled
-            hopeless = isinstance(problem, InvalidInputError)
-            if not hopeless and delivery <= len(self._backoff):
-                _log.warning("%s failed: %s; it comes again", message.subject, _why(problem))
+        except Exception as problem:  # noqa: BLE001 - one message must not hold up the others
+            is_invalid = isinstance(problem, InvalidInputError)
+            if not is_invalid and delivery <= len(self._backoff):
+                _log.warning("%s failed and will be retried: %s", message.subject, _reason(problem))
                 await received.nak(delay=self._backoff[delivery - 1])
                 self._observe("failed")
                 return
-            _log.error(
-                "message %s (%s) is a dead letter: %s", message.message_id, message.subject, _why(problem)
-            )
+            reason = _reason(problem)
+            _log.error("message %s (%s) is a dead letter: %s", message.message_id, message.subject, reason)
             async with self._database.transaction() as session:
-                await self._messages.add_dead_letter(session, message, _why(problem))
+                await self._messages.add_dead_letter(session, message, reason)
             outcome = "parked"
         await received.ack_sync()
         self._observe(outcome)
 
     async def _handle(self, message: StoredMessage, handler: Handler) -> bool:
-        """Call the handler. Returns False, and does nothing, for a message that has been handled."""
+        """Call the handler. Returns False, without calling it, if the message had been handled before."""
 
         async def work(session: AsyncConnection) -> bool:
             if not await self._messages.claim(session, message):
@@ -173,7 +172,7 @@ class Inbound:
         )
 
     async def retry_dead_letters(self) -> int:
-        """Handle the dead letters that an operator wants retried. Returns how many were handled."""
+        """Handle the dead letters for which a retry was requested. Returns how many were handled."""
         async with self._database.transaction() as session:
             due = await self._messages.retries(session, BATCH)
         handled = 0
@@ -187,7 +186,7 @@ class Inbound:
                 raise
             except Exception as problem:  # noqa: BLE001 - it stays a dead letter, with the new reason
                 async with self._database.transaction() as session:
-                    await self._messages.keep_dead_letter(session, message.message_id, _why(problem))
+                    await self._messages.keep_dead_letter(session, message.message_id, _reason(problem))
                 continue
             async with self._database.transaction() as session:
                 await self._messages.remove_dead_letter(session, message.message_id)
@@ -203,14 +202,14 @@ def _explain(problem: Exception) -> str | None:
     if isinstance(problem, PublisherUnavailableError):
         return ""  # the connection has logged it
     if isinstance(problem, NotFoundError):
-        return "no stream carries it yet"
+        return "no stream has this subject yet"
     if isinstance(problem, Error | OSError | TimeoutError):
-        return f"NATS answers {type(problem).__name__}"
+        return f"NATS failed with {type(problem).__name__}"
     return explain_outage(problem)
 
 
 async def _fetch(pull: JetStreamContext.PullSubscription) -> list[Msg]:
-    """The next messages; an empty list when none came in time."""
+    """The next messages, [] if none arrived in time."""
     try:
         return await pull.fetch(BATCH, timeout=FETCH_SECONDS)
     except TimeoutError:
@@ -223,8 +222,8 @@ def _handler_of(handlers: Mapping[str, Handler], subject: str) -> Handler | None
 
 def _stored(received: Msg) -> StoredMessage:
     headers = received.headers or {}
-    place = f"{received.metadata.stream}:{received.metadata.sequence.stream}"
-    given = headers.get("Nats-Msg-Id") or headers.get("ce-id") or place
+    position = f"{received.metadata.stream}:{received.metadata.sequence.stream}"
+    given = headers.get("Nats-Msg-Id") or headers.get("ce-id") or position
     time = received.metadata.timestamp
     if (happened := headers.get("ce-time")) is not None:
         try:
@@ -233,7 +232,7 @@ def _stored(received: Msg) -> StoredMessage:
             parsed = time
         time = parsed if parsed.tzinfo else time
     return StoredMessage(
-        message_id=given if len(given) <= _MAX_ID_LENGTH else place,
+        message_id=given if len(given) <= _MAX_ID_LENGTH else position,
         subject=received.subject[:_MAX_ID_LENGTH],
         time=time,
         data=received.data,
@@ -248,6 +247,6 @@ def _parsed(message: StoredMessage) -> InboundMessage:
     return InboundMessage(message.message_id, message.subject, message.time, data)
 
 
-def _why(problem: Exception) -> str:
-    """A reason that is safe to log: any text but hoc's own may quote the message."""
+def _reason(problem: Exception) -> str:
+    """A text that is safe to log: the text of another library's exception may quote the message."""
     return problem.message if isinstance(problem, InvalidInputError) else type(problem).__name__

@@ -38,7 +38,7 @@ def message_of(event: EventResult, source: str) -> Message:
         "datacontenttype": "application/json",
         "subject": event.tenant_id or event.user_id,
         "actor": event.actor,
-        # CloudEvents' extension of this name is text that sorts like the numbers.
+        # The CloudEvents extension "sequence", whose values sort as text.
         "sequence": None if event.sequence is None else f"{event.sequence:019d}",
     }
     headers = {
@@ -54,7 +54,7 @@ def message_of(event: EventResult, source: str) -> Message:
 
 @dataclass(frozen=True, slots=True)
 class InboundMessage:
-    """An event of somebody else. Without a time of its own, ``time`` is when JetStream stored it."""
+    """Another service's event. ``time`` is when it happened or, if unknown, when JetStream stored it."""
 
     message_id: str
     subject: str
@@ -63,4 +63,4 @@ class InboundMessage:
 
 
 Handler: TypeAlias = Callable[[Any, InboundMessage], Awaitable[None]]
-"""Handles a message on an open transaction (an AsyncConnection), which commits when it returns."""
+"""Handles a message in an open transaction (an AsyncConnection), which is committed when it returns."""

@@ -1,6 +1,6 @@
-"""NATS: one connection, kept up for as long as it is wanted, and JetStream behind it."""
+"""NATS: a connection that reconnects by itself, and publishing to JetStream."""
 
-# nats-py leaves the types of its options open.
+# nats-py does not declare the types of its options.
 # pyright: reportUnknownMemberType=false
 
 import logging
@@ -47,7 +47,7 @@ class NatsConnection:
 
     @property
     def max_payload(self) -> int:
-        """How many bytes of headers and data the server takes; as of when it was last there."""
+        """The most bytes of headers and data that the server accepted when it was last connected."""
         return self._client.max_payload
 
     @property
@@ -67,7 +67,7 @@ class NatsConnection:
                 await self._client.close()
 
     async def _connect(self) -> None:
-        """Connect, however long that takes; from then on the client itself reconnects."""
+        """Connect, however long that takes. From then on, the client reconnects by itself."""
         await self._client.connect(
             self._url,
             name="hoc",
@@ -76,7 +76,7 @@ class NatsConnection:
             max_outstanding_pings=2,
             max_reconnect_attempts=-1,
             reconnect_time_wait=RECONNECT_SECONDS,
-            pending_size=0,  # what cannot be sent fails at once; the relay sends it again
+            pending_size=0,  # without a connection publishing fails at once, and the relay retries
             error_cb=self._on_error,
             disconnected_cb=self._on_disconnected,
             reconnected_cb=self._on_reconnected,
@@ -85,24 +85,24 @@ class NatsConnection:
         self._has_warned = False
 
     async def _on_error(self, problem: Exception) -> None:
-        self._warn_once(f"NATS cannot be reached ({type(problem).__name__}); events wait")
+        self._warn_once(f"NATS is unreachable ({type(problem).__name__}); events stay in the database")
 
     async def _on_disconnected(self) -> None:
-        self._warn_once("NATS is away; events wait")
+        self._warn_once("the connection to NATS is lost; events stay in the database")
 
     async def _on_reconnected(self) -> None:
-        _log.info("NATS is back")
+        _log.info("NATS is connected again")
         self._has_warned = False
 
-    def _warn_once(self, trouble: str) -> None:
-        """Log once, and not for each attempt."""
+    def _warn_once(self, outage: str) -> None:
+        """Log the first of several failed attempts."""
         if not self._has_warned:
-            _log.warning(trouble)
+            _log.warning(outage)
         self._has_warned = True
 
 
 class JetStreamPublisher:
-    """Publishes to one stream, which it makes if it is not there."""
+    """Publishes to one stream, and creates that stream if it is missing."""
 
     def __init__(self, connection: NatsConnection, *, stream: str) -> None:
         self._connection = connection
@@ -114,11 +114,11 @@ class JetStreamPublisher:
         return self._connection.is_connected
 
     async def publish(self, message: Message) -> None:
-        """Return once JetStream has stored the message, or knows its id already."""
+        """Return once JetStream has stored the message, now or earlier under the same id."""
         jetstream = self._connection.jetstream
         if _size(message) > self._connection.max_payload:
             raise MessageRefusedError(
-                f"{_size(message)} bytes; the server takes {self._connection.max_payload}"
+                f"{_size(message)} bytes, but the server accepts {self._connection.max_payload}"
             )
         try:
             await self._require_stream(jetstream)
@@ -134,7 +134,7 @@ class JetStreamPublisher:
                 raise MessageRefusedError(str(problem.description)) from problem
             raise PublisherUnavailableError(str(problem)) from problem
         except MaxPayloadError as problem:
-            raise MessageRefusedError("larger than the server takes") from problem
+            raise MessageRefusedError("larger than the server accepts") from problem
         except (Error, OSError, TimeoutError) as problem:
             if isinstance(problem, NoStreamResponseError):
                 self._has_stream = False
@@ -147,7 +147,7 @@ class JetStreamPublisher:
 
 
 async def require_stream(jetstream: JetStreamContext, name: str, subjects: list[str]) -> None:
-    """Make a stream of these subjects, or add them to it; whatever else somebody set of it stays."""
+    """Create a stream with these subjects, or add them to it without changing its other settings."""
     try:
         config = (await jetstream.stream_info(name)).config
     except NotFoundError:
@@ -159,12 +159,12 @@ async def require_stream(jetstream: JetStreamContext, name: str, subjects: list[
         )
         await jetstream.add_stream(config)
         return
-    carried = config.subjects or []
-    if missing := [subject for subject in subjects if subject not in carried]:
-        config.subjects = [*carried, *missing]
+    present = config.subjects or []
+    if missing := [subject for subject in subjects if subject not in present]:
+        config.subjects = [*present, *missing]
         await jetstream.update_stream(config)
 
 
 def _size(message: Message) -> int:
     headers = sum(len(name) + len(value) + 4 for name, value in message.headers.items())
-    return len(message.data) + headers + len("NATS/1.0\r\n\r\n") + 64  # and what the client adds
+    return len(message.data) + headers + len("NATS/1.0\r\n\r\n") + 64  # 64 for the client's own headers

@@ -2,9 +2,9 @@
 
 Any number of relays run on one database; one at a time does each of the two. The publishing relay locks the
 cursor row until it has advanced it. If the relay dies, the lock is released at once; if it hangs, when
-PostgreSQL's idle_in_transaction_session_timeout ends the transaction. The next relay sends again, under the
-same ids, what the dead one had sent since the cursor last moved. So every event is published at least once,
-and first deliveries are in order.
+PostgreSQL's idle_in_transaction_session_timeout ends the transaction. The next relay repeats the events that
+were sent since the cursor last moved, with the same ids. So every event is published at least once, and first
+deliveries are in order.
 """
 
 import asyncio
@@ -38,11 +38,10 @@ class Relay:
     """Numbers events and publishes them.
 
     Args:
-        database: for the relay alone, so that requests and the relay do not starve each other; it needs two
-            connections.
+        database: the relay's own, with two connections, so that requests do not compete with it for them.
         publisher: None only numbers events, for the audit trail and the feed.
         source: the CloudEvents ``source`` of every event.
-        observer: counts the outcome of each event.
+        observer: is notified of the outcome of each event.
     """
 
     def __init__(
@@ -66,7 +65,7 @@ class Relay:
         self._sequencing = self._loop(self.sequence_events, "hoc-sequence-events", poll_seconds)
         self._publishing = self._loop(self.publish, "hoc-publish", poll_seconds)
         self._has_cursors = False
-        self._trouble = ""
+        self._failure = ""
 
     def wake(self) -> None:
         """Look for events now instead of at the next poll."""
@@ -74,7 +73,7 @@ class Relay:
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
-        """Relay in the background. At the end of the block, unfinished events stay to be published."""
+        """Relay in the background. After the block, unfinished events are published by the next relay."""
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._sequencing.running())
             if self._publisher is not None:
@@ -87,7 +86,7 @@ class Relay:
         )
 
     async def sequence_events(self) -> bool:
-        """Number a batch of committed events; whether there may be more."""
+        """Number a batch of committed events. Returns whether there may be more."""
         try:
             sequenced = await self._sequence_batch()
         except asyncpg.CheckViolationError:
@@ -107,7 +106,7 @@ class Relay:
             return await self._events.sequence_events(session, self._batch)
 
     async def publish(self) -> bool:
-        """Publish a batch, unless another relay holds the cursor; whether there may be more."""
+        """Publish a batch, unless another relay holds the cursor. Returns whether there may be more."""
         if self._sender is None or self._publisher is None or not self._publisher.is_connected:
             return False
         async with self._database.transaction() as session:
@@ -138,13 +137,13 @@ class Relay:
     def _report(self, sent: Sent) -> None:
         for event_id, reason in sent.refused.items():
             _log.error("event %s is a dead letter: %s", event_id, reason)
-        trouble = str(next(iter(sent.failed.values()), ""))
-        if trouble != self._trouble:
-            self._trouble = trouble
-            if trouble:
-                _log.warning("events wait: %s", trouble)
+        failure = str(next(iter(sent.failed.values()), ""))
+        if failure != self._failure:
+            self._failure = failure
+            if failure:
+                _log.warning("publishing fails and will be retried: %s", failure)
             else:
-                _log.info("events are published again")
+                _log.info("publishing succeeds again")
         if self._observer is not None:
             now = utc_now()
             for event in sent.published.values():

@@ -1,4 +1,4 @@
-"""Sends a batch of events: as many at once as their order allows, and none behind one that failed."""
+"""Sends a batch of events: as many at once as their order allows."""
 
 import asyncio
 from collections import Counter
@@ -34,13 +34,15 @@ class Sent:
 
 
 class Sender:
+    """Publishes batches, and counts how often each event has failed."""
+
     def __init__(self, publisher: Publisher, source: str) -> None:
         self._publisher = publisher
         self._source = source
         self._failures = Counter[str]()
 
     async def send(self, events: list[EventResult]) -> Sent:
-        """Publish wave by wave. Behind an event that fails, events of the same user or tenant wait."""
+        """Publish wave by wave. After an event that fails, events of the same user or tenant wait."""
         sent = Sent()
         held: set[tuple[str, str]] = set()
         deadline = asyncio.get_running_loop().time() + SEND_SECONDS
@@ -69,12 +71,12 @@ class Sender:
         try:
             with publish_span(message.subject, message.headers):
                 await self._publisher.publish(message)
-        except Exception as problem:  # noqa: BLE001 - one event must not keep the others from leaving
+        except Exception as problem:  # noqa: BLE001 - one event must not hold up the others
             return problem
         return None
 
     def _judge_failures(self, sent: Sent) -> None:
-        """Refuse an event that failed several times while others were published: NATS is not away then."""
+        """Refuse an event that failed several times while others were published: NATS is not the cause."""
         for event_id in sent.published:
             self._failures.pop(event_id, None)
         if not sent.published:

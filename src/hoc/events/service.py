@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from hoc.events.nats import NatsConnection
     from hoc.events.publisher import Publisher
 
-# One numbers events, one publishes them, one answers `status`.
+# One for numbering events, one for publishing them, one for `status`.
 _CONNECTIONS = 3
 
 
@@ -35,7 +35,7 @@ class EventStatus:
 
 
 class EventService:
-    """The relay, its listener, and the handlers of others' events, on connections of their own.
+    """The relay, its listener, and the handlers of inbound messages, on their own connections.
 
     Args:
         settings: `Settings.database_url` must be set; without a `nats_url` events are only numbered.
@@ -68,7 +68,7 @@ class EventService:
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
-        """Work in the background until the end of the block; nothing here waits for NATS."""
+        """Work in the background until the end of the block. Entering it does not wait for NATS."""
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._database.close)
             if self._nats is not None:

@@ -36,7 +36,7 @@ class CommitNotifier:
         self._loop = BackgroundLoop(
             self._send,
             name="hoc-commit-notifier",
-            subject="notification of relays",
+            subject="notifying relays",
             pause_seconds=None,
             explain=explain_outage,
             logger=_log,
@@ -50,7 +50,7 @@ class CommitNotifier:
         return self._loop.running()
 
     async def _send(self) -> None:
-        # Relays poll anyway, and log an outage of the database themselves.
+        # Relays also poll, and log an outage of the database.
         with suppress(UnavailableError, asyncpg.PostgresError):
             async with self._database.reading() as session:
                 await session.execute(_NOTIFY)
@@ -58,7 +58,7 @@ class CommitNotifier:
 
 
 class Listener:
-    """Calls ``wake`` for every notification, on a connection of its own; connects again when that is lost."""
+    """Calls ``wake`` for every notification. Uses its own connection, and reconnects when that is lost."""
 
     def __init__(self, url: str, wake: Callable[[], None]) -> None:
         self._engine = create_engine(url, pool_size=1)
@@ -66,7 +66,7 @@ class Listener:
         self._loop = BackgroundLoop(
             self._listen,
             name="hoc-listener",
-            subject="listening for events (they are polled for meanwhile)",
+            subject="listening for commits (relays still poll)",
             pause_seconds=RECONNECT_SECONDS,
             explain=explain_outage,
             logger=_log,
@@ -92,10 +92,10 @@ class Listener:
                 connection.add_termination_listener(on_loss)
                 await connection.add_listener(CHANNEL, self._on_notification)
                 self._loop.succeeded()
-                self._wake()  # for what was committed before
+                self._wake()  # for commits before this moment
                 while not is_lost.is_set():
                     with suppress(TimeoutError):
                         await asyncio.wait_for(is_lost.wait(), CHECK_SECONDS)
-                    await connection.fetchval("SELECT 1")  # a connection that is silently dead fails this
+                    await connection.fetchval("SELECT 1")  # fails if the connection is dead
             finally:
                 pooled.invalidate()

@@ -1,4 +1,4 @@
-"""Divides events into waves, which can be published at once: a wave has no two of a user or tenant."""
+"""Divides events into waves. Events of one wave are published at once, so no two share a user or tenant."""
 
 from collections.abc import Iterator, Sequence
 
@@ -6,13 +6,13 @@ from hoc.cus.account.L5_schemas.results import EventResult
 
 
 def keys_of(event: EventResult) -> set[tuple[str, str]]:
-    """The user and the tenant in whose order the event is."""
+    """The event's user and tenant. Events with a common key are published in order."""
     keys = (("user", event.user_id), ("tenant", event.tenant_id))
     return {(kind, key) for kind, key in keys if key is not None}
 
 
 def waves(events: Sequence[EventResult]) -> Iterator[list[EventResult]]:
-    """As few groups as possible. Each event is in a later group than earlier events with its keys."""
+    """Yield the fewest possible waves. Each event is in a later wave than earlier ones with a common key."""
     depth: dict[tuple[str, str], int] = {}
     grouped: list[list[EventResult]] = []
     for event in events:

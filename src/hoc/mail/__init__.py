@@ -1,1 +1,1 @@
-"""Invitation mail: composing it, and handing it to an SMTP server or to the development mailbox."""
+"""Invitation mail: composing it, and sending it to an SMTP server or to the development mailbox."""

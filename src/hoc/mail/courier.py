@@ -1,8 +1,7 @@
-"""The courier: takes due invitation mails from the queue and sees each one delivered.
+"""The courier: delivers the invitation mails in the queue.
 
-A queued mail leaves the queue only after the sender took it, so a crash at any moment sends it again: at
-least once, with a fresh token each time, so that only the newest mail's link works. Any number of couriers
-share the queue.
+A mail leaves the queue only after the sender has accepted it, so after a crash it is sent again. Each time it
+has a fresh token, so that only the link of the newest mail works. Any number of couriers can share the queue.
 """
 
 import logging
@@ -20,7 +19,7 @@ from hoc.database import Database
 from hoc.mail.message import InvitationMail, compose, invitation_link
 from hoc.mail.sender import MailRejectedError, MailSender, MailUnavailableError
 
-BATCH = 5  # delivered one after the other: even if each takes the sender's 30 seconds, within the lease
+BATCH = 5  # the sender takes at most 30 seconds for each, so a batch is delivered within its lease
 LEASE = timedelta(minutes=5)
 POLL_SECONDS = 1.0
 FIRST_PAUSE = timedelta(seconds=5)
@@ -34,7 +33,7 @@ class Courier:
 
     Args:
         mail_from: the sender's address, with or without a display name.
-        public_url: where links lead; they are never built from a request.
+        public_url: the base of the links in mails.
     """
 
     def __init__(self, database: Database, sender: MailSender, *, mail_from: str, public_url: str) -> None:
@@ -53,15 +52,15 @@ class Courier:
         )
 
     def wake(self) -> None:
-        """Look at the queue now instead of at the next poll."""
+        """Read the queue now instead of at the next poll."""
         self._loop.wake()
 
     def running(self) -> AbstractAsyncContextManager[None]:
-        """Deliver in the background; at the end, what is under way is broken off and stays queued."""
+        """Deliver in the background. At the end, a delivery under way is cancelled; its mail stays queued."""
         return self._loop.running()
 
     async def deliver_due(self) -> int:
-        """Deliver one batch of due mails; how many were taken from the queue."""
+        """Try to deliver one batch of due mails. Returns the size of the batch."""
         now = utc_now()
         async with self._database.transaction() as session:
             due = await self._mails.claim(session, now=now, lease_until=now + LEASE, batch=BATCH)
@@ -70,9 +69,9 @@ class Courier:
                 await self._deliver(mail)
             except UnavailableError:
                 raise
-            except Exception as problem:  # noqa: BLE001 - one mail must not keep the others from leaving
-                # Not its text, which may quote the address.
-                _log.error("invitation %s waits: %s", mail.invitation_id, type(problem).__name__)
+            except Exception as problem:  # noqa: BLE001 - one mail must not hold up the others
+                # Not the error's text, which may quote the address.
+                _log.error("mail of invitation %s postponed: %s", mail.invitation_id, type(problem).__name__)
                 await self._postpone(mail)
         return len(due)
 
@@ -88,11 +87,11 @@ class Courier:
             try:
                 await self._sender.send(compose(self._mail(*issued), self._mail_from))
             except MailUnavailableError as problem:
-                _log.warning("invitation %s waits: %s", mail.invitation_id, problem)
+                _log.warning("mail of invitation %s postponed: %s", mail.invitation_id, problem)
                 await self._postpone(mail)
                 return
             except MailRejectedError as problem:
-                _log.error("invitation %s cannot be mailed: %s", mail.invitation_id, problem)
+                _log.error("mail of invitation %s given up: %s", mail.invitation_id, problem)
         async with self._database.transaction() as session:
             await self._mails.finish(session, mail.mail_id)
 

@@ -1,4 +1,4 @@
-"""Where mail goes when no SMTP server is configured: a Maildir that `hoc mailbox` reads."""
+"""The development mailbox, for use without an SMTP server: a Maildir that `hoc mailbox` reads."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ON_DISK: Final = policy.SMTPUTF8.clone(linesep="\n")
 
 @dataclass(frozen=True, slots=True)
 class DeliveredMail:
-    """One delivered invitation. Its repr shows nothing personal."""
+    """One delivered invitation. Its repr shows no personal data."""
 
     to: str = field(repr=False)
     subject: str = field(repr=False)
@@ -30,18 +30,17 @@ class DeliveredMail:
 
 
 class DevelopmentMailbox:
-    """A MailSender that keeps the mail, readable by its owner only.
+    """A MailSender that stores mail, readable by the file's owner only.
 
-    Any number of processes may send and read at once: a Maildir message appears by link(2), whole or not at
-    all.
+    Any number of processes may send and read at once, because link(2) makes a message appear as a whole.
     """
 
     def __init__(self, path: str | Path) -> None:
-        """Use the Maildir at path; the first mail creates it."""
+        """Use the Maildir at ``path``; the first mail creates it."""
         self._path = Path(path)
 
     async def send(self, message: EmailMessage) -> None:
-        """Store the message; raises MailUnavailableError if the disk does not take it."""
+        """Store the message. Raises MailUnavailableError if it cannot be written."""
         try:
             await asyncio.to_thread(self._store, message.as_bytes(policy=_ON_DISK))
         except (OSError, mailbox.Error) as error:
@@ -50,8 +49,8 @@ class DevelopmentMailbox:
             ) from error
 
     def read(self) -> list[DeliveredMail]:
-        """Return the invitations, oldest first; mail of any other kind is left out."""
-        if not (self._path / "cur").is_dir():  # the last to be created
+        """Return the invitations, oldest first, and no other mail."""
+        if not (self._path / "cur").is_dir():  # the directory that is created last
             return []
         maildir = mailbox.Maildir(self._path, create=False)
         delivered = (self._load(maildir, key) for key in sorted(maildir.keys(), key=_delivery_order))
@@ -59,7 +58,7 @@ class DevelopmentMailbox:
 
     def _store(self, content: bytes) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        # Not left to Maildir, which takes a directory another process is still filling for a complete one.
+        # Maildir itself would use a directory that another process has not finished creating.
         for directory in (self._path, *(self._path / name for name in ("tmp", "new", "cur"))):
             directory.mkdir(mode=0o700, exist_ok=True)
         self._path.chmod(0o700)
@@ -85,6 +84,6 @@ class DevelopmentMailbox:
 
 
 def _delivery_order(key: str) -> tuple[int, int, int]:
-    """Order by second, microsecond and count; the names themselves do not sort (nothing is zero-padded)."""
+    """Second, microsecond and count in a message's name, whose numbers are not padded to sort as text."""
     named = _KEY.match(key)
     return (int(named[1]), int(named[2]), int(named[3])) if named else (0, 0, 0)

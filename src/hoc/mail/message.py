@@ -1,4 +1,4 @@
-"""The invitation mail: its link, its text, and reading the link back."""
+"""The invitation mail: its link, its text, and how to find the link in a mail."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _NOT_IN_ADDRESS: Final = re.compile(r'[\s\x00-\x1f\x7f-\x9f\ud800-\udfff()<>\[\]
 
 @dataclass(frozen=True, slots=True)
 class InvitationMail:
-    """One invitation to be mailed. Its repr shows nothing personal."""
+    """The content of one invitation mail. Its repr shows no personal data."""
 
     to: str = field(repr=False)
     tenant_name: str = field(repr=False)
@@ -46,9 +46,9 @@ class InvitationMail:
 def invitation_link(public_url: str, invitation_id: str, token: str) -> str:
     """Return the link that accepts an invitation.
 
-    public_url is configuration (HOC_PUBLIC_URL), never a request's Host header. The token is the fragment,
-    which browsers do not send, so that it reaches no access log and no Referer. Raises ValueError if
-    public_url is not an absolute http(s) URL without query and fragment.
+    ``public_url`` is configuration (HOC_PUBLIC_URL), never a request's Host header. The token is the
+    fragment, which browsers do not send, so that it reaches no access log and no Referer. Raises ValueError
+    if ``public_url`` is not an absolute http(s) URL without query and fragment.
     """
     parts = urlsplit(public_url)
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
@@ -64,16 +64,15 @@ def invitation_link(public_url: str, invitation_id: str, token: str) -> str:
 def compose(mail: InvitationMail, sender: str) -> EmailMessage:
     """Build the mail, as plain text with an HTML alternative.
 
-    sender is an address or `Name <address>` (HOC_MAIL_FROM); it becomes the envelope sender too. The
-    Message-ID is derived from the token: every issued token has its own, and a retried delivery repeats it,
-    so that a receiver can drop the second copy. Raises MailRejectedError if mail.to is not an address that
-    can be mailed, ValueError if sender is not.
+    ``sender`` is an address or `Name <address>` (HOC_MAIL_FROM), and becomes the envelope sender too. The
+    Message-ID is derived from the token, so that each token has its own and a repeated delivery has the same
+    one. Raises MailRejectedError if mail cannot be sent to ``mail.to``, ValueError if ``sender`` is invalid.
     """
     from_address = parse_sender(sender)
     try:
         to_address = _address(mail.to)
     except ValueError:
-        raise MailRejectedError("the recipient is not an address that can be mailed") from None
+        raise MailRejectedError("mail cannot be sent to the recipient's address") from None
     internationalized = not f"{from_address.addr_spec}{to_address.addr_spec}".isascii()
 
     fingerprint = _fingerprint(mail)
@@ -84,9 +83,9 @@ def compose(mail: InvitationMail, sender: str) -> EmailMessage:
     message["Subject"] = _header_text(f"You are invited to {_tenant(mail)}")
     message["Date"] = format_datetime(datetime.now(UTC))
     message["Message-ID"] = f"<{fingerprint}@{from_address.domain}>"
-    message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office answers, please
+    message["Auto-Submitted"] = "auto-generated"  # RFC 3834: asks for no out-of-office replies
     message[INVITATION_HEADER] = _header_text(_clean(mail.invitation_id))
-    # Quoted-printable passes every server unchanged; 8bit would be re-encoded where 8BITMIME is missing.
+    # Quoted-printable passes every server unchanged. A server without 8BITMIME would re-encode 8bit.
     message.set_content(_text(mail), cte="quoted-printable")
     message.add_alternative(_html(mail), subtype="html", cte="quoted-printable")
     message.set_boundary(f"=_{fingerprint}")  # `=_` never occurs in quoted-printable (RFC 2045, 6.7)
@@ -94,7 +93,7 @@ def compose(mail: InvitationMail, sender: str) -> EmailMessage:
 
 
 def parse_sender(sender: str) -> Address:
-    """Parse `address` or `Name <address>`, the form of HOC_MAIL_FROM; raises ValueError on anything else."""
+    """Parse `address` or `Name <address>`, the forms of HOC_MAIL_FROM. Raises ValueError for any other."""
     named = _NAME_AND_ADDRESS.fullmatch(sender.strip())
     try:
         parsed = _address(named["address"] if named else sender.strip())
@@ -104,12 +103,12 @@ def parse_sender(sender: str) -> Address:
 
 
 def link_in(message: EmailMessage) -> str | None:
-    """Return the link of a mail built by `compose`, None for any other mail."""
+    """Return the link of a mail built by `compose`, None if another program built it."""
     body = message.get_body(("plain",))
     if body is None or INVITATION_HEADER not in message:
         return None
     path = re.escape(f"/invitations/{quote(str(message[INVITATION_HEADER]), safe='')}#token=")
-    # Only a line of its own counts: a name is always inside a sentence, whatever it looks like.
+    # The link is a line by itself. A name that looks like a link is always inside a sentence.
     link = re.compile(rf"https?://\S+{path}\S+")
     return next(filter(link.fullmatch, str(body.get_content()).splitlines()), None)
 
@@ -120,10 +119,10 @@ def token_in(link: str) -> str:
 
 
 def _address(text: str) -> Address:
-    """Split an address, its domain as IDNA 2008 A-labels; the local part stays as stored, to the byte.
+    """Parse an address. Encodes the domain as IDNA 2008 A-labels and leaves the local part unchanged.
 
-    Quoted local parts and domain literals are refused, and so is an RFC 2047 encoded word, which is made of
-    legal characters but which the email package would decode, line breaks included.
+    Raises ValueError for quoted local parts, for domain literals, and for an RFC 2047 encoded word: its
+    characters are legal, but the email package would decode it, with any line breaks.
     """
     local, _, domain = text.rpartition("@")
     if not local or not domain or _NOT_IN_ADDRESS.search(local) or _NOT_IN_ADDRESS.search(domain):
@@ -146,7 +145,7 @@ def _clean(text: str) -> str:
 
 
 def _header_text(line: str) -> str:
-    """Keep the email package from decoding what looks like an encoded word (RFC 2047): it may hold CRLF."""
+    """Keep the email package from decoding an encoded word (RFC 2047), which may contain CRLF."""
     return line.replace("=?", "= ?")
 
 

@@ -1,4 +1,4 @@
-"""What the courier needs of a way out for mail, and the two ways a delivery can fail."""
+"""The port through which the courier sends mail, and the two ways in which a delivery can fail."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class MailError(Exception):
-    """A mail was not delivered. The text names no address and no token, so it may be logged and stored."""
+    """A mail was not delivered. The error's text has no address and no token, so it may be logged."""
 
 
 class MailRejectedError(MailError):
@@ -21,12 +21,12 @@ class MailUnavailableError(MailError):
 
 
 class MailSender(Protocol):
-    """Takes responsibility for a message, or raises."""
+    """Accepts messages for delivery."""
 
     async def send(self, message: EmailMessage) -> None:
         """Return once the message has been accepted.
 
-        Raises MailRejectedError when it never will be, MailUnavailableError when a retry may succeed. A
-        retry may deliver a second copy: a connection can break after the server accepted the mail.
+        Raises MailRejectedError when no retry can succeed, MailUnavailableError when one may. A retry may
+        deliver a second copy, because a connection can break after the server has accepted the mail.
         """
         ...

@@ -1,4 +1,4 @@
-"""Mail out over SMTP (RFC 5321), one connection per mail. Needs the `mail` extra (aiosmtplib)."""
+"""Sends mail over SMTP (RFC 5321), with one connection per mail. Needs the `mail` extra (aiosmtplib)."""
 
 from __future__ import annotations
 
@@ -39,19 +39,19 @@ class SmtpSender:
     password: str | None = field(default=None, repr=False)
     implicit_tls: bool = False
     require_starttls: bool = False
-    """False: STARTTLS is used when the server offers it."""
+    """False uses STARTTLS if the server offers it."""
     timeout: float = 30.0
-    """Seconds for one mail as a whole, from connecting to the server's acceptance."""
+    """Seconds for one mail, from connecting until the server has accepted it."""
     tls_context: SSLContext | None = field(default=None, repr=False)
-    """None: the system's certificate authorities, host name checked."""
+    """None trusts the system's certificate authorities and checks the host name."""
 
     @classmethod
     def from_url(cls, url: str, *, timeout: float = 30.0, tls_context: SSLContext | None = None) -> Self:
         """Read HOC_SMTP_URL: `smtp://[user:password@]host[:port][?starttls=required|optional]` or `smtps://…`.
 
-        User and password are percent-encoded. STARTTLS is required by default where a password would
-        otherwise cross the network in the clear. Raises ValueError naming what is wrong, quoting nothing
-        of the URL: any part of it may be a piece of a password that was not encoded.
+        User and password are percent-encoded. By default, STARTTLS is required if a password would
+        otherwise cross the network unencrypted. Raises ValueError for an invalid URL. Its text quotes no part
+        of the URL, because each may belong to a password that was not encoded.
         """
         try:
             parts = urlsplit(url)
@@ -59,7 +59,7 @@ class SmtpSender:
             username = unquote(parts.username, errors="strict") if parts.username else None
             password = unquote(parts.password, errors="strict") if parts.password else None
         except ValueError:
-            raise _bad_url("host, port or credentials cannot be read") from None
+            raise _bad_url("host, port or credentials cannot be parsed") from None
         if parts.scheme not in _DEFAULT_PORTS:
             raise _bad_url("the scheme must be smtp:// or smtps://")
         if not parts.hostname:
@@ -67,9 +67,9 @@ class SmtpSender:
         if port == 0:
             raise _bad_url("the port must be between 1 and 65535")
         if parts.path not in {"", "/"} or parts.fragment:
-            raise _bad_url("nothing but ?starttls=… may follow host and port")
+            raise _bad_url("only ?starttls=… may follow host and port")
         if (username is None) != (password is None):
-            raise _bad_url("a user and a password are given together or not at all")
+            raise _bad_url("user and password must be given together or not at all")
         implicit_tls = parts.scheme == "smtps"
         starttls = _starttls_option(parts.query, implicit_tls=implicit_tls)
         exposed = username is not None and not implicit_tls and not _is_loopback(parts.hostname)
@@ -85,7 +85,7 @@ class SmtpSender:
         )
 
     async def send(self, message: EmailMessage) -> None:
-        """Deliver to the server; raises MailRejectedError or MailUnavailableError (see MailSender)."""
+        """Send to the server. Raises MailRejectedError or MailUnavailableError, as MailSender says."""
         client = SMTP(
             hostname=self.host,
             port=self.port,
@@ -94,13 +94,13 @@ class SmtpSender:
             use_tls=self.implicit_tls,
             start_tls=False if self.implicit_tls else (self.require_starttls or None),
             tls_context=self.tls_context,
-            timeout=None,  # one deadline for all, below: aiosmtplib's would be one per reply
+            timeout=None,  # aiosmtplib's would apply to each reply; the one below applies to the mail
         )
         try:
             async with asyncio.timeout(self.timeout):
                 await self._connect(client)
                 await _transmit(client, message)
-            # The mail is accepted: whatever happens to the goodbye must not make it look undelivered.
+            # The mail is accepted, so an error of QUIT must not make it look undelivered.
             with suppress(SMTPException, OSError):
                 await client.quit(timeout=_GOODBYE_SECONDS)
         except TimeoutError:
@@ -112,18 +112,18 @@ class SmtpSender:
         try:
             await client.connect()
         except SMTPResponseException as error:
-            # Also a 5xx: to refuse our greeting or password says nothing about this mail.
+            # Even after a 5xx a retry may succeed: the server refused the greeting or password, not the mail.
             raise MailUnavailableError(
                 f"the mail server {self.host}:{self.port} refused the session (SMTP {error.code})"
             ) from None
         except (SMTPException, OSError) as error:
             raise MailUnavailableError(
-                f"no usable connection to the mail server {self.host}:{self.port} ({type(error).__name__})"
+                f"the connection to the mail server {self.host}:{self.port} failed ({type(error).__name__})"
             ) from None
 
 
 async def _transmit(client: SMTP, message: EmailMessage) -> None:
-    # `from None` throughout: a server's reply often quotes the address, and a traceback would print it.
+    # `from None`, because a server's reply often quotes the address, and a traceback would print it.
     try:
         await client.send_message(message)
     except SMTPRecipientsRefused as error:
@@ -131,14 +131,16 @@ async def _transmit(client: SMTP, message: EmailMessage) -> None:
     except SMTPDataError as error:
         raise _refusal("the message", error.code) from None
     except SMTPResponseException as error:
-        # The sender is configuration: once it is corrected, the same mail passes.
+        # The sender is configuration. Once that is corrected, the same mail is accepted.
         raise MailUnavailableError(f"the mail server refused the sender (SMTP {error.code})") from None
     except SMTPNotSupported:
-        raise MailRejectedError("the mail server lacks SMTPUTF8, which this address needs") from None
+        raise MailRejectedError("the address needs SMTPUTF8, which the mail server lacks") from None
     except (SMTPException, OSError) as error:
-        raise MailUnavailableError(f"the mail server broke off ({type(error).__name__})") from None
+        raise MailUnavailableError(
+            f"the connection to the mail server broke ({type(error).__name__})"
+        ) from None
     except ValueError:
-        raise MailRejectedError("the message has no sender or recipient that SMTP can carry") from None
+        raise MailRejectedError("the message has no valid sender or no valid recipient") from None
 
 
 def _refusal(what: str, code: int) -> MailError:
@@ -152,7 +154,7 @@ def _starttls_option(query: str, *, implicit_tls: bool) -> str | None:
             return None
         case [("starttls", ("required" | "optional") as option)]:
             if implicit_tls:
-                raise _bad_url("smtps:// is TLS from the start, so starttls does not apply")
+                raise _bad_url("smtps:// uses TLS from the start, so starttls does not apply")
             return option
         case _:
             raise _bad_url("the only option is starttls=required or starttls=optional")

@@ -27,7 +27,7 @@ async def site(fresh_database_url: str, nats: NatsServer) -> AsyncGenerator[Site
 
 @pytest.fixture(autouse=True)
 def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pause for less than in production, where others are to be spared."""
+    """Shorten the pauses, which in production spare other services."""
     monkeypatch.setattr("hoc.events.relay.PAUSE_SECONDS", 0.05)
     monkeypatch.setattr("hoc.events.inbound.RETRY_SECONDS", 0.05)
     monkeypatch.setattr("hoc.events.wakeups.RECONNECT_SECONDS", 0.05)

@@ -1,19 +1,18 @@
-"""What is committed is published, however late and beside whatever goes on; what is rolled back is not."""
+"""Committed events are published, however late they commit. Rolled back events are not."""
 
 import asyncio
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
-import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
-from support.relays import Site, turn
+from support.relays import Site, in_place_and_taken_out, run_once
 
-# As patterns in the SQL that is sent, and what stands there once the mechanism is gone.
-OUT_OF_THE_OUTBOX = (
+# Patterns in the SQL that is sent, and their replacements, which take the mechanism out.
+READING_THE_OUTBOX = (
     r"FROM account\.outbox ORDER BY",
     "FROM account.outbox WHERE position > (SELECT coalesce(max(position), 0) FROM account.events) ORDER BY",
 )
-WHATEVER_ELSE_IS_OPEN = (
+DESPITE_OPEN_TRANSACTIONS = (
     r"FROM account\.outbox ORDER BY",
     (
         "FROM account.outbox WHERE CAST(CAST(account.outbox.xmin AS text) AS bigint)"
@@ -22,33 +21,31 @@ WHATEVER_ELSE_IS_OPEN = (
 )
 CURSOR = (r"UPDATE account\.event_cursors SET sequence=\$1", "UPDATE account.event_cursors SET sequence=0*$1")
 
-in_place_and_taken_out = pytest.mark.parametrize("taken_out", [False, True])
-
 
 @in_place_and_taken_out
 async def test_a_lower_position_that_commits_later_is_published(site: Site, *, taken_out: bool) -> None:
     early, late = await site.world.add_user(), await site.world.add_user()
-    async with site.relay(*[OUT_OF_THE_OUTBOX] if taken_out else []) as relay:
-        await turn(relay)
+    async with site.relay(*[READING_THE_OUTBOX] if taken_out else []) as relay:
+        await run_once(relay)
         async with site.world.session() as session:
             await site.world.facade.update_profile(session, late, display_name="first")
             await site.rename(early, "second")
-            await turn(relay)
+            await run_once(relay)
             assert await site.names() == [(early, "second")]
             await session.commit()
-        await turn(relay)
+        await run_once(relay)
         assert await site.names() == [(early, "second"), *([] if taken_out else [(late, "first")])]
 
 
 @in_place_and_taken_out
-async def test_an_open_transaction_holds_up_nobody_else(site: Site, *, taken_out: bool) -> None:
+async def test_an_open_transaction_holds_up_no_other(site: Site, *, taken_out: bool) -> None:
     idle, busy = await site.world.add_user(), await site.world.add_user()
-    async with site.relay(*[WHATEVER_ELSE_IS_OPEN] if taken_out else []) as relay:
-        await turn(relay)
+    async with site.relay(*[DESPITE_OPEN_TRANSACTIONS] if taken_out else []) as relay:
+        await run_once(relay)
         async with site.world.session() as session:
             await site.world.facade.update_profile(session, idle, display_name="never")
             await site.rename(busy, "one", "two")
-            await turn(relay)
+            await run_once(relay)
             assert await site.names() == ([] if taken_out else [(busy, "one"), (busy, "two")])
             await session.rollback()
 
@@ -62,7 +59,7 @@ def _caller_session(site: Site, *, is_transaction: bool) -> AbstractAsyncContext
 
 
 @in_place_and_taken_out
-async def test_what_the_caller_rolls_back_is_not_published(site: Site, *, taken_out: bool) -> None:
+async def test_a_rolled_back_change_is_not_published(site: Site, *, taken_out: bool) -> None:
     user = await site.world.add_user()
     update = site.world.facade.update_profile
     async with site.relay() as relay:
@@ -71,11 +68,11 @@ async def test_what_the_caller_rolls_back_is_not_published(site: Site, *, taken_
             await session.rollback()
             await update(session, user, display_name="ever")
             await session.commit()
-        await turn(relay)
+        await run_once(relay)
     assert await site.names() == [*([(user, "never")] if taken_out else []), (user, "ever")]
 
 
-async def test_a_savepoint_takes_back_its_own(site: Site) -> None:
+async def test_a_savepoint_rolls_back_only_its_own_events(site: Site) -> None:
     user = await site.world.add_user()
     update = site.world.facade.update_profile
     async with site.relay() as relay:
@@ -87,16 +84,16 @@ async def test_a_savepoint_takes_back_its_own(site: Site) -> None:
             async with session.begin_nested():
                 await update(session, user, display_name="kept")
             await update(session, user, display_name="after")
-            await turn(relay)
+            await run_once(relay)
             assert await site.names() == []
             await session.commit()
-        await turn(relay)
+        await run_once(relay)
     assert await site.names() == [(user, "before"), (user, "kept"), (user, "after")]
 
 
 @in_place_and_taken_out
-async def test_what_is_committed_is_published_once(site: Site, *, taken_out: bool) -> None:
-    """Also long after JetStream has forgotten it."""
+async def test_a_committed_change_is_published_once(site: Site, *, taken_out: bool) -> None:
+    """It is not published again after JetStream has forgotten its id."""
     user = await site.world.add_user()
     window = 0.1
     async with site.nats.jetstream() as jetstream:
@@ -104,15 +101,15 @@ async def test_what_is_committed_is_published_once(site: Site, *, taken_out: boo
     await site.rename(user, "one", "two")
     async with site.relay(*[CURSOR] if taken_out else []) as relay:
         for _ in range(3):
-            await turn(relay)
+            await run_once(relay)
             await asyncio.sleep(2 * window)
     assert await site.names() == [(user, "one"), (user, "two")] * (3 if taken_out else 1)
 
 
-async def test_a_message_is_the_event_and_nothing_else(site: Site) -> None:
+async def test_a_message_is_exactly_its_event(site: Site) -> None:
     tenant_id, owner = await site.world.tenant()
     async with site.relay() as relay:
-        await turn(relay)
+        await run_once(relay)
     recorded = {event.event_id: event for event in await site.world.events()}
     stored = await site.nats.stored()
     assert [message.message_id for message in stored] == [*recorded]

@@ -1,4 +1,4 @@
-"""A backend with handlers of its own, on the application as it mounts it."""
+"""A backend's own handlers, in the application as a backend mounts it."""
 
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ KNOWN = "SELECT array_agg(number ORDER BY number) FROM public.orders"
 async def test_a_backends_handler_commits_with_its_own_rows(
     site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And with what it has hoc do; without either, if it fails in the end."""
+    """The handler's calls of hoc commit with them too. A handler that fails leaves neither."""
     monkeypatch.setattr("hoc.events.inbound.BACKOFF_SECONDS", ())
     tenant_id, _ = await site.world.tenant()
     await execute(site.database, ORDERS)
@@ -63,7 +63,7 @@ async def has_consumer(site: Site) -> bool:
 
 
 async def reached(site: Site) -> list[int]:
-    """The steps of which there are events in the stream: hoc's own, from within the handler."""
+    """The onboarding steps in the stream, whose events hoc wrote within the handler."""
     return [
         message.data["onboarding_state"]
         for message in await site.nats.stored()

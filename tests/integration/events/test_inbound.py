@@ -1,4 +1,4 @@
-"""Others' events: each is handled once, in a transaction with what its handler does, or parked at last."""
+"""Each inbound message is handled once, in its handler's transaction, or becomes a dead letter."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text
-from support.relays import Site
+from support.relays import Site, in_place_and_taken_out
 from support.seed import execute, scalar
 from support.waiting import until
 
@@ -39,10 +39,10 @@ async def _stream(site: Site) -> None:
 
 
 class Outcomes(list[str]):
-    """What became of the messages, in turn."""
+    """The outcomes of messages, in order; an EventObserver."""
 
     def published(self, seconds: float) -> None:
-        raise AssertionError(f"nothing is published here, {seconds} ago or ever")
+        raise AssertionError(f"nothing is published here, but was {seconds} ago")
 
     def dead_lettered(self) -> None:
         raise AssertionError("nothing is published here")
@@ -70,14 +70,14 @@ async def receiving(
 
 
 async def noting(session: Any, message: InboundMessage) -> None:
-    """Leave a row, and fail if the message says so."""
+    """Insert a row, and fail if the message says so."""
     await session.execute(NOTE, {"slug": f"{message.message_id}-{len(message.data)}"})
     if message.data.get("fails"):
         raise RuntimeError
 
 
-@pytest.mark.parametrize("taken_out", [False, True])
-async def test_a_message_that_comes_again_is_not_handled_again(
+@in_place_and_taken_out
+async def test_a_duplicate_is_not_handled_again(
     site: Site, monkeypatch: pytest.MonkeyPatch, *, taken_out: bool
 ) -> None:
     handled: list[str] = []
@@ -113,27 +113,28 @@ async def test_two_servers_share_the_messages(site: Site) -> None:
     assert one + other == ["handled"] * 20
 
 
-async def test_a_handler_that_fails_leaves_nothing_and_is_called_again_until_it_is_parked(site: Site) -> None:
+async def test_a_message_that_keeps_failing_becomes_a_dead_letter(site: Site) -> None:
+    """Its attempts leave no rows. It can be retried, and holds up no other message."""
     async with receiving(site, {"order.placed": noting}) as (inbound, outcomes):
         await site.nats.publish("order.placed", {"fails": True}, "bad")
         await site.nats.publish("order.placed", {}, "good")
         await outcomes.until("handled", "failed", "failed", "parked")
         assert await scalar(site.database, NOTED) == 1
-        [item] = await parked(site)
+        [item] = await dead_letters(site)
         assert (item.direction, item.id, item.subject) == ("in", "bad", "order.placed")
         assert item.reason == "RuntimeError"
 
         await retry(site)
         assert await inbound.retry_dead_letters() == 0
-        assert not (await parked(site))[0].retry, "it has failed again"
+        assert not (await dead_letters(site))[0].retry, "it has failed again"
         await execute(site.database, "UPDATE account.dead_messages SET data = '{}'")
         await retry(site)
-        while await parked(site):
+        while await dead_letters(site):
             await inbound.retry_dead_letters()
     assert await scalar(site.database, NOTED) == 2
 
 
-async def parked(site: Site) -> list[Any]:
+async def dead_letters(site: Site) -> list[Any]:
     async with site.database.reading() as session:
         return list(await SqlDeadLetters().find_all(session))
 
@@ -144,16 +145,16 @@ async def retry(site: Site) -> None:
 
 
 @pytest.mark.parametrize("body", [b"{not json", b"[]", b'{"tenant_id": 1}', b"\xff\xfe"])
-async def test_what_can_never_be_handled_is_parked_at_once(site: Site, body: bytes) -> None:
+async def test_an_invalid_message_becomes_a_dead_letter_at_once(site: Site, body: bytes) -> None:
     handlers = billing_handlers(site.world.engines.billing)
     async with receiving(site, handlers) as (_, outcomes):
         await site.nats.publish("subscription.canceled", body, "hopeless")
         await outcomes.until("parked")
-    [item] = await parked(site)
+    [item] = await dead_letters(site)
     assert item.reason
 
 
-async def test_a_database_that_is_away_is_not_the_messages_fault(site: Site) -> None:
+async def test_an_outage_makes_no_dead_letter(site: Site) -> None:
     calls = 0
 
     async def handle(_session: Any, _message: InboundMessage) -> None:
@@ -165,10 +166,10 @@ async def test_a_database_that_is_away_is_not_the_messages_fault(site: Site) -> 
     async with receiving(site, {"order.placed": handle}) as (_, outcomes):
         await site.nats.publish("order.placed", {}, "patient")
         await outcomes.until("handled")
-    assert await parked(site) == []
+    assert await dead_letters(site) == []
 
 
-async def test_billing_follows_what_happened(site: Site) -> None:
+async def test_billing_follows_events_in_any_order(site: Site) -> None:
     tenant_id, _ = await site.world.tenant()
 
     async def plan() -> tuple[str, str, list[str]]:
@@ -182,7 +183,7 @@ async def test_billing_follows_what_happened(site: Site) -> None:
         body = {"tenant_id": tenant_id, "whatever": "else", **data}
         await site.nats.publish(subject, body, f"{subject}-{time}", time=time)
 
-    # The payment comes before its invoice: it is tried again, for ten seconds if need be.
+    # The payment arrives before its invoice, and is retried for up to ten seconds.
     handlers, backoff = billing_handlers(site.world.engines.billing), [0.05] * 200
     async with receiving(site, handlers, backoff=backoff) as (_, outcomes):
         await happens("payment.completed", "2026-03-03T00:00:00Z", invoice_id="in_1")
@@ -200,7 +201,7 @@ async def test_billing_follows_what_happened(site: Site) -> None:
             return await plan() == ("free", "canceled", ["paid"])
 
         await until(is_canceled)
-        # Older ones that come late change nothing.
+        # Older events that arrive late change nothing.
         await happens("subscription.created", "2026-03-10T00:00:00Z", plan="enterprise", **PERIOD)
         await happens("invoice.finalized", "2026-03-02T12:00:00Z", status="open", **INVOICE)
 

@@ -1,4 +1,4 @@
-"""Others' events while something is wrong: with the database, the connection, or what somebody sends."""
+"""Inbound messages with failures: of the database, of the connection, or of the messages themselves."""
 
 import asyncio
 import logging
@@ -9,7 +9,7 @@ from nats.aio.msg import Msg
 from nats.errors import TimeoutError as NatsTimeoutError
 from support.orders import DURABLE, Orders, make_consumer, order, reasons, receiving, until_acknowledged
 from support.outage import proxied
-from support.relays import Site
+from support.relays import Site, in_place_and_taken_out
 from support.waiting import until
 
 from hoc.cus.account.L6_drivers.execution import SqlSession
@@ -25,7 +25,7 @@ async def _stream(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
         await jetstream.add_stream(name="OTHERS", subjects=["order.*"])
 
 
-async def test_that_nothing_comes_is_no_trouble(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+async def test_waiting_for_messages_logs_nothing(site: Site, caplog: pytest.LogCaptureFixture) -> None:
     orders = Orders()
     with caplog.at_level(logging.WARNING, "hoc.events"):
         async with receiving(site, {"order.placed": orders.handle}):
@@ -35,7 +35,7 @@ async def test_that_nothing_comes_is_no_trouble(site: Site, caplog: pytest.LogCa
     assert caplog.messages == []
 
 
-async def test_receiving_that_begins_anew_leaves_nothing_behind(site: Site) -> None:
+async def test_a_new_subscription_replaces_the_old_one(site: Site) -> None:
     orders = Orders()
     async with (
         proxied(site.url) as (behind, proxy),
@@ -57,7 +57,7 @@ def subscriptions(connection: NatsConnection) -> int:
 
 
 @pytest.mark.parametrize("message_id", ["é", "a\x01b", "x" * 256, "\x7f"])
-async def test_an_id_that_cannot_be_stored_is_no_obstacle(site: Site, message_id: str) -> None:
+async def test_an_id_that_cannot_be_stored_is_replaced(site: Site, message_id: str) -> None:
     orders = Orders()
     async with receiving(site, {"order.placed": orders.handle}):
         await order(site, "one", message_id)
@@ -66,7 +66,7 @@ async def test_an_id_that_cannot_be_stored_is_no_obstacle(site: Site, message_id
     assert await reasons(site) == []
 
 
-async def test_a_subject_that_cannot_be_stored_is_no_obstacle(site: Site) -> None:
+async def test_a_subject_that_cannot_be_stored_is_cut(site: Site) -> None:
     orders = Orders()
     async with receiving(site, {"order.*": orders.handle}):
         await site.nats.publish(f"order.{'x' * 300}", {"order": "one"})
@@ -74,14 +74,14 @@ async def test_a_subject_that_cannot_be_stored_is_no_obstacle(site: Site) -> Non
         await order(site, "two")
         await orders.until("one", "two")
 
-        async def is_parked() -> bool:
+        async def is_dead() -> bool:
             return await reasons(site) != []
 
-        await until(is_parked)
+        await until(is_dead)
 
 
-async def test_that_the_database_was_away_counts_against_no_message(site: Site) -> None:
-    """When it is back, a handler may fail as often as ever."""
+async def test_an_outage_counts_as_no_attempt(site: Site) -> None:
+    """After it, a handler may fail as often as without it."""
     orders = Orders()
     async with (
         proxied(site.url) as (behind, proxy),
@@ -98,8 +98,8 @@ async def test_that_the_database_was_away_counts_against_no_message(site: Site) 
     assert await reasons(site) == []
 
 
-async def test_no_message_waits_until_jetstream_misses_an_acknowledgement(site: Site) -> None:
-    """Not even those that had been received when the database went away."""
+async def test_messages_received_before_an_outage_are_handled_after(site: Site) -> None:
+    """They do not wait until JetStream misses their acknowledgements."""
     await make_consumer(site, ack_wait=3_600)
     orders = Orders()
     numbers = [str(number) for number in range(8)]
@@ -125,7 +125,7 @@ async def test_no_message_waits_until_jetstream_misses_an_acknowledgement(site: 
 
 
 @pytest.mark.parametrize("lost", ["consumer", "stream", "server"])
-async def test_what_receives_is_made_anew(site: Site, lost: str) -> None:
+async def test_receiving_resumes_after_a_loss(site: Site, lost: str) -> None:
     orders = Orders()
     async with receiving(site, {"order.placed": orders.handle}):
         await order(site, "one")
@@ -144,7 +144,7 @@ async def test_what_receives_is_made_anew(site: Site, lost: str) -> None:
         await orders.until("one", "two")
 
 
-async def test_an_acknowledgement_that_is_lost_brings_the_message_again(
+async def test_a_lost_acknowledgement_repeats_the_message(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lost: list[str] = []
@@ -168,11 +168,11 @@ async def test_an_acknowledgement_that_is_lost_brings_the_message_again(
     assert sorted(orders) == ["one", "two"]
 
 
-@pytest.mark.parametrize("taken_out", [False, True])
-async def test_a_message_is_handled_only_with_what_its_handler_does(
+@in_place_and_taken_out
+async def test_the_id_is_stored_with_the_handlers_changes(
     site: Site, monkeypatch: pytest.MonkeyPatch, *, taken_out: bool
 ) -> None:
-    """Noted in the same transaction, not before it."""
+    """If the handler fails, the id is rolled back with its changes, and the message is handled again."""
     claim = SqlInbound.claim
 
     async def claim_at_once(messages: SqlInbound, _session: SqlSession, message: StoredMessage) -> bool:

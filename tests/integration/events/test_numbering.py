@@ -1,23 +1,20 @@
-"""One relay at a time gives the numbers; who reads both tables sees each event in one of them."""
+"""One relay at a time numbers events. A reader of both tables sees each event once."""
 
 import asyncio
 from typing import Any
 
-import pytest
 from support.races import meeting
-from support.relays import Site
+from support.relays import Site, in_place_and_taken_out, sequencer
 from support.seed import scalar
 from support.waiting import until
 
 from hoc.cus.account.L6_drivers.event_sequencing import SqlEventSequencing
-from hoc.database import Database
-from hoc.events.relay import Relay
 
-# As patterns in the SQL that is sent, and what stands there once the mechanism is gone.
+# Patterns in the SQL that is sent, and their replacements, which take the mechanism out.
 ONE_AT_A_TIME = (r"FOR UPDATE SKIP LOCKED\)", ")")
 BOTH_TABLES = (r"FROM account\.outbox\s+WHERE ", "FROM account.outbox WHERE false AND ")
 
-# The statement has taken its snapshot, and has yet to lock the cursor.
+# The statement waits after it has taken its snapshot, and before it locks the cursor.
 HESITATION = (
     r"(FROM account\.event_cursors\s+WHERE )(.*FOR UPDATE)",
     r"\1(SELECT pg_advisory_xact_lock(7)) IS NOT NULL AND \2",
@@ -27,35 +24,29 @@ HESITATING = "SELECT pg_advisory_xact_lock(7)"
 SEQUENCES = "SELECT array_agg(sequence ORDER BY position) FROM account.events"
 CURSOR = "SELECT sequence FROM account.event_cursors WHERE name = 'sequenced'"
 
-in_place_and_taken_out = pytest.mark.parametrize("taken_out", [False, True])
-
-
-def lining(database: Database, *, batch: int = 500) -> Relay:
-    return Relay(database, None, source="urn:test", batch=batch)
-
 
 @in_place_and_taken_out
 async def test_two_relays_never_give_the_same_number(site: Site, *, taken_out: bool) -> None:
-    await site.tell("ada", "zero")
+    await site.write_event("ada", "zero")
     async with site.connected(*[ONE_AT_A_TIME] if taken_out else []) as (database, _):
-        other = lining(database)
+        other = sequencer(database)
         await other.sequence_events()
-        await site.tell("ada", "one")
+        await site.write_event("ada", "one")
         async with site.database.transaction() as session:
             assert await SqlEventSequencing().sequence_events(session, 500) == 1
-            await site.tell("ada", "two")
+            await site.write_event("ada", "two")
             at_the_same_time = asyncio.create_task(other.sequence_events())
             if taken_out:
                 await until_waiting(site)
             else:
                 assert not await at_the_same_time
         assert await at_the_same_time is taken_out
-    await lining(site.database).sequence_events()
+    await sequencer(site.database).sequence_events()
     assert await scalar(site.database, SEQUENCES) == ([1, 2, 2] if taken_out else [1, 2, 3])
 
 
 async def until_waiting(site: Site) -> None:
-    """Until a statement waits for the transaction that another has open."""
+    """Return once a statement waits for another transaction."""
     waiting = (
         "SELECT count(*) FROM pg_stat_activity"
         " WHERE datname = current_database() AND wait_event_type = 'Lock'"
@@ -67,27 +58,27 @@ async def until_waiting(site: Site) -> None:
     await until(is_waiting)
 
 
-async def test_a_relay_that_looked_before_another_numbers_on_from_there(site: Site) -> None:
-    await site.tell("ada", "zero")
-    await lining(site.database).sequence_events()
+async def test_a_relay_with_an_old_snapshot_continues_the_numbers(site: Site) -> None:
+    await site.write_event("ada", "zero")
+    await sequencer(site.database).sequence_events()
     async with site.connected(HESITATION) as (database, _):
-        await site.tell("ada", "one")
-        await site.tell("ada", "two")
+        await site.write_event("ada", "one")
+        await site.write_event("ada", "two")
         async with meeting(site.url, HESITATING) as held:
-            hesitating = await held.join(lining(database).sequence_events())
+            hesitating = await held.join(sequencer(database).sequence_events())
             assert not hesitating.done()
-            # The first of those that it has seen is taken, and there is one more that it has not.
-            await lining(site.database, batch=1).sequence_events()
-            await site.tell("ada", "three")
+            # The other relay takes the first event of its snapshot, and one more event is written.
+            await sequencer(site.database, batch=1).sequence_events()
+            await site.write_event("ada", "three")
         assert await hesitating
     assert await scalar(site.database, SEQUENCES) == [1, 2, 3]
     assert await scalar(site.database, CURSOR) == 3
-    await lining(site.database).sequence_events()
+    await sequencer(site.database).sequence_events()
     assert await scalar(site.database, SEQUENCES) == [1, 2, 3, 4]
 
 
 @in_place_and_taken_out
-async def test_an_event_is_in_the_trail_once_whether_in_line_or_not(site: Site, *, taken_out: bool) -> None:
+async def test_the_trail_has_each_event_once_numbered_or_not(site: Site, *, taken_out: bool) -> None:
     tenant_id, owner = await site.world.tenant()
     async with site.connected(*[BOTH_TABLES] if taken_out else []) as (database, _):
 
@@ -97,12 +88,12 @@ async def test_an_event_is_in_the_trail_once_whether_in_line_or_not(site: Site, 
             return [event.event_id for event in page.value.events]
 
         before = await trail()
-        await lining(site.database).sequence_events()
+        await sequencer(site.database).sequence_events()
         sequenced = await trail()
         async with site.database.transaction() as session:
             await site.world.engines.projects.advance_onboarding(session, tenant_id, 1)
         both = await trail()
-    assert len(sequenced) == 2, "that the tenant was created, and that its owner joined"
+    assert len(sequenced) == 2, "the tenant was created, and its owner joined"
     assert before == ([] if taken_out else sequenced)
     assert both[-2:] == sequenced
     assert len(set(both)) == len(both) == (2 if taken_out else 3)

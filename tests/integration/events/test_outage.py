@@ -1,4 +1,4 @@
-"""NATS away, stalling or refusing: whoever writes does not notice, and nothing is lost."""
+"""While NATS is gone, hangs or refuses events, writers do not wait and no event is lost."""
 
 import uuid
 from collections.abc import AsyncGenerator, Callable
@@ -9,17 +9,15 @@ from typing import Any
 import httpx
 import pytest
 from support.outage import Proxy
-from support.relays import Site, turn
+from support.relays import Site, in_place_and_taken_out, run_once
 from support.servers import ServerProcess, development_keys, server_process
 from support.waiting import until
 
 from hoc.events.sending import Sent
 
-in_place_and_taken_out = pytest.mark.parametrize("taken_out", [False, True])
-
 
 def settle_whatever_happens(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take out that the cursor stays before what was not acknowledged."""
+    """Take out that the cursor stays before an unacknowledged event."""
 
     def settles(_sent: Sent, _event: object) -> bool:
         return True
@@ -36,20 +34,20 @@ async def proxy(site: Site) -> AsyncGenerator[Proxy]:
 
 
 @in_place_and_taken_out
-async def test_what_is_not_acknowledged_in_time_waits(
+async def test_an_unacknowledged_event_is_sent_again(
     site: Site, proxy: Proxy, monkeypatch: pytest.MonkeyPatch, *, taken_out: bool
 ) -> None:
     monkeypatch.setattr("hoc.events.nats.PUBLISH_SECONDS", 0.2)
     user = await site.world.add_user()
     async with site.relay(nats_url=f"nats://127.0.0.1:{proxy.port}") as relay:
-        await turn(relay)
+        await run_once(relay)
         if taken_out:
             settle_whatever_happens(monkeypatch)
         await site.rename(user, "one", "two")
         site.nats.pause()
-        await turn(relay)
+        await run_once(relay)
         assert (await site.status()).unpublished == (0 if taken_out else 2)
-        # What the server was sent while it stood still never reaches it.
+        # The messages that were sent during the pause never reach the server.
         await proxy.cut()
         site.nats.stop()
         site.nats.start()
@@ -59,44 +57,44 @@ async def test_what_is_not_acknowledged_in_time_waits(
     assert await site.names() == ([] if taken_out else [(user, "one"), (user, "two")])
 
 
-async def test_an_acknowledgement_that_is_lost_makes_no_second_message(
+async def test_a_lost_acknowledgement_makes_no_second_message(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("hoc.events.nats.PUBLISH_SECONDS", 0.2)
     user = await site.world.add_user()
     async with site.relay() as relay:
-        await turn(relay)
+        await run_once(relay)
         await site.rename(user, "one", "two")
         site.nats.pause()
-        await turn(relay)
+        await run_once(relay)
         assert (await site.status()).unpublished == 2
         site.nats.resume()
-        await turn(relay)
+        await run_once(relay)
     assert await site.names() == [(user, "one"), (user, "two")]
     assert (await site.status()).unpublished == 0
 
 
 @in_place_and_taken_out
-async def test_a_stream_that_is_deleted_is_made_anew(
+async def test_a_deleted_stream_is_created_again(
     site: Site, monkeypatch: pytest.MonkeyPatch, *, taken_out: bool
 ) -> None:
     user = await site.world.add_user()
     async with site.relay() as relay:
-        await turn(relay)
+        await run_once(relay)
         async with site.nats.jetstream() as jetstream:
             await jetstream.delete_stream("ACCOUNTS")
         if taken_out:
             settle_whatever_happens(monkeypatch)
         await site.rename(user, "one", "two")
-        await turn(relay)
+        await run_once(relay)
         assert await site.names() == []
         assert (await site.status()).unpublished == (0 if taken_out else 2)
-        await turn(relay)
+        await run_once(relay)
     assert await site.names() == ([] if taken_out else [(user, "one"), (user, "two")])
 
 
 @in_place_and_taken_out
-async def test_what_the_stream_has_no_room_for_waits(
+async def test_events_wait_for_room_in_the_stream(
     site: Site, monkeypatch: pytest.MonkeyPatch, *, taken_out: bool
 ) -> None:
     user = await site.world.add_user()
@@ -106,34 +104,34 @@ async def test_what_the_stream_has_no_room_for_waits(
         if taken_out:
             settle_whatever_happens(monkeypatch)
         await site.rename(user, "one", "two")
-        await turn(relay)
-        await turn(relay)
+        await run_once(relay)
+        await run_once(relay)
         assert await site.names() == []
         assert (await site.status()).unpublished == (0 if taken_out else 2)
-        assert (await site.status()).dead == 0, "it is the stream, not the events"
+        assert (await site.status()).dead == 0, "the stream is the cause, not the events"
         info = await jetstream.stream_info("ACCOUNTS")
         info.config.max_msgs = -1
         await jetstream.update_stream(info.config)
-        await turn(relay)
+        await run_once(relay)
     assert await site.names() == ([] if taken_out else [(user, "one"), (user, "two")])
 
 
-async def test_a_stream_of_another_has_none_of_ours(site: Site) -> None:
-    """Subjects that somebody else's stream carries: that stream gets nothing, and ours what waited."""
+async def test_a_foreign_stream_with_the_subjects_gets_no_event(site: Site) -> None:
+    """The events wait until that stream is gone, and then reach hoc's own."""
     user = await site.world.add_user()
     async with site.nats.jetstream() as jetstream, site.relay() as relay:
         await jetstream.add_stream(name="OTHERS", subjects=["user.>"])
         await site.rename(user, "one")
-        await turn(relay)
+        await run_once(relay)
         assert await site.nats.count("OTHERS") == 0
         assert (await site.status()).unpublished == 2
         await jetstream.delete_stream("OTHERS")
-        await turn(relay)
+        await run_once(relay)
     assert await site.names() == [(user, "one")]
 
 
 class Service:
-    """A server, and a caller who may do anything there."""
+    """A server, called with all rights."""
 
     def __init__(self, client: httpx.AsyncClient) -> None:
         self._client = client
@@ -162,7 +160,7 @@ async def calling(server: ServerProcess, directory: Path) -> AsyncGenerator[Serv
 
 
 async def test_writing_does_not_wait_for_nats_and_the_backlog_drains(site: Site, tmp_path: Path) -> None:
-    """Neither while it was never there, nor when it is gone, nor when it says nothing."""
+    """NATS is missing from the start, then hangs, then is killed."""
     site.nats.stop()
     added: list[str] = []
 

@@ -1,4 +1,4 @@
-"""Relays that are killed, stand still, work side by side: each event at least once, first ones in order."""
+"""Relays that are killed, that hang, and that run side by side publish each event at least once, in order."""
 
 import asyncio
 import uuid
@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 from support.nats import Stored
-from support.relays import Site, relay_process, turn
+from support.relays import Site, in_place_and_taken_out, relay_process, run_once
 from support.seed import scalar
 
 from hoc.cus.account.L5_schemas.results import EventResult
@@ -16,13 +16,11 @@ from hoc.events.message import Message, message_of
 from hoc.events.nats import JetStreamPublisher
 from hoc.events.relay import Relay
 
-# As patterns in the SQL that is sent, and what stands there once the mechanism is gone.
-TURN = (r"FOR UPDATE SKIP LOCKED$", "")
+# Patterns in the SQL that is sent, and their replacements, which take the mechanism out.
+CURSOR_LOCK = (r"FOR UPDATE SKIP LOCKED$", "")
 
 FORGOTTEN_SECONDS = 0.1
-"""After this JetStream takes the same message again."""
-
-in_place_and_taken_out = pytest.mark.parametrize("taken_out", [False, True])
+"""After this JetStream accepts the same id again."""
 
 
 async def make_forgetful(site: Site) -> None:
@@ -31,7 +29,7 @@ async def make_forgetful(site: Site) -> None:
 
 
 def first_ones(messages: Sequence[Stored]) -> list[Stored]:
-    """What is left to a consumer that drops the ids it has seen."""
+    """The messages that a consumer handles which drops duplicate ids."""
     seen = dict[str, Stored]()
     for message in messages:
         seen.setdefault(message.message_id, message)
@@ -52,10 +50,10 @@ def numbered(event: EventResult, source: str) -> Message:
 
 
 @in_place_and_taken_out
-async def test_what_a_killed_relay_had_sent_is_known_by_its_id(
+async def test_a_killed_relays_events_are_repeated_with_their_ids(
     site: Site, monkeypatch: pytest.MonkeyPatch, *, taken_out: bool
 ) -> None:
-    """Killed when all was acknowledged and the cursor had yet to move."""
+    """It is killed after all acknowledgements, before the cursor moves."""
     await make_forgetful(site)
     ada, bob = await site.world.add_user(), await site.world.add_user()
     await site.rename(ada, "one", "two", "three")
@@ -71,9 +69,9 @@ async def test_what_a_killed_relay_had_sent_is_known_by_its_id(
         monkeypatch.setattr("hoc.events.sending.message_of", numbered)
     await site.rename(ada, "four")
     async with site.relay() as relay:
-        await turn(relay)
+        await run_once(relay)
     stored = await site.nats.stored()
-    assert len(stored) == 17, "everything again, for no relay knows that it was sent"
+    assert len(stored) == 17, "all are repeated, because no relay knows that they were sent"
     recorded = {event.event_id for event in await site.world.events()}
     assert ({message.message_id for message in stored} == recorded) is not taken_out
     assert all(message.headers["ce-id"] == message.message_id for message in stored)
@@ -84,7 +82,7 @@ async def test_what_a_killed_relay_had_sent_is_known_by_its_id(
         assert names_by_user(seen) == in_order
 
 
-async def test_what_a_killed_relay_had_sent_is_dropped_while_jetstream_knows_it(site: Site) -> None:
+async def test_jetstream_drops_a_killed_relays_repeated_events(site: Site) -> None:
     user = await site.world.add_user()
     await site.rename(user, "one", "two", "three")
     with relay_process(site, after=3) as process:
@@ -92,16 +90,16 @@ async def test_what_a_killed_relay_had_sent_is_dropped_while_jetstream_knows_it(
         process.kill()
     assert await site.names() == [(user, "one"), (user, "two")]
     async with site.relay() as relay:
-        await turn(relay)
+        await run_once(relay)
     assert await site.names() == [(user, "one"), (user, "two"), (user, "three")]
 
 
-async def test_a_relay_that_stands_still_loses_its_turn_and_disturbs_no_order(site: Site) -> None:
+async def test_a_relay_that_hangs_disturbs_no_order(site: Site) -> None:
     await make_forgetful(site)
     ada, bob = await site.world.add_user(), await site.world.add_user()
     await site.rename(ada, "one", "two", "three")
     await site.rename(bob, "one")
-    # Its third wave is about to leave: bob is told of, ada's second name is next.
+    # It hangs before its third wave: bob's event is published, and ada's second name is next.
     with relay_process(site, before=5) as process:
         await process.until_stopped()
         async with site.relay(poll_seconds=0.05) as relay, relay.running():
@@ -119,7 +117,7 @@ async def test_a_relay_that_stands_still_loses_its_turn_and_disturbs_no_order(si
 
 
 class HeldPublisher:
-    """Waits until it is let go, each time it is asked to publish."""
+    """Publishes once it is released."""
 
     is_connected = True
 
@@ -135,29 +133,29 @@ class HeldPublisher:
 
 @in_place_and_taken_out
 async def test_the_cursor_never_goes_back(site: Site, *, taken_out: bool) -> None:
-    """While one relay publishes another does not, and so is not undone by it."""
-    mechanisms = [TURN] if taken_out else []
+    """While one relay publishes, another does not, so that neither undoes the other's progress."""
+    mechanisms = [CURSOR_LOCK] if taken_out else []
     user = await site.world.add_user()
     cursor = "SELECT sequence FROM account.event_cursors WHERE name = 'nats'"
     async with site.connected(*mechanisms) as (database, connection), site.relay(*mechanisms) as other:
         held = HeldPublisher(JetStreamPublisher(connection, stream="ACCOUNTS"))
         one = Relay(database, held, source="urn:test:accounts")
         await one.sequence_events()
-        turn_of_one = asyncio.create_task(one.publish())
+        first_round = asyncio.create_task(one.publish())
         await held.is_reached.wait()
         await site.rename(user, "one", "two")
-        await turn(other)
+        await run_once(other)
         assert await site.names() == ([(user, "one"), (user, "two")] if taken_out else [])
         held.released.set()
-        await turn_of_one
-        assert await scalar(site.database, cursor) == 1, "as far as the first had read"
-        await turn(other)
+        await first_round
+        assert await scalar(site.database, cursor) == 1, "the end of the first relay's batch"
+        await run_once(other)
         assert await scalar(site.database, cursor) == 3
     assert await site.names() == [(user, "one"), (user, "two")]
 
 
-async def test_two_relays_keep_the_order_of_each_user_and_each_tenant(site: Site) -> None:
-    """With writers that share tenants, and users that are in several."""
+async def test_two_relays_keep_each_users_and_tenants_order(site: Site) -> None:
+    """Writers share tenants, and users belong to several."""
     owners = [await site.world.add_user() for _ in range(3)]
     tenants = [(await site.world.tenant(owner))[0] for owner in owners for _ in range(2)]
     steps = range(1, 5)

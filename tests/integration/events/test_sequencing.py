@@ -1,20 +1,18 @@
-"""The line of events: without gaps, in partitions, the same to every reader."""
+"""The sequence of events has no gaps, is in partitions, and is the same for every reader."""
 
 import asyncio
 from datetime import UTC, datetime
 
-import pytest
-from support.relays import Site, turn
+from support.relays import Site, in_place_and_taken_out, run_once, sequencer
 from support.seed import execute, scalar
 from support.waiting import until
 
 from hoc.cus.account.L5_engines.event_feed import EventFeed
 from hoc.cus.account.L6_drivers.event_log import SqlEventLog
-from hoc.database import Database
 from hoc.events.relay import Relay
 from hoc.events.wakeups import CommitNotifier, Listener
 
-# What stands for the sequence once that is not given in line.
+# The replacement takes the number at insertion in place of the one at sequencing.
 NUMBER_BEFORE_COMMIT = (
     r"cursor\.sequence \+ row_number\(\) OVER \(ORDER BY taken\.position\)",
     "taken.position",
@@ -28,10 +26,6 @@ MONTHS = (
 )
 
 
-def lining(database: Database, *, batch: int = 500) -> Relay:
-    return Relay(database, None, source="urn:test", batch=batch)
-
-
 async def write(site: Site, user: str, at: datetime | None = None) -> None:
     await execute(site.database, WRITE, at=at or datetime.now(UTC), user=user)
 
@@ -40,8 +34,8 @@ async def test_each_month_gets_its_partition_when_it_is_needed(site: Site) -> No
     times = [datetime(2026, 12, 31, 23, 59, 59, 999_999, UTC), datetime(2027, 1, 1, tzinfo=UTC)]
     for at in times:
         await write(site, "ada", at)
-    await asyncio.gather(*(lining(site.database).sequence_events() for _ in range(2)))
-    while await lining(site.database).sequence_events():
+    await asyncio.gather(*(sequencer(site.database).sequence_events() for _ in range(2)))
+    while await sequencer(site.database).sequence_events():
         pass
     assert await scalar(site.database, SEQUENCES) == [1, 2]
     assert await scalar(site.database, MONTHS) == ["events_2026_12", "events_2027_01"]
@@ -50,7 +44,7 @@ async def test_each_month_gets_its_partition_when_it_is_needed(site: Site) -> No
 async def test_relays_side_by_side_number_without_gaps(site: Site) -> None:
     total = 300
     await write(site, "first")
-    await lining(site.database).sequence_events()
+    await sequencer(site.database).sequence_events()
 
     async def writing(number: int) -> None:
         for _ in range(total // 3):
@@ -61,79 +55,79 @@ async def test_relays_side_by_side_number_without_gaps(site: Site) -> None:
             await relay.sequence_events()
 
     async with site.connected() as (one, _), site.connected() as (other, _):
-        relays = lining(one, batch=7), lining(other, batch=11)
+        relays = sequencer(one, batch=7), sequencer(other, batch=11)
         await asyncio.gather(*map(writing, range(3)), *map(relaying, relays))
     assert await scalar(site.database, SEQUENCES) == list(range(1, total + 2))
     assert await scalar(site.database, "SELECT count(DISTINCT event_id) FROM account.events") == total + 1
 
 
-@pytest.mark.parametrize("taken_out", [False, True])
-async def test_no_event_appears_behind_a_readers_back(site: Site, *, taken_out: bool) -> None:
+@in_place_and_taken_out
+async def test_no_event_appears_before_a_readers_position(site: Site, *, taken_out: bool) -> None:
     feed = EventFeed(SqlEventLog())
     async with site.relay(*[NUMBER_BEFORE_COMMIT] if taken_out else []) as relay:
         await write(site, "zero")
-        await turn(relay)
+        await run_once(relay)
         async with site.world.session() as session:
             late = await site.world.add_user()
-            await turn(relay)
+            await run_once(relay)
             await site.world.facade.update_profile(session, late, display_name="late")
             await write(site, "early")
-            await turn(relay)
+            await run_once(relay)
             async with site.database.reading() as reading:
                 seen = await feed.read(reading)
             await session.commit()
-        await turn(relay)
+        await run_once(relay)
     async with site.database.reading() as reading:
         then = await feed.read(reading, after=seen.next_after)
     assert [event.user_id for event in then.events] == ([] if taken_out else [late])
 
 
-async def test_who_listens_is_woken_and_who_is_cut_off_listens_again(site: Site) -> None:
-    rings = 0
+async def test_a_listener_is_woken_and_reconnects(site: Site) -> None:
+    wakes = 0
 
     def wake() -> None:
-        nonlocal rings
-        rings += 1
+        nonlocal wakes
+        wakes += 1
 
-    async def rung_more_than(number: int) -> None:
-        async def rung() -> bool:
-            return rings > number
+    async def until_woken_after(number: int) -> None:
+        async def is_woken() -> bool:
+            return wakes > number
 
-        await until(rung)
+        await until(is_woken)
 
     notifier = CommitNotifier(site.database)
     async with notifier.running(), Listener(site.url, wake).running():
-        await rung_more_than(0)  # it listens
+        await until_woken_after(0)  # it listens
         notifier.notify()
-        await rung_more_than(1)
+        await until_woken_after(1)
         ended = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'"
         assert await scalar(site.database, f"{ended} AND datname = current_database()") == 1
-        await rung_more_than(2)  # for what it missed, once it is back
-        before = rings
+        await until_woken_after(2)  # for notifications that it missed
+        before = wakes
         notifier.notify()
-        await rung_more_than(before)
+        await until_woken_after(before)
 
 
-@pytest.mark.parametrize("taken_out", [False, True])
-async def test_without_a_ring_events_are_found_by_polling(site: Site, *, taken_out: bool) -> None:
+@in_place_and_taken_out
+async def test_without_a_notification_polling_finds_events(site: Site, *, taken_out: bool) -> None:
     poll_seconds = 3_600.0 if taken_out else 0.05
     async with site.connected() as (database, _):
         relay = Relay(database, None, source="urn:test", poll_seconds=poll_seconds)
         async with relay.running():
-            await asyncio.sleep(0.3)  # it has looked, and found nothing
+            await asyncio.sleep(0.3)  # it has polled, and found nothing
             await write(site, "ada")
             if taken_out:
                 await asyncio.sleep(1)
                 assert await scalar(site.database, SEQUENCES) == []
                 relay.wake()
 
-            async def is_in_line() -> bool:
+            async def is_numbered() -> bool:
                 return await scalar(site.database, SEQUENCES) == [1]
 
-            await until(is_in_line)
+            await until(is_numbered)
 
 
-async def test_many_rings_are_few_notifications(site: Site) -> None:
+async def test_many_commits_make_few_notifications(site: Site) -> None:
     heard = 0
 
     def wake() -> None:

@@ -1,4 +1,4 @@
-"""Writers wake relays that would not look by themselves; relays that look need nobody to wake them."""
+"""Commits wake relays that do not poll; relays that poll need no wake."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -24,7 +24,7 @@ LISTENING = (
 async def listening(
     site: Site, *, url: str | None = None, poll_seconds: float = NEVER_SECONDS
 ) -> AsyncGenerator[CommitNotifier]:
-    """A relay that listens, at a moment when it has nothing to do."""
+    """Run a relay that listens and has nothing left to publish."""
     async with site.relay(poll_seconds=poll_seconds) as relay:
         notifier, listener = CommitNotifier(site.database), Listener(url or site.url, relay.wake)
         async with relay.running(), notifier.running(), listener.running():
@@ -41,7 +41,7 @@ async def until_listening(site: Site) -> None:
     await until(is_listening)
 
 
-async def test_every_write_through_the_database_rings(site: Site) -> None:
+async def test_every_write_notifies_the_relays(site: Site) -> None:
     user = await site.world.add_user()
     async with listening(site) as notifier:
         site.database.after_write(notifier.notify)
@@ -52,7 +52,7 @@ async def test_every_write_through_the_database_rings(site: Site) -> None:
             await site.until_named(user, name)
 
 
-async def test_polling_bridges_what_a_listener_misses(site: Site) -> None:
+async def test_polling_finds_events_that_a_listener_missed(site: Site) -> None:
     user = await site.world.add_user()
     async with (
         proxied(site.url) as (behind, proxy),
@@ -66,8 +66,8 @@ async def test_polling_bridges_what_a_listener_misses(site: Site) -> None:
         await until_listening(site)
 
 
-async def test_a_doorbell_outlives_a_refusal(site: Site) -> None:
-    """Such as a standby's, on which a failover may leave a connection for a while."""
+async def test_the_notifier_survives_a_refused_statement(site: Site) -> None:
+    """A standby refuses it, and after a failover a connection may lead to one for a while."""
     user, refused = await site.world.add_user(), asyncio.Event()
 
     def refuse(sql: str) -> str:

@@ -113,7 +113,7 @@ async def test_terminated_backends_make_no_wrong_answer(
 async def test_a_client_that_goes_away_leaves_all_or_nothing(
     console_on: ConsoleOn, fresh_database_url: str, fresh_database: Database, route: str
 ) -> None:
-    """A request is cancelled while its statement waits for a lock; the connection then serves the next caller."""
+    """A request is cancelled while it waits for a lock; its connection then serves the next caller."""
 
     def waiting(number: int) -> Callable[[], Awaitable[object]]:
         return partial(scalar, fresh_database, f"SELECT ({WAITING_FOR_LOCKS}) = {number}")

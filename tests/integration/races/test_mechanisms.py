@@ -106,7 +106,7 @@ class Contenders:
                 rewrite(database, mechanism)
 
     async def meet(self, lock: str, works: Sequence[Work]) -> list[bool]:
-        """Start every work, and release the lock once all wait for it. Returns whether each was done, not refused."""
+        """Start every work; release the lock once all wait. Returns whether each was done, not refused."""
         async with meeting(self.url, lock) as held:
             tasks = [await held.join(_is_done(work)) for work in works]
         await asyncio.wait(tasks)

@@ -1,4 +1,4 @@
-"""Work beside the application ends with it, whatever it does."""
+"""Background work ends with its block, and a loop goes on after errors."""
 
 import asyncio
 import logging
@@ -9,7 +9,7 @@ import pytest
 from hoc.concurrency.background import BackgroundLoop, in_background
 
 
-async def test_it_is_broken_off_at_the_end() -> None:
+async def test_work_is_cancelled_at_the_end_of_the_block() -> None:
     broken_off = asyncio.Event()
 
     async def work() -> None:
@@ -35,7 +35,7 @@ async def test_a_cancellation_that_a_library_swallows_is_repeated(monkeypatch: p
         await asyncio.sleep(0)
 
 
-async def test_what_it_failed_with_is_raised() -> None:
+async def test_the_block_raises_the_exception_of_the_work() -> None:
     async def work() -> None:
         raise ValueError("failed")
 
@@ -45,7 +45,7 @@ async def test_what_it_failed_with_is_raised() -> None:
 
 
 class Rounds:
-    """The work of a loop: each round does the next of its outcomes, and the last one again and again."""
+    """The work of a loop. Each round has the next of the outcomes; the last one repeats."""
 
     def __init__(self, *outcomes: bool | Exception) -> None:
         self.outcomes = list(outcomes)
@@ -64,7 +64,7 @@ class Rounds:
             name="test",
             subject="work",
             pause_seconds=pause_seconds,
-            explain=lambda problem: "it is away" if isinstance(problem, OSError) else None,
+            explain=lambda problem: "it is unreachable" if isinstance(problem, OSError) else None,
             logger=logging.getLogger("test.loop"),
         )
 
@@ -80,11 +80,11 @@ async def test_an_outage_is_logged_once_and_its_end_once(caplog: pytest.LogCaptu
     with caplog.at_level(logging.INFO, "test.loop"):
         async with rounds.loop().running():
             await rounds.reach(6)
-    assert caplog.messages == ["work: waiting, because it is away", "work: back to normal"]
+    assert caplog.messages == ["work: paused, because it is unreachable", "work: working again"]
 
 
 async def test_an_unforeseen_error_is_logged_with_traceback(caplog: pytest.LogCaptureFixture) -> None:
-    """The loop goes on, and says so once it does well again."""
+    """The loop goes on, and logs the end of the outage."""
     rounds = Rounds(ValueError("unforeseen"), ValueError("unforeseen"), False)
     with caplog.at_level(logging.INFO, "test.loop"):
         async with rounds.loop().running():
@@ -93,7 +93,7 @@ async def test_an_unforeseen_error_is_logged_with_traceback(caplog: pytest.LogCa
     assert caplog.records[0].exc_info is not None
 
 
-async def test_a_round_that_may_have_more_is_followed_at_once() -> None:
+async def test_a_round_with_more_to_do_is_followed_at_once() -> None:
     rounds = Rounds(True, True, False)
     async with rounds.loop(pause_seconds=None).running():
         await rounds.reach(3)
@@ -102,7 +102,7 @@ async def test_a_round_that_may_have_more_is_followed_at_once() -> None:
 
 
 async def test_waking_a_loop_ends_its_pause() -> None:
-    """A loop that is woken before it runs begins with a round anyway; one can be run again in a new block."""
+    """Waking a loop before it runs is allowed. A loop can run again, in a new block."""
     rounds = Rounds(False)
     loop = rounds.loop(pause_seconds=None)
     loop.wake()
@@ -113,10 +113,10 @@ async def test_waking_a_loop_ends_its_pause() -> None:
             await rounds.reach(count + 1)
 
 
-async def test_a_long_round_can_say_that_it_began_well(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_long_round_can_end_an_outage(caplog: pytest.LogCaptureFixture) -> None:
     loop = Rounds(OSError()).loop(pause_seconds=None)
     with caplog.at_level(logging.INFO, "test.loop"):
         async with loop.running():
             await asyncio.sleep(0.01)
             loop.succeeded()
-    assert caplog.messages[-1] == "work: back to normal"
+    assert caplog.messages[-1] == "work: working again"

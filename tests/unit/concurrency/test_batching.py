@@ -1,4 +1,4 @@
-"""Reads that share a round trip answer as if each had been made alone, only sooner."""
+"""Reads that share a fetch have the results that each would have alone."""
 
 import asyncio
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Store:
-    """Rows that are read only as fast as the test allows: each fetch waits to be let through."""
+    """Rows whose fetches each wait until the test lets them return."""
 
     def __init__(self) -> None:
         self.rows: dict[int, str] = {}
@@ -28,20 +28,20 @@ class Store:
 
 
 async def settle() -> None:
-    """Let everything run that can."""
+    """Run every task until it waits."""
     for _ in range(20):
         await asyncio.sleep(0)
 
 
-def reading(shared: BatchLoader[int, str], *keys: int) -> list[asyncio.Task[str | None]]:
-    return [asyncio.create_task(shared.get(key)) for key in keys]
+def reading(loader: BatchLoader[int, str], *keys: int) -> list[asyncio.Task[str | None]]:
+    return [asyncio.create_task(loader.get(key)) for key in keys]
 
 
 async def test_reads_at_the_same_time_are_one_fetch() -> None:
     store = Store()
     store.rows = {1: "one", 2: "two"}
-    shared = BatchLoader(store.fetch)
-    reads = reading(shared, 1, 2, 3, 1, 1)
+    loader = BatchLoader(store.fetch)
+    reads = reading(loader, 1, 2, 3, 1, 1)
     await settle()
     assert store.sent == [[1, 2, 3]]
     store.answers[0].set_result(None)
@@ -49,14 +49,14 @@ async def test_reads_at_the_same_time_are_one_fetch() -> None:
 
 
 async def test_a_read_sees_every_write_acknowledged_before_it_began() -> None:
-    """A fetch that was sent may have been answered already: a later read is not given its answer."""
+    """A later read does not join a fetch that has been sent, which may have read already."""
     store = Store()
     store.rows[1] = "old"
-    shared = BatchLoader(store.fetch)
-    early = reading(shared, 1)
+    loader = BatchLoader(store.fetch)
+    early = reading(loader, 1)
     await settle()
     store.rows[1] = "new"
-    late = reading(shared, 1)
+    late = reading(loader, 1)
     await settle()
     assert store.sent == [[1], [1]]
     for answer in store.answers:
@@ -65,12 +65,12 @@ async def test_a_read_sees_every_write_acknowledged_before_it_began() -> None:
 
 
 @pytest.mark.parametrize("in_flight", [1, 2, 3])
-async def test_fetches_under_way_are_bounded_and_the_next_gathers(in_flight: int) -> None:
+async def test_the_number_of_concurrent_fetches_is_bounded(in_flight: int) -> None:
     store = Store()
-    shared = BatchLoader(store.fetch, in_flight=in_flight)
+    loader = BatchLoader(store.fetch, in_flight=in_flight)
     reads: list[asyncio.Task[str | None]] = []
     for key in range(10):
-        reads += reading(shared, key)
+        reads += reading(loader, key)
         await settle()
     assert store.sent == [[key] for key in range(in_flight)]
     store.answers[0].set_result(None)
@@ -83,8 +83,8 @@ async def test_fetches_under_way_are_bounded_and_the_next_gathers(in_flight: int
 
 async def test_batches_are_bounded() -> None:
     store = Store()
-    shared = BatchLoader(store.fetch, in_flight=1)
-    reads = reading(shared, *range(2 * MAX_BATCH + 1))
+    loader = BatchLoader(store.fetch, in_flight=1)
+    reads = reading(loader, *range(2 * MAX_BATCH + 1))
     for number in range(3):
         await settle()
         assert len(store.sent) == number + 1
@@ -96,24 +96,24 @@ async def test_batches_are_bounded() -> None:
 @pytest.mark.parametrize("problem", [ValueError("broken"), TimeoutError()])
 async def test_an_error_reaches_every_reader_and_no_later_one(problem: Exception) -> None:
     store = Store()
-    shared = BatchLoader(store.fetch)
-    reads = reading(shared, 1, 1, 2)
+    loader = BatchLoader(store.fetch)
+    reads = reading(loader, 1, 1, 2)
     await settle()
     store.answers[0].set_exception(problem)
     assert await asyncio.gather(*reads, return_exceptions=True) == [problem] * 3
-    [later] = reading(shared, 1)
+    [later] = reading(loader, 1)
     await settle()
     store.answers[1].set_result(None)
     assert await later is None
 
 
 @pytest.mark.parametrize("fails", [False, True])
-async def test_a_reader_that_goes_away_harms_no_other(fails: bool) -> None:
+async def test_a_cancelled_reader_harms_no_other(fails: bool) -> None:
     store = Store()
     store.rows[1] = "one"
-    shared = BatchLoader(store.fetch)
-    gone, stays = reading(shared, 1, 1)
-    [alone] = reading(shared, 2)
+    loader = BatchLoader(store.fetch)
+    gone, stays = reading(loader, 1, 1)
+    [alone] = reading(loader, 2)
     await settle()
     for task in (gone, alone):
         task.cancel()
@@ -129,15 +129,15 @@ async def test_a_reader_that_goes_away_harms_no_other(fails: bool) -> None:
     assert isinstance(outcome, ValueError) if fails else outcome == "one"
 
 
-async def test_a_fetch_that_is_cancelled_leaves_nobody_waiting() -> None:
+async def test_a_cancelled_fetch_leaves_no_reader_waiting() -> None:
     store = Store()
-    shared = BatchLoader(store.fetch, in_flight=1)
-    reads = reading(shared, 1)
+    loader = BatchLoader(store.fetch, in_flight=1)
+    reads = reading(loader, 1)
     await settle()
     store.answers[0].cancel()
     await settle()
     assert reads[0].cancelled()
-    [later] = reading(shared, 1)
+    [later] = reading(loader, 1)
     await settle()
     store.answers[1].set_result(None)
     assert await later is None

@@ -1,4 +1,4 @@
-"""So many at once; the others wait a little, and in an order that serves some of them soon."""
+"""The limiter bounds concurrency, and serves waiters in an order that suits its load."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -8,14 +8,14 @@ import pytest
 
 from hoc.concurrency.limiter import Limiter
 
-PATIENCE_SECONDS = 0.2
+TIMEOUT_SECONDS = 0.2
 
 
 class Queue:
-    """Limiter, and who got one in which order."""
+    """A limiter, and the names of those that got a slot and of those that timed out, in order."""
 
     def __init__(self, count: int = 1, **options: int) -> None:
-        self.turns: Limiter[str] = Limiter(count, timeout_seconds=PATIENCE_SECONDS, **options)
+        self.limiter: Limiter[str] = Limiter(count, timeout_seconds=TIMEOUT_SECONDS, **options)
         self.served: list[str] = []
         self.refused: list[str] = []
 
@@ -24,7 +24,7 @@ class Queue:
 
     async def _ask(self, name: str) -> None:
         try:
-            await self.turns.acquire()
+            await self.limiter.acquire()
         except TimeoutError:
             self.refused.append(name)
         else:
@@ -32,10 +32,10 @@ class Queue:
 
     @asynccontextmanager
     async def busy(self) -> AsyncGenerator[None]:
-        """While the only turn is taken."""
-        await self.turns.acquire()
+        """Hold the only slot until the end of the block."""
+        await self.limiter.acquire()
         yield
-        self.turns.release(None)
+        self.limiter.release(None)
         await settle()
 
 
@@ -44,17 +44,17 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-async def test_so_many_have_a_turn_and_not_one_more() -> None:
+async def test_no_more_than_the_limit_have_a_slot() -> None:
     queue = Queue(2)
     queue.ask("one", "two", "three")
     await settle()
     assert queue.served == ["one", "two"]
-    queue.turns.release(None)
+    queue.limiter.release(None)
     await settle()
     assert queue.served == ["one", "two", "three"]
 
 
-async def test_the_oldest_comes_first() -> None:
+async def test_the_oldest_waiter_is_served_first() -> None:
     queue = Queue()
     async with queue.busy():
         queue.ask("one", "two")
@@ -62,19 +62,19 @@ async def test_the_oldest_comes_first() -> None:
     assert queue.served == ["one"]
 
 
-async def test_the_newest_comes_first_when_there_is_more_than_can_be_done() -> None:
+async def test_under_overload_the_newest_waiter_is_served_first() -> None:
     queue = Queue()
     async with queue.busy():
         queue.ask("one", "two")
-        await asyncio.sleep(PATIENCE_SECONDS * 0.7)
+        await asyncio.sleep(TIMEOUT_SECONDS * 0.7)
         queue.ask("three")
         await settle()
     assert queue.served == ["three"]
-    await asyncio.sleep(PATIENCE_SECONDS)
+    await asyncio.sleep(TIMEOUT_SECONDS)
     assert queue.refused == ["one", "two"]
 
 
-async def test_who_waited_too_long_is_refused_and_takes_nobodys_turn() -> None:
+async def test_a_waiter_that_timed_out_takes_no_slot() -> None:
     queue = Queue()
     async with queue.busy():
         await asyncio.gather(*queue.ask("one", "two"))
@@ -84,11 +84,11 @@ async def test_who_waited_too_long_is_refused_and_takes_nobodys_turn() -> None:
     assert queue.served == ["three"]
 
 
-async def test_each_waits_for_as_long_as_it_may_and_no_longer() -> None:
+async def test_each_waiter_has_its_own_deadline() -> None:
     queue = Queue()
     async with queue.busy():
         [first] = queue.ask("one")
-        await asyncio.sleep(PATIENCE_SECONDS / 2)
+        await asyncio.sleep(TIMEOUT_SECONDS / 2)
         [second] = queue.ask("two")
         await asyncio.wait_for(first, 10)
         assert queue.refused == ["one"]
@@ -96,7 +96,7 @@ async def test_each_waits_for_as_long_as_it_may_and_no_longer() -> None:
         assert queue.refused == ["one", "two"]
 
 
-async def test_beyond_so_many_the_oldest_is_refused_at_once() -> None:
+async def test_a_full_queue_refuses_its_oldest_waiter_at_once() -> None:
     queue = Queue(max_waiting=2)
     async with queue.busy():
         queue.ask("one", "two", "three", "four")
@@ -105,29 +105,29 @@ async def test_beyond_so_many_the_oldest_is_refused_at_once() -> None:
     assert queue.served == ["three"]
 
 
-async def test_what_one_gives_the_next_gets() -> None:
-    turns: Limiter[str] = Limiter(1, timeout_seconds=PATIENCE_SECONDS)
-    assert await turns.acquire() is None
-    waiting = asyncio.create_task(turns.acquire())
+async def test_a_released_value_goes_to_the_next_waiter() -> None:
+    limiter: Limiter[str] = Limiter(1, timeout_seconds=TIMEOUT_SECONDS)
+    assert await limiter.acquire() is None
+    waiting = asyncio.create_task(limiter.acquire())
     await settle()
-    assert turns.release("thing") is None
+    assert limiter.release("thing") is None
     assert await waiting == "thing"
-    assert turns.release("thing") == "thing", "which nobody waits for"
+    assert limiter.release("thing") == "thing", "no waiter took it"
 
 
 @pytest.mark.parametrize("at_that_moment", [False, True])
-async def test_who_goes_away_takes_nothing_along(*, at_that_moment: bool) -> None:
-    turns: Limiter[str] = Limiter(1, timeout_seconds=PATIENCE_SECONDS)
-    await turns.acquire()
-    leaving, staying = (asyncio.create_task(turns.acquire()) for _ in range(2))
+async def test_a_cancelled_waiter_loses_no_value(*, at_that_moment: bool) -> None:
+    limiter: Limiter[str] = Limiter(1, timeout_seconds=TIMEOUT_SECONDS)
+    await limiter.acquire()
+    leaving, staying = (asyncio.create_task(limiter.acquire()) for _ in range(2))
     await settle()
     if at_that_moment:
-        turns.release("thing")
+        limiter.release("thing")
         leaving.cancel()
     else:
         leaving.cancel()
         await settle()
-        turns.release("thing")
+        limiter.release("thing")
     assert await asyncio.wait_for(staying, 1) == "thing"
     with pytest.raises(asyncio.CancelledError):
         await leaving

@@ -6,13 +6,13 @@ from hoc.concurrency.single_flight import SingleFlight
 
 
 async def settle() -> None:
-    """Let everything run that can."""
+    """Run every task until it waits."""
     for _ in range(20):
         await asyncio.sleep(0)
 
 
 class Page:
-    """A list that is read only as fast as the test allows."""
+    """A list whose reads each wait until the test lets them return."""
 
     def __init__(self) -> None:
         self.rows: list[str] = []
@@ -26,7 +26,7 @@ class Page:
         return found
 
     async def ask(self, count: int = 1, key: str = "page") -> list[asyncio.Task[list[str]]]:
-        """Begin equal reads, and let them come as far as they can."""
+        """Begin equal reads, and run them until they wait."""
         reads = [asyncio.create_task(self.shared.get(key, self.read)) for _ in range(count)]
         await settle()
         return reads
@@ -47,7 +47,7 @@ async def test_a_read_sees_every_earlier_write() -> None:
     early = await page.ask()
     page.rows.append("new")
     late = await page.ask(2)
-    assert len(page.answers) == 1, "the next gathers"
+    assert len(page.answers) == 1, "late reads share the next one"
     page.answers[0].set_result(None)
     await settle()
     page.answers[1].set_result(None)

@@ -1,4 +1,4 @@
-"""The AsyncAPI document describes every subject, and what it says of a message is true of it."""
+"""The AsyncAPI document describes every subject, and real messages match it."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -38,7 +38,7 @@ def resolved(reference: str) -> Any:
 
 
 def operation_of(subject: str) -> Any:
-    """The operation on the channel that a message of this subject goes through."""
+    """The operation on the subject's channel."""
     [operation] = [
         operation
         for operation in DOCUMENT["operations"].values()
@@ -60,7 +60,7 @@ def in_json(model: type, instance: Any) -> Any:
     return TypeAdapter(model).dump_python(instance, mode="json")
 
 
-def test_every_subject_is_a_channel_with_its_message_and_no_other() -> None:
+def test_each_subject_has_a_channel_with_its_message() -> None:
     assert len(DOCUMENT["channels"]) == len(DOCUMENT["operations"]) == len(MODELS)
     for subject in MODELS:
         assert operation_of(subject)["action"] == ("send" if subject in EVENTS else "receive")
@@ -79,19 +79,19 @@ def test_every_reference_leads_somewhere() -> None:
     assert all(resolved(reference) for reference in found)
 
 
-def test_its_schemas_are_json_schemas() -> None:
+def test_its_schemas_are_valid_json_schemas() -> None:
     for schema in DOCUMENT["components"]["schemas"].values():
         Draft7Validator.check_schema(schema)
 
 
-def test_it_is_the_same_each_time() -> None:
+def test_the_document_is_deterministic() -> None:
     assert orjson.dumps(asyncapi_document()) == orjson.dumps(asyncapi_document())
 
 
 @pytest.mark.parametrize("subject", MODELS)
 @settings(max_examples=10)
 @given(data=st.data())
-def test_what_a_model_holds_is_valid_and_nothing_else(data: st.DataObject, subject: str) -> None:
+def test_a_payload_is_valid_with_its_models_fields_alone(data: st.DataObject, subject: str) -> None:
     model = MODELS[subject]
     payload = in_json(model, data.draw(instances_of(model)))
     assert validator(subject, "payload").is_valid(payload)
@@ -124,7 +124,7 @@ def headers(**given_values: Any) -> Mapping[str, str]:
         headers(tenant_id="ten_1", actor="Zoë 100%"),
     ],
 )
-def test_the_headers_are_those_of_a_message(written: Mapping[str, str]) -> None:
+def test_the_described_headers_are_those_of_a_message(written: Mapping[str, str]) -> None:
     described = validator("user.created", "headers")
     schema = DOCUMENT["components"]["schemas"]["EventHeaders"]
     assert described.is_valid(dict(written))
@@ -133,7 +133,7 @@ def test_the_headers_are_those_of_a_message(written: Mapping[str, str]) -> None:
         assert not described.is_valid({other: value for other, value in written.items() if other != name})
 
 
-async def test_it_is_served_to_everybody_beside_the_identity_service() -> None:
+async def test_the_document_is_served_without_authentication() -> None:
     accounts = Accounts(Settings(database_url=SecretStr("postgresql://nobody@127.0.0.1:1/none")))
     transport = httpx.ASGITransport(accounts.identity_app)
     async with httpx.AsyncClient(transport=transport, base_url="http://hoc.test") as client:

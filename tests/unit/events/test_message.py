@@ -1,4 +1,4 @@
-"""A message is the event's payload, described by CloudEvents attributes in its headers."""
+"""A message is the event's payload, with CloudEvents attributes as headers."""
 
 import re
 from datetime import UTC, datetime, timedelta, timezone
@@ -29,7 +29,7 @@ def event(**changes: object) -> EventResult:
     return EventResult(**given | changes)  # type: ignore[arg-type]  # of the types above
 
 
-def test_the_headers_say_what_it_is() -> None:
+def test_the_headers_describe_the_event() -> None:
     message = message_of(event(), "urn:hoc:accounts")
     assert message.subject == "member.removed"
     assert orjson.loads(message.data) == {"tenant_id": "ten_1"}
@@ -47,7 +47,7 @@ def test_the_headers_say_what_it_is() -> None:
     }
 
 
-def test_what_is_not_known_has_no_header() -> None:
+def test_an_unknown_attribute_has_no_header() -> None:
     headers = message_of(event(actor=None, tenant_id=None), "urn:hoc:accounts").headers
     assert "ce-actor" not in headers
     assert headers["ce-subject"] == "usr_1"
@@ -66,15 +66,15 @@ def test_times_are_utc() -> None:
 
 
 @given(st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=50))
-def test_ids_of_any_characters_are_carried_as_printable_ascii(user_id: str) -> None:
-    """Percent-encoded as CloudEvents has it over HTTP: all but U+0021 to U+007E without ``"`` and ``%``."""
+def test_any_id_is_printable_ascii_in_a_header(user_id: str) -> None:
+    """All characters but U+0021 to U+007E are percent-encoded, and ``"`` and ``%`` too, as over HTTP."""
     subject = message_of(event(tenant_id=None, user_id=user_id), "urn:x").headers["ce-subject"]
     assert re.fullmatch(r"[!#$&-~]*(?:%[0-9A-F]{2}[!#$&-~]*)*", subject)
     assert unquote(subject) == user_id
 
 
 @pytest.mark.parametrize("hostile", ["a\r\nNats-Msg-Id: b", "a\x00b"])
-def test_no_id_makes_another_header(hostile: str) -> None:
+def test_no_id_adds_a_header(hostile: str) -> None:
     subject = message_of(event(tenant_id=None, user_id=hostile), "urn:x").headers["ce-subject"]
     assert "\r" not in subject
     assert "\n" not in subject

@@ -1,4 +1,4 @@
-"""What becomes of a stretch of events when some of them are refused, or fail."""
+"""The outcomes of a batch of events when some are refused or fail."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -16,7 +16,7 @@ NOW = datetime(2026, 3, 14, 10, tzinfo=UTC)
 
 
 def event(name: str) -> EventResult:
-    """The first letter is whose it is: a1, a2 are of one user."""
+    """The first letter is the user: a1 and a2 are events of one user."""
     return EventResult(name, "user.created", NOW, None, name[0], None, {}, 1)
 
 
@@ -36,8 +36,8 @@ async def test_all_are_published_in_the_order_of_each_user() -> None:
     assert names(publisher) == ["a1", "b1", "c1", "a2", "b2", "a3"]
 
 
-async def test_behind_one_that_fails_only_its_own_wait() -> None:
-    publisher = RecordingPublisher(refusing(a1=PublisherUnavailableError("away")))
+async def test_after_a_failure_only_events_of_the_same_user_wait() -> None:
+    publisher = RecordingPublisher(refusing(a1=PublisherUnavailableError("unreachable")))
     events = [event(name) for name in ("b1", "a1", "a2", "b2", "c1")]
     sent = await Sender(publisher, "urn:x").send(events)
     assert names(publisher) == ["b1", "c1", "b2"]
@@ -45,7 +45,7 @@ async def test_behind_one_that_fails_only_its_own_wait() -> None:
     assert [settled.event_id for settled in sent.settled(events)] == ["b1"]
 
 
-async def test_one_that_is_refused_holds_up_nobody() -> None:
+async def test_a_refused_event_holds_up_no_other() -> None:
     publisher = RecordingPublisher(refusing(a1=MessageRefusedError("too large")))
     events = [event(name) for name in ("a1", "a2", "b1")]
     sent = await Sender(publisher, "urn:x").send(events)
@@ -54,12 +54,12 @@ async def test_one_that_is_refused_holds_up_nobody() -> None:
     assert sent.settled(events) == events
 
 
-async def test_when_nothing_gets_through_nothing_more_is_tried() -> None:
+async def test_no_wave_follows_one_that_failed_as_a_whole() -> None:
     tried: list[str] = []
 
     def fail(message: Message) -> Exception:
         tried.append(message.event_id)
-        return PublisherUnavailableError("away")
+        return PublisherUnavailableError("unreachable")
 
     sent = await Sender(RecordingPublisher(fail), "urn:x").send([event("a1"), event("a2"), event("b1")])
     assert tried == ["a1", "b1"]
@@ -67,14 +67,14 @@ async def test_when_nothing_gets_through_nothing_more_is_tried() -> None:
 
 
 async def test_an_unforeseen_exception_is_a_failure_of_that_event() -> None:
-    publisher = RecordingPublisher(refusing(a1=ValueError("what is this")))
+    publisher = RecordingPublisher(refusing(a1=ValueError("unforeseen")))
     sent = await Sender(publisher, "urn:x").send([event("a1"), event("b1")])
     assert list(sent.failed) == ["a1"]
     assert names(publisher) == ["b1"]
 
 
 @pytest.mark.parametrize("others", [True, False])
-async def test_one_that_keeps_failing_is_refused_if_others_get_through(*, others: bool) -> None:
+async def test_an_event_that_alone_keeps_failing_is_refused(*, others: bool) -> None:
     publisher = RecordingPublisher(refusing(a1=PublisherUnavailableError("odd")))
     sender = Sender(publisher, "urn:x")
     events = [event("a1"), *([event("b1")] if others else [])]
@@ -94,7 +94,7 @@ async def test_a_success_forgives_earlier_failures() -> None:
     assert not (await sender.send([event("a1"), event("b1")])).refused
 
 
-async def test_no_wave_begins_after_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_wave_begins_after_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sending, "SEND_SECONDS", -1.0)
     publisher = RecordingPublisher()
     events = [event("a1"), event("a2"), event("b1")]

@@ -1,4 +1,4 @@
-"""Waves: as much at once as the order of each user and each tenant allows."""
+"""Waves have as many events as the order of each user and tenant allows."""
 
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -44,13 +44,13 @@ def test_events_with_a_key_in_common_stay_in_order(line: list[EventResult]) -> N
 
 
 @given(lines)
-def test_no_event_waits_for_longer_than_it_must(line: list[EventResult]) -> None:
-    """Each but the first wave's has one of its keys in the wave before."""
+def test_there_are_no_more_waves_than_needed(line: list[EventResult]) -> None:
+    """Each event after the first wave has a key in common with the wave before."""
     found = list(waves(line))
     for before, wave in pairwise(found):
         busy = {key for event in before for key in keys_of(event)}
         assert all(keys_of(event) & busy for event in wave)
 
 
-def test_a_user_of_a_tenant_and_a_user_of_none_are_not_each_others() -> None:
+def test_a_user_and_a_tenant_with_the_same_id_differ() -> None:
     assert keys_of(event(1, "x", None)).isdisjoint(keys_of(event(2, None, "x")))

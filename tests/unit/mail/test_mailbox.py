@@ -1,4 +1,4 @@
-"""The development mailbox: what was sent can be read, in order, beside any number of writers."""
+"""The development mailbox returns the mail that was sent, in order, beside any number of writers."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ async def test_an_invitation_is_read_as_it_was_sent(tmp_path: Path) -> None:
     ]
 
 
-def test_a_mailbox_nobody_wrote_to_is_empty_and_stays_uncreated(tmp_path: Path) -> None:
+def test_reading_a_missing_mailbox_does_not_create_it(tmp_path: Path) -> None:
     assert DevelopmentMailbox(tmp_path / "mail").read() == []
     assert not (tmp_path / "mail").exists()
 
@@ -76,14 +76,14 @@ def test_order_is_by_time_not_by_name(tmp_path: Path) -> None:
     ]
 
 
-async def test_only_the_owner_can_look_inside(tmp_path: Path) -> None:
+async def test_only_the_owner_can_read_a_mailbox(tmp_path: Path) -> None:
     path = tmp_path / "mail"
     path.mkdir(mode=0o755)
     await DevelopmentMailbox(path).send(invitation(1))
     assert {entry.stat().st_mode & 0o777 for entry in (path, *path.iterdir())} == {0o700}
 
 
-async def test_mail_that_is_no_invitation_is_left_out(tmp_path: Path) -> None:
+async def test_mail_other_than_invitations_is_left_out(tmp_path: Path) -> None:
     mailbox = DevelopmentMailbox(tmp_path)
     other = EmailMessage()
     other["Subject"] = "Welcome"
@@ -92,7 +92,7 @@ async def test_mail_that_is_no_invitation_is_left_out(tmp_path: Path) -> None:
     assert mailbox.read() == []
 
 
-async def test_a_mailbox_that_cannot_be_written_is_a_temporary_failure(tmp_path: Path) -> None:
+async def test_an_unwritable_mailbox_is_a_temporary_failure(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(MailUnavailableError, match="cannot be written"):
         await DevelopmentMailbox(tmp_path / "file" / "mail").send(invitation(1))
@@ -120,14 +120,14 @@ asyncio.run(main())
 """
 
 
-def test_reading_beside_writing_processes_sees_whole_mails_only(tmp_path: Path) -> None:
+def test_a_reader_sees_whole_mails_only(tmp_path: Path) -> None:
     path = tmp_path / "mail"
     mailbox = DevelopmentMailbox(path)
-    letter = tmp_path / "letter"
-    letter.write_bytes(invitation(1).as_bytes())
+    mail = tmp_path / "mail.eml"
+    mail.write_bytes(invitation(1).as_bytes())
     writers: list[subprocess.Popen[bytes]] = []
     for _ in range(2):
-        with letter.open("rb") as stdin:
+        with mail.open("rb") as stdin:
             writers.append(subprocess.Popen([sys.executable, "-c", WRITER, os.fspath(path)], stdin=stdin))
     seen = 0
     while any(writer.poll() is None for writer in writers):

@@ -1,4 +1,4 @@
-"""What users write into an invitation mail stays text: no header, no markup, no link of theirs."""
+"""Users' input in an invitation mail stays text: it adds no header, markup or link."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ class Tags(HTMLParser):
         self.targets += [value for name, value in attrs if name == "href"]
 
 
-def test_a_mail_says_who_invites_where_as_what_and_until_when() -> None:
+def test_a_mail_names_inviter_tenant_role_and_expiry() -> None:
     message = parse(compose(MAIL, SENDER).as_bytes())
 
     assert message["From"] == SENDER
@@ -115,7 +115,7 @@ def test_a_mail_says_who_invites_where_as_what_and_until_when() -> None:
     assert LINK in part(message, "html")
 
 
-def test_without_an_inviter_or_a_visible_tenant_name_the_text_still_reads() -> None:
+def test_a_mail_without_names_is_still_readable() -> None:
     message = compose(replace(MAIL, inviter_name=None, tenant_name="\u200b\n"), SENDER)
     assert "You have been invited to join a team as admin." in part(message, "plain")
 
@@ -203,10 +203,10 @@ def test_mail_goes_to_the_stored_address(stored: str, mailed: str) -> None:
         "\ud800@example.org",
     ],
 )
-def test_what_is_no_address_is_refused_without_quoting_it(to: str) -> None:
+def test_an_invalid_address_is_refused_and_not_quoted(to: str) -> None:
     with pytest.raises(MailRejectedError) as refused:
         compose(replace(MAIL, to=to), SENDER)
-    assert str(refused.value) == "the recipient is not an address that can be mailed"
+    assert str(refused.value) == "mail cannot be sent to the recipient's address"
 
 
 @settings(deadline=None)
@@ -223,7 +223,7 @@ def test_no_address_adds_a_header(local: str, domain: str) -> None:
 @pytest.mark.parametrize(
     "sender", ["", "Accounts", "Accounts <accounts>", "a@b\r\nBcc: c@d", "a@b, c@d", "<a@b> c"]
 )
-def test_a_sender_that_is_no_address_is_a_configuration_error(sender: str) -> None:
+def test_an_invalid_sender_is_a_configuration_error(sender: str) -> None:
     with pytest.raises(ValueError, match="HOC_MAIL_FROM"):
         parse_sender(sender)
 
@@ -242,7 +242,7 @@ def test_a_sender_is_an_address_with_or_without_a_name(sender: str, header: str)
     assert str(message_from_bytes(message.as_bytes(), EmailMessage, policy=policy.SMTPUTF8)["From"]) == header
 
 
-def test_a_link_carries_the_token_where_no_server_sees_it() -> None:
+def test_a_link_has_its_token_in_the_fragment() -> None:
     link = invitation_link("https://app.example.com/console/", "id/../x", "a+b/c=#&?")
     assert link == "https://app.example.com/console/invitations/id%2F..%2Fx#token=a%2Bb%2Fc%3D%23%26%3F"
     assert token_in(link) == "a+b/c=#&?"
@@ -251,7 +251,7 @@ def test_a_link_carries_the_token_where_no_server_sees_it() -> None:
 @pytest.mark.parametrize(
     "url", ["", "app.example.com", "ftp://x", "https://", "https://x/?a=b", "https://x/#a"]
 )
-def test_a_public_url_that_cannot_carry_a_link_is_named(url: str) -> None:
+def test_an_invalid_public_url_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match="HOC_PUBLIC_URL"):
         invitation_link(url, "id", "token")
 
@@ -262,7 +262,7 @@ def test_other_mail_has_no_invitation_link() -> None:
     assert link_in(message) is None
 
 
-def test_nothing_personal_shows_in_a_repr() -> None:
+def test_a_repr_shows_no_personal_data() -> None:
     assert repr(MAIL) == (
         "InvitationMail(role='admin', invitation_id='0198c0de', "
         f"expires_at={MAIL.expires_at.astimezone(MAIL.expires_at.tzinfo)!r})"

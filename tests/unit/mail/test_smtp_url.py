@@ -1,4 +1,4 @@
-"""HOC_SMTP_URL: what it means, and errors that name the fault without a piece of the password."""
+"""HOC_SMTP_URL: its meaning, and error messages that contain no part of the password."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hoc.mail.smtp import SmtpSender
             "smtps://me%40example.org:p%3A%2F%40%C3%BC@mail.example",
             SmtpSender("mail.example", 465, "me@example.org", "p:/@ü", implicit_tls=True),
         ),
-        # a password does not leave the machine in the clear unless that is asked for
+        # a password does not leave the machine unencrypted by default
         ("smtp://me:pw@mail.example:587", SmtpSender("mail.example", 587, "me", "pw", require_starttls=True)),
         ("smtp://me:pw@127.0.0.1:587", SmtpSender("127.0.0.1", 587, "me", "pw")),
         ("smtp://me:pw@localhost:587", SmtpSender("localhost", 587, "me", "pw")),
@@ -43,8 +43,8 @@ def test_a_url_is_read(url: str, expected: SmtpSender) -> None:
         ("smtp://me:hunter2#x@mail.example", "port"),
         ("smtp://me:25/hunter2@mail.example", "may follow"),
         ("smtp://me:25?hunter2@mail.example", "starttls"),
-        ("smtp://[hunter2", "cannot be read"),
-        ("smtp://me:hunter2%ff@mail.example", "cannot be read"),
+        ("smtp://[hunter2", "cannot be parsed"),
+        ("smtp://me:hunter2%ff@mail.example", "cannot be parsed"),
         ("smtp://me@mail.example", "together"),
         ("smtp://:hunter2@mail.example", "together"),
         ("smtp://mail.example/path", "may follow"),
