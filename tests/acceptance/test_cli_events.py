@@ -74,7 +74,7 @@ def test_an_event_that_is_too_large_is_parked_and_retried(server: RunningServer)
     wait_until(lambda: parked(server))
     [item] = parked(server)
     assert (item["direction"], item["subject"], item["retry"]) == ("out", "user.created", False)
-    assert "the server takes 1048576" in item["reason"]
+    assert "the server accepts 1048576" in item["reason"]
     assert server.get("/health/detailed").json()["events_parked"] == 1
     assert item["id"] in hoc("events", "parked", "--data-dir", server.data).stdout
 

@@ -54,9 +54,7 @@ _EVENT_HEADERS: Final[dict[str, Any]] = {
 _INBOUND_HEADERS: Final[dict[str, Any]] = {
     "type": "object",
     "properties": {
-        "Nats-Msg-Id": _described(
-            _TEXT, "Identifies duplicates; if missing, `ce-id` or else the stream and number does."
-        ),
+        "Nats-Msg-Id": _described(_TEXT, "Identifies duplicates. Default: `ce-id`, else stream and number."),
         "ce-id": _TEXT,
         "ce-time": _described(_TIME, "When it happened. If missing, the time at which JetStream stored it."),
         "traceparent": _described(_TEXT, "W3C Trace Context; hoc continues the trace."),
@@ -108,9 +106,7 @@ def asyncapi_document() -> dict[str, Any]:
                 "host": "{host}",
                 "protocol": "nats",
                 "description": "NATS with JetStream.",
-                "variables": {
-                    "host": {"default": "127.0.0.1:4222", "description": "Ask the operator for it."}
-                },
+                "variables": {"host": {"default": "127.0.0.1:4222", "description": "Ask the operator."}},
             }
         },
         "channels": {_name(subject): _channel(subject) for _, subject, _ in all_models},

@@ -136,9 +136,7 @@ async def _transmit(client: SMTP, message: EmailMessage) -> None:
     except SMTPNotSupported:
         raise MailRejectedError("the address needs SMTPUTF8, which the mail server lacks") from None
     except (SMTPException, OSError) as error:
-        raise MailUnavailableError(
-            f"the connection to the mail server broke ({type(error).__name__})"
-        ) from None
+        raise MailUnavailableError(f"the mail server's connection broke ({type(error).__name__})") from None
     except ValueError:
         raise MailRejectedError("the message has no valid sender or no valid recipient") from None
 

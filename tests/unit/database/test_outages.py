@@ -2,6 +2,8 @@
 
 import asyncpg
 import pytest
+from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_dbapi
+from sqlalchemy.exc import DBAPIError
 
 from hoc.database import ErrorTranslator, translated_errors
 from hoc.database.outages import DatabaseUnavailableError
@@ -20,11 +22,21 @@ def violation(constraint: str) -> asyncpg.PostgresError:
     return problem
 
 
+def wrapped(problem: asyncpg.PostgresError) -> DBAPIError:
+    """The error that SQLAlchemy raises for one of asyncpg's."""
+    adapted = AsyncAdapt_asyncpg_dbapi.Error(str(problem))
+    adapted.__cause__ = problem
+    return DBAPIError("INSERT", {}, adapted)
+
+
 @pytest.mark.parametrize(
     ("raised", "expected"),
     [
         (violation("uq_names"), TakenError),
         (violation("uq_others"), asyncpg.UniqueViolationError),
+        (wrapped(violation("uq_names")), TakenError),
+        (wrapped(violation("uq_others")), DBAPIError),
+        (wrapped(asyncpg.DeadlockDetectedError("deadlock")), DatabaseUnavailableError),
         (asyncpg.UndefinedTableError("no table"), asyncpg.UndefinedTableError),
         (asyncpg.AdminShutdownError("shutting down"), DatabaseUnavailableError),
         (asyncpg.DeadlockDetectedError("deadlock"), DatabaseUnavailableError),

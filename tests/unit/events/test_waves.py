@@ -12,7 +12,7 @@ from hoc.events.waves import keys_of, waves
 NOW = datetime(2026, 3, 14, 10, tzinfo=UTC)
 
 keys = st.one_of(st.none(), st.sampled_from("abcd"))
-lines = st.lists(st.tuples(keys, keys), max_size=40).map(
+batches = st.lists(st.tuples(keys, keys), max_size=40).map(
     lambda pairs: [event(number, *pair) for number, pair in enumerate(pairs)]
 )
 
@@ -21,32 +21,32 @@ def event(number: int, user_id: str | None, tenant_id: str | None) -> EventResul
     return EventResult(str(number), "user.created", NOW, tenant_id, user_id, None, {}, number)
 
 
-@given(lines)
-def test_every_event_is_in_one_wave(line: list[EventResult]) -> None:
-    sent = [event for wave in waves(line) for event in wave]
-    assert sorted(sent, key=lambda event: event.sequence or 0) == line
+@given(batches)
+def test_every_event_is_in_one_wave(events: list[EventResult]) -> None:
+    sent = [event for wave in waves(events) for event in wave]
+    assert sorted(sent, key=lambda event: event.sequence or 0) == events
 
 
-@given(lines)
-def test_no_two_of_a_wave_have_a_key_in_common(line: list[EventResult]) -> None:
-    for wave in waves(line):
+@given(batches)
+def test_no_two_of_a_wave_have_a_key_in_common(events: list[EventResult]) -> None:
+    for wave in waves(events):
         found = [key for event in wave for key in keys_of(event)]
         assert len(found) == len(set(found))
 
 
-@given(lines)
-def test_events_with_a_key_in_common_stay_in_order(line: list[EventResult]) -> None:
-    wave_of = {event.event_id: number for number, wave in enumerate(waves(line)) for event in wave}
-    for place, later in enumerate(line):
-        for earlier in line[:place]:
+@given(batches)
+def test_events_with_a_key_in_common_stay_in_order(events: list[EventResult]) -> None:
+    wave_of = {event.event_id: number for number, wave in enumerate(waves(events)) for event in wave}
+    for number, later in enumerate(events):
+        for earlier in events[:number]:
             if keys_of(earlier) & keys_of(later):
                 assert wave_of[earlier.event_id] < wave_of[later.event_id]
 
 
-@given(lines)
-def test_there_are_no_more_waves_than_needed(line: list[EventResult]) -> None:
+@given(batches)
+def test_there_are_no_more_waves_than_needed(events: list[EventResult]) -> None:
     """Each event after the first wave has a key in common with the wave before."""
-    found = list(waves(line))
+    found = list(waves(events))
     for before, wave in pairwise(found):
         busy = {key for event in before for key in keys_of(event)}
         assert all(keys_of(event) & busy for event in wave)
