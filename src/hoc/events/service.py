@@ -39,7 +39,7 @@ class EventService:
 
     Args:
         settings: `Settings.database_url` must be set; without a `nats_url` events are only numbered.
-        handlers: by subject, for others' events.
+        handlers: of inbound messages, by subject.
         observer: counts events, for metrics.
     """
 

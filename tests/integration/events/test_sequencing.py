@@ -5,12 +5,10 @@ from datetime import UTC, datetime
 
 from support.relays import Site, in_place_and_taken_out, run_once, sequencer
 from support.seed import execute, scalar
-from support.waiting import until
 
 from hoc.cus.account.L5_engines.event_feed import EventFeed
 from hoc.cus.account.L6_drivers.event_log import SqlEventLog
 from hoc.events.relay import Relay
-from hoc.events.wakeups import CommitNotifier, Listener
 
 # The replacement takes the number at insertion in place of the one at sequencing.
 NUMBER_BEFORE_COMMIT = (
@@ -80,69 +78,3 @@ async def test_no_event_appears_before_a_readers_position(site: Site, *, taken_o
     async with site.database.reading() as reading:
         then = await feed.read(reading, after=seen.next_after)
     assert [event.user_id for event in then.events] == ([] if taken_out else [late])
-
-
-async def test_a_listener_is_woken_and_reconnects(site: Site) -> None:
-    wakes = 0
-
-    def wake() -> None:
-        nonlocal wakes
-        wakes += 1
-
-    async def until_woken_after(number: int) -> None:
-        async def is_woken() -> bool:
-            return wakes > number
-
-        await until(is_woken)
-
-    notifier = CommitNotifier(site.database)
-    async with notifier.running(), Listener(site.url, wake).running():
-        await until_woken_after(0)  # it listens
-        notifier.notify()
-        await until_woken_after(1)
-        ended = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'"
-        assert await scalar(site.database, f"{ended} AND datname = current_database()") == 1
-        await until_woken_after(2)  # for notifications that it missed
-        before = wakes
-        notifier.notify()
-        await until_woken_after(before)
-
-
-@in_place_and_taken_out
-async def test_without_a_notification_polling_finds_events(site: Site, *, taken_out: bool) -> None:
-    poll_seconds = 3_600.0 if taken_out else 0.05
-    async with site.connected() as (database, _):
-        relay = Relay(database, None, source="urn:test", poll_seconds=poll_seconds)
-        async with relay.running():
-            await asyncio.sleep(0.3)  # it has polled, and found nothing
-            await write(site, "ada")
-            if taken_out:
-                await asyncio.sleep(1)
-                assert await scalar(site.database, SEQUENCES) == []
-                relay.wake()
-
-            async def is_numbered() -> bool:
-                return await scalar(site.database, SEQUENCES) == [1]
-
-            await until(is_numbered)
-
-
-async def test_many_commits_make_few_notifications(site: Site) -> None:
-    heard = 0
-
-    def wake() -> None:
-        nonlocal heard
-        heard += 1
-
-    notifier = CommitNotifier(site.database)
-    async with notifier.running(), Listener(site.url, wake).running():
-
-        async def listens() -> bool:
-            return heard > 0
-
-        await until(listens)
-        for _ in range(1_000):
-            notifier.notify()
-            await asyncio.sleep(0)
-        await asyncio.sleep(0.3)
-    assert heard < 20

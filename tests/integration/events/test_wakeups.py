@@ -6,11 +6,12 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 from support.outage import proxied
-from support.relays import Site
+from support.relays import SOURCE, Site, in_place_and_taken_out
 from support.seed import scalar
 from support.statements import change_statements
 from support.waiting import until
 
+from hoc.events.relay import Relay
 from hoc.events.wakeups import CommitNotifier, Listener
 
 NEVER_SECONDS = 3_600.0
@@ -18,6 +19,21 @@ NEVER_SECONDS = 3_600.0
 LISTENING = (
     "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'"
 )
+
+
+class Wakes:
+    """Counts the wakes of a listener."""
+
+    count = 0
+
+    def add(self) -> None:
+        self.count += 1
+
+    async def until_more_than(self, number: int) -> None:
+        async def are_more() -> bool:
+            return self.count > number
+
+        await until(are_more)
 
 
 @asynccontextmanager
@@ -84,3 +100,49 @@ async def test_the_notifier_survives_a_refused_statement(site: Site) -> None:
         await site.rename(user, "one")
         notifier.notify()
         await site.until_named(user, "one")
+
+
+async def test_a_listener_is_woken_and_reconnects(site: Site) -> None:
+    wakes, notifier = Wakes(), CommitNotifier(site.database)
+    async with notifier.running(), Listener(site.url, wakes.add).running():
+        await wakes.until_more_than(0)  # it listens
+        notifier.notify()
+        await wakes.until_more_than(1)
+        assert await scalar(site.database, LISTENING.replace("*", "pg_terminate_backend(pid)")) == 1
+        await wakes.until_more_than(2)  # for notifications that it missed
+        before = wakes.count
+        notifier.notify()
+        await wakes.until_more_than(before)
+
+
+@in_place_and_taken_out
+async def test_without_a_notification_polling_finds_events(site: Site, *, taken_out: bool) -> None:
+    async with site.connected() as (database, _):
+        relay = Relay(database, None, source=SOURCE, poll_seconds=NEVER_SECONDS if taken_out else 0.05)
+        async with relay.running():
+            await asyncio.sleep(0.3)  # it has polled, and found nothing
+            await site.write_event("ada", "one")
+            if taken_out:
+                await asyncio.sleep(1)
+                assert await numbered(site) == 0
+                relay.wake()
+
+            async def is_numbered() -> bool:
+                return await numbered(site) == 1
+
+            await until(is_numbered)
+
+
+async def numbered(site: Site) -> object:
+    return await scalar(site.database, "SELECT count(*) FROM account.events")
+
+
+async def test_many_commits_make_few_notifications(site: Site) -> None:
+    wakes, notifier = Wakes(), CommitNotifier(site.database)
+    async with notifier.running(), Listener(site.url, wakes.add).running():
+        await wakes.until_more_than(0)  # it listens
+        for _ in range(1_000):
+            notifier.notify()
+            await asyncio.sleep(0)
+        await asyncio.sleep(0.3)
+    assert wakes.count < 20

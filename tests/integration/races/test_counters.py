@@ -36,27 +36,29 @@ async def test_merges_of_different_preferences_all_survive(servers: TwoServers) 
         assert merged == {f"k{n}": n for n in range(AT_ONCE)}
 
 
-async def test_usage_is_counted_up_to_the_quota_and_not_beyond(
-    fresh_database_url: str, fresh_database: Database
-) -> None:
-    [owner] = await add_users(fresh_database, 1)
-    [tenant] = await add_tenants(fresh_database, 1, {owner: "owner"})
+async def test_usage_is_counted_up_to_the_quota_and_not_beyond(fresh_database_url: str) -> None:
     usage = postgres_engines(Options()).usage
+    # Enough connections that calls wait for a lock, not for a connection.
+    pool_size = CALLS // 2
+    async with (
+        opened(fresh_database_url, pool_size=pool_size) as one,
+        opened(fresh_database_url, pool_size=pool_size) as other,
+    ):
+        [owner] = await add_users(one, 1)
+        [tenant] = await add_tenants(one, 1, {owner: "owner"})
 
-    async def record(database: Database) -> bool:
-        try:
-            async with database.transaction() as session:
-                await usage.record(session, tenant, runs=RUNS_AT_ONCE, tokens=1)
-        except LimitExceededError:
-            return False
-        return True
+        async def record(database: Database) -> bool:
+            try:
+                async with database.transaction() as session:
+                    await usage.record(session, tenant, runs=RUNS_AT_ONCE, tokens=1)
+            except LimitExceededError:
+                return False
+            return True
 
-    async with opened(fresh_database_url) as other:
-        databases = (fresh_database, other)
-        counted = await asyncio.gather(*(record(databases[n % 2]) for n in range(CALLS)))
-    assert sum(counted) == RUNS_PER_DAY // RUNS_AT_ONCE
-    stored = "SELECT ARRAY[runs_today, runs_this_month, tokens_this_month] FROM account.usage_counters"
-    assert await scalar(fresh_database, stored) == [RUNS_AT_ONCE * sum(counted)] * 2 + [sum(counted)]
+        counted = await asyncio.gather(*(record((one, other)[n % 2]) for n in range(CALLS)))
+        assert sum(counted) == RUNS_PER_DAY // RUNS_AT_ONCE
+        stored = "SELECT ARRAY[runs_today, runs_this_month, tokens_this_month] FROM account.usage_counters"
+        assert await scalar(one, stored) == [RUNS_AT_ONCE * sum(counted)] * 2 + [sum(counted)]
 
 
 async def test_a_slug_is_given_once(servers: TwoServers) -> None:

@@ -2,7 +2,6 @@
 
 import asyncpg
 import pytest
-from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_dbapi
 from sqlalchemy.exc import DBAPIError
 
 from hoc.database import ErrorTranslator, translated_errors
@@ -24,7 +23,7 @@ def violation(constraint: str) -> asyncpg.PostgresError:
 
 def wrapped(problem: asyncpg.PostgresError) -> DBAPIError:
     """The error that SQLAlchemy raises for one of asyncpg's."""
-    adapted = AsyncAdapt_asyncpg_dbapi.Error(str(problem))
+    adapted = Exception(str(problem))
     adapted.__cause__ = problem
     return DBAPIError("INSERT", {}, adapted)
 
