@@ -133,7 +133,8 @@ def test_every_record_of_a_request_has_its_id(
     with server_process(fragile_database_url, tmp_path, log_requests="true") as server:
         provoke(server, tmp_path, person)
         answer = httpx.get(f"{server.url}/accounts/users/{person.user_id}")
-        records = [json.loads(line) for line in server.log.read_text().splitlines()]
+    # Read once the server has ended: it logs a request after it has answered.
+    records = [json.loads(line) for line in server.log.read_text().splitlines()]
     of_requests = [record for record in records if record["logger"] == "hoc.requests"]
     assert all(len(record["request_id"]) == 32 for record in of_requests)
     last = of_requests[-1]

@@ -97,6 +97,13 @@ async def opened(url: str, *, pool_size: int = 10) -> AsyncGenerator[Database]:
         await database.close()
 
 
+async def open_connections(database: Database, count: int) -> None:
+    """Fill the pool with connections, one by one: a busy machine makes many at once wait too long."""
+    async with AsyncExitStack() as stack:
+        for _ in range(count):
+            await stack.enter_async_context(database.engine.connect())
+
+
 def run_beside(work: Coroutine[None, None, T]) -> T:
     """Run a coroutine to its end in a thread, whether or not this thread has a running event loop."""
     with ThreadPoolExecutor(max_workers=1) as beside:

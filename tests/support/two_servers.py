@@ -1,12 +1,13 @@
 """Two server processes on one database, and calls to either."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from support.postgres import opened
-from support.races import Request
+from support.races import Request, meeting, race
 from support.servers import development_keys, server_process
 
 from hoc.cus.account.L2_api.authentication import DevelopmentKeys
@@ -64,4 +65,16 @@ async def two_servers(database_url: str, directory: Path) -> AsyncGenerator[TwoS
         first = stack.enter_context(server_process(database_url, directory, **_SETTINGS))
         second = stack.enter_context(server_process(database_url, directory, **_SETTINGS))
         database = await stack.enter_async_context(opened(database_url))
-        yield TwoServers((first.port, second.port), database, keys, DevelopmentMailbox(directory / "mailbox"))
+        mailbox = DevelopmentMailbox(directory / "mailbox")
+        servers = TwoServers((first.port, second.port), database, keys, mailbox)
+        await _connect(servers, database_url)
+        yield servers
+
+
+async def _connect(servers: TwoServers, database_url: str) -> None:
+    """Let the servers open all their connections, one by one: fifty at once take long on a busy machine."""
+    refused = servers.call(0, "POST", "/invitations/nobodys/accept", body={"token": "nobodys.token"})
+    requests = [replace(refused, port=servers.ports[number % 2]) for number in range(AT_ONCE)]
+    async with meeting(database_url, "LOCK TABLE account.invitations") as held:
+        tasks = [await held.join(race([request])) for request in requests]
+    await asyncio.gather(*tasks)

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from support.postgres import opened
+from support.postgres import open_connections, opened
 from support.races import race
 from support.seed import add_tenants, add_users, damage, scalar
 from support.two_servers import AT_ONCE, TwoServers
@@ -44,6 +44,8 @@ async def test_usage_is_counted_up_to_the_quota_and_not_beyond(fresh_database_ur
         opened(fresh_database_url, pool_size=pool_size) as one,
         opened(fresh_database_url, pool_size=pool_size) as other,
     ):
+        for database in (one, other):
+            await open_connections(database, pool_size)
         [owner] = await add_users(one, 1)
         [tenant] = await add_tenants(one, 1, {owner: "owner"})
 
