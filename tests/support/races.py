@@ -86,7 +86,7 @@ class Meeting:
         self._tasks.append(task)
 
         async def waits() -> bool:
-            return task.done() or await self._waiting() >= len(self._tasks)
+            return await self._waiting() >= sum(not each.done() for each in self._tasks)
 
         await until(waits)
         return task
