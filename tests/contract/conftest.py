@@ -4,9 +4,8 @@ from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING
 
 import pytest
+from support.postgres import opened
 from support.world import MemoryWorld, PostgresWorld, World
-
-from hoc.cus.account.wiring import open_database
 
 if TYPE_CHECKING:
     from support.postgres import TestServer
@@ -29,9 +28,5 @@ async def empty_world(request: pytest.FixtureRequest) -> AsyncGenerator[World]:
         yield MemoryWorld()
         return
     server: TestServer = request.getfixturevalue("postgres_server")
-    async with server.new_database() as url:
-        database = open_database(url)
-        try:
-            yield PostgresWorld(database)
-        finally:
-            await database.close()
+    async with server.new_database() as url, opened(url) as database:
+        yield PostgresWorld(database)

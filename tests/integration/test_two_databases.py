@@ -4,10 +4,10 @@ from contextlib import AsyncExitStack
 from urllib.parse import urlsplit
 
 import asyncpg
-from support.postgres import TestServer
+from support.postgres import TestServer, opened
 
 from hoc.cus.account.L5_schemas.identity import AccountEnsureRequest, AccountSearchParams
-from hoc.cus.account.wiring import create_account_service, open_database
+from hoc.cus.account.wiring import create_account_service
 
 
 async def test_each_database_has_statements_compiled_for_it(
@@ -20,8 +20,7 @@ async def test_each_database_has_statements_compiled_for_it(
         await connection.execute(f'ALTER DATABASE "{name}" SET standard_conforming_strings = off')
         await connection.close()
         for url in (fresh_database_url, other_url):
-            database = open_database(url)
-            stack.push_async_callback(database.close)
+            database = await stack.enter_async_context(opened(url))
             service = create_account_service(database)
             await service.ensure_account(AccountEnsureRequest("o", "o@example.com", r"Miles \ O'Brien"))
             for term in (r"\ o'b", r"\\", "o'brien"):

@@ -1,13 +1,13 @@
 """A database and a NATS for each test."""
 
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 from support.nats import NatsServer
 from support.relays import Site
 
-from hoc.cus.account.wiring import open_database
+from hoc.database import Database
 
 
 @pytest.fixture
@@ -17,12 +17,8 @@ def nats(tmp_path: Path) -> Generator[NatsServer]:
 
 
 @pytest.fixture
-async def site(fresh_database_url: str, nats: NatsServer) -> AsyncGenerator[Site]:
-    database = open_database(fresh_database_url)
-    try:
-        yield Site(fresh_database_url, nats, database)
-    finally:
-        await database.close()
+async def site(fresh_database_url: str, fresh_database: Database, nats: NatsServer) -> Site:
+    return Site(fresh_database_url, nats, fresh_database)
 
 
 @pytest.fixture(autouse=True)
