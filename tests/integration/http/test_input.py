@@ -73,7 +73,7 @@ def pointer_to(route: Route, name: str) -> str:
 async def test_bytes_that_are_no_body_are_refused(console: Console, headers: Headers, route: Route) -> None:
     for content in HOSTILE_BYTES:
         answer = await sent(console, route, content, headers)
-        assert 400 <= answer.status_code < 500, content[:100]
+        assert answer.status_code == 400 or (route.mount == MOUNT and 400 < answer.status_code < 500)
         problem_of(answer)
 
 
@@ -94,11 +94,19 @@ async def test_hostile_values_break_no_field(
             if answer.status_code == 400:
                 found = pointers(answer)
                 assert found, (name, value)
-                assert all(each == expected or each.startswith(f"{expected}/") for each in found), found
+                is_whole_body = expected == ""
+                assert all(
+                    each == expected or (not is_whole_body and each.startswith(f"{expected}/"))
+                    for each in found
+                ), found
 
 
 @pytest.mark.parametrize(
-    "name", ["tenant_id", "user_id", "role", "plan", "version", "email_verified", "deleted_at", "é", "a/b~c"]
+    "name",
+    [
+        *("tenant_id", "user_id", "role", "plan", "status", "version"),
+        *("email_verified", "created_at", "deleted_at", "x", "é", "a/b~c"),
+    ],
 )
 @pytest.mark.parametrize("route", [each for each in WITH_BODY if pointer_to(each, "x")], ids=str)
 async def test_unknown_fields_are_refused(
