@@ -103,6 +103,15 @@ async def test_its_user_can_create_databases_and_is_no_superuser(data: DataDirec
             await query(url, "SELECT pg_read_file('/etc/hostname')")
 
 
+async def test_a_wrong_password_is_named_as_the_reason(data: DataDirectory) -> None:
+    with EmbeddedPostgres(data) as postgres:
+        url = postgres.start()
+        password = urlsplit(url).password
+        assert password is not None
+        with pytest.raises(asyncpg.InvalidPasswordError):
+            await query(url.replace(password, "postgres"), "SELECT 1")
+
+
 def test_it_listens_on_loopback_only_and_not_as_root(data: DataDirectory) -> None:
     with EmbeddedPostgres(data) as postgres:
         port = urlsplit(postgres.start()).port

@@ -6,8 +6,22 @@ from typing import Any
 import pytest
 from sqlalchemy import Integer, column, literal_column, select
 
+from hoc.cus.account.L6_drivers import account_lists, billing, invitations, members, tenants, tickets
 from hoc.cus.account.L6_drivers.paging import Paged
 from hoc.cus.account.L6_drivers.row_mapping import record_of
+
+LISTS: list[Paged] = [
+    *account_lists.LISTS.values(),
+    *account_lists.RARE.values(),
+    *account_lists.COMMON.values(),
+    *members.PAGES.values(),
+    members.TENANT_USERS,
+    members.MEMBERSHIPS_OF,
+    *tenants.PAGES.values(),
+    *tickets.PAGES.values(),
+    *invitations.PAGES.values(),
+    billing.INVOICES,
+]
 
 
 @dataclass(frozen=True)
@@ -37,3 +51,11 @@ def test_other_columns_are_refused_by_name(names: tuple[str, ...], *, is_list: b
     assert "Point" in str(caught.value)
     assert "['x', 'y']" in str(caught.value)
     assert f"{[*names][:2]}"[:-1] in str(caught.value)
+
+
+@pytest.mark.parametrize("paged", LISTS)
+def test_the_statements_of_a_list_have_the_same_columns(paged: Paged) -> None:
+    """`record_of` compares those of the first statement alone."""
+    checked = [column.name for column in paged.selected_columns]
+    for each in (paged.first, paged.by_offset, paged.by_key):
+        assert [column.name for column in each.selected_columns] == checked

@@ -95,14 +95,16 @@ async def test_the_feed_goes_on_where_its_reader_stopped(console: Console, team:
         event["event_id"] for event in reversed(await audit(console, team))
     ]
     assert (await feed(console, headers, after))["next_after"] == after
+    first = await feed(console, headers, 0, limit="1")
+    assert (first["events"], first["next_after"]) == (seen[:1], 1)
     await console.add_user()
     await sequence_events(console)
     [new] = (await feed(console, headers, after))["events"]
     assert (new["sequence"], new["type"]) == (after + 1, "user.created")
 
 
-async def feed(console: Console, headers: Headers, after: int) -> dict[str, Any]:
-    answer = await console.identity.get("/events", params={"after": str(after)}, headers=headers)
+async def feed(console: Console, headers: Headers, after: int, **query: str) -> dict[str, Any]:
+    answer = await console.identity.get("/events", params={"after": str(after), **query}, headers=headers)
     assert answer.status_code == 200, answer.text
     page: dict[str, Any] = answer.json()
     return page

@@ -65,7 +65,7 @@ async def test_each_change_of_an_account_shows_in_the_next_answer(console: Conso
     assert (await console.identity.get(profile, headers=own)).json()["preferences"] == {"a": {"b": 1}}
     found = await console.identity.get(f"{PREFIX}/by-email/{email.upper()}", headers=admin)
     assert found.json()["user_id"] == user_id
-    off = await console.identity.put(status, json={"is_active": False}, headers=admin)
+    off = await console.identity.put(status, json={"is_active": False, "reason": "asked to"}, headers=admin)
     assert off.json() == {"message": "Account deactivated successfully"}
     for answer in (
         await console.identity.get(profile, headers=own),

@@ -329,6 +329,7 @@ def hostile_cursors(fingerprint: str) -> list[str]:
         [fingerprint, "0001-01-01T00:00:00+14:00", "a"],
         [fingerprint, "9999-12-31T23:59:59-14:00", "a"],
         [fingerprint[:-1], moment, "a"],
+        ["0" * 16, moment, "a"],
         fingerprint,
         None,
         [],

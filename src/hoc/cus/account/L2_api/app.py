@@ -1,25 +1,22 @@
 """Routes as an ASGI application that can be mounted anywhere."""
 
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Sequence
 
 from starlette.authentication import AuthenticationBackend
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match, Route
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
 from hoc.concurrency.limiter import Limiter
 from hoc.cus.account.L2_api.problems import problem_for
-from hoc.cus.account.L2_api.request import MAX_BODY_BYTES
+from hoc.cus.account.L2_api.request import ReceivedRequest
 from hoc.cus.account.L2_api.request_ids import identify_request
 from hoc.cus.account.L5_schemas.errors import UnavailableError
 
 RETRY_AFTER_SECONDS = 1
-
-_OF_A_BODY = {b"content-length", b"transfer-encoding"}
 
 
 class Api:
@@ -60,17 +57,19 @@ class Api:
             await WebSocketClose()(scope, receive, send)
             return
         request_id = identify_request(scope)
-        response = await self._respond(Request(scope, await _arrived(scope, receive)))
+        response = await self._respond(ReceivedRequest(scope, receive))
         response.raw_headers.append((b"x-request-id", request_id.encode()))
         await response(scope, receive, send)
 
-    async def _respond(self, request: Request) -> Response:
+    async def _respond(self, request: ReceivedRequest) -> Response:
         try:
+            # Before the request is admitted, so that a slow sender takes no slot.
+            await request.receive_body()
             return await self._admit(request)
         except Exception as problem:  # noqa: BLE001 - each is answered, an unforeseen one with 500 and a log
             return problem_for(request, problem)
 
-    async def _admit(self, request: Request) -> Response:
+    async def _admit(self, request: ReceivedRequest) -> Response:
         if self._limiter is None:
             return await self._handle(request)
         try:
@@ -86,12 +85,12 @@ class Api:
         finally:
             self._limiter.release(None)
 
-    async def _handle(self, request: Request) -> Response:
+    async def _handle(self, request: ReceivedRequest) -> Response:
         await self._authenticate(request)
         response: Response = await self._route(request.scope).endpoint(request)
         return response
 
-    async def _authenticate(self, request: Request) -> None:
+    async def _authenticate(self, request: ReceivedRequest) -> None:
         """Put the caller where Starlette's AuthenticationMiddleware puts it."""
         if self._authentication is None:
             return
@@ -122,21 +121,3 @@ class Api:
         if allowed:
             return HTTPException(405, headers={"Allow": ", ".join(sorted(allowed))})
         return HTTPException(404)
-
-
-async def _arrived(scope: Scope, receive: Receive) -> Receive:
-    """Receive the body first, as much of it as is ever read, so that a slow sender is not admitted early."""
-    if not any(name in _OF_A_BODY for name, _ in scope["headers"]):
-        return receive
-    messages: deque[Message] = deque()
-    size, is_complete = 0, False
-    while not is_complete and size <= MAX_BODY_BYTES:
-        message = await receive()
-        messages.append(message)
-        size += len(message.get("body", b""))
-        is_complete = not message.get("more_body", False)
-
-    async def again() -> Message:
-        return messages.popleft() if messages else await receive()
-
-    return again

@@ -1,6 +1,6 @@
 """Doing what an `Operation` says: from a request to an answer."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Generic, TypeVar, cast
 
@@ -13,14 +13,15 @@ from hoc.concurrency.single_flight import SingleFlight
 from hoc.cus.account.L2_api.authentication import caller_of
 from hoc.cus.account.L2_api.bodies import Query
 from hoc.cus.account.L2_api.call import Call, require_caller
-from hoc.cus.account.L2_api.operations import AnyOperation, Opens, Requires
+from hoc.cus.account.L2_api.operations import MEMBER, NO_SESSION, NOTHING, TENANT, AnyOperation, Opens
 from hoc.cus.account.L2_api.request import (
     JSON,
+    ReceivedRequest,
     check_path,
     expected_version,
+    json_body,
     parse_body,
     parse_query,
-    read_body,
 )
 from hoc.cus.account.L2_api.response import EncodedPage, encode_page, respond
 from hoc.cus.account.L5_engines.access import require_reader
@@ -70,25 +71,27 @@ class Endpoint(Generic[RulesT]):
         self._on_mail_queued = dependencies.on_mail_queued
         self._is_page = operation.is_page
 
-    async def handle(self, request: Request) -> Response:
+    async def handle(self, request: ReceivedRequest) -> Response:
         operation = self._operation
         call: Call[object, object] = Call(caller_of(request), request.path_params, body=None, query=None)
-        if operation.requires is Requires.MEMBER:
+        if operation.requires is MEMBER:
             await self._require_member(call)
-        elif operation.requires is not Requires.NOTHING:
-            require_caller(call, in_tenant=operation.requires is Requires.TENANT)
+        elif operation.requires is not NOTHING:
+            require_caller(call, in_tenant=operation.requires is TENANT)
         check_path(call.path)
         if operation.scopes:
             self._require_scope(request, call)
         if self._is_page:
             return await self._page(request, call)
-        raw_body = b"" if operation.body is None else await self._read_body(request, call, operation.body)
+        if operation.body is not None:
+            raw = json_body(request, optional=operation.body_optional)
+            call.body = operation.body() if raw is None else parse_body(raw, operation.body)
         if operation.query is not None:
             call.query = parse_query(request, operation.query)
         if operation.conditional:
             call.expected_version = expected_version(request)
         if operation.idempotent:
-            response = await self._run_once_for_key(request, call, raw_body)
+            response = await self._run_once_for_key(request, call)
         else:
             response = respond(await self._run(call), operation.status)
         if operation.queues_mail:
@@ -99,28 +102,24 @@ class Endpoint(Generic[RulesT]):
         """Concurrent requests share the read of memberships."""
         require_reader(await self._access.get((call.tenant_id, call.caller_id)))
 
+    def _run(self, call: Call[object, object]) -> Awaitable[object]:
+        """The handler's result."""
+        if self._operation.opens is NO_SESSION:
+            return self._operation.handler(self._rules, call)
+        return self._run_in_session(call)
+
     def _require_scope(self, request: Request, call: Call[object, object]) -> None:
         operation = self._operation
         if operation.own is not None and call.path[operation.own] == call.caller_id:
             return
         granted = getattr(request.scope.get("auth"), "scopes", ())
-        if not any(scope in granted for scope in operation.scopes):
+        if set(operation.scopes).isdisjoint(granted):
             raise ForbiddenError(
                 f"This needs the scope {' or '.join(operation.scopes)}.", code="missing_scope"
             )
 
-    async def _read_body(
-        self, request: Request, call: Call[object, object], model: Callable[[], object]
-    ) -> bytes:
-        """Give the call its body. Returns the body's bytes."""
-        raw = await read_body(request, optional=self._operation.body_optional)
-        call.body = model() if raw is None else parse_body(raw, model)
-        return raw or b""
-
-    async def _run(self, call: Call[object, object]) -> object:
+    async def _run_in_session(self, call: Call[object, object]) -> object:
         """The handler's result, in the session that the operation opens."""
-        if self._operation.opens is Opens.NOTHING:
-            return await self._operation.handler(self._rules, call)
 
         async def work(session: Session) -> object:
             call.session = session
@@ -142,14 +141,12 @@ class Endpoint(Generic[RulesT]):
             call.query = parse_query(request, self._operation.query or Query)
             return encode_page(request, cast("Page[object]", await self._run(call)))
 
-        who = "" if self._operation.requires is Requires.MEMBER else call.caller_id
+        who = "" if self._operation.requires is MEMBER else call.caller_id
         tenant_id = call.caller.tenant_id
         key = (request.scope["path"], request.scope["query_string"], tenant_id, who)
         return (await self._pages.get(key, read)).response()
 
-    async def _run_once_for_key(
-        self, request: Request, call: Call[object, object], raw_body: bytes
-    ) -> Response:
+    async def _run_once_for_key(self, request: ReceivedRequest, call: Call[object, object]) -> Response:
         """Answer a request that repeats an ``Idempotency-Key`` as the first request was answered.
 
         In a tenant, only a member gets the stored answer.
@@ -158,7 +155,7 @@ class Endpoint(Generic[RulesT]):
         given = request.headers.get("idempotency-key")
         if given is None:
             return respond(await self._run(call), operation.status)
-        in_tenant = operation.requires is Requires.TENANT
+        in_tenant = operation.requires is TENANT
         key = IdempotencyKey(
             tenant_id=call.tenant_id if in_tenant else "",
             principal=call.caller_id,
@@ -167,7 +164,7 @@ class Endpoint(Generic[RulesT]):
         )
 
         async def work(session: Session) -> Response | StoredResponse:
-            stored = await self._idempotency.begin(session, key, raw_body)
+            stored = await self._idempotency.begin(session, key, request.received)
             if stored is not None:
                 return stored
             call.session = session

@@ -9,7 +9,7 @@ import orjson
 from pydantic import TypeAdapter, ValidationError
 from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from hoc.cus.account.L2_api.bodies import Query
 from hoc.cus.account.L2_api.problems import invalid_fields
@@ -27,6 +27,7 @@ MAX_BODY_BYTES = 65_536
 JSON = "application/json"
 
 _adapter: Callable[[Any], TypeAdapter[Any]] = cache(TypeAdapter)
+_WITHOUT_BODY = frozenset({"GET", "HEAD"})
 _ETAG = re.compile(r'"([0-9]{1,9})"')
 
 
@@ -55,23 +56,36 @@ def _repeated(given: QueryParams, model: type[Query]) -> list[str]:
     return [name for name in model.model_fields if len(given.getlist(name)) > 1]
 
 
-async def read_body(request: Request, *, optional: bool) -> bytes | None:
+class ReceivedRequest(Request):
+    """A request together with its body: as much of it as is ever read."""
+
+    received: bytes = b""
+
+    async def receive_body(self) -> None:
+        """Receive the body, up to the part that exceeds `MAX_BODY_BYTES`. Raises ClientDisconnect."""
+        if self.method in _WITHOUT_BODY:
+            return
+        received = bytearray()
+        more_follows = True
+        while more_follows and len(received) <= MAX_BODY_BYTES:
+            message = await self.receive()
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnect
+            received += message.get("body", b"")
+            more_follows = message.get("more_body", False)
+        self.received = bytes(received)
+
+
+def json_body(request: ReceivedRequest, *, optional: bool) -> bytes | None:
     """The body's bytes; None for an absent one that is ``optional``. Raises HTTPException 413 or 415."""
-    if optional and "content-type" not in request.headers and not await _bounded(request):
+    content_type = request.headers.get("content-type")
+    if optional and content_type is None and not request.received:
         return None
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type != JSON:
+    if (content_type or "").partition(";")[0].strip().lower() != JSON:
         raise HTTPException(415, f"Send the body as {JSON}.")
-    return await _bounded(request)
-
-
-async def _bounded(request: Request) -> bytes:
-    received = bytearray()
-    async for chunk in request.stream():
-        received += chunk
-        if len(received) > MAX_BODY_BYTES:
-            raise HTTPException(413, f"The body must not exceed {MAX_BODY_BYTES} bytes.")
-    return bytes(received)
+    if len(request.received) > MAX_BODY_BYTES:
+        raise HTTPException(413, f"The body must not exceed {MAX_BODY_BYTES} bytes.")
+    return request.received
 
 
 def parse_body(raw: bytes, model: Any) -> Any:  # noqa: ANN401 - a class or an alias of one, and an instance of it
