@@ -28,6 +28,8 @@ class HostUser:
     user_id: Any = "u1"
     tenant_id: Any = None
     email: Any = None
+    email_verified: Any = None
+    issuer: Any = None
 
 
 class HostileUser(BaseUser):
@@ -73,6 +75,7 @@ def test_own_caller_is_returned_unchanged() -> None:
         (HostUser(), Caller("u1")),
         (HostUser(tenant_id="t1", email="a@example.org"), Caller("u1", "t1", "a@example.org")),
         (HostUser(user_id=UUID(int=7), tenant_id=3), Caller(str(UUID(int=7)), "3")),
+        (HostUser(issuer="https://login.example"), Caller("u1", issuer="https://login.example")),
     ],
 )
 def test_a_host_applications_users_are_adapted(user: object, expected: Caller) -> None:
@@ -97,10 +100,21 @@ def test_a_host_applications_users_are_adapted(user: object, expected: Caller) -
         HostUser(user_id="\ud800"),
         HostUser(tenant_id="t\r\n"),
         HostUser(email=["a@example.org"]),
+        HostUser(issuer="i\n"),
     ],
 )
 def test_a_user_not_clearly_authenticated_is_anonymous(user: object) -> None:
     assert caller_of(connection(user=user)) is None
+
+
+@pytest.mark.parametrize("verified", [None, False, "true", 1, lambda: True])
+def test_only_true_verifies_a_host_users_address(verified: object) -> None:
+    for value, counts in [(verified, False), (True, True)]:
+        caller = caller_of(connection(user=HostUser(email="a@example.org", email_verified=value)))
+        assert caller is not None
+        assert caller.email_verified is counts
+    caller = caller_of(connection(user=HostUser(email_verified=True)))
+    assert caller == Caller("u1")  # there is no address to verify
 
 
 def test_without_the_middleware_there_is_no_caller() -> None:

@@ -22,7 +22,7 @@ async def test_an_issued_token_is_accepted_after_a_restart(tmp_path: Path) -> No
     token = DevelopmentKeys(path).issue("u1", "t1", "a@example.org", ["accounts:read", "accounts:admin"])
     result = await DevelopmentKeys(path).backend().authenticate(request(token))
     assert result is not None
-    assert result[1] == Caller("u1", "t1", "a@example.org")
+    assert result[1] == Caller("u1", "t1", "a@example.org", issuer="hoc-development")
     assert result[0].scopes == ["accounts:read", "accounts:admin"]
 
 

@@ -13,7 +13,14 @@ from hoc.cus.account.L2_api.authentication import Caller, GatewayBackend
 SECRET = "correct horse battery"
 USER = (b"x-hoc-user-id", b"u1")
 PROOF = (b"x-hoc-gateway-secret", SECRET.encode())
-NAMES = ["X-Hoc-Gateway-Secret", "X-Hoc-User-Id", "X-Hoc-Tenant-Id", "X-Hoc-Email", "X-Hoc-Scopes"]
+NAMES = [
+    "X-Hoc-Gateway-Secret",
+    "X-Hoc-User-Id",
+    "X-Hoc-Tenant-Id",
+    "X-Hoc-Email",
+    "X-Hoc-Email-Verified",
+    "X-Hoc-Scopes",
+]
 BACKEND = GatewayBackend(secret=SECRET)
 
 Header = tuple[bytes, bytes]
@@ -41,7 +48,7 @@ async def test_the_gateways_headers_are_the_caller() -> None:
         )
     )
     assert result is not None
-    assert result[1] == Caller("zoë", "t1", "a@example.org")
+    assert result[1] == Caller("zoë", "t1", "a@example.org", issuer="gateway")
     assert result[0].scopes == ["accounts:read", "accounts:write"]
 
 
@@ -50,8 +57,23 @@ async def test_empty_values_count_as_absent() -> None:
         request(PROOF, USER, (b"x-hoc-tenant-id", b""), (b"x-hoc-scopes", b""))
     )
     assert result is not None
-    assert result[1] == Caller("u1")
+    assert result[1] == Caller("u1", issuer="gateway")
     assert result[0].scopes == []
+
+
+@pytest.mark.parametrize("value", [b"", b"false", b"TRUE", b"1", b"yes", b"true "])
+async def test_only_true_beside_an_address_verifies_it(value: bytes) -> None:
+    email = (b"x-hoc-email", b"a@example.org")
+    for headers, verified in [
+        ((email, (b"x-hoc-email-verified", value)), False),
+        (((b"x-hoc-email-verified", b"true"),), False),
+        (((b"x-hoc-email", b""), (b"x-hoc-email-verified", b"true")), False),
+        ((email, (b"X-Hoc-Email-Verified", b"true")), True),
+    ]:
+        result = await BACKEND.authenticate(request(PROOF, USER, *headers))
+        assert result is not None
+        assert isinstance(result[1], Caller)
+        assert result[1].email_verified is verified
 
 
 @pytest.mark.parametrize("headers", [(), (PROOF,), ((b"accept", b"*/*"),), (PROOF, (b"x-hoc-user-id", b""))])

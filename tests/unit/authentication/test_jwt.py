@@ -75,7 +75,7 @@ async def test_a_valid_token_gives_its_caller_and_scopes() -> None:
     token = signed(claims(tenant_id="t1", email="a@example.org", scope="accounts:read accounts:write"))
     result = await backend().authenticate(request(f"bEARER  {token}"))
     assert result is not None
-    assert result[1] == Caller("u1", "t1", "a@example.org")
+    assert result[1] == Caller("u1", "t1", "a@example.org", issuer=ISSUER)
     assert result[0].scopes == ["accounts:read", "accounts:write"]
 
 
@@ -188,12 +188,20 @@ async def test_tenant_claim_is_configurable_and_optional() -> None:
     assert (await caller(token)).tenant_id is None
 
 
-@pytest.mark.parametrize(
-    ("verified", "counts"), [(True, True), ("true", True), (None, True), (False, False), ("false", False)]
-)
-async def test_an_unverified_address_is_ignored(verified: object, counts: bool) -> None:
-    token = signed(claims(email="a@example.org", email_verified=verified))
-    assert (await caller(token)).email == ("a@example.org" if counts else None)
+@pytest.mark.parametrize("verified", [False, "false", "True", "yes", 1, 1.0, [True], {}, ""])
+async def test_an_unverified_address_is_ignored(verified: object) -> None:
+    result = await caller(signed(claims(email="a@example.org", email_verified=verified)))
+    assert (result.email, result.email_verified) == (None, False)
+
+
+@pytest.mark.parametrize("verified", [True, "true"])
+async def test_an_address_is_verified_only_if_the_token_says_so(verified: object) -> None:
+    result = await caller(signed(claims(email="a@example.org", email_verified=verified)))
+    assert (result.email, result.email_verified) == ("a@example.org", True)
+    result = await caller(signed(claims(email="a@example.org")))
+    assert (result.email, result.email_verified) == ("a@example.org", False)
+    result = await caller(signed(claims(email_verified=verified)))
+    assert (result.email, result.email_verified) == (None, False)
 
 
 @pytest.mark.parametrize(

@@ -14,11 +14,17 @@ _IDENTIFIER = re.compile("[^\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]{1,255}"
 
 @dataclass(frozen=True, slots=True)
 class Caller(BaseUser):
-    """An authenticated user. `tenant_id` only selects a tenant; the membership row grants access to it."""
+    """An authenticated user. `tenant_id` only selects a tenant; the membership row grants access to it.
+
+    `email_verified` is true when whoever authenticated the caller says that the address is the caller's.
+    `issuer` is who did: a token's `iss`, "gateway", or None where nobody says.
+    """
 
     user_id: str
     tenant_id: str | None = None
     email: str | None = field(default=None, repr=False)
+    email_verified: bool = False
+    issuer: str | None = None
 
     @property
     def is_authenticated(self) -> bool:
@@ -49,7 +55,8 @@ def caller_of(conn: HTTPConnection) -> Caller | None:
     """Return the caller, or None for an anonymous request. Never raises.
 
     A host application's own user class works if it follows Starlette's `BaseUser`. Its `user_id`, or else its
-    `identity`, is the user's id; `tenant_id` and `email` are read if they exist.
+    `identity`, is the user's id; `tenant_id`, `email`, `email_verified` and `issuer` are read if they exist.
+    Only True counts as verified.
     """
     user: object = conn.scope.get("user")
     if isinstance(user, Caller):
@@ -59,10 +66,13 @@ def caller_of(conn: HTTPConnection) -> Caller | None:
         return None
     user_id = _attribute(user, "user_id")
     try:
+        email = optional_identifier(_attribute(user, "email"))
         return Caller(
             user_id=identifier(_as_text(_attribute(user, "identity") if user_id is None else user_id)),
             tenant_id=optional_identifier(_as_text(_attribute(user, "tenant_id"))),
-            email=optional_identifier(_attribute(user, "email")),
+            email=email,
+            email_verified=email is not None and _attribute(user, "email_verified") is True,
+            issuer=optional_identifier(_attribute(user, "issuer")),
         )
     except ValueError:
         return None

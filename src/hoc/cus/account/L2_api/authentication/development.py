@@ -40,6 +40,8 @@ class DevelopmentKeys:
         tenant_id: str | None = None,
         email: str | None = None,
         scopes: Iterable[str] = (),
+        *,
+        email_verified: bool = False,
         lifetime: timedelta = timedelta(hours=12),
     ) -> str:
         """Return a signed token for `user_id`; ValueError for an invalid identifier."""
@@ -52,6 +54,7 @@ class DevelopmentKeys:
             "exp": now + int(lifetime.total_seconds()),
             "tenant_id": optional_identifier(tenant_id),
             "email": optional_identifier(email),
+            "email_verified": email_verified or None,
             "scope": " ".join(scopes) or None,
         }
         present = {name: value for name, value in claims.items() if value is not None}

@@ -11,12 +11,14 @@ from starlette.requests import HTTPConnection
 from hoc.cus.account.L2_api.authentication.caller import Caller, identifier, optional_identifier
 
 MIN_SECRET_LENGTH = 16
+ISSUER = "gateway"
 _SECRET = b"x-hoc-gateway-secret"
 _USER_ID = b"x-hoc-user-id"
 _TENANT_ID = b"x-hoc-tenant-id"
 _EMAIL = b"x-hoc-email"
+_EMAIL_VERIFIED = b"x-hoc-email-verified"
 _SCOPES = b"x-hoc-scopes"
-_OURS = frozenset({_SECRET, _USER_ID, _TENANT_ID, _EMAIL, _SCOPES})
+_OURS = frozenset({_SECRET, _USER_ID, _TENANT_ID, _EMAIL, _EMAIL_VERIFIED, _SCOPES})
 
 # Proxies and CGI-like servers replace `_`, `.` and other punctuation by one character. A header that becomes
 # one of ours by this is an attack on the gateway's filter.
@@ -25,11 +27,13 @@ _FOLDED = bytes(code if code in _LETTERS_AND_DIGITS else ord("-") for code in ra
 
 
 class GatewayBackend(AuthenticationBackend):
-    """Trusts `X-Hoc-User-Id`, `-Tenant-Id`, `-Email` and `-Scopes` if `X-Hoc-Gateway-Secret` is right.
+    """Trusts `X-Hoc-User-Id` and the other identity headers if `X-Hoc-Gateway-Secret` is right.
 
-    Values are UTF-8; spaces separate scopes; an empty value counts as absent. A request without these
-    headers, or with the right secret alone, is anonymous. AuthenticationError is raised for a wrong or
-    missing secret, a repeated header, and a name that a proxy may turn into one of these (`X_Hoc_User_Id`).
+    The others are `X-Hoc-Tenant-Id`, `-Email`, `-Email-Verified` and `-Scopes`. Values are UTF-8; spaces
+    separate scopes; an empty value counts as absent. Only the value `true` beside an address says that it
+    is verified. A request without these headers, or with the right secret alone, is anonymous.
+    AuthenticationError is raised for a wrong or missing secret, a repeated header, and a name that a proxy
+    may turn into one of these (`X_Hoc_User_Id`).
     """
 
     def __init__(self, *, secret: str) -> None:
@@ -48,11 +52,14 @@ class GatewayBackend(AuthenticationBackend):
         identity = {name: _text(value) for name, value in headers.items() if value}
         if not identity:
             return None
+        email = identity.get(_EMAIL)
         try:
             caller = Caller(
                 user_id=identifier(identity.get(_USER_ID)),
                 tenant_id=optional_identifier(identity.get(_TENANT_ID)),
-                email=optional_identifier(identity.get(_EMAIL)),
+                email=optional_identifier(email),
+                email_verified=email is not None and identity.get(_EMAIL_VERIFIED) == "true",
+                issuer=ISSUER,
             )
         except ValueError:
             raise AuthenticationError(

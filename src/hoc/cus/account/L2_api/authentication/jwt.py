@@ -83,7 +83,8 @@ class JwtBackend(AuthenticationBackend):
     """Accepts `Authorization: Bearer` with a JWT signed by a key of `key_source`.
 
     `exp`, `aud`, `iss` and `sub` are required. `tenant_claim` selects the tenant. `email` is used unless
-    `email_verified` is false. Scopes come from `scope`, `scopes` or `scp`, as space-separated text or a list.
+    `email_verified` says otherwise; only true, or "true" as some issuers write it, says that it is verified.
+    Scopes come from `scope`, `scopes` or `scp`, as space-separated text or a list.
     Other authentication schemes are ignored. An invalid bearer token raises AuthenticationError, and
     KeysUnavailableError as long as no key could be loaded.
     """
@@ -144,11 +145,14 @@ class JwtBackend(AuthenticationBackend):
         expires_at = claims["exp"]
         if not isinstance(expires_at, int | float) or isinstance(expires_at, bool):
             raise TypeError("exp is a number of seconds (RFC 7519, section 2, NumericDate).")
+        email, email_verified = _email(claims)
         return VerifiedToken(
             caller=Caller(
                 user_id=identifier(claims["sub"]),
                 tenant_id=optional_identifier(claims.get(self._tenant_claim)),
-                email=_email(claims),
+                email=email,
+                email_verified=email_verified,
+                issuer=self._issuer,
             ),
             scopes=_scopes(claims),
             expires_at=expires_at,
@@ -172,11 +176,17 @@ def _bearer_token(conn: HTTPConnection) -> str | None:
     return token.lstrip(" ")
 
 
-def _email(claims: Mapping[str, object]) -> str | None:
-    """Return the address unless `email_verified` is false (OpenID Connect Core, section 5.1)."""
+def _email(claims: Mapping[str, object]) -> tuple[str | None, bool]:
+    """Return the address and whether it is verified (OpenID Connect Core, section 5.1).
+
+    Without `email_verified`, the address is not verified. With any value but true, there is no address.
+    """
     email = optional_identifier(claims.get("email"))
-    verified = claims.get("email_verified", True)
-    return email if verified is True or verified == "true" else None
+    if email is None or "email_verified" not in claims:
+        return email, False
+    # Cognito and Apple write "true" as text.
+    verified = claims["email_verified"] is True or claims["email_verified"] == "true"
+    return (email, True) if verified else (None, False)
 
 
 def _scopes(claims: Mapping[str, object]) -> tuple[str, ...]:
