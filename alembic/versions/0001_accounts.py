@@ -59,7 +59,11 @@ def _create_accounts() -> None:
         "users",
         _id("user_id"),
         sa.Column("email", sa.String(255), nullable=False, comment="as given; shown and mailed to"),
-        sa.Column("email_key", sa.String(512), nullable=False, comment="the address, folded; compared"),
+        sa.Column(
+            "email_key",
+            sa.String(512),
+            comment="the mailbox, compared; null when an account that has verified the address took it over",
+        ),
         sa.Column("name", sa.String(255)),
         sa.Column("name_key", sa.Text(), comment="the name, folded; searched"),
         _flag("is_active", default=True),
@@ -69,6 +73,8 @@ def _create_accounts() -> None:
         sa.Column("locale", sa.String(35), comment="a BCP 47 language tag, such as pt-BR"),
         _flag("email_verified", default=False),
         sa.Column("oauth_provider", sa.String(64)),
+        _flag("has_generated_id", default=False, comment="no subject's id"),
+        _flag("is_claimed", default=True, comment="somebody has signed in to it, or could from the start"),
         _now("created_at"),
         _now("updated_at"),
         _time("last_login_at"),
@@ -76,22 +82,34 @@ def _create_accounts() -> None:
         _version(),
         sa.PrimaryKeyConstraint("user_id"),
         sa.CheckConstraint("deleted_at IS NULL OR NOT is_active", name="deleted_is_inactive"),
+        sa.CheckConstraint("is_claimed OR has_generated_id", name="unclaimed_has_generated_id"),
         comment="one record for the console and the identity side",
     )
     op.create_index(
-        "uq_users_email_key_active",
+        "uq_users_email_key",
         "users",
         ["email_key"],
         unique=True,
         schema=SCHEMA,
-        postgresql_where=sa.text("is_active"),
+        postgresql_where=sa.text("deleted_at IS NULL"),
     )
     _index("ix_users_page", "users", "created_at", "user_id")
     _index("ix_users_page_by_status", "users", "is_active", "created_at", "user_id")
     op.execute(
         "CREATE INDEX ix_users_search ON account.users"
-        " USING gin ((email_key || ' ' || coalesce(name_key, '')) gin_trgm_ops)"
+        " USING gin ((coalesce(email_key, '') || ' ' || coalesce(name_key, '')) gin_trgm_ops)"
     )
+    _create(
+        "linked_identities",
+        sa.Column("issuer", sa.String(255), nullable=False, comment="empty for the primary issuer"),
+        _id("subject"),
+        _id("user_id"),
+        _now("linked_at"),
+        sa.PrimaryKeyConstraint("issuer", "subject"),
+        sa.ForeignKeyConstraint(["user_id"], ["account.users.user_id"]),
+        comment="what issuers call the owners of accounts, beside the accounts' own ids",
+    )
+    _index("ix_linked_identities_user", "linked_identities", "user_id", "linked_at")
     _create(
         "account_totals",
         sa.Column("shard", sa.SmallInteger(), autoincrement=False, nullable=False),
@@ -465,6 +483,7 @@ def downgrade() -> None:
         "tenants",
         "account_registrations",
         "account_totals",
+        "linked_identities",
         "users",
     ):
         op.drop_table(table, schema=SCHEMA)

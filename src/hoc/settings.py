@@ -93,9 +93,6 @@ class Settings(BaseSettings):
     invitations_per_recipient_per_day: Count = Field(
         default=20, description="invitation mails to one address"
     )
-    invitations_require_verified_email: bool = Field(
-        default=False, description="an account can join by invitation only once its address is verified"
-    )
 
     @property
     def authenticates_callers(self) -> bool:

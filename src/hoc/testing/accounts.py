@@ -16,13 +16,15 @@ from hoc.cus.account.L5_schemas.identity import (
 )
 from hoc.cus.account.L5_schemas.port_types import (
     AccountPatch,
-    EmailAddress,
+    AddressRefusal,
+    NewAccount,
     PatchRefusal,
     Slice,
     SortKey,
     Window,
 )
 from hoc.testing.database import MemoryDatabase
+from hoc.testing.identities import new_user
 from hoc.testing.profiles import MemoryProfiles, apply_patch
 from hoc.testing.rows import UserRow, combine
 from hoc.testing.store import slice_of
@@ -37,32 +39,38 @@ class MemoryAccounts:
         self._profiles = MemoryProfiles(database)
 
     async def get_account_by_id(self, user_id: str) -> AccountProfileResponse | None:
-        user = self._database.committed().users.get(user_id)
+        user = self._database.committed().account(user_id)
         return None if user is None or not user.is_active else _record(user)
 
     async def get_account_by_email(self, email_key: str) -> AccountProfileResponse | None:
         user = self._database.committed().account_by_email(email_key)
-        return None if user is None else _record(user)
+        return None if user is None or not user.is_active else _record(user)
 
     async def ensure_account_exists(
-        self,
-        user_id: str,
-        address: EmailAddress,
-        name: str,
-        *,
-        name_key: str,  # noqa: ARG002 - searches fold the stored names
-        now: datetime,
-        actor: str | None,
-    ) -> tuple[AccountProfileResponse, bool] | None:
+        self, account: NewAccount, now: datetime, *, actor: str | None
+    ) -> tuple[AccountProfileResponse, bool] | AddressRefusal:
         async with self._database.transaction() as session:
             tables = await session.writable()
-            stored = tables.users.get(user_id)
+            subject, key = account.subject, account.email.key
+            linked = tables.identities.get(subject)
+            stored = tables.users.get(account.user_id if linked is None else linked.user_id)
             if stored is not None:
                 return _record(stored), False
-            if tables.account_by_email(address.key) is not None:
-                return None
-            made = UserRow(user_id, address.given, address.key, name, False, now, now)
+            holder = tables.account_by_email(key)
+            if holder is not None:
+                if not (account.email_verified and holder.is_active):
+                    return AddressRefusal.TAKEN
+                if not holder.is_claimed:
+                    tables.link(subject, holder.user_id, now=now, actor=actor)
+                    tables.verify(holder.user_id, now=now, actor=actor, name=account.name)
+                    return _record(tables.users[holder.user_id]), False
+                if holder.email_verified:
+                    return AddressRefusal.CLAIMED
+                tables.displace(key, account.user_id, now=now, actor=actor)
+            made = new_user(account, now, is_claimed=True)
             tables.add_user(made, actor=actor)
+            if account.has_generated_id:
+                tables.link(subject, account.user_id, now=now, actor=actor)
             return _record(made), True
 
     async def update_account_profile(
@@ -70,12 +78,14 @@ class MemoryAccounts:
     ) -> AccountProfileResponse | None:
         async with self._database.transaction() as session:
             tables = await session.writable()
-            user = tables.users.get(user_id)
+            user = tables.account(user_id)
             if user is None or not user.is_active:
                 return None
+            if patch.email_key is not None and patch.email_verified:
+                tables.displace(patch.email_key, user.user_id, now=now, actor=actor)
             patched = apply_patch(user, patch)
             if tables.account_by_email(patched.email_key) not in {None, user}:
-                raise AccountValidationError.of("email", "is another active account's already")
+                raise AccountValidationError.of("email", "is another account's already")
             return _record(tables.update_user(patched, now=now, actor=actor))
 
     async def update_account_preferences(
@@ -137,7 +147,11 @@ def _matching(tables: Tables, wanted: AccountFilter) -> Iterator[UserRow]:
         user
         for user in tables.users.values()
         if wanted.is_active in {None, user.is_active}
-        and (wanted.term is None or wanted.term in user.email_key or wanted.term in fold(user.name or ""))
+        and (
+            wanted.term is None
+            or wanted.term in (user.email_key or "")
+            or wanted.term in fold(user.name or "")
+        )
     )
 
 

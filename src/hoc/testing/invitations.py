@@ -11,8 +11,6 @@ from hoc.cus.account.L5_schemas.events import (
     MemberJoinedEventData,
 )
 from hoc.cus.account.L5_schemas.port_types import (
-    AddressHolder,
-    EmailAddress,
     InvitationLimits,
     InvitationTerms,
     InviteObstacles,
@@ -25,7 +23,7 @@ from hoc.cus.account.L5_schemas.results import InvitationResult
 from hoc.cus.account.L5_schemas.values import InvitationStatus, Role, TenantStatus
 from hoc.testing.database import MemorySession
 from hoc.testing.invitation_sending import count_mail, has_expired, obstacles_to, pending_to
-from hoc.testing.rows import InvitationRow, MembershipRow, UserRow, combine
+from hoc.testing.rows import InvitationRow, MembershipRow, combine
 from hoc.testing.store import MemoryStore, slice_of
 from hoc.testing.tables import Tables
 
@@ -137,28 +135,6 @@ class MemoryInvitations(MemoryStore):
         event = InvitationRevokedEventData(tenant_id, invitation_id, row.email, row.role, revoked_at=now)
         tables.record(event, actor=actor, at=now)
         return _stored(tables, replace(row, status=InvitationStatus.REVOKED, token_hash=None))
-
-    async def account_by_email(self, session: MemorySession, email_key: str) -> AddressHolder | None:
-        user = (await self.write(session)).account_by_email(email_key)
-        return None if user is None else AddressHolder(user.user_id, user.email_verified)
-
-    async def create_account(
-        self, session: MemorySession, user_id: str, address: EmailAddress, now: datetime
-    ) -> bool:
-        tables = await self.write(session)
-        if user_id in tables.users or tables.account_by_email(address.key) is not None:
-            return False
-        user = UserRow(
-            user_id,
-            address.given,
-            address.key,
-            name=None,
-            email_verified=True,
-            created_at=now,
-            updated_at=now,
-        )
-        tables.add_user(user, actor=user_id)
-        return True
 
     async def add_member(
         self, session: MemorySession, terms: InvitationTerms, user_id: str, now: datetime

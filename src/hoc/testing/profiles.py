@@ -47,7 +47,7 @@ class MemoryProfiles(MemoryStore):
         max_preferences_bytes: int,
     ) -> Versioned[ExtendedProfileUpdateResult] | PatchRefusal | None:
         tables = await self.write(session)
-        user = tables.users.get(user_id)
+        user = tables.account(user_id)
         if user is None or not user.is_active:
             return None
         patched = apply_patch(user, patch)
@@ -64,17 +64,17 @@ class MemoryProfiles(MemoryStore):
 
 
 def apply_patch(user: UserRow, patch: AccountPatch) -> UserRow:
-    """The row as the patch makes it. Another address has yet to be verified."""
+    """The row as the patch makes it. Another address is unverified unless the patch says otherwise."""
     given = {name: value for name in UPDATABLE if (value := getattr(patch, name)) is not None}
     stored = orjson.loads(user.preferences)
     merged = merge_patch(stored, orjson.loads(orjson.dumps(given.pop("preferences"))))
     email_key = patch.email_key or user.email_key
+    given.setdefault("email_verified", user.email_verified and email_key == user.email_key)
     return replace(
         user,
         **given,
         preferences=user.preferences if same_json(stored, merged) else orjson.dumps(merged),
         email_key=email_key,
-        email_verified=user.email_verified and email_key == user.email_key,
     )
 
 

@@ -28,11 +28,14 @@ TenantKey = tuple[str, str]
 
 @dataclass(frozen=True)
 class UserRow(ProfileExtras):
-    """``preferences`` is encoded JSON, which cannot be changed in place."""
+    """``preferences`` is encoded JSON, which cannot be changed in place.
+
+    ``email_key`` is None when an account that has verified the address took it over.
+    """
 
     user_id: str
     email: str
-    email_key: str
+    email_key: str | None
     name: str | None
     email_verified: bool
     created_at: datetime
@@ -43,8 +46,18 @@ class UserRow(ProfileExtras):
     timezone: str | None = None
     avatar_url: str | None = None
     oauth_provider: str | None = None
+    has_generated_id: bool = False
+    is_claimed: bool = True
     last_login_at: datetime | None = None
     version: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class LinkedIdentityRow:
+    issuer: str
+    subject: str
+    user_id: str
+    linked_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

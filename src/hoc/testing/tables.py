@@ -11,16 +11,19 @@ from hoc.cus.account.L5_schemas.events import (
     EventData,
     UserCreatedEventData,
     UserDeletedEventData,
+    UserEmailLostEventData,
+    UserIdentityLinkedEventData,
     UserProfileUpdatedEventData,
     UserStatusChangedEventData,
 )
-from hoc.cus.account.L5_schemas.port_types import UPDATABLE, Subscription
+from hoc.cus.account.L5_schemas.port_types import UPDATABLE, Subject, Subscription
 from hoc.cus.account.L5_schemas.results import EventResult, InvoiceSummaryResult, OwnershipTransferResult
 from hoc.cus.account.L5_schemas.values import CLOSED_TENANT, Role
 from hoc.testing.rows import (
     Dated,
     EventRow,
     InvitationRow,
+    LinkedIdentityRow,
     MembershipRow,
     TenantKey,
     TenantRow,
@@ -35,6 +38,7 @@ class Tables:
     """One state of the database."""
 
     users: dict[str, UserRow] = field(default_factory=dict[str, UserRow])
+    identities: dict[Subject, LinkedIdentityRow] = field(default_factory=dict[Subject, LinkedIdentityRow])
     tenants: dict[str, TenantRow] = field(default_factory=dict[str, TenantRow])
     memberships: dict[TenantKey, MembershipRow] = field(default_factory=dict[TenantKey, MembershipRow])
     transfers: dict[str, OwnershipTransferResult] = field(default_factory=dict[str, OwnershipTransferResult])
@@ -71,11 +75,46 @@ class Tables:
         """All events, oldest first. They need no relay to be numbered, since one session writes at a time."""
         return [row.result(sequence) for sequence, row in enumerate(self.events, start=1)]
 
-    def account_by_email(self, email_key: str) -> UserRow | None:
-        """The active account with this address, of which there is at most one."""
+    def account_by_email(self, email_key: str | None) -> UserRow | None:
+        """The account with this address, of which there is at most one. A deleted account has none."""
         return next(
-            (user for user in self.users.values() if user.is_active and user.email_key == email_key), None
+            (
+                user
+                for user in self.users.values()
+                if email_key is not None and user.deleted_at is None and user.email_key == email_key
+            ),
+            None,
         )
+
+    def account(self, user_id: str) -> UserRow | None:
+        """The account that the primary issuer's subject is linked to, else the account with this id."""
+        linked = self.identities.get(Subject(user_id))
+        return self.users.get(user_id if linked is None else linked.user_id)
+
+    def displace(self, email_key: str, user_id: str, *, now: datetime, actor: str | None) -> None:
+        """Take the address from an active account, other than ``user_id``, that has not verified it."""
+        holder = self.account_by_email(email_key)
+        if holder is None or holder.email_verified or not holder.is_active or holder.user_id == user_id:
+            return
+        self.users[holder.user_id] = replace(
+            holder, email_key=None, version=holder.version + 1, updated_at=now
+        )
+        self.record(UserEmailLostEventData(holder.user_id, holder.email, lost_at=now), actor=actor, at=now)
+
+    def link(self, subject: Subject, user_id: str, *, now: datetime, actor: str | None) -> bool:
+        """Link a subject to an account, which is claimed by that. False: the subject is linked already."""
+        if subject in self.identities:
+            return False
+        self.identities[subject] = LinkedIdentityRow(subject.issuer, subject.id, user_id, linked_at=now)
+        self.users[user_id] = replace(self.users[user_id], is_claimed=True)
+        event = UserIdentityLinkedEventData(user_id, subject.issuer, subject.id, linked_at=now)
+        self.record(event, actor=actor, at=now)
+        return True
+
+    def verify(self, user_id: str, *, now: datetime, actor: str | None, name: str | None = None) -> None:
+        """Mark the account's address as verified, and give the account the name if it has none."""
+        user = self.users[user_id]
+        self.update_user(replace(user, email_verified=True, name=user.name or name), now=now, actor=actor)
 
     def active_membership(self, tenant_id: str, user_id: str) -> MembershipRow | None:
         """The membership, if its account is active."""
@@ -96,7 +135,12 @@ class Tables:
     def update_user(self, changed: UserRow, *, now: datetime, actor: str | None) -> UserRow:
         """Store the row with its event, unless nothing in it has changed. Returns the row as it is stored."""
         user = self.users[changed.user_id]
-        updated = [name for name in UPDATABLE if getattr(changed, name) != getattr(user, name)]
+        updated = [
+            name
+            for name in UPDATABLE
+            if getattr(changed, name) != getattr(user, name)
+            or (name == "email" and changed.email_key != user.email_key)
+        ]
         if not updated:
             return user
         changed = replace(changed, version=user.version + 1, updated_at=now)
@@ -126,13 +170,14 @@ class Tables:
         Raises AccountValidationError (the address is another active account's) or LastOwnerError (a tenant
         that is not closed would have no active owner).
         """
-        user = self.users.get(user_id)
+        user = self.account(user_id)
         if user is None:
             return False
+        user_id = user.user_id
         if user.is_active == is_active and not (is_deleted and user.deleted_at is None):
             return True
-        if is_active and self.account_by_email(user.email_key) is not None:
-            raise AccountValidationError.of("email", "is another active account's already")
+        if is_active and self.account_by_email(user.email_key) not in {None, user}:
+            raise AccountValidationError.of("email", "is another account's already")
         if not is_active and any(self._is_last_owner(membership) for membership in self._owned_by(user)):
             raise LastOwnerError("A tenant keeps at least one owner.")
         deleted_at = None if is_active else now if is_deleted else user.deleted_at

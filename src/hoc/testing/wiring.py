@@ -11,6 +11,7 @@ from hoc.testing.accounts import MemoryAccounts
 from hoc.testing.billing import MemoryBilling
 from hoc.testing.database import MemoryDatabase, MemorySession
 from hoc.testing.events import MemoryEventLog
+from hoc.testing.identities import MemoryIdentities
 from hoc.testing.invitation_mail import MemoryInvitationMail
 from hoc.testing.invitations import MemoryInvitations
 from hoc.testing.members import MemoryMembers
@@ -43,6 +44,7 @@ def memory_engines(
         tickets=MemoryTickets(database),
         invitations=invitations,
         acceptances=invitations,
+        accounts=MemoryIdentities(database),
         events=MemoryEventLog(database),
     )
     return build_engines(stores, options or Options(), clock=clock)

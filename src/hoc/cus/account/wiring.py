@@ -17,6 +17,7 @@ from hoc.cus.account.L6_drivers.billing import SqlBilling
 from hoc.cus.account.L6_drivers.errors import DOMAIN_ERRORS, domain_errors
 from hoc.cus.account.L6_drivers.event_log import SqlEventLog
 from hoc.cus.account.L6_drivers.idempotency import SqlIdempotencyKeys
+from hoc.cus.account.L6_drivers.identities import SqlIdentities
 from hoc.cus.account.L6_drivers.invitations import SqlInvitations
 from hoc.cus.account.L6_drivers.members import SqlMembers
 from hoc.cus.account.L6_drivers.ownership import SqlOwnershipTransfers
@@ -61,14 +62,17 @@ def postgres_engines(options: Options, *, clock: Clock = utc_now) -> Engines:
         tickets=SqlTickets(),
         invitations=invitations,
         acceptances=invitations,
+        accounts=SqlIdentities(),
         events=SqlEventLog(),
     )
     return build_engines(stores, options, clock=clock)
 
 
-def create_account_service(database: Database, *, clock: Clock = utc_now) -> AccountService:
+def create_account_service(
+    database: Database, *, primary_issuer: str | None = None, clock: Clock = utc_now
+) -> AccountService:
     """The identity service on PostgreSQL. It opens its own transactions on ``database``."""
-    return AccountService(AccountRepository(database), clock=clock)
+    return AccountService(AccountRepository(database), primary_issuer=primary_issuer, clock=clock)
 
 
 def event_feed() -> EventFeed:
@@ -104,5 +108,4 @@ def options_of(settings: Settings) -> Options:
         invitation_limits=InvitationLimits(
             settings.invitations_per_tenant_per_day, settings.invitations_per_recipient_per_day
         ),
-        require_verified_email=settings.invitations_require_verified_email,
     )

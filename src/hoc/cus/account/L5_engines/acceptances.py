@@ -1,21 +1,30 @@
 """Accepting an invitation with the token from its mail."""
 
 import hmac
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from hoc.cus.account.L5_engines import policy
 from hoc.cus.account.L5_engines.access import AccessReader, access_of
+from hoc.cus.account.L5_engines.email_address import email_key
 from hoc.cus.account.L5_engines.invitation_mail import token_hash
 from hoc.cus.account.L5_engines.session import Clock, Session, new_id, utc_now
-from hoc.cus.account.L5_engines.text import is_storable_id
+from hoc.cus.account.L5_engines.text import is_account_id, is_storable_id
 from hoc.cus.account.L5_schemas.errors import (
+    ConflictError,
     ForbiddenError,
     InvitationExpiredError,
     NotFoundError,
     TenantNotActiveError,
 )
-from hoc.cus.account.L5_schemas.port_types import AddressHolder, EmailAddress, InvitationTerms
+from hoc.cus.account.L5_schemas.port_types import (
+    AddressHolder,
+    EmailAddress,
+    InvitationTerms,
+    NewAccount,
+    Subject,
+)
 from hoc.cus.account.L5_schemas.results import AcceptInvitationResult
 from hoc.cus.account.L5_schemas.values import InvitationStatus, TenantStatus
 
@@ -25,53 +34,101 @@ MAX_TOKEN_LENGTH = 512
 class AcceptanceStore(Protocol):
     async def lock(self, session: Session, tenant_id: str, invitation_id: str) -> InvitationTerms | None: ...
 
-    async def account_by_email(self, session: Session, email_key: str) -> AddressHolder | None:
-        """The active account with this address, locked until the transaction ends."""
-        ...
-
-    async def create_account(
-        self, session: Session, user_id: str, address: EmailAddress, now: datetime
-    ) -> bool:
-        """Store an active account with a verified address. False: the address was taken meanwhile."""
-        ...
-
     async def add_member(self, session: Session, terms: InvitationTerms, user_id: str, now: datetime) -> None:
         """Mark the invitation accepted, and store its membership unless there is one already."""
         ...
+
+
+class AccountStore(Protocol):
+    async def is_active(self, session: Session, user_id: str) -> bool | None:
+        """Whether the account is active. None: there is no such account."""
+        ...
+
+    async def holder(self, session: Session, email_key: str) -> AddressHolder | None:
+        """The account that has this address, locked until the transaction ends."""
+        ...
+
+    async def create(
+        self, session: Session, account: NewAccount, now: datetime, *, is_claimed: bool, actor: str | None
+    ) -> bool:
+        """Store an active account. False: its id or its address is taken."""
+        ...
+
+    async def lock(self, session: Session, subject: Subject) -> None:
+        """Have no one else link the subject until the transaction ends."""
+        ...
+
+    async def owner(self, session: Session, subject: Subject) -> str | None:
+        """The id of the account that the subject is linked to."""
+        ...
+
+    async def link(
+        self, session: Session, subject: Subject, user_id: str, now: datetime, *, actor: str | None
+    ) -> bool:
+        """Link a subject to an account, which is claimed by that. False: the subject is linked already."""
+        ...
+
+    async def verify(self, session: Session, user_id: str, now: datetime, *, actor: str | None) -> None:
+        """Mark the account's address as verified."""
+        ...
+
+    async def displace(
+        self, session: Session, email_key: str, user_id: str, now: datetime, *, actor: str | None
+    ) -> None:
+        """Take the address from an active account, other than ``user_id``, that has not verified it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Caller:
+    user_id: str
+    verified_email: str | None
 
 
 class Acceptances:
     def __init__(
         self,
         acceptances: AcceptanceStore,
+        accounts: AccountStore,
         access: AccessReader,
         *,
-        require_verified_email: bool = False,
         clock: Clock = utc_now,
     ) -> None:
         self._acceptances = acceptances
+        self._accounts = accounts
         self._access = access
-        self._require_verified_email = require_verified_email
         self._clock = clock
 
     async def accept(
-        self, session: Session, invitation_id: str, token: str, *, caller_user_id: str | None = None
+        self,
+        session: Session,
+        invitation_id: str,
+        token: str,
+        *,
+        caller_user_id: str | None = None,
+        caller_verified_email: str | None = None,
     ) -> AcceptInvitationResult:
         """Join with the token from the mail. Repeated and concurrent calls get the same answer.
 
-        An account is created for the invited address if none is active. A caller who is signed in must be
-        that account.
+        With nobody signed in, the account that has verified the invited address joins, or one that an
+        invitation made and nobody has claimed, or a new one. A caller who is signed in must be the account
+        with the invited address, which is verified by that, or have no account yet and a verified address.
+
+        Args:
+            caller_user_id: the account's id, or the subject of the primary issuer that has no account yet.
+            caller_verified_email: the caller's address, if the issuer says that it is verified.
 
         Raises:
             NotFoundError: no such invitation, or a wrong or dead token; the message is the same.
             InvitationExpiredError, TenantNotActiveError
-            ForbiddenError: the invitation is for another account, the address is not verified, or the
-                inviter may no longer grant the role.
+            ForbiddenError: the invitation is for another account, its account must sign in first or is
+                deactivated, or the inviter may no longer grant the role.
         """
         now = self._clock()
+        caller = None if caller_user_id is None else _Caller(caller_user_id, caller_verified_email)
         terms = await self._lock_by_token(session, invitation_id, token)
         if terms.status == InvitationStatus.ACCEPTED:
-            return await self._accepted_before(session, terms, caller_user_id)
+            return await self._accepted_before(session, terms, caller)
         if terms.status != InvitationStatus.PENDING:
             raise _no_such_invitation()
         if terms.expires_at <= now:
@@ -82,7 +139,12 @@ class Acceptances:
             raise ForbiddenError(
                 "The person who sent this invitation may no longer grant this role. Ask for a new invitation."
             )
-        user_id = await self._account_for(session, terms, caller_user_id, now)
+        # A second time, when a rival has created an account with this address meanwhile.
+        user_id = await self._account_for(session, terms, caller, now) or await self._account_for(
+            session, terms, caller, now
+        )
+        if user_id is None:
+            raise ConflictError("The account with the invited address has changed meanwhile. Accept again.")
         await self._acceptances.add_member(session, terms, user_id, now)
         return await self._joined(session, terms, user_id)
 
@@ -98,10 +160,10 @@ class Acceptances:
         return terms
 
     async def _accepted_before(
-        self, session: Session, terms: InvitationTerms, caller_user_id: str | None
+        self, session: Session, terms: InvitationTerms, caller: _Caller | None
     ) -> AcceptInvitationResult:
         user_id = terms.accepted_user_id or ""
-        if caller_user_id not in {None, user_id}:
+        if caller is not None and caller.user_id != user_id:
             raise _not_yours()
         return await self._joined(session, terms, user_id)
 
@@ -114,20 +176,74 @@ class Acceptances:
         )
 
     async def _account_for(
-        self, session: Session, terms: InvitationTerms, caller_user_id: str | None, now: datetime
+        self, session: Session, terms: InvitationTerms, caller: _Caller | None, now: datetime
+    ) -> str | None:
+        """The id of the account that joins. None: an account with the address was created meanwhile."""
+        holder = await self._accounts.holder(session, terms.email_key)
+        if holder is not None and not holder.is_active:
+            raise ForbiddenError(
+                "The account with the invited address is deactivated.", code="account_inactive"
+            )
+        if caller is None:
+            return await self._by_token_alone(session, terms, holder, now)
+        if await self._accounts.is_active(session, caller.user_id) is None:
+            return await self._for_newcomer(session, terms, holder, caller, now)
+        return await self._for_account(session, holder, caller, now)
+
+    async def _by_token_alone(
+        self, session: Session, terms: InvitationTerms, holder: AddressHolder | None, now: datetime
+    ) -> str | None:
+        if holder is None:
+            return await self._create(session, terms, Subject(""), new_id("usr"), now)
+        if holder.is_claimed and not holder.email_verified:
+            raise ForbiddenError(
+                "Sign in as the account with the invited address, then accept.", code="sign_in_required"
+            )
+        return holder.user_id
+
+    async def _for_account(
+        self, session: Session, holder: AddressHolder | None, caller: _Caller, now: datetime
     ) -> str:
-        account = await self._acceptances.account_by_email(session, terms.email_key)
-        if account is None and caller_user_id is None:
-            user_id = new_id("usr")
-            address = EmailAddress(terms.email, terms.email_key)
-            if await self._acceptances.create_account(session, user_id, address, now):
-                return user_id
-            account = await self._acceptances.account_by_email(session, terms.email_key)
-        if account is None or caller_user_id not in {None, account.user_id}:
+        """The token was mailed to the caller's address, so it verifies the address."""
+        if holder is None or holder.user_id != caller.user_id:
             raise _not_yours()
-        if self._require_verified_email and not account.email_verified:
-            raise ForbiddenError("Verify your e-mail address first.", code="email_not_verified")
-        return account.user_id
+        if not holder.email_verified:
+            await self._accounts.verify(session, holder.user_id, now, actor=caller.user_id)
+        return holder.user_id
+
+    async def _for_newcomer(
+        self,
+        session: Session,
+        terms: InvitationTerms,
+        holder: AddressHolder | None,
+        caller: _Caller,
+        now: datetime,
+    ) -> str | None:
+        """The caller gets an account under its subject, or the unclaimed one that has the address."""
+        verified = caller.verified_email
+        if verified is None or email_key(verified) != terms.email_key or not is_account_id(caller.user_id):
+            raise _not_yours()
+        subject = Subject(caller.user_id)
+        await self._accounts.lock(session, subject)
+        if await self._accounts.owner(session, subject) is not None:
+            raise _not_yours()
+        if holder is not None and not holder.is_claimed:
+            await self._accounts.link(session, subject, holder.user_id, now, actor=holder.user_id)
+            return holder.user_id
+        if holder is not None and holder.email_verified:
+            raise _not_yours()
+        await self._accounts.displace(session, terms.email_key, caller.user_id, now, actor=caller.user_id)
+        return await self._create(session, terms, subject, caller.user_id, now)
+
+    async def _create(
+        self, session: Session, terms: InvitationTerms, subject: Subject, user_id: str, now: datetime
+    ) -> str | None:
+        """The new account's id. Under its subject's id it is claimed. None: the address is taken."""
+        address = EmailAddress(terms.email, terms.email_key)
+        account = NewAccount(subject, user_id, address, name=None, name_key=None, email_verified=True)
+        is_claimed = not account.has_generated_id
+        created = await self._accounts.create(session, account, now, is_claimed=is_claimed, actor=user_id)
+        return user_id if created else None
 
 
 def _no_such_invitation() -> NotFoundError:

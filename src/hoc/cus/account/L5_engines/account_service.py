@@ -11,11 +11,12 @@ from typing import Any, Protocol
 from hoc.cus.account.L5_engines.email_address import fold, parse_email
 from hoc.cus.account.L5_engines.paging import MAX_LIMIT, MAX_OFFSET, CursorScope
 from hoc.cus.account.L5_engines.profiles import MAX_PREFERENCES_BYTES, checked_preferences, refused
-from hoc.cus.account.L5_engines.session import Clock, utc_now
+from hoc.cus.account.L5_engines.session import Clock, new_id, utc_now
 from hoc.cus.account.L5_engines.text import clean_line, is_account_id, is_storable_id
 from hoc.cus.account.L5_schemas.errors import (
     AccountNotFoundError,
     AccountValidationError,
+    FieldProblem,
     InvalidInputError,
 )
 from hoc.cus.account.L5_schemas.identity import (
@@ -31,7 +32,15 @@ from hoc.cus.account.L5_schemas.identity import (
     AccountSummaryResponse,
     AccountUpdateRequest,
 )
-from hoc.cus.account.L5_schemas.port_types import AccountPatch, EmailAddress, PatchRefusal, Slice, Window
+from hoc.cus.account.L5_schemas.port_types import (
+    AccountPatch,
+    AddressRefusal,
+    NewAccount,
+    PatchRefusal,
+    Slice,
+    Subject,
+    Window,
+)
 
 MAX_TERM_LENGTH = 255
 MAX_COUNTED = 10_000
@@ -49,18 +58,13 @@ class AccountRepositoryProtocol(Protocol):
         ...
 
     async def ensure_account_exists(
-        self,
-        user_id: str,
-        address: EmailAddress,
-        name: str,
-        *,
-        name_key: str,
-        now: datetime,
-        actor: str | None,
-    ) -> tuple[AccountProfileResponse, bool] | None:
-        """The account as stored, active or not, and whether this call created it.
+        self, account: NewAccount, now: datetime, *, actor: str | None
+    ) -> tuple[AccountProfileResponse, bool] | AddressRefusal:
+        """The subject's account as stored, active or not, and whether this call created it.
 
-        None: the address is another active account's.
+        A subject without an account is linked to the account that has its verified address, if nobody has
+        claimed that; of several such calls at a time, one links. A verified address is taken from an account
+        that has not verified it.
         """
         ...
 
@@ -69,7 +73,8 @@ class AccountRepositoryProtocol(Protocol):
     ) -> AccountProfileResponse | None:
         """Apply the patch's name and address. None: there is no such active account.
 
-        Raises AccountValidationError when the address is taken.
+        A verified address is taken from an account that has not verified it. Raises AccountValidationError
+        when the address is taken.
         """
         ...
 
@@ -111,17 +116,20 @@ class AccountService:
     """The identity operations.
 
     ``actor`` is the user who asks for a change; the event and the audit trail name it. None: nobody in
-    particular. The matches of a search term are counted up to ``max_counted``.
+    particular. The matches of a search term are counted up to ``max_counted``. A ``user_id`` is an account's
+    id, or a subject of the primary issuer that is linked to the account.
     """
 
     def __init__(
         self,
         repository: AccountRepositoryProtocol,
         *,
+        primary_issuer: str | None = None,
         clock: Clock = utc_now,
         max_counted: int = MAX_COUNTED,
     ) -> None:
         self.repository = repository
+        self._primary_issuer = primary_issuer
         self._clock = clock
         self._max_counted = max_counted
 
@@ -131,21 +139,37 @@ class AccountService:
         """Create the account unless it exists. Returns it as stored, and whether this call created it.
 
         Of any number of concurrent calls with one ``user_id``, one creates the account and all return it. An
-        existing account is returned unchanged, also a deactivated one.
+        existing account is returned unchanged, also a deactivated one. With a verified address, a subject
+        without an account claims the account that an invitation made for this address, unless somebody has
+        claimed it.
 
-        Raises AccountValidationError, also for a taken address.
+        Raises AccountValidationError, also for a taken address (code ``address_claimed``: by an account that
+        has verified it and that somebody signs in to).
         """
         with _validation():
-            if not is_account_id(request.user_id):
-                raise InvalidInputError.of("user_id", "must be 1 to 255 visible characters without /")
+            subject = Subject(request.user_id, self._issuer(request.issuer))
+            user_id = _id_for(subject)
             address = parse_email(request.email)
             name = clean_line("name", request.name)
-        ensured = await self.repository.ensure_account_exists(
-            request.user_id, address, name, name_key=fold(name), now=self._clock(), actor=actor
-        )
-        if ensured is None:
-            raise AccountValidationError.of("email", "is another active account's already")
+        account = NewAccount(subject, user_id, address, name, fold(name), request.email_verified)
+        ensured = await self.repository.ensure_account_exists(account, self._clock(), actor=actor)
+        if ensured is AddressRefusal.CLAIMED:
+            raise AccountValidationError(
+                "email: belongs to an account that somebody signs in to; link this identity to that account",
+                code="address_claimed",
+                problems=(FieldProblem("/email", "belongs to an account that somebody signs in to"),),
+            )
+        if isinstance(ensured, AddressRefusal):
+            raise AccountValidationError.of("email", "is another account's already")
         return ensured
+
+    def _issuer(self, issuer: str | None) -> str:
+        """The issuer as it is stored: empty for the primary one."""
+        if issuer is None or issuer == self._primary_issuer:
+            return ""
+        if not is_storable_id(issuer):
+            raise InvalidInputError.of("issuer", "must be 1 to 255 characters without control characters")
+        return issuer
 
     async def get_account_profile(self, user_id: str) -> AccountProfileResponse:
         """Return an active account. Raises AccountNotFoundError."""
@@ -157,7 +181,7 @@ class AccountService:
     async def update_account_profile(
         self, user_id: str, request: AccountUpdateRequest, *, actor: str | None = None
     ) -> AccountProfileResponse:
-        """Change the name, the address, or both. A new address has yet to be verified.
+        """Change the name, the address, or both. A new address is unverified, unless the request says so.
 
         Raises AccountNotFoundError or AccountValidationError, also for a taken address.
         """
@@ -169,6 +193,7 @@ class AccountService:
             name_key=None if name is None else fold(name),
             email=None if address is None else address.given,
             email_key=None if address is None else address.key,
+            email_verified=request.email_verified,
         )
         account = await self.repository.update_account_profile(
             _storable(user_id), patch, self._clock(), actor=actor
@@ -302,6 +327,17 @@ def _validation() -> Generator[None, None, None]:
         yield
     except InvalidInputError as refusal:
         raise AccountValidationError(refusal.message, problems=refusal.problems) from None
+
+
+def _id_for(subject: Subject) -> str:
+    """The id of a new account: the subject of the primary issuer, or a generated one."""
+    if subject.issuer == "":
+        if not is_account_id(subject.id):
+            raise InvalidInputError.of("user_id", "must be 1 to 255 visible characters without /")
+        return subject.id
+    if not is_storable_id(subject.id):
+        raise InvalidInputError.of("user_id", "must be 1 to 255 characters without control characters")
+    return new_id("usr")
 
 
 def _storable(user_id: str) -> str:

@@ -303,10 +303,17 @@ class AccountsFacade:
         token: str,
         *,
         caller_user_id: str | None = None,
+        caller_verified_email: str | None = None,
     ) -> AcceptInvitationResult:
         """Join with the token from the mail; ``success`` False and a reason when that cannot be."""
         try:
-            return await self.acceptances.accept(session, invitation_id, token, caller_user_id=caller_user_id)
+            return await self.acceptances.accept(
+                session,
+                invitation_id,
+                token,
+                caller_user_id=caller_user_id,
+                caller_verified_email=caller_verified_email,
+            )
         except AccountsError as refusal:
             return AcceptInvitationResult(success=False, message=refusal.message, tenant_id=None, role=None)
 

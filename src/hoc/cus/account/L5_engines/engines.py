@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from hoc.cus.account.L5_engines.acceptances import Acceptances, AcceptanceStore
+from hoc.cus.account.L5_engines.acceptances import Acceptances, AcceptanceStore, AccountStore
 from hoc.cus.account.L5_engines.audit import AuditStore, AuditTrail
 from hoc.cus.account.L5_engines.billing import Billing, BillingStore
 from hoc.cus.account.L5_engines.invitations import Invitations, InvitationStore
@@ -29,6 +29,7 @@ class Stores:
     tickets: TicketStore
     invitations: InvitationStore
     acceptances: AcceptanceStore
+    accounts: AccountStore
     events: AuditStore
 
 
@@ -65,8 +66,8 @@ def build_engines(stores: Stores, options: Options, *, clock: Clock = utc_now) -
         ),
         acceptances=Acceptances(
             stores.acceptances,
+            stores.accounts,
             stores.members,
-            require_verified_email=options.require_verified_email,
             clock=clock,
         ),
         audit=AuditTrail(stores.events, stores.members),

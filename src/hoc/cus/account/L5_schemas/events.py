@@ -80,6 +80,44 @@ class UserStatusChangedEventData(EventData, event_type="user.status_changed"):
 
 
 @dataclass(frozen=True)
+class UserEmailLostEventData(EventData, event_type="user.email_lost"):
+    """An account lost an address that it had not verified to one that has. It needs another address."""
+
+    user_id: str
+    email: str
+    lost_at: datetime
+
+
+@dataclass(frozen=True)
+class UserIdentityLinkedEventData(EventData, event_type="user.identity_linked"):
+    """A subject of an issuer can sign in to an account. ``issuer`` is empty for the primary issuer."""
+
+    user_id: str
+    issuer: str
+    subject: str
+    linked_at: datetime
+
+
+@dataclass(frozen=True)
+class UserIdentityUnlinkedEventData(EventData, event_type="user.identity_unlinked"):
+    """A subject of an issuer can no longer sign in to an account."""
+
+    user_id: str
+    issuer: str
+    subject: str
+    unlinked_at: datetime
+
+
+@dataclass(frozen=True)
+class UserSignedInEventData(EventData, event_type="user.signed_in"):
+    """Somebody signed in to an account. Of several times within a minute, the first makes an event."""
+
+    user_id: str
+    provider: str | None
+    signed_in_at: datetime
+
+
+@dataclass(frozen=True)
 class TenantCreatedEventData(EventData, event_type="tenant.created"):
     """A project, which is a tenant, was created."""
 

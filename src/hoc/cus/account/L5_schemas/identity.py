@@ -13,21 +13,29 @@ _STRICT = {"extra": "forbid", "strict": True}
 
 @dataclass(frozen=True, slots=True)
 class AccountEnsureRequest:
+    """``user_id`` is the subject that ``issuer``, or else the primary issuer, gave the person.
+
+    ``email_verified``: whether the issuer knows that the person receives mail at the address.
+    """
+
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
 
     user_id: str
     email: str
     name: str
+    email_verified: bool = False
+    issuer: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class AccountUpdateRequest:
-    """None leaves a field alone."""
+    """None leaves a field alone. Another address is unverified unless ``email_verified`` comes with it."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
 
     name: str | None = None
     email: str | None = None
+    email_verified: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,4 +16,3 @@ class Options:
         )
     )
     invitation_limits: InvitationLimits = field(default_factory=InvitationLimits)
-    require_verified_email: bool = False

@@ -157,11 +157,52 @@ class EmailAddress:
 
 
 @dataclass(frozen=True, slots=True)
+class Subject:
+    """What an issuer calls a person. ``issuer`` is empty for the primary issuer.
+
+    Without a link, a subject of the primary issuer is the id of its account.
+    """
+
+    id: str
+    issuer: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NewAccount:
+    """The account to make for a subject that has none, under ``user_id``.
+
+    ``email_verified``: whether its owner has proved to receive mail at the address.
+    """
+
+    subject: Subject
+    user_id: str
+    email: EmailAddress
+    name: str | None
+    name_key: str | None
+    email_verified: bool
+
+    @property
+    def has_generated_id(self) -> bool:
+        return self.subject.issuer != "" or self.subject.id != self.user_id
+
+
+class AddressRefusal(Enum):
+    """Why an account cannot have an address."""
+
+    TAKEN = auto()
+    """Another account has it."""
+    CLAIMED = auto()
+    """Another account has it, verified, and somebody signs in to that."""
+
+
+@dataclass(frozen=True, slots=True)
 class AddressHolder:
-    """The active account that has an address."""
+    """The account that has an address. ``is_claimed``: somebody can sign in to it."""
 
     user_id: str
+    is_active: bool
     email_verified: bool
+    is_claimed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,13 +219,15 @@ class AccountPatch(ProfileExtras):
     """What to change in an account. Each field is a column of `users`, and None leaves the column alone.
 
     ``preferences`` is merged (RFC 7396). A name comes with its ``name_key``, which searches look through, and
-    an address with its ``email_key``, by which addresses are compared.
+    an address with its ``email_key``, by which addresses are compared. Another address is unverified unless
+    ``email_verified`` comes with it.
     """
 
     name: str | None = None
     name_key: str | None = None
     email: str | None = None
     email_key: str | None = None
+    email_verified: bool | None = None
     timezone: str | None = None
     preferences: dict[str, Any] = field(default_factory=dict[str, Any])
 

@@ -281,6 +281,23 @@ class MemberLeftResult:
 
 
 @dataclass(frozen=True)
+class LinkedIdentityResult:
+    """What an issuer calls the owner of an account. ``issuer`` is empty for the primary issuer."""
+
+    issuer: str
+    subject: str
+    linked_at: datetime
+
+
+@dataclass(frozen=True)
+class LinkedIdentitiesResult:
+    """The identities linked to an account, oldest first."""
+
+    user_id: str
+    identities: list[LinkedIdentityResult]
+
+
+@dataclass(frozen=True)
 class EventResult:
     """One event. ``actor`` caused it, null for nobody in particular; ``data`` is the payload of its type.
 

@@ -6,7 +6,7 @@ from sqlalchemy.dialects.postgresql import insert
 from hoc.cus.account.L5_schemas.events import UserDeletedEventData, UserStatusChangedEventData
 from hoc.cus.account.L6_drivers.account_inserts import SHARD
 from hoc.cus.account.L6_drivers.execution import AnySelect, param
-from hoc.cus.account.L6_drivers.fragments import NOW, USER
+from hoc.cus.account.L6_drivers.fragments import ACCOUNT, NOW
 from hoc.cus.account.L6_drivers.outbox import ACTOR, recorded
 from hoc.cus.account.L6_drivers.tables import account_totals, member_counts, memberships, tenants, users
 
@@ -15,13 +15,13 @@ IS_DELETED = param("is_deleted", Boolean)
 REASON = param("reason", String)
 SYSTEM = literal_column("'system'", String)
 
-LOCK = select(users.c.user_id).where(users.c.user_id == USER).with_for_update(key_share=True)
+LOCK = select(users.c.user_id).where(users.c.user_id == ACCOUNT).with_for_update(key_share=True)
 
 # In one order in every transaction, so that two of them cannot deadlock.
 LOCK_TENANTS = (
     select(tenants.c.tenant_id)
     .select_from(tenants.join(memberships))
-    .where(memberships.c.user_id == USER)
+    .where(memberships.c.user_id == ACCOUNT)
     .order_by(tenants.c.tenant_id)
     .with_for_update(key_share=True, of=tenants)
 )
@@ -30,7 +30,7 @@ LOCK_TENANTS = (
 def _set_active() -> AnySelect:
     """Changes the account, the totals, its memberships and their counts in one statement."""
     delta = case((IS_ACTIVE, literal(1)), else_=literal(-1))
-    before = select(users.c.user_id, users.c.is_active).where(users.c.user_id == USER).cte("before")
+    before = select(users.c.user_id, users.c.is_active).where(users.c.user_id == ACCOUNT).cte("before")
     changed = (
         update(users)
         .where(

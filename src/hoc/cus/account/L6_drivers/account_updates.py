@@ -4,13 +4,13 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Integer, String, false, func, or_, select, update
+from sqlalchemy import Boolean, ColumnElement, Integer, String, false, func, or_, select, update
 from sqlalchemy.dialects.postgresql import JSONB
 
 from hoc.cus.account.L5_schemas.events import UserProfileUpdatedEventData
 from hoc.cus.account.L5_schemas.port_types import AccountPatch
 from hoc.cus.account.L6_drivers.execution import AnyRow, AnySelect, SqlSession, fetch_one, param
-from hoc.cus.account.L6_drivers.fragments import NOW, USER
+from hoc.cus.account.L6_drivers.fragments import ACCOUNT, NOW
 from hoc.cus.account.L6_drivers.outbox import names_of, recorded
 from hoc.cus.account.L6_drivers.tables import SCHEMA, users
 
@@ -31,7 +31,7 @@ class AccountUpdate:
         keys = [f"{name}_key" for name in columns if f"{name}_key" in users.c]
         self._given = (*columns, *keys)
         self._merges = "preferences" in columns
-        self.statement = self._update(columns, keys, [field.name for field in fields(result)])
+        self.statement = self._update(columns, [field.name for field in fields(result)])
 
     async def run(
         self,
@@ -54,21 +54,24 @@ class AccountUpdate:
             values |= {"expected_version": expected_version, "max_bytes": max_preferences_bytes}
         return await fetch_one(session, self.statement, user_id=user_id, now=now, actor=actor, **values)
 
-    def _update(self, columns: tuple[str, ...], keys: list[str], results: list[str]) -> AnySelect:
+    def _update(self, columns: tuple[str, ...], results: list[str]) -> AnySelect:
         shown = {name: _COLUMNS.get(name, name) for name in results} | {"version": "version"}
-        kept = {"email", "name", *shown.values()} - {"user_id", *columns}
+        kept = {"email", "name", *shown.values()} - {"user_id", *self._given}
         before = (
             select(
                 users.c.user_id,
-                *(_patched(name).label(name) for name in columns),
-                *(users.c[name].label(f"old_{name}") for name in columns),
+                *(_patched(name).label(name) for name in self._given),
+                *(users.c[name].label(f"old_{name}") for name in self._given),
                 *(users.c[name] for name in sorted(kept)),
             )
-            .where(users.c.user_id == USER, users.c.is_active)
+            .where(users.c.user_id == ACCOUNT, users.c.is_active)
             .with_for_update(key_share=True)
             .cte("before")
         )
         changes = {name: before.c[name].is_distinct_from(before.c[f"old_{name}"]) for name in columns}
+        if "email" in columns:
+            # An account that has lost its address may get the same one back.
+            changes["email"] |= before.c.email_key.is_distinct_from(before.c.old_email_key)
         is_stale: ColumnElement[bool] = false()
         is_too_large: ColumnElement[bool] = false()
         if self._merges:
@@ -82,11 +85,7 @@ class AccountUpdate:
             *(changed.label(f"{name}_changed") for name, changed in changes.items()),
         ).cte("judged")
         changed = {name: judged.c[f"{name}_changed"] for name in columns}
-        new: dict[str, ColumnElement[Any]] = {name: judged.c[name] for name in columns}
-        new |= {key: _patched(key) for key in keys}
-        if "email" in columns:
-            # Another address has yet to be verified. The same address in another spelling need not be.
-            new["email_verified"] = users.c.email_verified & (new["email_key"] == users.c.email_key)
+        new: dict[str, ColumnElement[Any]] = {name: judged.c[name] for name in self._given}
         written = (
             update(users)
             .where(
@@ -125,6 +124,10 @@ class AccountUpdate:
 
 def _patched(column: str) -> ColumnElement[Any]:
     """The column's value after the patch."""
+    if column == "email_verified":
+        # Another address has yet to be verified. The same address in another spelling need not be.
+        same = _patched("email_key").is_not_distinct_from(users.c.email_key)
+        return func.coalesce(param(column, Boolean), users.c.email_verified & same)
     if column != "preferences":
         return func.coalesce(param(column, String), users.c[column])
     merge_patch = getattr(func, SCHEMA).json_merge_patch

@@ -1,12 +1,17 @@
 """Account records, for the identity service. Every method is a transaction of its own."""
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    CompoundSelect,
     String,
     Text,
     false,
     literal,
+    literal_column,
     select,
     true,
     union_all,
@@ -22,26 +27,33 @@ from hoc.cus.account.L5_schemas.identity import (
     AccountStatsResponse,
     AccountSummaryResponse,
 )
-from hoc.cus.account.L5_schemas.port_types import AccountPatch, EmailAddress, PatchRefusal, Slice, Window
+from hoc.cus.account.L5_schemas.port_types import (
+    AccountPatch,
+    AddressRefusal,
+    NewAccount,
+    PatchRefusal,
+    Slice,
+    Window,
+)
 from hoc.cus.account.L6_drivers.account_inserts import any_shard, registered
 from hoc.cus.account.L6_drivers.account_lists import COMMON, LISTS, RARE, STATS, search_values
 from hoc.cus.account.L6_drivers.account_status import LOCK, LOCK_TENANTS, SET_ACTIVE
 from hoc.cus.account.L6_drivers.account_updates import AccountUpdate
-from hoc.cus.account.L6_drivers.execution import AnyRow, AnySelect, fetch_all, fetch_one, param
+from hoc.cus.account.L6_drivers.execution import AnyRow, AnySelect, SqlSession, fetch_all, fetch_one, param
 from hoc.cus.account.L6_drivers.fragments import NOW, USER, any_of
+from hoc.cus.account.L6_drivers.identities import SqlIdentities
 from hoc.cus.account.L6_drivers.outbox import ACTOR
 from hoc.cus.account.L6_drivers.profiles import SqlProfiles
 from hoc.cus.account.L6_drivers.row_mapping import record_of
-from hoc.cus.account.L6_drivers.tables import (
-    users,
-)
+from hoc.cus.account.L6_drivers.tables import linked_identities, users
 from hoc.database import Database
-from hoc.database.direct import DirectConnection
 
 EMAIL = param("email", String)
 EMAIL_KEY = param("email_key", String)
 NAME = param("name", String)
 NAME_KEY = param("name_key", Text)
+EMAIL_VERIFIED = param("email_verified", Boolean)
+HAS_GENERATED_ID = param("has_generated_id", Boolean)
 
 RECORD = (
     users.c.user_id,
@@ -53,10 +65,28 @@ RECORD = (
     users.c.updated_at,
 )
 
-FIND = select(*RECORD).where(any_of(users.c.user_id, "user_ids"), users.c.is_active)
-FIND_STORED = select(*RECORD).where(any_of(users.c.user_id, "user_ids"))
+
+def _of_subjects(*conditions: ColumnElement[bool]) -> CompoundSelect[*tuple[Any, ...]]:
+    """The accounts with these ids, and those that the primary issuer's subjects are linked to."""
+    linked = linked_identities.join(users, users.c.user_id == linked_identities.c.user_id)
+    return union_all(
+        select(*RECORD, users.c.user_id.label("asked")).where(
+            any_of(users.c.user_id, "user_ids"), *conditions
+        ),
+        select(*RECORD, linked_identities.c.subject)
+        .select_from(linked)
+        .where(
+            linked_identities.c.issuer == literal_column("''"),
+            any_of(linked_identities.c.subject, "user_ids"),
+            *conditions,
+        ),
+    )
+
+
+FIND = _of_subjects(users.c.is_active)
+FIND_STORED = _of_subjects()
 FIND_BY_EMAIL = select(*RECORD, users.c.email_key).where(
-    any_of(users.c.email_key, "email_keys"), users.c.is_active
+    any_of(users.c.email_key, "email_keys"), users.c.is_active, users.c.deleted_at.is_(None)
 )
 
 
@@ -69,6 +99,8 @@ def _ensure() -> AnySelect:
             email_key=EMAIL_KEY,
             name=NAME,
             name_key=NAME_KEY,
+            email_verified=EMAIL_VERIFIED,
+            has_generated_id=HAS_GENERATED_ID,
             created_at=NOW,
             updated_at=NOW,
         )
@@ -86,7 +118,7 @@ def _ensure() -> AnySelect:
 ENSURE = _ensure()
 
 
-UPDATE = AccountUpdate("name", "email", result=AccountProfileResponse)
+UPDATE = AccountUpdate("name", "email", "email_verified", result=AccountProfileResponse)
 
 PING = select(literal(1))
 
@@ -98,6 +130,7 @@ class AccountRepository:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._profiles = SqlProfiles()
+        self._identities = SqlIdentities()
         self._by_id = BatchLoader(self._find)
         self._stored = BatchLoader(self._find_stored)
         self._by_email = BatchLoader(self._find_by_email)
@@ -111,12 +144,12 @@ class AccountRepository:
     async def _find(self, user_ids: list[str]) -> dict[str, AccountProfileResponse]:
         async with self._database.reading() as session:
             rows = await fetch_all(session, FIND, user_ids=user_ids)
-        return {row.user_id: _record(row) for row in rows}
+        return {row.asked: _record(row) for row in rows}
 
     async def _find_stored(self, user_ids: list[str]) -> dict[str, AccountProfileResponse]:
         async with self._database.reading() as session:
             rows = await fetch_all(session, FIND_STORED, user_ids=user_ids)
-        return {row.user_id: _record(row) for row in rows}
+        return {row.asked: _record(row) for row in rows}
 
     async def _find_by_email(self, email_keys: list[str]) -> dict[str, AccountProfileResponse]:
         async with self._database.reading() as session:
@@ -124,43 +157,70 @@ class AccountRepository:
         return {row.email_key: _record(row) for row in rows}
 
     async def ensure_account_exists(
-        self,
-        user_id: str,
-        address: EmailAddress,
-        name: str,
-        *,
-        name_key: str,
-        now: datetime,
-        actor: str | None,
-    ) -> tuple[AccountProfileResponse, bool] | None:
-        values = {
-            "user_id": user_id,
-            "email": address.given,
-            "email_key": address.key,
-            "name": name,
-            "name_key": name_key,
-            "now": now,
-            "actor": actor,
-            "shard": any_shard(),
-        }
+        self, account: NewAccount, now: datetime, *, actor: str | None
+    ) -> tuple[AccountProfileResponse, bool] | AddressRefusal:
+        if not account.has_generated_id:
+            if (stored := await self._stored.get(account.user_id)) is not None:
+                return stored, False
 
-        if (stored := await self._stored.get(user_id)) is not None:
-            return stored, False
+            async def ensured(session: SqlSession) -> AnyRow | None:
+                # A second time when nothing came back: a rival's row, committed meanwhile, is visible only to
+                # a new statement.
+                return await _ensured(session, account, now, actor) or await _ensured(
+                    session, account, now, actor
+                )
 
-        async def ensured(session: DirectConnection) -> AnyRow | None:
-            # A second time when nothing came back: a rival's row, committed meanwhile, is visible only to a
-            # new statement.
-            return await fetch_one(session, ENSURE, **values) or await fetch_one(session, ENSURE, **values)
+            row = await self._database.write(ensured)
+            if row is not None:
+                return _record(row), row.was_created
+        return await self._database.transact(lambda session: self._claim(session, account, now, actor))
 
-        row = await self._database.write(ensured)
-        return None if row is None else (_record(row), row.was_created)
+    async def _claim(
+        self, session: AsyncConnection, account: NewAccount, now: datetime, actor: str | None
+    ) -> tuple[AccountProfileResponse, bool] | AddressRefusal:
+        """Link the subject to the unclaimed account that has its verified address, or create an account."""
+        await self._identities.lock(session, account.subject)
+        if (owner := await self._identities.owner(session, account.subject)) is not None:
+            return await self._of_id(session, owner), False
+        # A second time, when a rival has taken the address meanwhile.
+        for _ in range(2):
+            holder = await self._identities.holder(session, account.email.key)
+            if holder is not None and not (account.email_verified and holder.is_active):
+                return AddressRefusal.TAKEN
+            if holder is not None and not holder.is_claimed:
+                await self._identities.link(session, account.subject, holder.user_id, now, actor=actor)
+                await self._identities.verify(
+                    session, holder.user_id, now, actor=actor, name=account.name, name_key=account.name_key
+                )
+                return await self._of_id(session, holder.user_id), False
+            if holder is not None and holder.email_verified:
+                return AddressRefusal.CLAIMED
+            await self._identities.displace(session, account.email.key, account.user_id, now, actor=actor)
+            row = await _ensured(session, account, now, actor)
+            if row is not None:
+                if account.has_generated_id:
+                    await self._identities.link(session, account.subject, account.user_id, now, actor=actor)
+                return _record(row), row.was_created
+        return AddressRefusal.TAKEN
+
+    async def _of_id(self, session: SqlSession, user_id: str) -> AccountProfileResponse:
+        [row] = await fetch_all(session, FIND_STORED, user_ids=[user_id])
+        return _record(row)
 
     async def update_account_profile(
         self, user_id: str, patch: AccountPatch, now: datetime, *, actor: str | None
     ) -> AccountProfileResponse | None:
+        async def update(session: SqlSession) -> AnyRow | None:
+            return await UPDATE.run(session, user_id, patch, now, actor=actor)
+
+        async def displace_and_update(session: AsyncConnection) -> AnyRow | None:
+            await self._identities.displace(session, patch.email_key or "", user_id, now, actor=actor)
+            return await update(session)
+
         # Two accounts that take each other's address wait for each other: one of them has to begin again.
-        row = await self._database.write(
-            lambda session: UPDATE.run(session, user_id, patch, now, actor=actor)
+        takes_over = patch.email_key is not None and patch.email_verified
+        row = await (
+            self._database.transact(displace_and_update) if takes_over else self._database.write(update)
         )
         return None if row is None else _record(row)
 
@@ -237,3 +297,23 @@ class AccountRepository:
         except UnavailableError:
             return False
         return True
+
+
+async def _ensured(
+    session: SqlSession, account: NewAccount, now: datetime, actor: str | None
+) -> AnyRow | None:
+    """The account's row, created unless its id is there. None: another account has the address."""
+    return await fetch_one(
+        session,
+        ENSURE,
+        user_id=account.user_id,
+        email=account.email.given,
+        email_key=account.email.key,
+        name=account.name,
+        name_key=account.name_key,
+        email_verified=account.email_verified,
+        has_generated_id=account.has_generated_id,
+        now=now,
+        actor=actor,
+        shard=any_shard(),
+    )

@@ -8,3 +8,5 @@ class AdvisoryLock(IntEnum):
     HOUSEKEEPING = 7_463_120_002
     IMPORT = 7_463_120_003
     EVENT_PARTITIONS = 7_463_120_004
+    SUBJECT = 7_463_121
+    """The first of two numbers; the second is a hash. They are told apart from the single numbers."""

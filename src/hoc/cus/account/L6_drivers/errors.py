@@ -27,9 +27,7 @@ DOMAIN_ERRORS: Final = ErrorTranslator(
     unavailable=_unavailable,
     violations={
         "ck_member_counts_keeps_an_owner": lambda: LastOwnerError("A tenant keeps at least one owner."),
-        "uq_users_email_key_active": lambda: AccountValidationError.of(
-            "email", "is another active account's already"
-        ),
+        "uq_users_email_key": lambda: AccountValidationError.of("email", "is another account's already"),
         "uq_invitations_pending": lambda: ConflictError(
             "An invitation to this address is pending.", code="already_pending"
         ),

@@ -7,12 +7,20 @@ from sqlalchemy.types import DateTime
 
 from hoc.cus.account.L5_schemas.values import PLAN_QUOTAS
 from hoc.cus.account.L6_drivers.execution import param
-from hoc.cus.account.L6_drivers.tables import memberships, tenants
+from hoc.cus.account.L6_drivers.tables import linked_identities, memberships, tenants
 
 TENANT = param("tenant_id", String)
 USER = param("user_id", String)
 NOW = param("now", DateTime(timezone=True))
 
+
+ACCOUNT = func.coalesce(
+    select(linked_identities.c.user_id)
+    .where(linked_identities.c.issuer == literal_column("''"), linked_identities.c.subject == USER)
+    .scalar_subquery(),
+    USER,
+)
+"""The account that the primary issuer's subject `USER` is linked to, else the account with this id."""
 
 # Not FOR UPDATE: other transactions may still insert rows that refer to the tenant.
 LOCK_TENANT = select(tenants.c.tenant_id).where(tenants.c.tenant_id == TENANT).with_for_update(key_share=True)

@@ -12,7 +12,6 @@ from sqlalchemy import (
     func,
     literal,
     select,
-    true,
     update,
 )
 from sqlalchemy.dialects.postgresql import insert
@@ -23,8 +22,6 @@ from hoc.cus.account.L5_schemas.events import (
     MemberJoinedEventData,
 )
 from hoc.cus.account.L5_schemas.port_types import (
-    AddressHolder,
-    EmailAddress,
     InvitationLimits,
     InvitationTerms,
     InviteObstacles,
@@ -34,13 +31,10 @@ from hoc.cus.account.L5_schemas.port_types import (
 )
 from hoc.cus.account.L5_schemas.results import InvitationResult
 from hoc.cus.account.L5_schemas.values import InvitationStatus, Role, TenantStatus
-from hoc.cus.account.L6_drivers.account_inserts import any_shard, registered
 from hoc.cus.account.L6_drivers.execution import AnyRow, AnySelect, SqlSession, fetch_all, fetch_one, param
 from hoc.cus.account.L6_drivers.fragments import NOW, TENANT, USER
 from hoc.cus.account.L6_drivers.invitation_sending import (
     CREATE,
-    EMAIL,
-    EMAIL_KEY,
     INVITED_BY,
     IS_PENDING,
     OBSTACLES,
@@ -56,7 +50,6 @@ from hoc.cus.account.L6_drivers.tables import (
     member_counts,
     memberships,
     tenants,
-    users,
 )
 
 STATUS = param("status", String)
@@ -126,27 +119,6 @@ def _revoke() -> AnySelect:
 
 
 REVOKE = _revoke()
-
-ACCOUNT_BY_EMAIL = (
-    select(users.c.user_id, users.c.email_verified)
-    .where(users.c.email_key == EMAIL_KEY, users.c.is_active)
-    .with_for_update(read=True)
-)
-
-_ACCOUNT, *_COUNTED = registered(
-    insert(users)
-    .values(
-        user_id=USER,
-        email=EMAIL,
-        email_key=EMAIL_KEY,
-        email_verified=true(),
-        created_at=NOW,
-        updated_at=NOW,
-    )
-    .on_conflict_do_nothing(),
-    actor=USER,
-)
-CREATE_ACCOUNT = select(_ACCOUNT.c.user_id).add_cte(*_COUNTED)
 
 
 def _add_member() -> AnySelect:
@@ -247,24 +219,6 @@ class SqlInvitations:
             session, REVOKE, tenant_id=tenant_id, invitation_id=invitation_id, now=now, actor=actor
         )
         return None if row is None else _result(row)
-
-    async def account_by_email(self, session: SqlSession, email_key: str) -> AddressHolder | None:
-        row = await fetch_one(session, ACCOUNT_BY_EMAIL, email_key=email_key)
-        return None if row is None else AddressHolder(row.user_id, row.email_verified)
-
-    async def create_account(
-        self, session: SqlSession, user_id: str, address: EmailAddress, now: datetime
-    ) -> bool:
-        row = await fetch_one(
-            session,
-            CREATE_ACCOUNT,
-            user_id=user_id,
-            email=address.given,
-            email_key=address.key,
-            now=now,
-            shard=any_shard(),
-        )
-        return row is not None
 
     async def add_member(
         self, session: SqlSession, terms: InvitationTerms, user_id: str, now: datetime

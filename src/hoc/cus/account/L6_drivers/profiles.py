@@ -37,7 +37,9 @@ FIND = (
     .where(_member.c.tenant_id == TENANT, _member.c.user_id == USER, _member.c.is_active)
 )
 
-UPDATE = AccountUpdate(*(name for name in UPDATABLE if name != "email"), result=ExtendedProfileUpdateResult)
+_COLUMNS = (name for name in UPDATABLE if name not in {"email", "email_verified"})
+
+UPDATE = AccountUpdate(*_COLUMNS, result=ExtendedProfileUpdateResult)
 
 _profile = record_of(ExtendedProfileResult, FIND)
 _updated = record_of(ExtendedProfileUpdateResult, UPDATE.statement)

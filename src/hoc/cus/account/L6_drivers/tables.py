@@ -93,7 +93,7 @@ def _one_of(column: str, values: Iterable[str]) -> CheckConstraint:
 
 # As PostgreSQL writes it, which is what Alembic compares with.
 SEARCHED: ColumnElement[str] = literal_column(
-    "((email_key::text || ' '::text) || COALESCE(name_key, ''::text))", Text
+    "((COALESCE(email_key, ''::character varying)::text || ' '::text) || COALESCE(name_key, ''::text))", Text
 )
 """Account search uses one concatenated text, so that the index stores the trigrams of both only once."""
 
@@ -102,7 +102,11 @@ users = Table(
     metadata,
     Column("user_id", String(255), primary_key=True),
     Column("email", String(255), nullable=False, comment="as given; shown and mailed to"),
-    Column("email_key", String(512), nullable=False, comment="the address, folded; compared"),
+    Column(
+        "email_key",
+        String(512),
+        comment="the mailbox, compared; null when an account that has verified the address took it over",
+    ),
     Column("name", String(255)),
     Column("name_key", Text, comment="the name, folded; searched"),
     Column("is_active", Boolean, nullable=False, server_default=true()),
@@ -112,13 +116,22 @@ users = Table(
     Column("locale", String(35), comment="a BCP 47 language tag, such as pt-BR"),
     Column("email_verified", Boolean, nullable=False, server_default=false()),
     Column("oauth_provider", String(64)),
+    Column("has_generated_id", Boolean, nullable=False, server_default=false(), comment="no subject's id"),
+    Column(
+        "is_claimed",
+        Boolean,
+        nullable=False,
+        server_default=true(),
+        comment="somebody has signed in to it, or could from the start",
+    ),
     _time("created_at"),
     _time("updated_at"),
     _time("last_login_at", nullable=True),
     _time("deleted_at", nullable=True),
     _version(),
     CheckConstraint("deleted_at IS NULL OR NOT is_active", name="deleted_is_inactive"),
-    Index("uq_users_email_key_active", "email_key", unique=True, postgresql_where=text("is_active")),
+    CheckConstraint("is_claimed OR has_generated_id", name="unclaimed_has_generated_id"),
+    Index("uq_users_email_key", "email_key", unique=True, postgresql_where=text("deleted_at IS NULL")),
     Index("ix_users_page", "created_at", "user_id"),
     Index("ix_users_page_by_status", "is_active", "created_at", "user_id"),
     Index(
@@ -128,6 +141,18 @@ users = Table(
         postgresql_ops={"searched": "gin_trgm_ops"},
     ),
     comment="one record for the console and the identity side",
+)
+
+linked_identities = Table(
+    "linked_identities",
+    metadata,
+    Column("issuer", String(255), comment="empty for the primary issuer"),
+    _id("subject"),
+    Column("user_id", String(255), ForeignKey(f"{SCHEMA}.users.user_id"), nullable=False),
+    _time("linked_at"),
+    PrimaryKeyConstraint("issuer", "subject"),
+    Index("ix_linked_identities_user", "user_id", "linked_at"),
+    comment="what issuers call the owners of accounts, beside the accounts' own ids",
 )
 
 account_totals = Table(

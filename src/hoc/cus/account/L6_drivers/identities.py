@@ -1,0 +1,311 @@
+"""Whose account it is: linked identities, claims of unclaimed accounts, and verified addresses."""
+
+from datetime import datetime
+
+from sqlalchemy import (
+    Boolean,
+    Integer,
+    String,
+    Text,
+    delete,
+    func,
+    literal_column,
+    or_,
+    select,
+    true,
+    update,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, insert
+
+from hoc.cus.account.L5_schemas.events import (
+    UserEmailLostEventData,
+    UserIdentityLinkedEventData,
+    UserIdentityUnlinkedEventData,
+    UserProfileUpdatedEventData,
+)
+from hoc.cus.account.L5_schemas.port_types import AddressHolder, NewAccount, Subject
+from hoc.cus.account.L5_schemas.results import LinkedIdentityResult
+from hoc.cus.account.L6_drivers.account_inserts import any_shard, registered
+from hoc.cus.account.L6_drivers.advisory_locks import AdvisoryLock
+from hoc.cus.account.L6_drivers.execution import AnyRow, AnySelect, SqlSession, fetch_all, fetch_one, param
+from hoc.cus.account.L6_drivers.fragments import NOW, USER
+from hoc.cus.account.L6_drivers.outbox import ACTOR, names_of, recorded
+from hoc.cus.account.L6_drivers.row_mapping import record_of
+from hoc.cus.account.L6_drivers.tables import linked_identities, users
+
+ISSUER = param("issuer", String)
+SUBJECT = param("subject", String)
+EMAIL_KEY = param("email_key", String)
+NAME = param("name", String)
+NAME_KEY = param("name_key", Text)
+
+THIS_IDENTITY = (linked_identities.c.issuer == ISSUER) & (linked_identities.c.subject == SUBJECT)
+
+# Locked, so that nobody else claims the account, proves its address or takes it over meanwhile.
+HOLDER = (
+    select(users.c.user_id, users.c.is_active, users.c.email_verified, users.c.is_claimed)
+    .where(users.c.email_key == EMAIL_KEY, users.c.deleted_at.is_(None))
+    .with_for_update(key_share=True)
+)
+
+# Two claims of one subject must see each other's link, wherever they come from.
+LOCK = select(
+    func.pg_advisory_xact_lock(
+        literal_column(str(int(AdvisoryLock.SUBJECT)), Integer), func.hashtext(ISSUER + " " + SUBJECT)
+    )
+)
+
+OWNER_OF = select(linked_identities.c.user_id).where(THIS_IDENTITY)
+
+ASKED = (
+    func.unnest(param("issuers", ARRAY(String)), param("subjects", ARRAY(String)))
+    .table_valued("issuer", "subject")
+    .render_derived("asked")
+)
+OWNERS = select(linked_identities).join(
+    ASKED,
+    (linked_identities.c.issuer == ASKED.c.issuer) & (linked_identities.c.subject == ASKED.c.subject),
+)
+
+OF_ACCOUNT = (
+    select(linked_identities.c.issuer, linked_identities.c.subject, linked_identities.c.linked_at)
+    .where(linked_identities.c.user_id == USER)
+    .order_by(linked_identities.c.linked_at, linked_identities.c.issuer, linked_identities.c.subject)
+)
+
+IS_ACTIVE = select(users.c.is_active).where(users.c.user_id == USER)
+
+LOCK_ACCOUNT = (
+    select(users.c.user_id, users.c.has_generated_id)
+    .where(users.c.user_id == USER, users.c.is_active)
+    .with_for_update(key_share=True)
+)
+
+
+_CREATED, *_COUNTED = registered(
+    insert(users)
+    .values(
+        user_id=USER,
+        email=param("email", String),
+        email_key=EMAIL_KEY,
+        name=NAME,
+        name_key=NAME_KEY,
+        email_verified=param("email_verified", Boolean),
+        has_generated_id=param("has_generated_id", Boolean),
+        is_claimed=param("is_claimed", Boolean),
+        created_at=NOW,
+        updated_at=NOW,
+    )
+    .on_conflict_do_nothing(),
+    actor=ACTOR,
+)
+CREATE = select(_CREATED.c.user_id).add_cte(*_COUNTED)
+
+
+def _link() -> AnySelect:
+    """Links a subject to an account, unless it is linked already. The account counts as claimed."""
+    linked = (
+        insert(linked_identities)
+        .values(issuer=ISSUER, subject=SUBJECT, user_id=USER, linked_at=NOW)
+        .on_conflict_do_nothing()
+        .returning(linked_identities)
+        .cte("linked")
+    )
+    claimed = (
+        update(users)
+        .where(users.c.user_id == linked.c.user_id, ~users.c.is_claimed)
+        .values(is_claimed=true())
+        .cte("claimed")
+    )
+    return select(linked.c.user_id).add_cte(claimed, recorded(UserIdentityLinkedEventData, linked))
+
+
+LINK = _link()
+
+
+def _unlink() -> AnySelect:
+    unlinked = (
+        delete(linked_identities)
+        .where(THIS_IDENTITY, linked_identities.c.user_id == USER)
+        .returning(linked_identities)
+        .cte("unlinked")
+    )
+    return select(unlinked.c.user_id).add_cte(recorded(UserIdentityUnlinkedEventData, unlinked))
+
+
+UNLINK = _unlink()
+
+
+def _verify() -> AnySelect:
+    """Marks an account's address as verified. Gives it the name if it has none."""
+    before = (
+        select(users.c.user_id, users.c.email_verified, users.c.name)
+        .where(users.c.user_id == USER)
+        .cte("before")
+    )
+    gains_name = before.c.name.is_(None) & NAME.is_not(None)
+    verified = (
+        update(users)
+        .where(users.c.user_id == before.c.user_id, or_(~before.c.email_verified, gains_name))
+        .values(
+            email_verified=true(),
+            name=func.coalesce(users.c.name, NAME),
+            name_key=func.coalesce(users.c.name_key, NAME_KEY),
+            version=users.c.version + 1,
+            updated_at=NOW,
+        )
+        .returning(
+            users.c.user_id,
+            users.c.email,
+            func.coalesce(users.c.name, literal_column("''")).label("name"),
+            names_of(email_verified=~before.c.email_verified, name=gains_name).label("updated_fields"),
+        )
+        .cte("verified")
+    )
+    return select(verified.c.user_id).add_cte(recorded(UserProfileUpdatedEventData, verified))
+
+
+VERIFY = _verify()
+
+
+def _displace() -> AnySelect:
+    """Takes an unverified address from the active account that has it."""
+    lost = (
+        update(users)
+        .where(
+            users.c.email_key == EMAIL_KEY,
+            users.c.deleted_at.is_(None),
+            users.c.is_active,
+            ~users.c.email_verified,
+            users.c.user_id != USER,
+        )
+        .values(email_key=None, version=users.c.version + 1, updated_at=NOW)
+        .returning(users.c.user_id, users.c.email)
+        .cte("lost")
+    )
+    return select(lost.c.user_id).add_cte(recorded(UserEmailLostEventData, lost))
+
+
+DISPLACE = _displace()
+
+_identity = record_of(LinkedIdentityResult, OF_ACCOUNT)
+
+
+class SqlIdentities:
+    """Linked identities and claims, in the caller's transaction."""
+
+    async def holder(self, session: SqlSession, email_key: str) -> AddressHolder | None:
+        """The account that has this address, locked until the transaction ends."""
+        row = await fetch_one(session, HOLDER, email_key=email_key)
+        return None if row is None else _holder(row)
+
+    async def create(
+        self,
+        session: SqlSession,
+        account: NewAccount,
+        now: datetime,
+        *,
+        is_claimed: bool,
+        actor: str | None,
+    ) -> bool:
+        """Store an active account. False: its id or its address is taken."""
+        row = await fetch_one(
+            session,
+            CREATE,
+            user_id=account.user_id,
+            email=account.email.given,
+            email_key=account.email.key,
+            name=account.name,
+            name_key=account.name_key,
+            email_verified=account.email_verified,
+            has_generated_id=account.has_generated_id,
+            is_claimed=is_claimed,
+            now=now,
+            actor=actor,
+            shard=any_shard(),
+        )
+        return row is not None
+
+    async def is_active(self, session: SqlSession, user_id: str) -> bool | None:
+        """Whether the account is active. None: there is no such account."""
+        row = await fetch_one(session, IS_ACTIVE, user_id=user_id)
+        return None if row is None else bool(row.is_active)
+
+    async def lock(self, session: SqlSession, subject: Subject) -> None:
+        """Have no one else link the subject until the transaction ends."""
+        await fetch_one(session, LOCK, issuer=subject.issuer, subject=subject.id)
+
+    async def owner(self, session: SqlSession, subject: Subject) -> str | None:
+        """The id of the account that the subject is linked to."""
+        row = await fetch_one(session, OWNER_OF, issuer=subject.issuer, subject=subject.id)
+        return None if row is None else str(row.user_id)
+
+    async def owners(self, session: SqlSession, subjects: list[Subject]) -> dict[Subject, str]:
+        """The ids of the accounts that subjects are linked to."""
+        rows = await fetch_all(
+            session,
+            OWNERS,
+            issuers=[subject.issuer for subject in subjects],
+            subjects=[subject.id for subject in subjects],
+        )
+        return {Subject(row.subject, row.issuer): row.user_id for row in rows}
+
+    async def link(
+        self, session: SqlSession, subject: Subject, user_id: str, now: datetime, *, actor: str | None
+    ) -> bool:
+        """Link a subject to an account. False: the subject is linked already."""
+        row = await fetch_one(
+            session,
+            LINK,
+            issuer=subject.issuer,
+            subject=subject.id,
+            user_id=user_id,
+            now=now,
+            actor=actor,
+        )
+        return row is not None
+
+    async def verify(
+        self,
+        session: SqlSession,
+        user_id: str,
+        now: datetime,
+        *,
+        actor: str | None,
+        name: str | None = None,
+        name_key: str | None = None,
+    ) -> None:
+        """Mark the account's address as verified, and give the account the name if it has none."""
+        await fetch_one(session, VERIFY, user_id=user_id, name=name, name_key=name_key, now=now, actor=actor)
+
+    async def displace(
+        self, session: SqlSession, email_key: str, user_id: str, now: datetime, *, actor: str | None
+    ) -> None:
+        """Take the address from an active account, other than ``user_id``, that has not verified it."""
+        await fetch_one(session, DISPLACE, email_key=email_key, user_id=user_id, now=now, actor=actor)
+
+    async def of_account(self, session: SqlSession, user_id: str) -> list[LinkedIdentityResult]:
+        return [_identity(row) for row in await fetch_all(session, OF_ACCOUNT, user_id=user_id)]
+
+    async def lock_account(self, session: SqlSession, user_id: str) -> bool | None:
+        """Whether an active account's id was generated, so that no subject has it. None: no such account."""
+        row = await fetch_one(session, LOCK_ACCOUNT, user_id=user_id)
+        return None if row is None else bool(row.has_generated_id)
+
+    async def unlink(
+        self, session: SqlSession, subject: Subject, user_id: str, now: datetime, *, actor: str | None
+    ) -> bool:
+        row = await fetch_one(
+            session,
+            UNLINK,
+            issuer=subject.issuer,
+            subject=subject.id,
+            user_id=user_id,
+            now=now,
+            actor=actor,
+        )
+        return row is not None
+
+
+def _holder(row: AnyRow) -> AddressHolder:
+    return AddressHolder(row.user_id, row.is_active, row.email_verified, row.is_claimed)

@@ -1,0 +1,90 @@
+"""Whose account it is, in memory: linked identities, claims of unclaimed accounts, and verified addresses."""
+
+from datetime import datetime
+
+from hoc.cus.account.L5_schemas.events import UserIdentityUnlinkedEventData
+from hoc.cus.account.L5_schemas.port_types import AddressHolder, NewAccount, Subject
+from hoc.cus.account.L5_schemas.results import LinkedIdentityResult
+from hoc.testing.database import MemorySession
+from hoc.testing.rows import UserRow, combine
+from hoc.testing.store import MemoryStore
+
+
+class MemoryIdentities(MemoryStore):
+    async def is_active(self, session: MemorySession, user_id: str) -> bool | None:
+        user = self.read(session).users.get(user_id)
+        return None if user is None else user.is_active
+
+    async def holder(self, session: MemorySession, email_key: str) -> AddressHolder | None:
+        user = (await self.write(session)).account_by_email(email_key)
+        return None if user is None else combine(AddressHolder, user)
+
+    async def create(
+        self,
+        session: MemorySession,
+        account: NewAccount,
+        now: datetime,
+        *,
+        is_claimed: bool,
+        actor: str | None,
+    ) -> bool:
+        tables = await self.write(session)
+        if account.user_id in tables.users or tables.account_by_email(account.email.key) is not None:
+            return False
+        tables.add_user(new_user(account, now, is_claimed=is_claimed), actor=actor)
+        return True
+
+    async def lock(self, session: MemorySession, subject: Subject) -> None:  # noqa: ARG002 - all is locked
+        await self.write(session)
+
+    async def owner(self, session: MemorySession, subject: Subject) -> str | None:
+        linked = self.read(session).identities.get(subject)
+        return None if linked is None else linked.user_id
+
+    async def link(
+        self, session: MemorySession, subject: Subject, user_id: str, now: datetime, *, actor: str | None
+    ) -> bool:
+        return (await self.write(session)).link(subject, user_id, now=now, actor=actor)
+
+    async def verify(self, session: MemorySession, user_id: str, now: datetime, *, actor: str | None) -> None:
+        (await self.write(session)).verify(user_id, now=now, actor=actor)
+
+    async def displace(
+        self, session: MemorySession, email_key: str, user_id: str, now: datetime, *, actor: str | None
+    ) -> None:
+        (await self.write(session)).displace(email_key, user_id, now=now, actor=actor)
+
+    async def of_account(self, session: MemorySession, user_id: str) -> list[LinkedIdentityResult]:
+        linked = [row for row in self.read(session).identities.values() if row.user_id == user_id]
+        linked.sort(key=lambda row: (row.linked_at, row.issuer, row.subject))
+        return [combine(LinkedIdentityResult, row) for row in linked]
+
+    async def lock_account(self, session: MemorySession, user_id: str) -> bool | None:
+        user = (await self.write(session)).users.get(user_id)
+        return None if user is None or not user.is_active else user.has_generated_id
+
+    async def unlink(
+        self, session: MemorySession, subject: Subject, user_id: str, now: datetime, *, actor: str | None
+    ) -> bool:
+        tables = await self.write(session)
+        linked = tables.identities.get(subject)
+        if linked is None or linked.user_id != user_id:
+            return False
+        del tables.identities[subject]
+        event = UserIdentityUnlinkedEventData(user_id, subject.issuer, subject.id, unlinked_at=now)
+        tables.record(event, actor=actor, at=now)
+        return True
+
+
+def new_user(account: NewAccount, now: datetime, *, is_claimed: bool) -> UserRow:
+    return UserRow(
+        account.user_id,
+        account.email.given,
+        account.email.key,
+        account.name,
+        account.email_verified,
+        created_at=now,
+        updated_at=now,
+        has_generated_id=account.has_generated_id,
+        is_claimed=is_claimed,
+    )
