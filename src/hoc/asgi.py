@@ -11,10 +11,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from hoc.concurrency.batching import BatchLoader
 from hoc.concurrency.limiter import Limiter
 from hoc.concurrency.single_flight import SingleFlight
 from hoc.cus.account.L2_api.app import Api
+from hoc.cus.account.L2_api.callers import Callers
 from hoc.cus.account.L2_api.console import CONSOLE_OPERATIONS
 from hoc.cus.account.L2_api.endpoints import Dependencies, routes
 from hoc.cus.account.L2_api.feed import FEED_OPERATIONS
@@ -26,6 +26,7 @@ from hoc.cus.account.wiring import (
     event_feed,
     idempotency,
     open_database,
+    owner_reader,
     postgres_facade,
 )
 from hoc.events.asyncapi import asyncapi_document
@@ -84,7 +85,9 @@ class Accounts:
             statement_timeout_ms=settings.statement_timeout_ms,
         )
         self.facade = postgres_facade(settings)
-        self.identity_service = create_account_service(self.database)
+        self.identity_service = create_account_service(
+            self.database, primary_issuer=settings.primary_issuer_or_default
+        )
         self._courier = Courier(
             self.database, mail_sender(settings), mail_from=settings.mail_from, public_url=settings.public_url
         )
@@ -96,7 +99,12 @@ class Accounts:
         )
         dependencies = Dependencies(
             database=self.database,
-            access=BatchLoader(access_reader(self.database)),
+            callers=Callers(
+                access_reader(self.database),
+                owner_reader(self.database),
+                primary_issuer=settings.primary_issuer_or_default,
+                authentication=authentication,
+            ),
             pages=SingleFlight(),
             idempotency=idempotency(),
             on_mail_queued=self._courier.wake,

@@ -73,6 +73,10 @@ class Settings(BaseSettings):
     gateway_secret: SecretStr | None = Field(
         default=None, description="secret of the gateway whose X-Hoc-… headers are trusted"
     )
+    primary_issuer: str | None = Field(
+        default=None,
+        description="issuer whose subjects are user ids; unset: HOC_JWT_ISSUER, or the gateway without it",
+    )
     development: bool | None = Field(
         default=None, description="sign own tokens, on loopback only; unset: if nothing else authenticates"
     )
@@ -93,6 +97,11 @@ class Settings(BaseSettings):
     invitations_per_recipient_per_day: Count = Field(
         default=20, description="invitation mails to one address"
     )
+
+    @property
+    def primary_issuer_or_default(self) -> str | None:
+        """The issuer whose unlinked subjects are user ids. None: no issuer is told from another."""
+        return self.primary_issuer or self.jwt_issuer or ("gateway" if self.gateway_secret else None)
 
     @property
     def authenticates_callers(self) -> bool:

@@ -70,8 +70,11 @@ async def test_a_taken_address_makes_no_account(world: World) -> None:
     with pytest.raises(AccountNotFoundError):
         await world.accounts.get_account_profile(rival.user_id)
     await world.accounts.change_account_status(taken.user_id, INACTIVE)
+    with pytest.raises(AccountValidationError):
+        await world.accounts.ensure_account(rival)
+    await world.accounts.delete_account(taken.user_id)
     _, was_created = await world.accounts.ensure_account(rival)
-    assert was_created
+    assert was_created, "a deleted account's address is free"
 
 
 async def test_a_deactivated_account_is_returned_as_it_is(world: World) -> None:
@@ -95,9 +98,9 @@ async def test_a_deactivated_account_is_returned_as_it_is(world: World) -> None:
     ],
 )
 async def test_bad_input_makes_no_account(world: World, field: str, value: str) -> None:
-    good = {"user_id": world.new_id(), "email": world.new_email(), "name": "Ada"}
+    given: dict[str, Any] = {"user_id": world.new_id(), "email": world.new_email(), "name": "Ada"}
     with pytest.raises(AccountValidationError) as refused:
-        await world.accounts.ensure_account(AccountEnsureRequest(**(good | {field: value})))
+        await world.accounts.ensure_account(AccountEnsureRequest(**(given | {field: value})))
     assert [problem.pointer for problem in refused.value.problems] == [f"/{field}"]
     assert isinstance(refused.value, AccountServiceError)
 
@@ -233,12 +236,14 @@ async def test_a_taken_address_changes_nothing(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"name": ""}, {"name": "a\x00"}, {"name": "x" * 256}, {"email": ""}, {"email": "ada"}]
+    ("field", "value"),
+    [("name", ""), ("name", "a\x00"), ("name", "x" * 256), ("email", ""), ("email", "ada")],
 )
-async def test_bad_input_changes_nothing(world: World, change: dict[str, str]) -> None:
+async def test_bad_input_changes_nothing(world: World, field: str, value: str) -> None:
     account = await ensured(world)
+    given: dict[str, Any] = {field: value}
     with pytest.raises(AccountValidationError):
-        await world.accounts.update_account_profile(account.user_id, AccountUpdateRequest(**change))
+        await world.accounts.update_account_profile(account.user_id, AccountUpdateRequest(**given))
     assert await world.accounts.get_account_profile(account.user_id) == account
 
 

@@ -3,7 +3,12 @@
 import pytest
 from support.world import World
 
-from hoc.cus.account.L5_schemas.errors import AccountValidationError, LastOwnerError, NotFoundError
+from hoc.cus.account.L5_schemas.errors import (
+    AccountValidationError,
+    ForbiddenError,
+    LastOwnerError,
+    NotFoundError,
+)
 from hoc.cus.account.L5_schemas.identity import (
     AccountEnsureRequest,
     AccountPreferencesRequest,
@@ -120,7 +125,7 @@ async def test_a_closed_tenant_keeps_nobody(world: World, closed: str) -> None:
 async def test_a_refused_revival_brings_no_membership_back(world: World) -> None:
     team = await world.team()
     gone = await world.accounts.get_account_profile(team.member)
-    await world.accounts.change_account_status(team.member, INACTIVE)
+    await world.accounts.delete_account(team.member)
     await world.accounts.ensure_account(AccountEnsureRequest(world.new_id(), gone.email, "Heir"))
     before = await members(world, team.tenant_id)
     with pytest.raises(AccountValidationError):
@@ -143,15 +148,20 @@ async def test_an_heir_of_an_address_inherits_no_membership(world: World) -> Non
 
 
 async def test_an_invitation_does_not_revive(world: World) -> None:
-    """Its address is free: the person who accepts gets a new account."""
+    """A deactivated account keeps its address, and a deleted one does not."""
     tenant_id, owner = await world.tenant()
     email = world.new_email()
     gone = await world.join(tenant_id, owner, email=email)
     await world.accounts.change_account_status(gone, INACTIVE)
     invitation_id, token = await world.invite(tenant_id, owner, email)
     async with world.transaction() as session:
+        with pytest.raises(ForbiddenError) as deactivated:
+            await world.engines.acceptances.accept(session, invitation_id, token)
+    assert deactivated.value.error == "account_inactive"
+    await world.accounts.delete_account(gone)
+    async with world.transaction() as session:
         await world.engines.acceptances.accept(session, invitation_id, token)
     account = await world.accounts.get_account_by_email(email)
     assert account is not None
     assert account.user_id != gone
-    assert await members(world, tenant_id) == ({owner, account.user_id}, 2, 1)
+    assert await members(world, tenant_id) == ({owner, account.user_id}, 2, 0)

@@ -15,7 +15,6 @@ from hoc.cus.account.L5_schemas.errors import (
     NotFoundError,
     TenantNotActiveError,
 )
-from hoc.cus.account.L5_schemas.options import Options
 
 
 async def test_which_roles_may_invite_as_which(world: World) -> None:
@@ -173,18 +172,21 @@ async def test_an_acceptance_is_for_the_invited_account_only(world: World) -> No
     assert await world.role_of(tenant_id, somebody) is None
 
 
-async def test_an_unverified_account_joins_unless_options_forbid_it(world: World) -> None:
+async def test_an_unverified_account_joins_only_when_signed_in(world: World) -> None:
+    """The token was mailed to its address, so the address is verified by accepting."""
     tenant_id, owner = await world.tenant()
     email = world.new_email()
     user_id = await world.add_user(email, email_verified=False)
     invitation_id, token = await world.invite(tenant_id, owner, email)
-    strict = world.engines_with(Options(require_verified_email=True))
+    accept = world.engines.acceptances.accept
     async with world.transaction() as session:
         with pytest.raises(ForbiddenError) as unverified:
-            await strict.acceptances.accept(session, invitation_id, token)
-        assert unverified.value.error == "email_not_verified"
-        assert (await world.engines.acceptances.accept(session, invitation_id, token)).success
-    assert await world.role_of(tenant_id, user_id) == "member"
+            await accept(session, invitation_id, token)
+        assert unverified.value.error == "sign_in_required"
+        assert (await accept(session, invitation_id, token, caller_user_id=user_id)).success
+        detail = await world.facade.get_user_detail(session, tenant_id, user_id)
+        assert detail is not None
+        assert (detail.role, detail.email_verified) == ("member", True)
 
 
 async def test_a_wrong_token_and_no_invitation_are_one_answer(world: World) -> None:

@@ -29,12 +29,13 @@ READS = {
         "list_accounts",
         "search_accounts",
         "get_service_stats",
+        "list_identities",
         "health_check",
     },
 }
 
-# A membership's copy of the account's ``is_active`` changes without its ``updated_at``.
-WITHOUT_UPDATE = {"is_active"}
+# They change without ``updated_at``: a membership's copy of ``is_active``, and what a sign-in leaves.
+WITHOUT_UPDATE = {"is_active", "is_claimed", "last_login_at", "oauth_provider"}
 
 GIVEN = {
     "period_start": MARCH,
@@ -68,6 +69,8 @@ async def test_rows_and_events_have_the_operations_one_time(empty_world: World, 
     if mutation in PREPARED:
         async with world.transaction() as session:
             await PREPARED[mutation](scene, session)
+    if mutation == "unlink_identity":
+        await world.accounts.link_identity(scene.team.member, "linked")
     world.clock.advance(days=1)
     before, known, now = await world.rows(), await world.events(), world.clock.now
     world.clock.step = timedelta(seconds=1)

@@ -80,7 +80,7 @@ async def test_autogenerate_finds_nothing_to_do(fresh_database_url: str) -> None
         "ALTER TABLE account.users ADD COLUMN extra text",
         "ALTER TABLE account.users ALTER COLUMN name TYPE text",
         "ALTER TABLE account.users ALTER COLUMN is_active SET DEFAULT false",
-        "DROP INDEX account.uq_users_email_key_active",
+        "DROP INDEX account.uq_users_email_key",
         "CREATE TABLE account.extra (id int)",
     ],
 )

@@ -14,6 +14,7 @@ from hoc.cus.account.L5_schemas.identity import (
     AccountPreferencesRequest,
     AccountStatusChangeRequest,
     AccountUpdateRequest,
+    SignInRequest,
 )
 
 MARCH, APRIL = datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 4, 1, tzinfo=UTC)
@@ -93,6 +94,9 @@ ACCOUNT_MUTATIONS: Final[dict[str, Callable[[Scene], Awaitable[object]]]] = {
     "change_account_status": lambda it: it.world.accounts.change_account_status(
         it.team.admin, AccountStatusChangeRequest(is_active=False)
     ),
+    "link_identity": lambda it: it.world.accounts.link_identity(it.invited, it.world.new_id()),
+    "unlink_identity": lambda it: it.world.accounts.unlink_identity(it.team.member, "linked"),
+    "record_sign_in": lambda it: it.world.accounts.record_sign_in(it.invited, SignInRequest("google")),
     "delete_account": lambda it: it.world.accounts.delete_account(it.team.viewer),
 }
 """The identity service's, each a transaction of its own."""

@@ -36,6 +36,7 @@ EXAMPLES = {
     "invitation_id": "inv_1",
     "token": "ten_1.secret",
     "email": "ada@example.com",
+    "subject": "ada",
 }
 
 
@@ -147,6 +148,15 @@ async def account(console: Console, _team: Team) -> Values:
     return {"user_id": await console.add_user(email), "email": email}
 
 
+async def linked(console: Console, team: Team) -> Values:
+    values = await account(console, team)
+    subject = f"dept/{console.new_id()} 1"
+    await console.served.identity_service.link_identity(
+        values["user_id"], subject, issuer="https://other.example"
+    )
+    return values | {"subject": subject}
+
+
 def _table(*routes: Route) -> dict[str, Route]:
     return {route.label: route for route in routes}
 
@@ -228,14 +238,20 @@ ROUTES = _table(
     Route(
         f"POST {ACCOUNTS}/ensure",
         "403 201 201 403 403 401",
-        {"user_id": "{user_id}", "email": "{email}", "name": "Ada"},
+        {
+            "user_id": "{user_id}",
+            "email": "{email}",
+            "name": "Ada",
+            "email_verified": True,
+            "issuer": None,
+        },
         new_account,
     ),
     Route(f"GET {ACCOUNTS}/profile/{{user_id}}", "200 403 200 200 403 401", prepare=account),
     Route(
         f"PUT {ACCOUNTS}/profile/{{user_id}}",
         "403 200 200 200 403 401",
-        {"name": "Ada", "email": None},
+        {"name": "Ada", "email": None, "email_verified": None},
         account,
     ),
     Route(f"DELETE {ACCOUNTS}/profile/{{user_id}}", "403 403 200 403 403 401", prepare=account),
@@ -254,6 +270,26 @@ ROUTES = _table(
         account,
     ),
     Route(f"GET {ACCOUNTS}/stats", "403 403 200 403 403 401"),
+    Route(f"GET {ACCOUNTS}/profile/{{user_id}}/identities", "200 403 200 200 403 401", prepare=linked),
+    # The owner of an account needs a token of the identity.
+    Route(
+        f"POST {ACCOUNTS}/profile/{{user_id}}/identities",
+        "403 403 200 403 403 401",
+        {"subject": "{subject} 2", "issuer": "https://other.example", "token": None},
+        linked,
+    ),
+    Route(
+        f"DELETE {ACCOUNTS}/profile/{{user_id}}/identities",
+        "403 403 200 200 403 401",
+        prepare=linked,
+        query={"subject": "{subject}", "issuer": "https://other.example"},
+    ),
+    Route(
+        f"POST {ACCOUNTS}/profile/{{user_id}}/sign-ins",
+        "403 200 200 403 403 401",
+        {"provider": "google"},
+        account,
+    ),
     Route("GET /api/v1/events", "403 403 200 403 403 401"),
 )  # fmt: skip
 

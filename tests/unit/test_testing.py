@@ -124,7 +124,7 @@ async def test_users_are_added_once() -> None:
         await database.add_user("eve", "no address")
     with pytest.raises(NotFoundError):
         await database.deactivate_user("nobody")
-    await database.deactivate_user("ada")
+    await database.deactivate_user("ada", deleted=True)
     await database.add_user("bob", "ada@example.com")
 
 

@@ -131,9 +131,7 @@ async def _store(
     there, taken = 0, list[int]()
     if batch.accounts:
         there, taken = await database.transact(lambda session: store_accounts(session, batch.accounts, now))
-    rejections = batch.rejections + [
-        Rejection(line, "email: is another active account's already") for line in taken
-    ]
+    rejections = batch.rejections + [Rejection(line, "email: is another account's already") for line in taken]
     for rejection in sorted(rejections, key=lambda rejection: rejection.line):
         report(rejection)
     counts.imported += len(batch.accounts) - there - len(taken)

@@ -8,6 +8,7 @@ import orjson
 
 from hoc.cus.account.L5_engines.email_address import fold
 from hoc.cus.account.L5_schemas.errors import AccountValidationError
+from hoc.cus.account.L5_schemas.events import UserIdentityUnlinkedEventData, UserSignedInEventData
 from hoc.cus.account.L5_schemas.identity import (
     AccountFilter,
     AccountProfileResponse,
@@ -17,12 +18,15 @@ from hoc.cus.account.L5_schemas.identity import (
 from hoc.cus.account.L5_schemas.port_types import (
     AccountPatch,
     AddressRefusal,
+    LinkOutcome,
     NewAccount,
     PatchRefusal,
     Slice,
     SortKey,
+    Subject,
     Window,
 )
+from hoc.cus.account.L5_schemas.results import LinkedIdentitiesResult, LinkedIdentityResult
 from hoc.testing.database import MemoryDatabase
 from hoc.testing.identities import new_user
 from hoc.testing.profiles import MemoryProfiles, apply_patch
@@ -86,7 +90,8 @@ class MemoryAccounts:
             patched = apply_patch(user, patch)
             if tables.account_by_email(patched.email_key) not in {None, user}:
                 raise AccountValidationError.of("email", "is another account's already")
-            return _record(tables.update_user(patched, now=now, actor=actor))
+            by = user.user_id if actor == user_id else actor
+            return _record(tables.update_user(patched, now=now, actor=by))
 
     async def update_account_preferences(
         self, user_id: str, patch: AccountPatch, now: datetime, *, max_bytes: int, actor: str | None
@@ -112,6 +117,71 @@ class MemoryAccounts:
             return tables.set_account_status(
                 user_id, is_active=is_active, is_deleted=is_deleted, now=now, reason=reason, actor=actor
             )
+
+    async def account_id(self, subject: Subject) -> str | None:
+        linked = self._database.committed().identities.get(subject)
+        return None if linked is None else linked.user_id
+
+    async def list_identities(self, user_id: str) -> LinkedIdentitiesResult | None:
+        tables = self._database.committed()
+        user = tables.account(user_id)
+        if user is None or not user.is_active:
+            return None
+        linked = tables.identities_of(user.user_id)
+        return LinkedIdentitiesResult(user.user_id, [combine(LinkedIdentityResult, one) for one in linked])
+
+    async def link_identity(
+        self, user_id: str, subject: Subject, now: datetime, *, actor: str | None
+    ) -> LinkOutcome:
+        async with self._database.transaction() as session:
+            tables = await session.writable()
+            user = tables.account(user_id)
+            if user is None or not user.is_active:
+                return LinkOutcome.NO_ACCOUNT
+            linked = tables.identities.get(subject)
+            owner = None if linked is None else linked.user_id
+            if owner is None and subject.issuer == "" and subject.id in tables.users:
+                owner = subject.id
+            if owner is not None:
+                return LinkOutcome.DONE if owner == user.user_id else LinkOutcome.TAKEN
+            by = user.user_id if actor == user_id else actor
+            tables.link(subject, user.user_id, now=now, actor=by)
+            return LinkOutcome.DONE
+
+    async def unlink_identity(
+        self, user_id: str, subject: Subject, now: datetime, *, actor: str | None
+    ) -> LinkOutcome:
+        async with self._database.transaction() as session:
+            tables = await session.writable()
+            user = tables.account(user_id)
+            if user is None or not user.is_active:
+                return LinkOutcome.NO_ACCOUNT
+            linked = tables.identities.get(subject)
+            if linked is None or linked.user_id != user.user_id:
+                return LinkOutcome.DONE
+            if user.has_generated_id and len(tables.identities_of(user.user_id)) == 1:
+                return LinkOutcome.LAST
+            del tables.identities[subject]
+            event = UserIdentityUnlinkedEventData(user.user_id, subject.issuer, subject.id, unlinked_at=now)
+            tables.record(event, actor=user.user_id if actor == user_id else actor, at=now)
+            return LinkOutcome.DONE
+
+    async def record_sign_in(
+        self, user_id: str, now: datetime, *, provider: str | None, actor: str | None
+    ) -> bool:
+        async with self._database.transaction() as session:
+            tables = await session.writable()
+            user = tables.account(user_id)
+            if user is None or not user.is_active:
+                return False
+            if user.last_login_at is None or user.last_login_at <= now - timedelta(minutes=1):
+                provider = provider or user.oauth_provider
+                tables.users[user.user_id] = replace(
+                    user, last_login_at=now, oauth_provider=provider, is_claimed=True
+                )
+                event = UserSignedInEventData(user.user_id, provider, signed_in_at=now)
+                tables.record(event, actor=actor, at=now)
+            return True
 
     async def list_accounts(
         self, wanted: AccountFilter, window: Window, *, max_counted: int

@@ -2,9 +2,7 @@
 
 from datetime import datetime
 
-from hoc.cus.account.L5_schemas.events import UserIdentityUnlinkedEventData
 from hoc.cus.account.L5_schemas.port_types import AddressHolder, NewAccount, Subject
-from hoc.cus.account.L5_schemas.results import LinkedIdentityResult
 from hoc.testing.database import MemorySession
 from hoc.testing.rows import UserRow, combine
 from hoc.testing.store import MemoryStore
@@ -53,27 +51,6 @@ class MemoryIdentities(MemoryStore):
         self, session: MemorySession, email_key: str, user_id: str, now: datetime, *, actor: str | None
     ) -> None:
         (await self.write(session)).displace(email_key, user_id, now=now, actor=actor)
-
-    async def of_account(self, session: MemorySession, user_id: str) -> list[LinkedIdentityResult]:
-        linked = [row for row in self.read(session).identities.values() if row.user_id == user_id]
-        linked.sort(key=lambda row: (row.linked_at, row.issuer, row.subject))
-        return [combine(LinkedIdentityResult, row) for row in linked]
-
-    async def lock_account(self, session: MemorySession, user_id: str) -> bool | None:
-        user = (await self.write(session)).users.get(user_id)
-        return None if user is None or not user.is_active else user.has_generated_id
-
-    async def unlink(
-        self, session: MemorySession, subject: Subject, user_id: str, now: datetime, *, actor: str | None
-    ) -> bool:
-        tables = await self.write(session)
-        linked = tables.identities.get(subject)
-        if linked is None or linked.user_id != user_id:
-            return False
-        del tables.identities[subject]
-        event = UserIdentityUnlinkedEventData(user_id, subject.issuer, subject.id, unlinked_at=now)
-        tables.record(event, actor=actor, at=now)
-        return True
 
 
 def new_user(account: NewAccount, now: datetime, *, is_claimed: bool) -> UserRow:

@@ -55,7 +55,8 @@ class MemoryProfiles(MemoryStore):
             return PatchRefusal.STALE
         if _stored_size(orjson.loads(patched.preferences)) > max_preferences_bytes:
             return PatchRefusal.TOO_LARGE
-        stored = tables.update_user(patched, now=now, actor=actor)
+        by = user.user_id if actor == user_id else actor
+        stored = tables.update_user(patched, now=now, actor=by)
         preferences = orjson.loads(stored.preferences)
         result = combine(
             ExtendedProfileUpdateResult, stored, display_name=stored.name, preferences=preferences

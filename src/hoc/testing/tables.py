@@ -111,6 +111,11 @@ class Tables:
         self.record(event, actor=actor, at=now)
         return True
 
+    def identities_of(self, user_id: str) -> list[LinkedIdentityRow]:
+        """The account's linked identities, oldest first."""
+        linked = [row for row in self.identities.values() if row.user_id == user_id]
+        return sorted(linked, key=lambda row: (row.linked_at, row.issuer, row.subject))
+
     def verify(self, user_id: str, *, now: datetime, actor: str | None, name: str | None = None) -> None:
         """Mark the account's address as verified, and give the account the name if it has none."""
         user = self.users[user_id]
@@ -167,7 +172,7 @@ class Tables:
     ) -> bool:
         """Activate, deactivate or delete an account with its memberships. False: there is no such account.
 
-        Raises AccountValidationError (the address is another active account's) or LastOwnerError (a tenant
+        Raises AccountValidationError (the address is another account's) or LastOwnerError (a tenant
         that is not closed would have no active owner).
         """
         user = self.account(user_id)

@@ -84,7 +84,8 @@ async def test_each_change_of_an_account_shows_in_the_next_answer(console: Conso
 async def test_reviving_onto_a_taken_address_is_refused(console: Console) -> None:
     account, admin = await ensured(console), console.scoped(ADMIN)
     status = f"{PREFIX}/status/{account['user_id']}"
-    await console.identity.put(status, json={"is_active": False}, headers=admin)
+    profile = f"{PREFIX}/profile/{account['user_id']}"
+    assert (await console.identity.delete(profile, headers=admin)).status_code == 200
     heir = new_account(console) | {"email": account["email"]}
     assert (await console.identity.post(f"{PREFIX}/ensure", json=heir, headers=admin)).status_code == 201
     refused = await console.identity.put(status, json={"is_active": True}, headers=admin)

@@ -57,7 +57,7 @@ PENDING_IS_UNIQUE = (
 )
 AN_OWNER_IS_KEPT = "ALTER TABLE account.member_counts DROP CONSTRAINT ck_member_counts_keeps_an_owner"
 ONE_PENDING = "DROP INDEX account.uq_invitations_pending"
-ONE_ADDRESS = "DROP INDEX account.uq_users_email_key_active"
+ONE_ADDRESS = "DROP INDEX account.uq_users_email_key"
 ONE_SLUG = "ALTER TABLE account.tenant_slugs DROP CONSTRAINT pk_tenant_slugs"
 
 INACTIVE = AccountStatusChangeRequest(is_active=False)

@@ -10,7 +10,7 @@ from hoc.cus.account.L5_engines.event_feed import EventFeed
 from hoc.cus.account.L5_engines.idempotency import Idempotency
 from hoc.cus.account.L5_engines.session import Clock, utc_now
 from hoc.cus.account.L5_schemas.options import Options
-from hoc.cus.account.L5_schemas.port_types import Access, InvitationLimits
+from hoc.cus.account.L5_schemas.port_types import Access, InvitationLimits, Subject
 from hoc.cus.account.L5_schemas.results import SupportContactResult
 from hoc.cus.account.L6_drivers.accounts import AccountRepository
 from hoc.cus.account.L6_drivers.billing import SqlBilling
@@ -36,12 +36,14 @@ __all__ = [
     "idempotency",
     "open_database",
     "options_of",
+    "owner_reader",
     "postgres_engines",
     "postgres_facade",
 ]
 
 
-AccessFetch: TypeAlias = Callable[[list[tuple[str, str]]], Awaitable[dict[tuple[str, str], Access]]]
+AccessFetch: TypeAlias = Callable[[list[tuple[str, Subject]]], Awaitable[dict[tuple[str, Subject], Access]]]
+OwnerFetch: TypeAlias = Callable[[list[Subject]], Awaitable[dict[Subject, str]]]
 
 
 def open_database(url: str, *, pool_size: int = 10, statement_timeout_ms: int = 5_000) -> Database:
@@ -89,12 +91,23 @@ def postgres_facade(settings: Settings | None = None) -> AccountsFacade:
 
 
 def access_reader(database: Database) -> AccessFetch:
-    """Reads the memberships of ``(tenant_id, user_id)`` pairs in one round trip."""
+    """Reads the memberships of subjects in tenants in one round trip."""
     members = SqlMembers()
 
-    async def read(pairs: list[tuple[str, str]]) -> dict[tuple[str, str], Access]:
+    async def read(asked: list[tuple[str, Subject]]) -> dict[tuple[str, Subject], Access]:
         async with database.reading() as session:
-            return await members.access(session, pairs)
+            return await members.access_of_subjects(session, asked)
+
+    return read
+
+
+def owner_reader(database: Database) -> OwnerFetch:
+    """Reads the ids of the accounts that subjects are linked to, in one round trip."""
+    identities = SqlIdentities()
+
+    async def read(subjects: list[Subject]) -> dict[Subject, str]:
+        async with database.reading() as session:
+            return await identities.owners(session, subjects)
 
     return read
 

@@ -146,3 +146,10 @@ class SearchQuery(Query):
 
 class DeletionQuery(Query):
     reason: Annotated[str, Field(max_length=500)] | None = None
+
+
+class IdentityQuery(Query):
+    """``issuer`` is left out, or empty, for the primary issuer."""
+
+    subject: Annotated[str, Field(max_length=255)]
+    issuer: Annotated[str, Field(max_length=255)] | None = None

@@ -1,5 +1,6 @@
 """One call of an operation, parsed and checked: what the operation's handler works with."""
 
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from typing import Generic
 
@@ -17,14 +18,18 @@ QueryT = TypeVar("QueryT", default=None)
 class Call(Generic[BodyT, QueryT]):
     """``body`` and ``query`` are of the operation's declared types, None where it declares none.
 
-    ``session`` is open; it is None where the operation opens none. ``expected_version`` is the version in
-    ``If-Match``, None when the request names none.
+    The caller's ``user_id`` is its account's id where the operation asks for more than a scope, else the
+    subject in the credentials. ``session`` is open; it is None where the operation opens none.
+    ``expected_version`` is the version in ``If-Match``, None when the request names none.
+    ``identify`` says whom a token is of, None for an invalid one.
     """
 
     optional_caller: Caller | None
+    scopes: Collection[str]
     path: dict[str, str]
     body: BodyT
     query: QueryT
+    identify: Callable[[str], Awaitable[Caller | None]]
     expected_version: int | None = None
     session: Session = None
 

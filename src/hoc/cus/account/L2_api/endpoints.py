@@ -2,18 +2,19 @@
 
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Generic, TypeVar, cast
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from hoc.concurrency.batching import BatchLoader
 from hoc.concurrency.single_flight import SingleFlight
-from hoc.cus.account.L2_api.authentication import caller_of
+from hoc.cus.account.L2_api.authentication import Caller, caller_of
 from hoc.cus.account.L2_api.bodies import Query
 from hoc.cus.account.L2_api.call import Call, require_caller
-from hoc.cus.account.L2_api.operations import MEMBER, NO_SESSION, NOTHING, TENANT, AnyOperation, Opens
+from hoc.cus.account.L2_api.callers import Callers
+from hoc.cus.account.L2_api.operations import CALLER, MEMBER, NO_SESSION, NOTHING, TENANT, AnyOperation, Opens
 from hoc.cus.account.L2_api.request import (
     JSON,
     ReceivedRequest,
@@ -24,11 +25,10 @@ from hoc.cus.account.L2_api.request import (
     parse_query,
 )
 from hoc.cus.account.L2_api.response import EncodedPage, encode_page, respond
-from hoc.cus.account.L5_engines.access import require_reader
 from hoc.cus.account.L5_engines.idempotency import Idempotency
 from hoc.cus.account.L5_engines.session import Session
 from hoc.cus.account.L5_schemas.errors import ForbiddenError
-from hoc.cus.account.L5_schemas.port_types import Access, IdempotencyKey, Page, StoredResponse
+from hoc.cus.account.L5_schemas.port_types import IdempotencyKey, Page, StoredResponse
 from hoc.database import Database
 
 RulesT = TypeVar("RulesT")
@@ -39,7 +39,7 @@ class Dependencies:
     """What every endpoint needs. ``on_mail_queued`` is called after a commit that may have queued a mail."""
 
     database: Database
-    access: BatchLoader[tuple[str, str], Access]
+    callers: Callers
     pages: SingleFlight[EncodedPage]
     idempotency: Idempotency
     on_mail_queued: Callable[[], None]
@@ -65,24 +65,25 @@ class Endpoint(Generic[RulesT]):
         self._operation = operation
         self._rules = rules
         self._database = dependencies.database
-        self._access = dependencies.access
+        self._callers = dependencies.callers
         self._pages = dependencies.pages
         self._idempotency = dependencies.idempotency
         self._on_mail_queued = dependencies.on_mail_queued
         self._is_page = operation.is_page
 
     async def handle(self, request: ReceivedRequest) -> Response:
-        operation = self._operation
-        call: Call[object, object] = Call(caller_of(request), request.path_params, body=None, query=None)
-        if operation.requires is MEMBER:
-            await self._require_member(call)
-        elif operation.requires is not NOTHING:
-            require_caller(call, in_tenant=operation.requires is TENANT)
-        check_path(call.path)
-        if operation.scopes:
-            self._require_scope(request, call)
+        call: Call[object, object] = Call(
+            caller_of(request),
+            getattr(request.scope.get("auth"), "scopes", ()),
+            request.path_params,
+            body=None,
+            query=None,
+            identify=partial(self._callers.identify, request),
+        )
+        await self._require_rights(call)
         if self._is_page:
             return await self._page(request, call)
+        operation = self._operation
         if operation.body is not None:
             raw = json_body(request, optional=operation.body_optional)
             call.body = operation.body() if raw is None else parse_body(raw, operation.body)
@@ -98,25 +99,48 @@ class Endpoint(Generic[RulesT]):
             self._on_mail_queued()
         return response
 
+    async def _require_rights(self, call: Call[object, object]) -> None:
+        """Refuse a caller who may not. Puts its account's id into the call, unless a scope is enough."""
+        operation = self._operation
+        if operation.requires is MEMBER:
+            await self._require_member(call)
+        elif operation.requires is not NOTHING:
+            require_caller(call, in_tenant=operation.requires is TENANT)
+        check_path(call.path)
+        if operation.scopes:
+            await self._require_scope(call)
+        elif operation.requires is not MEMBER and call.optional_caller is not None:
+            await self._find_account(call, call.optional_caller)
+
     async def _require_member(self, call: Call[object, object]) -> None:
         """Concurrent requests share the read of memberships."""
-        require_reader(await self._access.get((call.tenant_id, call.caller_id)))
+        call.optional_caller = await self._callers.member(call.tenant_id, call.caller)
+
+    async def _find_account(self, call: Call[object, object], caller: Caller) -> None:
+        operation = self._operation
+        # A single statement about the caller alone finds the account of the primary issuer's subject itself.
+        is_found_later = operation.requires is CALLER and operation.opens in {Opens.READ, Opens.STATEMENT}
+        if not (is_found_later and self._callers.is_primary(caller)):
+            call.optional_caller = await self._callers.account_of(caller)
+
+    async def _require_scope(self, call: Call[object, object]) -> None:
+        operation = self._operation
+        if not set(operation.scopes).isdisjoint(call.scopes):
+            return
+        if operation.own is not None:
+            owner = call.path[operation.own]
+            if owner == call.caller_id and self._callers.is_primary(call.caller):
+                return
+            call.optional_caller = await self._callers.account_of(call.caller)
+            if call.caller_id == await self._callers.account_id(owner):
+                return
+        raise ForbiddenError(f"This needs the scope {' or '.join(operation.scopes)}.", code="missing_scope")
 
     def _run(self, call: Call[object, object]) -> Awaitable[object]:
         """The handler's result."""
         if self._operation.opens is NO_SESSION:
             return self._operation.handler(self._rules, call)
         return self._run_in_session(call)
-
-    def _require_scope(self, request: Request, call: Call[object, object]) -> None:
-        operation = self._operation
-        if operation.own is not None and call.path[operation.own] == call.caller_id:
-            return
-        granted = getattr(request.scope.get("auth"), "scopes", ())
-        if set(operation.scopes).isdisjoint(granted):
-            raise ForbiddenError(
-                f"This needs the scope {' or '.join(operation.scopes)}.", code="missing_scope"
-            )
 
     async def _run_in_session(self, call: Call[object, object]) -> object:
         """The handler's result, in the session that the operation opens."""

@@ -5,11 +5,16 @@ A caller without scopes reads and changes their own profile and preferences, and
 
 from typing import Any
 
-from hoc.cus.account.L2_api.bodies import AccountsQuery, DeletionQuery, SearchQuery
+from hoc.cus.account.L2_api.bodies import AccountsQuery, DeletionQuery, IdentityQuery, SearchQuery
 from hoc.cus.account.L2_api.call import Call
 from hoc.cus.account.L2_api.operations import AnyOperation, Ensured, Operation
 from hoc.cus.account.L5_engines.account_service import AccountService
-from hoc.cus.account.L5_schemas.errors import AccountNotFoundError, AccountValidationError, FieldProblem
+from hoc.cus.account.L5_schemas.errors import (
+    AccountNotFoundError,
+    AccountValidationError,
+    FieldProblem,
+    ForbiddenError,
+)
 from hoc.cus.account.L5_schemas.identity import (
     AccountEnsureRequest,
     AccountListParams,
@@ -21,9 +26,12 @@ from hoc.cus.account.L5_schemas.identity import (
     AccountStatusChangeRequest,
     AccountSummaryResponse,
     AccountUpdateRequest,
+    IdentityLinkRequest,
     MessageResponse,
+    SignInRequest,
 )
 from hoc.cus.account.L5_schemas.port_types import Page
+from hoc.cus.account.L5_schemas.results import LinkedIdentitiesResult
 
 READERS = ("accounts:read", "accounts:admin")
 WRITERS = ("accounts:write", "accounts:admin")
@@ -65,6 +73,10 @@ async def get_account(service: AccountService, call: Call) -> AccountProfileResp
 )
 async def update_account(service: AccountService, call: Call[AccountUpdateRequest]) -> AccountProfileResponse:
     """Change an account's name and address."""
+    if call.body.email_verified is not None and set(WRITERS).isdisjoint(call.scopes):
+        raise ForbiddenError(
+            f"To set email_verified needs the scope {' or '.join(WRITERS)}.", code="missing_scope"
+        )
     return await service.update_account_profile(call.path["user_id"], call.body, actor=call.caller_id)
 
 
@@ -155,6 +167,78 @@ async def get_stats(service: AccountService, call: Call) -> AccountStatsResponse
     return await service.get_service_stats()
 
 
+@Operation(
+    "GET",
+    "/accounts/profile/{user_id}/identities",
+    LinkedIdentitiesResult,
+    scopes=READERS,
+    own="user_id",
+    errors=(404,),
+)
+async def list_identities(service: AccountService, call: Call) -> LinkedIdentitiesResult:
+    """List the identities that are linked to an account."""
+    return await service.list_identities(call.path["user_id"])
+
+
+@Operation(
+    "POST",
+    "/accounts/profile/{user_id}/identities",
+    LinkedIdentitiesResult,
+    scopes=ADMINS,
+    own="user_id",
+    body=IdentityLinkRequest,
+    errors=(404, 409),
+)
+async def link_identity(service: AccountService, call: Call[IdentityLinkRequest]) -> LinkedIdentitiesResult:
+    """Link an identity to an account. The account's owner presents a token of the identity."""
+    subject, issuer = call.body.subject, call.body.issuer
+    if call.body.token is not None:
+        caller = await call.identify(call.body.token)
+        if caller is None:
+            raise AccountValidationError.of("token", "is not a valid token of an identity")
+        subject, issuer = caller.user_id, caller.issuer
+    elif set(ADMINS).isdisjoint(call.scopes):
+        raise ForbiddenError(
+            "Send a token of the identity that is to be linked; without one this needs the scope"
+            f" {' or '.join(ADMINS)}.",
+            code="missing_scope",
+        )
+    if subject is None:
+        raise AccountValidationError.of("subject", "is missing; send it, or a token of the identity")
+    return await service.link_identity(call.path["user_id"], subject, issuer=issuer, actor=call.caller_id)
+
+
+@Operation(
+    "DELETE",
+    "/accounts/profile/{user_id}/identities",
+    LinkedIdentitiesResult,
+    scopes=ADMINS,
+    own="user_id",
+    query=IdentityQuery,
+    errors=(404, 409),
+)
+async def unlink_identity(service: AccountService, call: Call[None, IdentityQuery]) -> LinkedIdentitiesResult:
+    """Unlink an identity from an account, unless nobody could sign in to the account without it."""
+    return await service.unlink_identity(
+        call.path["user_id"], call.query.subject, issuer=call.query.issuer or None, actor=call.caller_id
+    )
+
+
+@Operation(
+    "POST",
+    "/accounts/profile/{user_id}/sign-ins",
+    MessageResponse,
+    scopes=WRITERS,
+    body=SignInRequest,
+    body_optional=True,
+    errors=(404,),
+)
+async def record_sign_in(service: AccountService, call: Call[SignInRequest]) -> MessageResponse:
+    """Record that somebody signed in to an account, at most once a minute."""
+    await service.record_sign_in(call.path["user_id"], call.body, actor=call.caller_id)
+    return MessageResponse("Sign-in recorded")
+
+
 IDENTITY_OPERATIONS: list[AnyOperation] = [
     ensure_account,
     get_account,
@@ -166,4 +250,8 @@ IDENTITY_OPERATIONS: list[AnyOperation] = [
     get_account_by_email,
     change_status,
     get_stats,
+    list_identities,
+    link_identity,
+    unlink_identity,
+    record_sign_in,
 ]

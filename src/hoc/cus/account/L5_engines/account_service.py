@@ -16,6 +16,7 @@ from hoc.cus.account.L5_engines.text import clean_line, is_account_id, is_storab
 from hoc.cus.account.L5_schemas.errors import (
     AccountNotFoundError,
     AccountValidationError,
+    ConflictError,
     FieldProblem,
     InvalidInputError,
 )
@@ -31,18 +32,22 @@ from hoc.cus.account.L5_schemas.identity import (
     AccountStatusChangeRequest,
     AccountSummaryResponse,
     AccountUpdateRequest,
+    SignInRequest,
 )
 from hoc.cus.account.L5_schemas.port_types import (
     AccountPatch,
     AddressRefusal,
+    LinkOutcome,
     NewAccount,
     PatchRefusal,
     Slice,
     Subject,
     Window,
 )
+from hoc.cus.account.L5_schemas.results import LinkedIdentitiesResult
 
 MAX_TERM_LENGTH = 255
+MAX_PROVIDER_LENGTH = 64
 MAX_COUNTED = 10_000
 
 
@@ -96,9 +101,35 @@ class AccountRepositoryProtocol(Protocol):
     ) -> bool:
         """Change the account together with its memberships. False: there is no such account.
 
-        Raises AccountValidationError when the address is another active account's by now, LastOwnerError when
+        Raises AccountValidationError when the address is another account's by now, LastOwnerError when
         a tenant would have no active owner. Neither changes anything.
         """
+        ...
+
+    async def account_id(self, subject: Subject) -> str | None:
+        """The account that the subject is linked to."""
+        ...
+
+    async def list_identities(self, user_id: str) -> LinkedIdentitiesResult | None:
+        """The active account's linked identities, oldest first. None: there is no such active account."""
+        ...
+
+    async def link_identity(
+        self, user_id: str, subject: Subject, now: datetime, *, actor: str | None
+    ) -> LinkOutcome:
+        """Link a subject to an active account, unless it has an account."""
+        ...
+
+    async def unlink_identity(
+        self, user_id: str, subject: Subject, now: datetime, *, actor: str | None
+    ) -> LinkOutcome:
+        """End a link, unless nobody could sign in to the account any more."""
+        ...
+
+    async def record_sign_in(
+        self, user_id: str, now: datetime, *, provider: str | None, actor: str | None
+    ) -> bool:
+        """Store the time and provider, at most once a minute. False: there is no such active account."""
         ...
 
     async def list_accounts(
@@ -253,6 +284,74 @@ class AccountService:
         if not deleted:
             raise _not_found()
         return True
+
+    async def list_identities(self, user_id: str) -> LinkedIdentitiesResult:
+        """The identities that are linked to an account, oldest first. Raises AccountNotFoundError."""
+        found = await self.repository.list_identities(_storable(user_id))
+        if found is None:
+            raise _not_found()
+        return found
+
+    async def link_identity(
+        self, user_id: str, subject: str, *, issuer: str | None = None, actor: str | None = None
+    ) -> LinkedIdentitiesResult:
+        """Let a subject of an issuer, by default the primary one, sign in to an account.
+
+        Repeating it changes nothing. Raises AccountNotFoundError, AccountValidationError or ConflictError
+        (the subject has an account).
+        """
+        with _validation():
+            linked = self._subject(subject, issuer)
+        outcome = await self.repository.link_identity(_storable(user_id), linked, self._clock(), actor=actor)
+        if outcome is LinkOutcome.NO_ACCOUNT:
+            raise _not_found()
+        if outcome is LinkOutcome.TAKEN:
+            raise ConflictError("This identity has an account already.", code="identity_taken")
+        return await self.list_identities(user_id)
+
+    async def unlink_identity(
+        self, user_id: str, subject: str, *, issuer: str | None = None, actor: str | None = None
+    ) -> LinkedIdentitiesResult:
+        """End a link. Repeating it changes nothing.
+
+        Raises AccountNotFoundError, AccountValidationError or ConflictError (nobody could sign in to the
+        account without it).
+        """
+        with _validation():
+            linked = self._subject(subject, issuer)
+        outcome = await self.repository.unlink_identity(
+            _storable(user_id), linked, self._clock(), actor=actor
+        )
+        if outcome is LinkOutcome.NO_ACCOUNT:
+            raise _not_found()
+        if outcome is LinkOutcome.LAST:
+            raise ConflictError(
+                "This is the account's last identity. Link another one first.", code="last_identity"
+            )
+        return await self.list_identities(user_id)
+
+    async def record_sign_in(self, user_id: str, request: SignInRequest, *, actor: str | None = None) -> bool:
+        """Store that somebody signed in to an account, and with what. At most one change a minute is stored.
+
+        Raises AccountNotFoundError or AccountValidationError.
+        """
+        with _validation():
+            provider = (
+                None
+                if request.provider is None
+                else clean_line("provider", request.provider, max_length=MAX_PROVIDER_LENGTH)
+            )
+        recorded = await self.repository.record_sign_in(
+            _storable(user_id), self._clock(), provider=provider, actor=actor
+        )
+        if not recorded:
+            raise _not_found()
+        return True
+
+    def _subject(self, subject: str, issuer: str | None) -> Subject:
+        if not is_storable_id(subject):
+            raise InvalidInputError.of("subject", "must be 1 to 255 characters without control characters")
+        return Subject(subject, self._issuer(issuer))
 
     async def list_accounts(self, params: AccountListParams) -> AccountSearchResponse:
         """A page of accounts, newest first. Raises AccountValidationError.

@@ -56,6 +56,26 @@ class AccountStatusChangeRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class IdentityLinkRequest:
+    """The subject to link, and its issuer if that is not the primary one; or a ``token`` of that identity."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+
+    subject: str | None = None
+    issuer: str | None = None
+    token: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SignInRequest:
+    """``provider`` is what the person signed in with, such as ``google``; None leaves the stored one."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+
+    provider: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class AccountListParams:
     """``cursor`` continues a list in place of ``page``. ``is_active`` None lists inactive accounts, too."""
 

@@ -195,6 +195,19 @@ class AddressRefusal(Enum):
     """Another account has it, verified, and somebody signs in to that."""
 
 
+class LinkOutcome(Enum):
+    """What came of linking a subject to an account, or of unlinking it."""
+
+    DONE = auto()
+    """The subject is linked, or not any more."""
+    NO_ACCOUNT = auto()
+    """There is no such active account."""
+    TAKEN = auto()
+    """The subject has an account: it is linked, or it is an account's own id."""
+    LAST = auto()
+    """Without the link nobody could sign in to the account."""
+
+
 @dataclass(frozen=True, slots=True)
 class AddressHolder:
     """The account that has an address. ``is_claimed``: somebody can sign in to it."""

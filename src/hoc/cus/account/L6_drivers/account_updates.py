@@ -4,14 +4,14 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Boolean, ColumnElement, Integer, String, false, func, or_, select, update
+from sqlalchemy import Boolean, ColumnElement, Integer, String, case, false, func, or_, select, update
 from sqlalchemy.dialects.postgresql import JSONB
 
 from hoc.cus.account.L5_schemas.events import UserProfileUpdatedEventData
 from hoc.cus.account.L5_schemas.port_types import AccountPatch
 from hoc.cus.account.L6_drivers.execution import AnyRow, AnySelect, SqlSession, fetch_one, param
-from hoc.cus.account.L6_drivers.fragments import ACCOUNT, NOW
-from hoc.cus.account.L6_drivers.outbox import names_of, recorded
+from hoc.cus.account.L6_drivers.fragments import ACCOUNT, NOW, USER
+from hoc.cus.account.L6_drivers.outbox import ACTOR, names_of, recorded
 from hoc.cus.account.L6_drivers.tables import SCHEMA, users
 
 _COLUMNS = {"display_name": "name"}
@@ -102,6 +102,7 @@ class AccountUpdate:
             UserProfileUpdatedEventData,
             judged.join(written, written.c.user_id == judged.c.user_id),
             at=written.c.updated_at,
+            actor=case((ACTOR == USER, judged.c.user_id), else_=ACTOR),
             user_id=judged.c.user_id,
             email=judged.c.email,
             name=func.coalesce(judged.c.name, ""),

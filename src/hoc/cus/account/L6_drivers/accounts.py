@@ -30,11 +30,14 @@ from hoc.cus.account.L5_schemas.identity import (
 from hoc.cus.account.L5_schemas.port_types import (
     AccountPatch,
     AddressRefusal,
+    LinkOutcome,
     NewAccount,
     PatchRefusal,
     Slice,
+    Subject,
     Window,
 )
+from hoc.cus.account.L5_schemas.results import LinkedIdentitiesResult
 from hoc.cus.account.L6_drivers.account_inserts import any_shard, registered
 from hoc.cus.account.L6_drivers.account_lists import COMMON, LISTS, RARE, STATS, search_values
 from hoc.cus.account.L6_drivers.account_status import LOCK, LOCK_TENANTS, SET_ACTIVE
@@ -131,6 +134,7 @@ class AccountRepository:
         self._database = database
         self._profiles = SqlProfiles()
         self._identities = SqlIdentities()
+        self._owners = BatchLoader(self._find_owners)
         self._by_id = BatchLoader(self._find)
         self._stored = BatchLoader(self._find_stored)
         self._by_email = BatchLoader(self._find_by_email)
@@ -264,6 +268,69 @@ class AccountRepository:
         # Can deadlock with accepting an invitation, which locks account_totals before member_counts, and
         # SET_ACTIVE in the other order. `transact` runs the loser again.
         return await self._database.transact(change)
+
+    async def account_id(self, subject: Subject) -> str | None:
+        return await self._owners.get(subject)
+
+    async def _find_owners(self, subjects: list[Subject]) -> dict[Subject, str]:
+        async with self._database.reading() as session:
+            return await self._identities.owners(session, subjects)
+
+    async def list_identities(self, user_id: str) -> LinkedIdentitiesResult | None:
+        account = await self.get_account_by_id(user_id)
+        if account is None:
+            return None
+        async with self._database.reading() as session:
+            identities = await self._identities.of_account(session, account.user_id)
+        return LinkedIdentitiesResult(account.user_id, identities)
+
+    async def link_identity(
+        self, user_id: str, subject: Subject, now: datetime, *, actor: str | None
+    ) -> LinkOutcome:
+        async def link(session: AsyncConnection) -> LinkOutcome:
+            account = await self._identities.lock_account(session, user_id)
+            if account is None:
+                return LinkOutcome.NO_ACCOUNT
+            await self._identities.lock(session, subject)
+            owner = await self._identities.owner(session, subject)
+            if owner is None and subject.issuer == "":
+                is_active = await self._identities.is_active(session, subject.id)
+                owner = None if is_active is None else subject.id
+            if owner is not None:
+                return LinkOutcome.DONE if owner == account.user_id else LinkOutcome.TAKEN
+            by = account.user_id if actor == user_id else actor
+            await self._identities.link(session, subject, account.user_id, now, actor=by)
+            return LinkOutcome.DONE
+
+        return await self._database.transact(link)
+
+    async def unlink_identity(
+        self, user_id: str, subject: Subject, now: datetime, *, actor: str | None
+    ) -> LinkOutcome:
+        async def unlink(session: AsyncConnection) -> LinkOutcome:
+            account = await self._identities.lock_account(session, user_id)
+            if account is None:
+                return LinkOutcome.NO_ACCOUNT
+            linked = await self._identities.of_account(session, account.user_id)
+            others = [one for one in linked if (one.issuer, one.subject) != (subject.issuer, subject.id)]
+            if len(others) == len(linked):
+                return LinkOutcome.DONE
+            if account.has_generated_id and not others:
+                return LinkOutcome.LAST
+            by = account.user_id if actor == user_id else actor
+            await self._identities.unlink(session, subject, account.user_id, now, actor=by)
+            return LinkOutcome.DONE
+
+        return await self._database.transact(unlink)
+
+    async def record_sign_in(
+        self, user_id: str, now: datetime, *, provider: str | None, actor: str | None
+    ) -> bool:
+        return await self._database.write(
+            lambda session: self._identities.record_sign_in(
+                session, user_id, now, provider=provider, actor=actor
+            )
+        )
 
     async def list_accounts(
         self, wanted: AccountFilter, window: Window, *, max_counted: int

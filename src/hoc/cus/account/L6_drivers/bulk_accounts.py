@@ -89,7 +89,7 @@ SETTLE = text(f"VACUUM (ANALYZE, SKIP_LOCKED) {users.fullname}")
 async def store_accounts(
     session: AsyncConnection, accounts: Sequence[tuple[Any, ...]], now: datetime
 ) -> tuple[int, list[int]]:
-    """Store the accounts whose id, and address if active, are not taken. Waits for other imports to commit.
+    """Store the accounts whose id and address are not taken. Waits for other imports to commit.
 
     Args:
         session: an open transaction on asyncpg.

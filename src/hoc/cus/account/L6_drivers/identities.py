@@ -1,9 +1,12 @@
 """Whose account it is: linked identities, claims of unclaimed accounts, and verified addresses."""
 
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import (
     Boolean,
+    ColumnElement,
     Integer,
     String,
     Text,
@@ -22,13 +25,14 @@ from hoc.cus.account.L5_schemas.events import (
     UserIdentityLinkedEventData,
     UserIdentityUnlinkedEventData,
     UserProfileUpdatedEventData,
+    UserSignedInEventData,
 )
 from hoc.cus.account.L5_schemas.port_types import AddressHolder, NewAccount, Subject
 from hoc.cus.account.L5_schemas.results import LinkedIdentityResult
 from hoc.cus.account.L6_drivers.account_inserts import any_shard, registered
 from hoc.cus.account.L6_drivers.advisory_locks import AdvisoryLock
 from hoc.cus.account.L6_drivers.execution import AnyRow, AnySelect, SqlSession, fetch_all, fetch_one, param
-from hoc.cus.account.L6_drivers.fragments import NOW, USER
+from hoc.cus.account.L6_drivers.fragments import ACCOUNT, NOW, USER
 from hoc.cus.account.L6_drivers.outbox import ACTOR, names_of, recorded
 from hoc.cus.account.L6_drivers.row_mapping import record_of
 from hoc.cus.account.L6_drivers.tables import linked_identities, users
@@ -38,6 +42,8 @@ SUBJECT = param("subject", String)
 EMAIL_KEY = param("email_key", String)
 NAME = param("name", String)
 NAME_KEY = param("name_key", Text)
+PROVIDER = param("provider", String)
+A_MINUTE: ColumnElement[Any] = literal_column("interval '1 minute'")
 
 THIS_IDENTITY = (linked_identities.c.issuer == ISSUER) & (linked_identities.c.subject == SUBJECT)
 
@@ -77,7 +83,7 @@ IS_ACTIVE = select(users.c.is_active).where(users.c.user_id == USER)
 
 LOCK_ACCOUNT = (
     select(users.c.user_id, users.c.has_generated_id)
-    .where(users.c.user_id == USER, users.c.is_active)
+    .where(users.c.user_id == ACCOUNT, users.c.is_active)
     .with_for_update(key_share=True)
 )
 
@@ -188,7 +194,38 @@ def _displace() -> AnySelect:
 
 DISPLACE = _displace()
 
+
+def _sign_in() -> AnySelect:
+    """Stores a sign-in unless one was stored within the minute before. The account counts as claimed."""
+    account = select(users.c.user_id).where(users.c.user_id == ACCOUNT, users.c.is_active).cte("account")
+    signed_in = (
+        update(users)
+        .where(
+            users.c.user_id == account.c.user_id,
+            or_(users.c.last_login_at.is_(None), users.c.last_login_at <= NOW - A_MINUTE),
+        )
+        .values(
+            last_login_at=NOW,
+            oauth_provider=func.coalesce(PROVIDER, users.c.oauth_provider),
+            is_claimed=true(),
+        )
+        .returning(users.c.user_id, users.c.oauth_provider.label("provider"))
+        .cte("signed_in")
+    )
+    return select(account.c.user_id).add_cte(recorded(UserSignedInEventData, signed_in))
+
+
+SIGN_IN = _sign_in()
+
 _identity = record_of(LinkedIdentityResult, OF_ACCOUNT)
+
+
+@dataclass(frozen=True, slots=True)
+class LockedAccount:
+    """``has_generated_id``: no subject has the account's id, so only links lead to it."""
+
+    user_id: str
+    has_generated_id: bool
 
 
 class SqlIdentities:
@@ -287,10 +324,17 @@ class SqlIdentities:
     async def of_account(self, session: SqlSession, user_id: str) -> list[LinkedIdentityResult]:
         return [_identity(row) for row in await fetch_all(session, OF_ACCOUNT, user_id=user_id)]
 
-    async def lock_account(self, session: SqlSession, user_id: str) -> bool | None:
-        """Whether an active account's id was generated, so that no subject has it. None: no such account."""
+    async def lock_account(self, session: SqlSession, user_id: str) -> "LockedAccount | None":
+        """An active account, locked so that its identities stay as they are until the transaction ends."""
         row = await fetch_one(session, LOCK_ACCOUNT, user_id=user_id)
-        return None if row is None else bool(row.has_generated_id)
+        return None if row is None else LockedAccount(row.user_id, row.has_generated_id)
+
+    async def record_sign_in(
+        self, session: SqlSession, user_id: str, now: datetime, *, provider: str | None, actor: str | None
+    ) -> bool:
+        """Store a sign-in, at most one a minute. False: there is no such active account."""
+        row = await fetch_one(session, SIGN_IN, user_id=user_id, provider=provider, now=now, actor=actor)
+        return row is not None
 
     async def unlink(
         self, session: SqlSession, subject: Subject, user_id: str, now: datetime, *, actor: str | None

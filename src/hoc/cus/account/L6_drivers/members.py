@@ -11,6 +11,7 @@ from sqlalchemy import (
     delete,
     func,
     literal,
+    literal_column,
     select,
     update,
 )
@@ -21,7 +22,7 @@ from hoc.cus.account.L5_schemas.events import (
     MemberRemovedEventData,
     MemberRoleChangedEventData,
 )
-from hoc.cus.account.L5_schemas.port_types import Access, Slice, Versioned, Window
+from hoc.cus.account.L5_schemas.port_types import Access, Slice, Subject, Versioned, Window
 from hoc.cus.account.L5_schemas.results import (
     MembershipResult,
     TenantUserResult,
@@ -30,11 +31,11 @@ from hoc.cus.account.L5_schemas.results import (
 )
 from hoc.cus.account.L5_schemas.values import Role, TenantStatus
 from hoc.cus.account.L6_drivers.execution import AnyRow, AnySelect, SqlSession, fetch_all, fetch_one, param
-from hoc.cus.account.L6_drivers.fragments import LOCK_TENANT, NOW, TENANT, USER, membership_of
+from hoc.cus.account.L6_drivers.fragments import ACCOUNT, LOCK_TENANT, NOW, TENANT, USER, membership_of
 from hoc.cus.account.L6_drivers.outbox import recorded
 from hoc.cus.account.L6_drivers.paging import Paged
 from hoc.cus.account.L6_drivers.row_mapping import record_of
-from hoc.cus.account.L6_drivers.tables import member_counts, memberships, tenants, users
+from hoc.cus.account.L6_drivers.tables import linked_identities, member_counts, memberships, tenants, users
 
 ROLE = param("role", String)
 IS_ACTIVE = param("is_active", Boolean)
@@ -133,12 +134,12 @@ MEMBERSHIPS_OF = Paged(
         memberships.c.joined_at,
     )
     .select_from(memberships.join(tenants))
-    .where(memberships.c.user_id == USER, memberships.c.is_active),
+    .where(memberships.c.user_id == ACCOUNT, memberships.c.is_active),
     at=memberships.c.joined_at,
     row_id=memberships.c.tenant_id,
     total=select(func.count())
     .select_from(memberships)
-    .where(memberships.c.user_id == USER, memberships.c.is_active)
+    .where(memberships.c.user_id == ACCOUNT, memberships.c.is_active)
     .scalar_subquery(),
 )
 
@@ -160,6 +161,36 @@ def _access() -> AnySelect:
 
 
 ACCESS = _access()
+
+
+def _access_of_subjects() -> AnySelect:
+    asked = (
+        func.unnest(
+            param("tenant_ids", ARRAY(String)),
+            param("issuers", ARRAY(String)),
+            param("subjects", ARRAY(String)),
+        )
+        .table_valued("tenant_id", "issuer", "subject")
+        .render_derived("asked")
+    )
+    linked = (linked_identities.c.issuer == asked.c.issuer) & (linked_identities.c.subject == asked.c.subject)
+    own_id = case((asked.c.issuer == literal_column("''"), asked.c.subject))
+    found = (
+        select(asked, func.coalesce(linked_identities.c.user_id, own_id).label("user_id"))
+        .select_from(asked.outerjoin(linked_identities, linked))
+        .subquery("found")
+    )
+    one = membership_of(found.c.tenant_id, found.c.user_id)
+    return (
+        select(found.c.issuer, found.c.subject, one.c.tenant_id, one.c.user_id, one.c.role, tenants.c.status)
+        .select_from(found)
+        .join(one, (one.c.tenant_id == found.c.tenant_id) & (one.c.user_id == found.c.user_id))
+        .join(tenants, tenants.c.tenant_id == one.c.tenant_id)
+        .where(one.c.is_active)
+    )
+
+
+ACCESS_OF_SUBJECTS = _access_of_subjects()
 
 OWNER_COUNT = select(member_counts.c.members).where(
     member_counts.c.tenant_id == TENANT, member_counts.c.role == Role.OWNER
@@ -269,6 +300,24 @@ class SqlMembers:
         )
         return {
             (row.tenant_id, row.user_id): Access(
+                row.tenant_id, row.user_id, Role(row.role), TenantStatus(row.status)
+            )
+            for row in rows
+        }
+
+    async def access_of_subjects(
+        self, session: SqlSession, asked: list[tuple[str, Subject]]
+    ) -> dict[tuple[str, Subject], Access]:
+        """The memberships of the accounts that subjects are linked to, or are the ids of."""
+        rows = await fetch_all(
+            session,
+            ACCESS_OF_SUBJECTS,
+            tenant_ids=[tenant_id for tenant_id, _ in asked],
+            issuers=[subject.issuer for _, subject in asked],
+            subjects=[subject.id for _, subject in asked],
+        )
+        return {
+            (row.tenant_id, Subject(row.subject, row.issuer)): Access(
                 row.tenant_id, row.user_id, Role(row.role), TenantStatus(row.status)
             )
             for row in rows

@@ -52,6 +52,7 @@ async def accept_invitation(accounts: AccountsFacade, call: Call[AcceptInvitatio
         call.path["invitation_id"],
         call.body.token,
         caller_user_id=None if caller is None else caller.user_id,
+        caller_verified_email=caller.email if caller is not None and caller.email_verified else None,
     )
 
 

@@ -1,0 +1,86 @@
+"""Whose account a caller is: a subject is linked to an account, or it is an account's own id."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import TypeAlias
+
+from starlette.authentication import AuthenticationBackend, AuthenticationError
+from starlette.requests import HTTPConnection
+
+from hoc.concurrency.batching import BatchLoader
+from hoc.cus.account.L2_api.authentication import Caller
+from hoc.cus.account.L5_engines.access import require_reader
+from hoc.cus.account.L5_schemas.port_types import Access, Subject
+
+AccessFetch: TypeAlias = Callable[[list[tuple[str, Subject]]], Awaitable[dict[tuple[str, Subject], Access]]]
+OwnerFetch: TypeAlias = Callable[[list[Subject]], Awaitable[dict[Subject, str]]]
+
+
+class Callers:
+    """Finds callers' accounts. Concurrent requests share the reads.
+
+    Args:
+        access: reads the memberships of subjects in tenants.
+        owners: reads the ids of the accounts that subjects are linked to.
+        primary_issuer: the issuer whose subjects are account ids unless they are linked. With None, every
+            issuer is taken for it.
+        authentication: tells whom a token is of. With None, no token can be told.
+    """
+
+    def __init__(
+        self,
+        access: AccessFetch,
+        owners: OwnerFetch,
+        *,
+        primary_issuer: str | None,
+        authentication: AuthenticationBackend | None,
+    ) -> None:
+        self._access = BatchLoader(access)
+        self._owners = BatchLoader(owners)
+        self._primary_issuer = primary_issuer
+        self._authentication = authentication
+
+    async def member(self, tenant_id: str, caller: Caller) -> Caller:
+        """The caller under its account's id. Raises NotAMemberError or TenantNotActiveError."""
+        access = require_reader(await self._access.get((tenant_id, self._subject(caller))))
+        return caller if access.user_id == caller.user_id else _as_account(caller, access.user_id)
+
+    async def account_of(self, caller: Caller) -> Caller:
+        """The caller under the id of the account that its subject is linked to, or else is the id of.
+
+        The unlinked subject of another than the primary issuer gets an id that no account can have.
+        """
+        subject = self._subject(caller)
+        user_id = await self._owners.get(subject)
+        if user_id is None:
+            user_id = subject.id if subject.issuer == "" else f"{subject.issuer} {subject.id}"
+        return caller if user_id == caller.user_id else _as_account(caller, user_id)
+
+    async def account_id(self, user_id: str) -> str:
+        """The id of the account that the primary issuer's subject is linked to, or else is the id of."""
+        return await self._owners.get(Subject(user_id)) or user_id
+
+    def is_primary(self, caller: Caller) -> bool:
+        """Whether the caller's subject is one of the primary issuer."""
+        return self._primary_issuer is None or caller.issuer in {None, self._primary_issuer}
+
+    async def identify(self, request: HTTPConnection, token: str) -> Caller | None:
+        """Whom a token is of, as if it were the request's. None: it is not valid."""
+        if self._authentication is None or not token.isascii():
+            return None
+        headers = [header for header in request.scope["headers"] if header[0] == b"host"]
+        headers.append((b"authorization", f"Bearer {token}".encode()))
+        try:
+            known = await self._authentication.authenticate(
+                HTTPConnection({**request.scope, "headers": headers})
+            )
+        except AuthenticationError:
+            return None
+        return known[1] if known is not None and isinstance(known[1], Caller) else None
+
+    def _subject(self, caller: Caller) -> Subject:
+        return Subject(caller.user_id, "" if self.is_primary(caller) else caller.issuer or "")
+
+
+def _as_account(caller: Caller, user_id: str) -> Caller:
+    return replace(caller, user_id=user_id, issuer=None)
