@@ -62,11 +62,12 @@ class MemoryMembers(MemoryStore):
         self, session: MemorySession, user_id: str, window: Window
     ) -> Slice[MembershipResult]:
         tables = self.read(session)
+        user = tables.account(user_id)
         return slice_of(
             (
                 (SortKey(membership.joined_at, tenant_id), _membership(tables, membership))
                 for (tenant_id, member_id), membership in tables.memberships.items()
-                if member_id == user_id and tables.users[user_id].is_active
+                if user is not None and user.is_active and member_id == user.user_id
             ),
             window,
         )
