@@ -59,7 +59,9 @@ def _create_accounts() -> None:
         "users",
         _id("user_id"),
         sa.Column("email", sa.String(255), nullable=False, comment="as given; shown and mailed to"),
-        sa.Column("email_key", sa.String(512), nullable=False, comment="the address, folded; compared"),
+        sa.Column(
+            "email_key", sa.String(512), nullable=False, comment="the mailbox that is mailed to; compared"
+        ),
         sa.Column("name", sa.String(255)),
         sa.Column("name_key", sa.Text(), comment="the name, folded; searched"),
         _flag("is_active", default=True),
@@ -90,7 +92,8 @@ def _create_accounts() -> None:
     _index("ix_users_page_by_status", "users", "is_active", "created_at", "user_id")
     op.execute(
         "CREATE INDEX ix_users_search ON account.users"
-        " USING gin ((email_key || ' ' || coalesce(name_key, '')) gin_trgm_ops)"
+        " USING gin ((email_key || ' ' || coalesce(name_key, '')"
+        " || repeat(' ' || email, least(octet_length(email) - char_length(email), 1))) gin_trgm_ops)"
     )
     _create(
         "account_totals",

@@ -163,6 +163,11 @@ CSV_ROWS = (
     ("good1,other@example.com,Other,,,", "user_id: is on an earlier line with other content"),
     ("d,GOOD1@example.com,D,,,", "email: is another active account's already"),
     ("e,there@example.com,E,,,", "email: is another active account's already"),
+    (
+        "n,good1@\N{FULLWIDTH LATIN SMALL LETTER E}xample.com,N,,,",
+        "email: is another active account's already",
+    ),
+    ("o,o@example.com.,O,,,", "email: "),
     ("good2,there@example.com,Not active,false,,", None),
     ("f,f@example.com,F\0,,,", "name: must not contain control characters"),
     ("g,g@example.com,G,perhaps,,", "is_active: must be true or false"),

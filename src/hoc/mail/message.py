@@ -15,8 +15,7 @@ from html import escape
 from typing import Final
 from urllib.parse import quote, unquote, urlsplit
 
-import idna
-
+from hoc.cus.account.L5_engines.email_address import envelope
 from hoc.mail.sender import MailRejectedError
 
 INVITATION_HEADER: Final = "X-Hoc-Invitation-Id"
@@ -25,7 +24,6 @@ MAX_NAME_LENGTH: Final = 80
 _INVISIBLE: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})  # controls, bidi overrides, lone surrogates, …
 _JOINERS: Final = "\u200c\u200d"  # invisible too, but words (Persian, Hindi) and emoji are spelt with them
 _NAME_AND_ADDRESS: Final = re.compile(r'"?(?P<name>[^"<>]*?)"?\s*<(?P<address>[^<>]*)>')
-_NOT_IN_ADDRESS: Final = re.compile(r'[\s\x00-\x1f\x7f-\x9f\ud800-\udfff()<>\[\]@,:;\\"]|=\?')
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,19 +117,8 @@ def token_in(link: str) -> str:
 
 
 def _address(text: str) -> Address:
-    """Parse an address. Encodes the domain as IDNA 2008 A-labels and leaves the local part unchanged.
-
-    Raises ValueError for quoted local parts, for domain literals, and for an RFC 2047 encoded word: its
-    characters are legal, but the email package would decode it, with any line breaks.
-    """
-    local, _, domain = text.rpartition("@")
-    if not local or not domain or _NOT_IN_ADDRESS.search(local) or _NOT_IN_ADDRESS.search(domain):
-        raise ValueError("it is not of the form local@domain")
-    if not domain.isascii():
-        try:
-            domain = idna.encode(domain, uts46=True).decode()
-        except idna.IDNAError:
-            raise ValueError("its domain is not a valid internationalized name") from None
+    """Parse an address. Raises ValueError, as `envelope`."""
+    local, domain = envelope(text)
     return Address(username=local, domain=domain)
 
 

@@ -137,7 +137,10 @@ def _matching(tables: Tables, wanted: AccountFilter) -> Iterator[UserRow]:
         user
         for user in tables.users.values()
         if wanted.is_active in {None, user.is_active}
-        and (wanted.term is None or wanted.term in user.email_key or wanted.term in fold(user.name or ""))
+        and (
+            wanted.term is None
+            or any(wanted.term in text for text in (user.email_key, fold(user.name or ""), user.email))
+        )
     )
 
 

@@ -93,16 +93,22 @@ def _one_of(column: str, values: Iterable[str]) -> CheckConstraint:
 
 # As PostgreSQL writes it, which is what Alembic compares with.
 SEARCHED: ColumnElement[str] = literal_column(
-    "((email_key::text || ' '::text) || COALESCE(name_key, ''::text))", Text
+    "(((email_key::text || ' '::text) || COALESCE(name_key, ''::text)) ||"
+    " repeat(' '::text || email::text, LEAST(octet_length(email::text) - char_length(email::text), 1)))",
+    Text,
 )
-"""Account search uses one concatenated text, so that the index stores the trigrams of both only once."""
+"""Account search uses one concatenated text, so that the index stores the trigrams of both only once.
+
+An address outside ASCII is in it as it was given, too: people search for a domain as they write it, and the
+key contains the A-label.
+"""
 
 users = Table(
     "users",
     metadata,
     Column("user_id", String(255), primary_key=True),
     Column("email", String(255), nullable=False, comment="as given; shown and mailed to"),
-    Column("email_key", String(512), nullable=False, comment="the address, folded; compared"),
+    Column("email_key", String(512), nullable=False, comment="the mailbox that is mailed to; compared"),
     Column("name", String(255)),
     Column("name_key", Text, comment="the name, folded; searched"),
     Column("is_active", Boolean, nullable=False, server_default=true()),
