@@ -170,6 +170,8 @@ CSV_ROWS = (
     ("o,o@example.com.,O,,,", "email: "),
     ("good2,there@example.com,Not active,false,,", None),
     ("f,f@example.com,F\0,,,", "name: must not contain control characters"),
+    ("p,p@example.com,\u200b,,,", "name: must contain visible characters"),
+    ("q,q@example.com,Ada\u202egnp.exe,,,", "name: must not contain characters that change the direction"),
     ("g,g@example.com,G,perhaps,,", "is_active: must be true or false"),
     ('h,h@example.com,H,,{"a":,', "preferences: must be JSON"),
     ("i,i@example.com,I,,[],", "preferences: must be a JSON object"),
