@@ -240,6 +240,14 @@ def _create_invitations() -> None:
         sa.Column("sent", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("email_key", "day"),
     )
+    _create(
+        "tenant_creations",
+        _id("user_id"),
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("created", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("user_id", "day"),
+        comment="how many tenants a user created on a UTC day; limited",
+    )
 
 
 def _create_billing() -> None:
@@ -457,6 +465,7 @@ def downgrade() -> None:
         "usage_counters",
         "invoices",
         "subscriptions",
+        "tenant_creations",
         "recipient_limits",
         "invitation_limits",
         "invitation_mails",

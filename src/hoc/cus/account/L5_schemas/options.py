@@ -16,4 +16,5 @@ class Options:
         )
     )
     invitation_limits: InvitationLimits = field(default_factory=InvitationLimits)
+    tenants_per_user_per_day: int = 20
     require_verified_email: bool = False

@@ -288,6 +288,16 @@ recipient_limits = Table(
     PrimaryKeyConstraint("email_key", "day"),
 )
 
+tenant_creations = Table(
+    "tenant_creations",
+    metadata,
+    _id("user_id"),
+    Column("day", Date, nullable=False),
+    Column("created", Integer, nullable=False),
+    PrimaryKeyConstraint("user_id", "day"),
+    comment="how many tenants a user created on a UTC day; limited",
+)
+
 subscriptions = Table(
     "subscriptions",
     metadata,
