@@ -17,7 +17,7 @@ from hoc.cus.account.L5_schemas.errors import (
 )
 from hoc.cus.account.L5_schemas.port_types import AddressHolder, EmailAddress, InvitationTerms
 from hoc.cus.account.L5_schemas.results import AcceptInvitationResult
-from hoc.cus.account.L5_schemas.values import InvitationStatus, TenantStatus
+from hoc.cus.account.L5_schemas.values import InvitationStatus, Role, TenantStatus
 
 MAX_TOKEN_LENGTH = 512
 
@@ -77,14 +77,19 @@ class Acceptances:
         if terms.expires_at <= now:
             raise InvitationExpiredError("This invitation has expired. Ask for a new invitation.")
         if terms.tenant_status is not TenantStatus.ACTIVE:
-            raise TenantNotActiveError("This tenant does not accept new members at present.")
-        if terms.inviter_role is None or not policy.can_grant(terms.inviter_role, terms.role):
-            raise ForbiddenError(
-                "The person who sent this invitation may no longer grant this role. Ask for a new invitation."
-            )
+            raise _not_active()
+        _require_grantable(terms.inviter_role, terms)
         user_id = await self._account_for(session, terms, caller_user_id, now)
+        await self._require_still_grantable(session, terms)
         await self._acceptances.add_member(session, terms, user_id, now)
         return await self._joined(session, terms, user_id)
+
+    async def _require_still_grantable(self, session: Session, terms: InvitationTerms) -> None:
+        """Check again after the wait for the account's lock. The inviter's rights stay until the commit."""
+        inviter = await self._access.hold_access(session, terms.tenant_id, terms.invited_by)
+        _require_grantable(None if inviter is None else inviter.role, terms)
+        if inviter is not None and inviter.tenant_status is not TenantStatus.ACTIVE:
+            raise _not_active()
 
     async def _lock_by_token(self, session: Session, invitation_id: str, token: str) -> InvitationTerms:
         tenant_id, _, secret = token.partition(".") if len(token) <= MAX_TOKEN_LENGTH else ("", "", "")
@@ -128,6 +133,17 @@ class Acceptances:
         if self._require_verified_email and not account.email_verified:
             raise ForbiddenError("Verify your e-mail address first.", code="email_not_verified")
         return account.user_id
+
+
+def _require_grantable(inviter: Role | None, terms: InvitationTerms) -> None:
+    if inviter is None or not policy.can_grant(inviter, terms.role):
+        raise ForbiddenError(
+            "The person who sent this invitation may no longer grant this role. Ask for a new invitation."
+        )
+
+
+def _not_active() -> TenantNotActiveError:
+    return TenantNotActiveError("This tenant does not accept new members at present.")
 
 
 def _no_such_invitation() -> NotFoundError:
