@@ -97,7 +97,8 @@ def _create_accounts() -> None:
     _index("ix_users_page_by_status", "users", "is_active", "created_at", "user_id")
     op.execute(
         "CREATE INDEX ix_users_search ON account.users"
-        " USING gin ((coalesce(email_key, '') || ' ' || coalesce(name_key, '')) gin_trgm_ops)"
+        " USING gin ((coalesce(email_key, '') || ' ' || coalesce(name_key, '')"
+        " || repeat(' ' || email, least(octet_length(email) - char_length(email), 1))) gin_trgm_ops)"
     )
     _create(
         "linked_identities",
@@ -254,6 +255,14 @@ def _create_invitations() -> None:
         sa.Column("day", sa.Date(), nullable=False),
         sa.Column("sent", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("email_key", "day"),
+    )
+    _create(
+        "tenant_creations",
+        _id("user_id"),
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("created", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("user_id", "day"),
+        comment="how many tenants a user created on a UTC day; limited",
     )
 
 
@@ -472,6 +481,7 @@ def downgrade() -> None:
         "usage_counters",
         "invoices",
         "subscriptions",
+        "tenant_creations",
         "recipient_limits",
         "invitation_limits",
         "invitation_mails",

@@ -11,6 +11,7 @@ from hoc.cus.account.L5_engines.idempotency import LIFETIME
 from hoc.cus.account.L5_engines.session import Clock, utc_now
 from hoc.cus.account.L6_drivers.errors import explain_outage
 from hoc.cus.account.L6_drivers.retention import (
+    CREATION_COUNTERS,
     IDEMPOTENCY_KEYS,
     INBOUND_MESSAGES,
     RECIPIENT_COUNTERS,
@@ -27,6 +28,7 @@ INTERVAL_SECONDS = 3_600.0
 _KEPT = (
     (TENANT_COUNTERS, timedelta(days=2)),
     (RECIPIENT_COUNTERS, timedelta(days=2)),
+    (CREATION_COUNTERS, timedelta(days=2)),
     (IDEMPOTENCY_KEYS, LIFETIME),
     # Statistics look 30 days back.
     (REGISTRATIONS, timedelta(days=32)),

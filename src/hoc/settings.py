@@ -91,6 +91,7 @@ class Settings(BaseSettings):
     support_response_time: str = Field(
         default="Within one business day", description="shown as the support contact"
     )
+    tenants_per_user_per_day: Count = Field(default=20, description="tenants that one user creates")
     invitations_per_tenant_per_day: Count = Field(
         default=10_000, description="invitation mails of one tenant"
     )

@@ -304,12 +304,16 @@ async def test_members_and_viewers_manage_no_invitation(world: World) -> None:
                     await managing
 
 
-async def test_an_admin_does_not_resend_an_owners_grant(world: World) -> None:
+async def test_an_admin_manages_no_invitation_to_an_owner(world: World) -> None:
     team = await world.team()
-    invitation_id, _ = await world.invite(team.tenant_id, team.owner, role="owner")
+    invitation_id, token = await world.invite(team.tenant_id, team.owner, role="owner")
+    invitations = world.engines.invitations
     async with world.transaction() as session:
-        with pytest.raises(ForbiddenError):
-            await world.engines.invitations.resend(session, team.tenant_id, team.admin, invitation_id)
+        for managing in (invitations.resend, invitations.revoke):
+            with pytest.raises(ForbiddenError):
+                await managing(session, team.tenant_id, team.admin, invitation_id)
+    async with world.transaction() as session:
+        assert (await world.engines.acceptances.accept(session, invitation_id, token)).role == "owner"
 
 
 @pytest.mark.parametrize("fall", ["demoted", "removed", "deactivated"])

@@ -23,6 +23,7 @@ OLD_ROWS = 25
 COUNTERS = (
     "INSERT INTO account.invitation_limits SELECT tenant_id, :day, 1 FROM account.tenants",
     "INSERT INTO account.recipient_limits SELECT tenant_id, :day, 1 FROM account.tenants",
+    "INSERT INTO account.tenant_creations SELECT tenant_id, :day, 1 FROM account.tenants",
 )
 KEYS = (
     "INSERT INTO account.idempotency_keys (tenant_id, principal, route, key, request_hash, created_at)"
@@ -30,7 +31,8 @@ KEYS = (
 )
 LEFT = (
     "SELECT ARRAY[(SELECT count(*) FROM account.invitation_limits),"
-    " (SELECT count(*) FROM account.recipient_limits), (SELECT count(*) FROM account.idempotency_keys)]"
+    " (SELECT count(*) FROM account.recipient_limits), (SELECT count(*) FROM account.tenant_creations),"
+    " (SELECT count(*) FROM account.idempotency_keys)]"
 )
 
 
@@ -57,8 +59,8 @@ async def test_old_rows_go_and_others_stay(store: Database) -> None:
     await fill(store, NOW - timedelta(days=3))
     await fill(store, NOW - timedelta(hours=23))
     await fill(store, NOW)
-    assert await housekeeping(store).delete_expired() == 2 * 3 * OLD_ROWS
-    assert await scalar(store, LEFT) == [2 * OLD_ROWS] * 3
+    assert await housekeeping(store).delete_expired() == 2 * 4 * OLD_ROWS
+    assert await scalar(store, LEFT) == [2 * OLD_ROWS] * 4
     assert await housekeeping(store).delete_expired() == 0
 
 
@@ -87,7 +89,7 @@ async def test_several_at_once_do_not_disturb_each_other(store: Database) -> Non
     await fill(store, NOW - timedelta(days=3))
     await asyncio.gather(*(housekeeping(store).delete_expired() for _ in range(5)))
     await housekeeping(store).delete_expired()
-    assert await scalar(store, LEFT) == [0, 0, 0]
+    assert await scalar(store, LEFT) == [0, 0, 0, 0]
 
 
 @pytest.mark.parametrize("taken_out", [False, True])

@@ -84,6 +84,13 @@ def test_an_address_is_kept_as_given() -> None:
         "\ud800@example.com",
         f"{'a' * 65}@example.com",
         f"ada@{'a' * 250}.com",
+        "ada@example.com.",
+        "ada@example.com\N{IDEOGRAPHIC FULL STOP}",
+        "ada@exam\N{SOFT HYPHEN}ple.com",
+        "ada\N{FULLWIDTH COMMERCIAL AT}example.com",
+        "ada@xn--a.example.com",
+        "ada@\N{SNOWMAN}.example.com",
+        "=?utf-8?q?ada?=@example.com",
     ],
 )
 def test_an_address_no_mail_can_reach_is_refused(address: str) -> None:

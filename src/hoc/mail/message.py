@@ -15,8 +15,7 @@ from html import escape
 from typing import Final
 from urllib.parse import quote, unquote, urlsplit
 
-import idna
-
+from hoc.cus.account.L5_engines.email_address import envelope
 from hoc.mail.sender import MailRejectedError
 
 INVITATION_HEADER: Final = "X-Hoc-Invitation-Id"
@@ -24,8 +23,13 @@ MAX_NAME_LENGTH: Final = 80
 
 _INVISIBLE: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})  # controls, bidi overrides, lone surrogates, …
 _JOINERS: Final = "\u200c\u200d"  # invisible too, but words (Persian, Hindi) and emoji are spelt with them
+# In `evil.example`, `https://…`, `mailto:…` and `ada@…`, also full-width: mail programs make links of those.
+_LINKING: Final = re.compile(
+    r"(?<=\S)[.:@\N{ONE DOT LEADER}\N{IDEOGRAPHIC FULL STOP}\N{SMALL FULL STOP}\N{FULLWIDTH FULL STOP}"
+    r"\N{HALFWIDTH IDEOGRAPHIC FULL STOP}\N{SMALL COLON}\N{FULLWIDTH COLON}\N{SMALL COMMERCIAL AT}"
+    r"\N{FULLWIDTH COMMERCIAL AT}](?=\S)"
+)
 _NAME_AND_ADDRESS: Final = re.compile(r'"?(?P<name>[^"<>]*?)"?\s*<(?P<address>[^<>]*)>')
-_NOT_IN_ADDRESS: Final = re.compile(r'[\s\x00-\x1f\x7f-\x9f\ud800-\udfff()<>\[\]@,:;\\"]|=\?')
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,19 +123,8 @@ def token_in(link: str) -> str:
 
 
 def _address(text: str) -> Address:
-    """Parse an address. Encodes the domain as IDNA 2008 A-labels and leaves the local part unchanged.
-
-    Raises ValueError for quoted local parts, for domain literals, and for an RFC 2047 encoded word: its
-    characters are legal, but the email package would decode it, with any line breaks.
-    """
-    local, _, domain = text.rpartition("@")
-    if not local or not domain or _NOT_IN_ADDRESS.search(local) or _NOT_IN_ADDRESS.search(domain):
-        raise ValueError("it is not of the form local@domain")
-    if not domain.isascii():
-        try:
-            domain = idna.encode(domain, uts46=True).decode()
-        except idna.IDNAError:
-            raise ValueError("its domain is not a valid internationalized name") from None
+    """Parse an address. Raises ValueError, as `envelope`."""
+    local, domain = envelope(text)
     return Address(username=local, domain=domain)
 
 
@@ -144,13 +137,22 @@ def _clean(text: str) -> str:
     return line if len(line) <= MAX_NAME_LENGTH else f"{line[: MAX_NAME_LENGTH - 1].rstrip()}…"
 
 
+def _name(text: str) -> str:
+    """A person's or tenant's name as one line in which no mail program finds a link.
+
+    A space follows each dot, colon and at sign inside a word. Names such as `Node.js` are not refused: they
+    stay readable as `Node. js`.
+    """
+    return _clean(_LINKING.sub(r"\g<0> ", text))
+
+
 def _header_text(line: str) -> str:
     """Keep the email package from decoding an encoded word (RFC 2047), which may contain CRLF."""
     return line.replace("=?", "= ?")
 
 
 def _tenant(mail: InvitationMail) -> str:
-    return _clean(mail.tenant_name) or "a team"
+    return _name(mail.tenant_name) or "a team"
 
 
 def _fingerprint(mail: InvitationMail) -> str:
@@ -158,7 +160,7 @@ def _fingerprint(mail: InvitationMail) -> str:
 
 
 def _sentences(mail: InvitationMail) -> tuple[str, str]:
-    inviter = _clean(mail.inviter_name or "")
+    inviter = _name(mail.inviter_name or "")
     invited = f"{inviter} has invited you" if inviter else "You have been invited"
     expiry = mail.expires_at.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
     invitation = f"{invited} to join {_tenant(mail)} as {_clean(mail.role)}."

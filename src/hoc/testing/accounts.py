@@ -219,8 +219,7 @@ def _matching(tables: Tables, wanted: AccountFilter) -> Iterator[UserRow]:
         if wanted.is_active in {None, user.is_active}
         and (
             wanted.term is None
-            or wanted.term in (user.email_key or "")
-            or wanted.term in fold(user.name or "")
+            or any(wanted.term in text for text in (user.email_key or "", fold(user.name or ""), user.email))
         )
     )
 

@@ -8,6 +8,7 @@ from typing import Self, TypeVar
 
 from hoc.cus.account.L5_engines.email_address import parse_email
 from hoc.cus.account.L5_engines.session import Clock, utc_now
+from hoc.cus.account.L5_engines.text import clean_line
 from hoc.cus.account.L5_schemas.errors import ConflictError, NotFoundError
 from hoc.cus.account.L5_schemas.results import EventResult
 from hoc.testing.rows import UserRow
@@ -62,8 +63,8 @@ class MemoryDatabase:
     ) -> str:
         """Store an active account and return its id. Commits unless a session is given.
 
-        Raises InvalidInputError (this is not an e-mail address) or ConflictError (an account has the id, or
-        an active account the address).
+        Raises InvalidInputError (this is not an e-mail address, or no name) or ConflictError (an account has
+        the id, or an active account the address).
         """
         if session is None:
             async with self.transaction() as own:
@@ -71,6 +72,7 @@ class MemoryDatabase:
                     user_id, email, name, email_verified=email_verified, session=own, clock=clock
                 )
         address, now = parse_email(email), clock()
+        name = None if name is None else clean_line("name", name)
         tables = await session.writable()
         if user_id in tables.users or tables.account_by_email(address.key):
             raise ConflictError("This user id or e-mail address is taken.")

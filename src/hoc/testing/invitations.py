@@ -37,10 +37,7 @@ class MemoryInvitations(MemoryStore):
         limits: InvitationLimits,
     ) -> InvitationResult | None:
         tables = await self.write(session)
-        inviter = tables.active_membership(invitation.tenant_id, invitation.invited_by)
-        if inviter is None or inviter.role not in granters:
-            return None
-        if tables.tenants[invitation.tenant_id].status is not TenantStatus.ACTIVE:
+        if not _may_grant(tables, invitation, granters):
             return None
         if obstacles_to(tables, invitation, limits) != InviteObstacles(False, False, False, False):
             return None
@@ -95,9 +92,15 @@ class MemoryInvitations(MemoryStore):
         )
 
     async def reissue(
-        self, session: MemorySession, invitation: NewInvitation, limits: InvitationLimits
+        self,
+        session: MemorySession,
+        invitation: NewInvitation,
+        granters: list[Role],
+        limits: InvitationLimits,
     ) -> InvitationResult | None:
         tables = await self.write(session)
+        if not _may_grant(tables, invitation, granters):
+            return None
         row = tables.invitations.get((invitation.tenant_id, invitation.invitation_id))
         obstacles = obstacles_to(tables, invitation, limits)
         if row is None or replace(obstacles, already_member=False) != InviteObstacles(
@@ -156,6 +159,16 @@ class MemoryInvitations(MemoryStore):
         )
         joined = MemberJoinedEventData(tenant_id, user_id, row.role, row.invited_by, joined_at=now)
         tables.record(joined, actor=user_id, at=now)
+
+
+def _may_grant(tables: Tables, invitation: NewInvitation, granters: list[Role]) -> bool:
+    """Whether the tenant is active, and the inviter a member in one of these roles."""
+    inviter = tables.active_membership(invitation.tenant_id, invitation.invited_by)
+    return (
+        inviter is not None
+        and inviter.role in granters
+        and tables.tenants[invitation.tenant_id].status is TenantStatus.ACTIVE
+    )
 
 
 def _stored(tables: Tables, row: InvitationRow) -> InvitationResult:

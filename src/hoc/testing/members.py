@@ -83,6 +83,10 @@ class MemoryMembers(MemoryStore):
             if membership is not None
         }
 
+    async def hold_access(self, session: MemorySession, tenant_id: str, user_id: str) -> Access | None:
+        await self.write(session)
+        return (await self.access(session, [(tenant_id, user_id)])).get((tenant_id, user_id))
+
     async def lock_tenant(self, session: MemorySession, tenant_id: str) -> None:  # noqa: ARG002 - one lock for all
         await self.write(session)
 

@@ -45,6 +45,7 @@ class Tables:
     invitations: dict[TenantKey, InvitationRow] = field(default_factory=dict[TenantKey, InvitationRow])
     tenant_mails: dict[tuple[str, date], int] = field(default_factory=dict[tuple[str, date], int])
     recipient_mails: dict[tuple[str, date], int] = field(default_factory=dict[tuple[str, date], int])
+    tenant_creations: dict[tuple[str, date], int] = field(default_factory=dict[tuple[str, date], int])
     subscriptions: dict[str, Dated[Subscription]] = field(default_factory=dict[str, Dated[Subscription]])
     invoices: dict[TenantKey, Dated[InvoiceSummaryResult]] = field(
         default_factory=dict[TenantKey, Dated[InvoiceSummaryResult]]

@@ -51,13 +51,20 @@ class MemoryTenants(MemoryStore):
         user = self.read(session).users.get(user_id)
         return user is not None and user.is_active
 
-    async def create(self, session: MemorySession, tenant: NewTenant, owner_user_id: str) -> bool:
+    async def create(
+        self, session: MemorySession, tenant: NewTenant, owner_user_id: str, *, per_user_per_day: int
+    ) -> bool:
         tables = await self.write(session)
         is_taken = any(other.slug == tenant.slug for other in tables.tenants.values())
         owner = tables.users.get(owner_user_id)
         if is_taken or owner is None or not owner.is_active:
             return False
         now = tenant.created_at
+        key = (owner_user_id, now.date())
+        created_today = tables.tenant_creations.get(key, 0)
+        if created_today >= per_user_per_day:
+            return False
+        tables.tenant_creations[key] = created_today + 1
         tables.tenants[tenant.tenant_id] = TenantRow(
             tenant.tenant_id, tenant.name, tenant.slug, tenant.description, created_at=now, updated_at=now
         )
@@ -73,6 +80,9 @@ class MemoryTenants(MemoryStore):
         tables.record(created, actor=owner_user_id, at=now, about_user=owner_user_id)
         tables.record(joined, actor=owner_user_id, at=now)
         return True
+
+    async def created_on(self, session: MemorySession, user_id: str, day: date) -> int:
+        return self.read(session).tenant_creations.get((user_id, day), 0)
 
     async def set_status(
         self,

@@ -143,7 +143,7 @@ async def test_an_owner_links_an_identity_by_its_token(deployment: Deployment, p
 
 async def test_another_issuers_subject_is_nobody(deployment: Deployment, provider: Provider) -> None:
     """The gateway is not the primary issuer here, so its users are no accounts until they are linked."""
-    subject, email, token = person(provider)
+    subject, email, _ = person(provider)
     await deployment.sign_up(subject, email)
     as_gateway = {"X-Hoc-Gateway-Secret": SECRET, "X-Hoc-User-Id": subject}
     path = f"{IDENTITY_MOUNT}/accounts/profile/{subject}"

@@ -110,6 +110,14 @@ async def test_429_says_when_to_return(console_on: ConsoleOn, database_url: str)
     assert int(answer.headers["retry-after"]) > 0
 
 
+async def test_429_answers_who_has_created_many_projects(console_on: ConsoleOn, database_url: str) -> None:
+    async with console_on(database_url, tenants_per_user_per_day=1) as console:
+        _, owner = await console.tenant()
+        answer = await console.client.post("/projects", json={"name": "Second"}, headers=console.as_(owner))
+    assert (answer.status_code, problem_of(answer)["code"]) == (429, "limit_exceeded")
+    assert int(answer.headers["retry-after"]) > 0
+
+
 @pytest.mark.parametrize("given", ["12345678", "a.B-c_9" * 3, "x" * 64])
 async def test_a_harmless_request_id_is_echoed(console: Console, given: str) -> None:
     answer = await console.client.get("/users", headers={"X-Request-Id": given})

@@ -50,6 +50,7 @@ LOCK_WHILE_MERGING = (r"FOR NO KEY UPDATE\)", ")")
 ENSURE_ONLY_IF_ABSENT = (r"ON CONFLICT DO NOTHING", "")
 TENANT_CAP = (r"account\.invitation_limits\.sent < ", "0 < ")
 RECIPIENT_CAP = (r"account\.recipient_limits\.sent < ", "0 < ")
+USER_CAP = (r"account\.tenant_creations\.created < ", "0 < ")
 QUOTA = (r"FROM tenant\) >= ", "FROM tenant) + 1000 >= ")
 PENDING_IS_UNIQUE = (
     r"ON CONFLICT \(tenant_id, email_key\) WHERE status = 'pending'",
@@ -231,6 +232,17 @@ async def an_address_is_invited_beyond_its_cap(at: Contenders) -> list[Work]:
     return await invite_twice(at, tenants, ["first@example.com"] * 2, recipient_cap=2)
 
 
+async def a_user_creates_tenants_beyond_the_limit(at: Contenders) -> list[Work]:
+    projects = postgres_engines(Options(tenants_per_user_per_day=2)).projects
+
+    def create(session: AsyncConnection) -> Awaitable[object]:
+        return projects.create(session, at.owners[0], name="Mine")
+
+    async with at.one.transaction() as session:
+        await create(session)
+    return at.transactions(create, create)
+
+
 async def usage_goes_beyond_the_quota(at: Contenders) -> list[Work]:
     usage = at.engines().usage
     async with at.one.transaction() as session:
@@ -316,6 +328,7 @@ STORED: dict[Contention, list[tuple[str, object, object]]] = {
         (an_address_is_invited_twice, rows("invitation_limits"), [PENDING_IS_UNIQUE, ONE_PENDING]),
         (a_tenant_invites_beyond_its_cap, rows("invitation_limits"), [TENANT_CAP]),
         (an_address_is_invited_beyond_its_cap, rows("recipient_limits"), [RECIPIENT_CAP]),
+        (a_user_creates_tenants_beyond_the_limit, rows("tenant_creations"), [USER_CAP]),
         (usage_goes_beyond_the_quota, rows("usage_counters"), [QUOTA]),
         (a_slug_is_given_twice, table("tenant_slugs"), [ONE_SLUG]),
         (two_accounts_are_made_with_an_address, table("users"), [ONE_ADDRESS]),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from html import escape
 from html.parser import HTMLParser
 
 import pytest
@@ -163,6 +165,42 @@ def test_a_subject_arrives_as_one_bounded_line(tenant: str) -> None:
 @pytest.mark.parametrize("name", ["Société Générale", "株式会社日立製作所" * 5, "क्\u200dष", "👩‍🚀 Space"])
 def test_a_name_in_any_script_arrives_as_written(name: str) -> None:
     assert str(parse(compose(replace(MAIL, tenant_name=name), SENDER).as_bytes())["Subject"]).endswith(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "mailed"),
+    [
+        ("Acme Inc.", "Acme Inc."),
+        ("St. Mary's", "St. Mary's"),
+        (".NET: the 1st", ".NET: the 1st"),
+        ("Node.js", "Node. js"),
+        ("evil.example", "evil. example"),
+        ("www.evil.example", "www. evil. example"),
+        ("sign in at https://evil.example/login", "sign in at https: //evil. example/login"),
+        (
+            "evil\uff0eexample\u3002com\uff61x\u2024y\ufe52z",
+            "evil\uff0e example\u3002 com\uff61 x\u2024 y\ufe52 z",
+        ),
+        ("mailto\uff1aeve@evil", "mailto\uff1a eve@ evil"),
+        ("evil\u200d.\u200dexample", "evil\u200d. \u200dexample"),
+        ("evil.\u200bexample", "evil. example"),
+    ],
+    ids=ascii,
+)
+def test_a_name_in_a_mail_is_no_link(name: str, mailed: str) -> None:
+    message = parse(compose(replace(MAIL, tenant_name=name, inviter_name=name), SENDER).as_bytes())
+    assert str(message["Subject"]) == f"You are invited to {mailed}"
+    sentence = f"{mailed} has invited you to join {mailed} as admin."
+    assert sentence in part(message, "plain").splitlines()
+    assert escape(sentence) in part(message, "html")
+
+
+@settings(deadline=None)
+@given(attacks)
+def test_only_the_link_in_a_mail_can_be_followed(name: str) -> None:
+    message = compose(replace(MAIL, tenant_name=name, inviter_name=name), SENDER)
+    texts = [str(message["Subject"]), part(message, "plain").replace(LINK, "")]
+    assert [found for text in texts for found in re.findall(r"\S[.@]\S|\S:[^\s\d]", text)] == []
 
 
 @pytest.mark.parametrize(

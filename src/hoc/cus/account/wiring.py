@@ -121,4 +121,5 @@ def options_of(settings: Settings) -> Options:
         invitation_limits=InvitationLimits(
             settings.invitations_per_tenant_per_day, settings.invitations_per_recipient_per_day
         ),
+        tenants_per_user_per_day=settings.tenants_per_user_per_day,
     )

@@ -26,7 +26,7 @@ from hoc.cus.account.L5_schemas.port_types import (
     Subject,
 )
 from hoc.cus.account.L5_schemas.results import AcceptInvitationResult
-from hoc.cus.account.L5_schemas.values import InvitationStatus, TenantStatus
+from hoc.cus.account.L5_schemas.values import InvitationStatus, Role, TenantStatus
 
 MAX_TOKEN_LENGTH = 512
 
@@ -134,19 +134,24 @@ class Acceptances:
         if terms.expires_at <= now:
             raise InvitationExpiredError("This invitation has expired. Ask for a new invitation.")
         if terms.tenant_status is not TenantStatus.ACTIVE:
-            raise TenantNotActiveError("This tenant does not accept new members at present.")
-        if terms.inviter_role is None or not policy.can_grant(terms.inviter_role, terms.role):
-            raise ForbiddenError(
-                "The person who sent this invitation may no longer grant this role. Ask for a new invitation."
-            )
+            raise _not_active()
+        _require_grantable(terms.inviter_role, terms)
         # A second time, when a rival has created an account with this address meanwhile.
         user_id = await self._account_for(session, terms, caller, now) or await self._account_for(
             session, terms, caller, now
         )
         if user_id is None:
             raise ConflictError("The account with the invited address has changed meanwhile. Accept again.")
+        await self._require_still_grantable(session, terms)
         await self._acceptances.add_member(session, terms, user_id, now)
         return await self._joined(session, terms, user_id)
+
+    async def _require_still_grantable(self, session: Session, terms: InvitationTerms) -> None:
+        """Check again after the wait for the account's lock. The inviter's rights stay until the commit."""
+        inviter = await self._access.hold_access(session, terms.tenant_id, terms.invited_by)
+        _require_grantable(None if inviter is None else inviter.role, terms)
+        if inviter is not None and inviter.tenant_status is not TenantStatus.ACTIVE:
+            raise _not_active()
 
     async def _lock_by_token(self, session: Session, invitation_id: str, token: str) -> InvitationTerms:
         tenant_id, _, secret = token.partition(".") if len(token) <= MAX_TOKEN_LENGTH else ("", "", "")
@@ -244,6 +249,17 @@ class Acceptances:
         is_claimed = not account.has_generated_id
         created = await self._accounts.create(session, account, now, is_claimed=is_claimed, actor=user_id)
         return user_id if created else None
+
+
+def _require_grantable(inviter: Role | None, terms: InvitationTerms) -> None:
+    if inviter is None or not policy.can_grant(inviter, terms.role):
+        raise ForbiddenError(
+            "The person who sent this invitation may no longer grant this role. Ask for a new invitation."
+        )
+
+
+def _not_active() -> TenantNotActiveError:
+    return TenantNotActiveError("This tenant does not accept new members at present.")
 
 
 def _no_such_invitation() -> NotFoundError:

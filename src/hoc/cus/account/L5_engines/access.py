@@ -13,6 +13,14 @@ class AccessReader(Protocol):
         """The access of those ``(tenant_id, user_id)`` that are active members."""
         ...
 
+    async def hold_access(self, session: Session, tenant_id: str, user_id: str) -> Access | None:
+        """One access, which nobody ends or changes until the transaction ends.
+
+        Call it after the last lock that a write waits for: rights may be lost during the wait. Whoever takes
+        them away waits for the write from then on.
+        """
+        ...
+
 
 async def access_of(reader: AccessReader, session: Session, tenant_id: str, user_id: str) -> Access | None:
     found = await reader.access(session, [(tenant_id, user_id)])

@@ -1,8 +1,9 @@
-"""E-mail addresses: their syntax, and the key by which they are compared. No other module has either."""
+"""E-mail addresses: their syntax, what mail is sent to, and the key by which they are compared."""
 
 import re
 import unicodedata
 
+import idna
 from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, validate_email
 
 from hoc.cus.account.L5_schemas.errors import InvalidInputError
@@ -17,6 +18,7 @@ PLAIN = re.compile(
     r"@(?:[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*\.)+(?P<top>[A-Za-z]{2,24})"
 )
 _MAX_PLAIN = 63  # in so short an address, no part can be too long
+_NOT_IN_ENVELOPE = re.compile(r'[\s\x00-\x1f\x7f-\x9f\ud800-\udfff()<>\[\]@,:;\\"]|=\?')
 _SPECIAL_TOPS = {domain.rpartition(".")[2] for domain in SPECIAL_USE_DOMAIN_NAMES}
 
 
@@ -38,17 +40,50 @@ def is_plain(given: str) -> bool:
 
 
 def validate(given: str, field: str) -> None:
-    """Raise InvalidInputError unless this is an address."""
+    """Raise InvalidInputError unless this is an address that mail can be sent to."""
     try:
         validate_email(given, strict=True, check_deliverability=False, test_environment=True)
+        envelope(given)
     except (EmailNotValidError, UnicodeError) as problem:
-        detail = str(problem) if isinstance(problem, EmailNotValidError) else "is not valid text"
+        detail = "is not valid text" if isinstance(problem, UnicodeError) else str(problem)
         raise InvalidInputError.of(field, detail) from None
+    except ValueError as problem:
+        raise InvalidInputError.of(field, f"cannot be mailed to: {problem}") from None
 
 
 def email_key(address: str) -> str:
-    """The key by which addresses are compared."""
-    return fold(address.strip())
+    """The key by which addresses are compared: two that reach the same mailbox have the same one.
+
+    The local part is folded, and the domain is the one that is mailed to. Other text is folded as a whole.
+    """
+    address = address.strip()
+    if address.isascii():
+        return address.lower()
+    try:
+        local, domain = envelope(address)
+    except ValueError:
+        return fold(address)
+    return f"{fold(local)}@{domain.lower()}"
+
+
+def envelope(address: str) -> tuple[str, str]:
+    """What mail is sent to: the local part as it is, and the domain, as IDNA 2008 A-labels unless in ASCII.
+
+    UTS 46 maps the domain, so that full-width letters and dots become ASCII, and capitals small.
+
+    Raises ValueError for quoted local parts, for domain literals, for a domain that is not a valid
+    internationalized name, and for an RFC 2047 encoded word: its characters are legal, but the email package
+    would decode it, with any line breaks.
+    """
+    local, _, domain = address.rpartition("@")
+    if not local or not domain or _NOT_IN_ENVELOPE.search(local) or _NOT_IN_ENVELOPE.search(domain):
+        raise ValueError("it is not of the form local@domain")
+    if domain.isascii():
+        return local, domain
+    try:
+        return local, idna.encode(domain, uts46=True).decode()
+    except idna.IDNAError:
+        raise ValueError("its domain is not a valid internationalized name") from None
 
 
 def fold(text: str) -> str:

@@ -71,9 +71,16 @@ class InvitationStore(Protocol):
     async def lock(self, session: Session, tenant_id: str, invitation_id: str) -> InvitationTerms | None: ...
 
     async def reissue(
-        self, session: Session, invitation: NewInvitation, limits: InvitationLimits
+        self,
+        session: Session,
+        invitation: NewInvitation,
+        granters: list[Role],
+        limits: InvitationLimits,
     ) -> InvitationResult | None:
-        """Make a locked invitation pending, void its token and queue its mail. None: a limit was reached."""
+        """Make a locked invitation pending, void its token and queue its mail, in one statement.
+
+        None: nothing was stored, as for `create`.
+        """
         ...
 
     async def revoke(
@@ -124,7 +131,7 @@ class Invitations:
         )
         if created is not None:
             return created
-        _require_granter(await access_of(self._access, session, tenant_id, caller_user_id), granted)
+        await self._require_granter(session, tenant_id, caller_user_id, granted)
         raise _refusal(await self._invitations.obstacles(session, invitation, self._limits))
 
     async def list(
@@ -167,8 +174,7 @@ class Invitations:
         ConflictError (accepted, revoked, or another is pending) or LimitExceededError (too many mails today).
         """
         terms = await self._lock_for_manager(session, tenant_id, caller_user_id, invitation_id)
-        access = await access_of(self._access, session, tenant_id, caller_user_id)
-        _require_granter(access, terms.role)
+        await self._require_granter(session, tenant_id, caller_user_id, terms.role)
         if terms.status not in {InvitationStatus.PENDING, InvitationStatus.EXPIRED}:
             raise ConflictError(f"An invitation that is {terms.status} cannot be sent again.")
         renewed = self._new(
@@ -179,19 +185,23 @@ class Invitations:
             invited_by=caller_user_id,
             expires_in_days=expires_in_days,
         )
-        sent = await self._invitations.reissue(session, renewed, self._limits)
+        granters = policy.roles_that_can_grant(terms.role)
+        sent = await self._invitations.reissue(session, renewed, granters, self._limits)
         if sent is None:
+            await self._require_granter(session, tenant_id, caller_user_id, terms.role)
             raise _refusal(await self._invitations.obstacles(session, renewed, self._limits))
         return sent
 
     async def revoke(
         self, session: Session, tenant_id: str, caller_user_id: str, invitation_id: str
     ) -> InvitationResult:
-        """Revoke an invitation. To revoke it again changes nothing.
+        """Revoke an invitation to a role that the caller may grant. To revoke it again changes nothing.
 
         Raises NotAMemberError, ForbiddenError, TenantNotActiveError, NotFoundError or ConflictError.
         """
         terms = await self._lock_for_manager(session, tenant_id, caller_user_id, invitation_id)
+        access = require_writer(await self._access.hold_access(session, tenant_id, caller_user_id))
+        require(policy.can_grant(access.role, terms.role), f"revoke an invitation to the role {terms.role}")
         if terms.status == InvitationStatus.ACCEPTED:
             raise ConflictError("The invitation has been accepted. Remove the member instead.")
         revoked = await self._invitations.revoke(
@@ -210,6 +220,13 @@ class Invitations:
         if terms is None:
             raise _no_such_invitation()
         return terms
+
+    async def _require_granter(
+        self, session: Session, tenant_id: str, caller_user_id: str, role: Role
+    ) -> None:
+        access = require_writer(await access_of(self._access, session, tenant_id, caller_user_id))
+        require(access.role.can_manage_users, "invite members")
+        require(policy.can_grant(access.role, role), f"grant the role {role}")
 
     def _require_manager(self, access: Access | None, *, writing: bool) -> None:
         member = require_writer(access) if writing else require_reader(access)
@@ -238,12 +255,6 @@ class Invitations:
             created_at=now,
             expires_at=now + timedelta(days=expires_in_days),
         )
-
-
-def _require_granter(access: Access | None, role: Role) -> None:
-    member = require_writer(access)
-    require(member.role.can_manage_users, "invite members")
-    require(policy.can_grant(member.role, role), f"grant the role {role}")
 
 
 def _refusal(obstacles: InviteObstacles) -> ConflictError | LimitExceededError:

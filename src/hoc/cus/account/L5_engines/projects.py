@@ -8,7 +8,13 @@ from typing import Protocol, Unpack
 from hoc.cus.account.L5_engines.paging import CursorScope, PageArguments
 from hoc.cus.account.L5_engines.session import Clock, Session, new_id, utc_now
 from hoc.cus.account.L5_engines.text import choice, choice_filter, clean_line, clean_text
-from hoc.cus.account.L5_schemas.errors import ConflictError, ForbiddenError, InvalidInputError, NotFoundError
+from hoc.cus.account.L5_schemas.errors import (
+    ConflictError,
+    ForbiddenError,
+    InvalidInputError,
+    LimitExceededError,
+    NotFoundError,
+)
 from hoc.cus.account.L5_schemas.port_types import NewTenant, Page, Slice, Versioned, Window
 from hoc.cus.account.L5_schemas.results import (
     ProjectDetailResult,
@@ -18,6 +24,8 @@ from hoc.cus.account.L5_schemas.results import (
 from hoc.cus.account.L5_schemas.values import QUOTAS, Onboarding, TenantStatus
 
 _SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+
+_RETRY_TOMORROW = 86_400
 
 _COMES_FROM: dict[TenantStatus, list[str]] = {
     TenantStatus.ACTIVE: [TenantStatus.SUSPENDED],
@@ -40,8 +48,17 @@ class TenantStore(Protocol):
 
     async def is_active_account(self, session: Session, user_id: str) -> bool: ...
 
-    async def create(self, session: Session, tenant: NewTenant, owner_user_id: str) -> bool:
-        """Store the tenant with its owner. False: the slug is taken, or the owner is no active account."""
+    async def create(
+        self, session: Session, tenant: NewTenant, owner_user_id: str, *, per_user_per_day: int
+    ) -> bool:
+        """Store the tenant with its owner, and count it for the owner's day, in one statement.
+
+        False: the slug is taken, the owner is no active account, or the day's limit is reached.
+        """
+        ...
+
+    async def created_on(self, session: Session, user_id: str, day: date) -> int:
+        """How many tenants the user created on that UTC day."""
         ...
 
     async def set_status(
@@ -75,8 +92,9 @@ class TenantStore(Protocol):
 
 
 class Projects:
-    def __init__(self, tenants: TenantStore, *, clock: Clock = utc_now) -> None:
+    def __init__(self, tenants: TenantStore, *, per_user_per_day: int = 20, clock: Clock = utc_now) -> None:
         self._tenants = tenants
+        self._per_user_per_day = per_user_per_day
         self._clock = clock
 
     async def list(
@@ -113,7 +131,8 @@ class Projects:
     ) -> Versioned[ProjectDetailResult]:
         """Create a tenant on the free plan, owned by the caller. Its slug is made from the name unless given.
 
-        Raises InvalidInputError, ForbiddenError (no active account) or ConflictError (the slug is taken).
+        Raises InvalidInputError, ForbiddenError (no active account), LimitExceededError (too many created
+        today) or ConflictError (the slug is taken).
         """
         now = self._clock()
         title = clean_line("name", name)
@@ -122,10 +141,18 @@ class Projects:
             raise InvalidInputError.of("slug", "must be 1 to 63 characters of a-z, 0-9 and inner hyphens")
         for candidate in [slug] if slug else _slug_candidates(title):
             tenant = NewTenant(new_id("ten"), title, candidate, text, now)
-            if await self._tenants.create(session, tenant, caller_user_id):
+            if await self._tenants.create(
+                session, tenant, caller_user_id, per_user_per_day=self._per_user_per_day
+            ):
                 return await self._require(session, tenant.tenant_id)
             if not await self._tenants.is_active_account(session, caller_user_id):
                 raise ForbiddenError("Only an active account can own a project.", code="no_account")
+            created = await self._tenants.created_on(session, caller_user_id, now.date())
+            if created >= self._per_user_per_day:
+                raise LimitExceededError(
+                    f"You have created {created} projects today, which is the limit. Try again tomorrow.",
+                    retry_after=_RETRY_TOMORROW,
+                )
         raise ConflictError("This slug is taken. Choose another.", code="slug_taken")
 
     async def change_status(

@@ -12,12 +12,26 @@ MAX_ID_LENGTH = 255
 
 _WITHOUT_BREAKS = dict.fromkeys(map(ord, "\n\r\t"))
 
+# Marks, embeddings, overrides and isolates: the text around one may be shown in another order.
+_DIRECTIONS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+# Hangul's fillers and Braille without a dot: letters and a symbol by their categories, but shown as nothing.
+_FILLERS = frozenset("\u115f\u1160\u2800\u3164\uffa0")
+
 
 def clean_line(field: str, value: str, *, max_length: int = 255) -> str:
-    """Return one line of text, trimmed. Raises InvalidInputError: its length, or control characters."""
+    """Return one line of text, trimmed.
+
+    Raises InvalidInputError: its length, control characters, characters that change the direction of text, or
+    nothing visible. Joiners stay: Persian, Hindi and emoji are written with them.
+    """
     line = _trimmed(field, value, max_length)
     if _has_any(line, {"Cc", "Cs", "Zl", "Zp"}):
         raise InvalidInputError.of(field, "must not contain control characters or line breaks")
+    if not line.isascii():
+        if not _DIRECTIONS.isdisjoint(line):
+            raise InvalidInputError.of(field, "must not contain characters that change the direction of text")
+        if not any(map(_is_visible, line)):
+            raise InvalidInputError.of(field, "must contain visible characters")
     return line
 
 
@@ -66,6 +80,12 @@ def _has_any(text: str, unprintable: set[str]) -> bool:
     return not text.isprintable() and any(
         unicodedata.category(character) in unprintable for character in text
     )
+
+
+def _is_visible(character: str) -> bool:
+    """Whether a character is shown by itself: no space, no format character, no mark on another one."""
+    category = unicodedata.category(character)
+    return category != "Cf" and category[0] not in "ZM" and character not in _FILLERS
 
 
 def is_account_id(value: str) -> bool:

@@ -16,3 +16,4 @@ class Options:
         )
     )
     invitation_limits: InvitationLimits = field(default_factory=InvitationLimits)
+    tenants_per_user_per_day: int = 20

@@ -30,7 +30,7 @@ MAX_COUNTED = param("max_counted", Integer, literal_execute=True)
 TERM = param("term", Text, literal_execute=True)
 MATCHES = and_(
     SEARCHED.like(PATTERN),
-    or_(func.strpos(users.c.email_key, TERM) > 0, func.strpos(users.c.name_key, TERM) > 0),
+    or_(*(func.strpos(text, TERM) > 0 for text in (users.c.email_key, users.c.name_key, users.c.email))),
 )
 
 _PROBED = 9

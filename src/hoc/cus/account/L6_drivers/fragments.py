@@ -1,6 +1,6 @@
-"""Parts of statements that several drivers share: parameters, locking a tenant, one membership, a quota."""
+"""Parts of statements that several drivers share: parameters, locking a tenant or a membership, a quota."""
 
-from sqlalchemy import ColumnElement, Integer, String, case, func, literal_column, select
+from sqlalchemy import CTE, ColumnElement, Integer, String, case, exists, func, literal_column, select
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.sql.selectable import LateralFromClause
 from sqlalchemy.types import DateTime
@@ -40,6 +40,41 @@ def membership_of(tenant_id: ColumnElement[str], user_id: ColumnElement[str]) ->
     order = (memberships.c.user_id, memberships.c.tenant_id)
     not_before = func.row(*order) >= func.row(user_id, tenant_id)
     return select(memberships).where(not_before).order_by(*order).limit(literal_column("1")).lateral("one")
+
+
+def held_membership(user_id: ColumnElement[str], *, after: CTE | None = None) -> CTE:
+    """The active membership with its tenant's status: neither changes until the transaction ends.
+
+    Rights are decided by it after the last lock that a write waits for, which ``after`` waits for if it is in
+    the same statement. The rows are read as they are once locked, and not as of the statement's start. The
+    tenant is locked before the membership, as by every statement that ends or changes one.
+
+    Each locks one table without a join: when a row has changed, PostgreSQL runs the query of its lock again,
+    and that must not contain a statement that writes.
+    """
+    last = [] if after is None else [exists().select_from(after)]
+    tenant = (
+        select(tenants.c.tenant_id, tenants.c.status)
+        .where(tenants.c.tenant_id == TENANT, *last)
+        .with_for_update(read=True)
+        .cte("held_tenant")
+    )
+    membership = (
+        select(memberships.c.tenant_id, memberships.c.user_id, memberships.c.role)
+        .where(
+            memberships.c.tenant_id == TENANT,
+            memberships.c.user_id == user_id,
+            memberships.c.is_active,
+            exists().select_from(tenant),
+        )
+        .with_for_update(read=True)
+        .cte("held_membership")
+    )
+    return (
+        select(membership, tenant.c.status)
+        .select_from(membership.join(tenant, membership.c.tenant_id == tenant.c.tenant_id))
+        .cte("held")
+    )
 
 
 def quota(name: str) -> ColumnElement[int]:

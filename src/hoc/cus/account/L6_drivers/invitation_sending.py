@@ -3,6 +3,7 @@
 from typing import Any
 
 from sqlalchemy import (
+    CTE,
     Date,
     Integer,
     String,
@@ -18,7 +19,7 @@ from sqlalchemy.types import DateTime
 from hoc.cus.account.L5_schemas.events import InvitationCreatedEventData, InvitationResentEventData
 from hoc.cus.account.L5_schemas.values import InvitationStatus, TenantStatus
 from hoc.cus.account.L6_drivers.execution import AnySelect, param
-from hoc.cus.account.L6_drivers.fragments import NOW, TENANT, any_of
+from hoc.cus.account.L6_drivers.fragments import NOW, TENANT, any_of, held_membership
 from hoc.cus.account.L6_drivers.outbox import recorded
 from hoc.cus.account.L6_drivers.tables import (
     invitation_limits,
@@ -127,6 +128,16 @@ def _slots(allowed: Any) -> Any:  # noqa: ANN401 - SQLAlchemy's CTE types do not
     )
 
 
+def _granter(slots: CTE) -> CTE:
+    """The inviter's membership, if it still may grant the role now that the counters are locked."""
+    held = held_membership(INVITED_BY, after=slots)
+    return (
+        select(held.c.user_id)
+        .where(any_of(held.c.role, "granters"), held.c.status == TenantStatus.ACTIVE)
+        .cte("granter")
+    )
+
+
 def _queue(written: Any) -> Any:  # noqa: ANN401 - SQLAlchemy's CTE types do not compose
     """Queue the mail of a written invitation, in place of one that is still queued."""
     given = {"mail_id": param("mail_id", String), "attempts": literal(0), "due_at": NOW}
@@ -162,6 +173,7 @@ def _create() -> AnySelect:
         .cte("allowed")
     )
     slots = _slots(allowed)
+    granter = _granter(slots)
     given = {
         "invitation_id": INVITATION,
         "email": EMAIL,
@@ -174,7 +186,8 @@ def _create() -> AnySelect:
     written = (
         insert(invitations)
         .from_select(
-            ["tenant_id", "email_key", *given], select(TENANT, EMAIL_KEY, *given.values()).select_from(slots)
+            ["tenant_id", "email_key", *given],
+            select(TENANT, EMAIL_KEY, *given.values()).select_from(granter),
         )
         .on_conflict_do_update(
             index_elements=[invitations.c.tenant_id, invitations.c.email_key],
@@ -200,7 +213,7 @@ def _reissue() -> AnySelect:
     slots = _slots(allowed)
     written = (
         update(invitations)
-        .where(THIS, exists().select_from(slots))
+        .where(THIS, exists().select_from(_granter(slots)))
         .values(
             status=InvitationStatus.PENDING,
             token_hash=None,

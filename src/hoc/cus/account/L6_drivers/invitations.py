@@ -206,9 +206,13 @@ class SqlInvitations:
         return None if standing is None else _terms(row, standing)
 
     async def reissue(
-        self, session: SqlSession, invitation: NewInvitation, limits: InvitationLimits
+        self,
+        session: SqlSession,
+        invitation: NewInvitation,
+        granters: list[Role],
+        limits: InvitationLimits,
     ) -> InvitationResult | None:
-        values = _values(invitation, limits) | {"mail_id": _mail_id()}
+        values = _values(invitation, limits) | {"mail_id": _mail_id(), "granters": granters}
         row = await fetch_one(session, REISSUE, **values)
         return None if row is None else _result(row)
 

@@ -31,7 +31,15 @@ from hoc.cus.account.L5_schemas.results import (
 )
 from hoc.cus.account.L5_schemas.values import Role, TenantStatus
 from hoc.cus.account.L6_drivers.execution import AnyRow, AnySelect, SqlSession, fetch_all, fetch_one, param
-from hoc.cus.account.L6_drivers.fragments import ACCOUNT, LOCK_TENANT, NOW, TENANT, USER, membership_of
+from hoc.cus.account.L6_drivers.fragments import (
+    ACCOUNT,
+    LOCK_TENANT,
+    NOW,
+    TENANT,
+    USER,
+    held_membership,
+    membership_of,
+)
 from hoc.cus.account.L6_drivers.outbox import recorded
 from hoc.cus.account.L6_drivers.paging import Paged
 from hoc.cus.account.L6_drivers.row_mapping import record_of
@@ -191,6 +199,8 @@ def _access_of_subjects() -> AnySelect:
 
 
 ACCESS_OF_SUBJECTS = _access_of_subjects()
+_HELD = held_membership(USER)
+HOLD_ACCESS = select(_HELD.c.role, _HELD.c.status)
 
 OWNER_COUNT = select(member_counts.c.members).where(
     member_counts.c.tenant_id == TENANT, member_counts.c.role == Role.OWNER
@@ -322,6 +332,10 @@ class SqlMembers:
             )
             for row in rows
         }
+
+    async def hold_access(self, session: SqlSession, tenant_id: str, user_id: str) -> Access | None:
+        row = await fetch_one(session, HOLD_ACCESS, tenant_id=tenant_id, user_id=user_id)
+        return None if row is None else Access(tenant_id, user_id, Role(row.role), TenantStatus(row.status))
 
     async def lock_tenant(self, session: SqlSession, tenant_id: str) -> None:
         await fetch_one(session, LOCK_TENANT, tenant_id=tenant_id)

@@ -27,6 +27,7 @@ from hoc.cus.account.L6_drivers.tables import (
     inbound_messages,
     invitation_limits,
     recipient_limits,
+    tenant_creations,
 )
 
 BEFORE = param("before", DateTime(timezone=True))
@@ -42,6 +43,7 @@ def _batch(table: Table, is_expired: ColumnElement[bool]) -> Executable:
 
 TENANT_COUNTERS = _batch(invitation_limits, invitation_limits.c.day < DAY_BEFORE)
 RECIPIENT_COUNTERS = _batch(recipient_limits, recipient_limits.c.day < DAY_BEFORE)
+CREATION_COUNTERS = _batch(tenant_creations, tenant_creations.c.day < DAY_BEFORE)
 IDEMPOTENCY_KEYS = _batch(idempotency_keys, idempotency_keys.c.created_at < BEFORE)
 REGISTRATIONS = _batch(account_registrations, account_registrations.c.hour < BEFORE)
 INBOUND_MESSAGES = _batch(inbound_messages, inbound_messages.c.received_at < BEFORE)

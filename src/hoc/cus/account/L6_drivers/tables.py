@@ -93,9 +93,15 @@ def _one_of(column: str, values: Iterable[str]) -> CheckConstraint:
 
 # As PostgreSQL writes it, which is what Alembic compares with.
 SEARCHED: ColumnElement[str] = literal_column(
-    "((COALESCE(email_key, ''::character varying)::text || ' '::text) || COALESCE(name_key, ''::text))", Text
+    "(((COALESCE(email_key, ''::character varying)::text || ' '::text) || COALESCE(name_key, ''::text)) ||"
+    " repeat(' '::text || email::text, LEAST(octet_length(email::text) - char_length(email::text), 1)))",
+    Text,
 )
-"""Account search uses one concatenated text, so that the index stores the trigrams of both only once."""
+"""Account search uses one concatenated text, so that the index stores the trigrams of both only once.
+
+An address outside ASCII is in it as it was given, too: people search for a domain as they write it, and the
+key contains the A-label.
+"""
 
 users = Table(
     "users",
@@ -305,6 +311,16 @@ recipient_limits = Table(
     Column("day", Date, nullable=False),
     Column("sent", Integer, nullable=False),
     PrimaryKeyConstraint("email_key", "day"),
+)
+
+tenant_creations = Table(
+    "tenant_creations",
+    metadata,
+    _id("user_id"),
+    Column("day", Date, nullable=False),
+    Column("created", Integer, nullable=False),
+    PrimaryKeyConstraint("user_id", "day"),
+    comment="how many tenants a user created on a UTC day; limited",
 )
 
 subscriptions = Table(

@@ -3,10 +3,13 @@
 from datetime import date, datetime
 
 from sqlalchemy import (
+    Date,
+    Integer,
     SmallInteger,
     String,
     Text,
     delete,
+    exists,
     func,
     literal,
     literal_column,
@@ -37,6 +40,7 @@ from hoc.cus.account.L6_drivers.row_mapping import record_of
 from hoc.cus.account.L6_drivers.tables import (
     member_counts,
     memberships,
+    tenant_creations,
     tenant_slugs,
     tenants,
     usage_counters,
@@ -48,6 +52,7 @@ NAME = param("name", String)
 SLUG = param("slug", String)
 DESCRIPTION = param("description", Text)
 STATUS = param("status", String)
+DAY = param("day", Date)
 ONBOARDING = param("state", SmallInteger)
 
 
@@ -96,9 +101,26 @@ def _create() -> AnySelect:
         select(users.c.user_id).where(users.c.user_id == USER, users.c.is_active).with_for_update(read=True)
     )
     owner_cte = owner.cte("owner")
+    # Only if the slug is free, so that the search for one counts once.
+    slot = (
+        insert(tenant_creations)
+        .from_select(
+            ["user_id", "day", "created"],
+            select(owner_cte.c.user_id, DAY, literal(1)).where(
+                ~exists().where(tenant_slugs.c.slug == SLUG).correlate_except(tenant_slugs)
+            ),
+        )
+        .on_conflict_do_update(
+            index_elements=[tenant_creations.c.user_id, tenant_creations.c.day],
+            set_={"created": tenant_creations.c.created + 1},
+            where=tenant_creations.c.created < param("per_user", Integer),
+        )
+        .returning(tenant_creations.c.created)
+        .cte("slot")
+    )
     claimed = (
         insert(tenant_slugs)
-        .from_select(["slug", "tenant_id"], select(SLUG, TENANT).select_from(owner_cte))
+        .from_select(["slug", "tenant_id"], select(SLUG, TENANT).select_from(slot))
         .on_conflict_do_nothing()
         .returning(tenant_slugs.c.tenant_id)
         .cte("claimed")
@@ -150,6 +172,10 @@ def _create() -> AnySelect:
 
 
 CREATE = _create()
+
+CREATED_ON = select(tenant_creations.c.created).where(
+    tenant_creations.c.user_id == USER, tenant_creations.c.day == DAY
+)
 
 
 def _set_status() -> AnySelect:
@@ -229,7 +255,9 @@ class SqlTenants:
     async def is_active_account(self, session: SqlSession, user_id: str) -> bool:
         return await fetch_one(session, IS_ACTIVE_ACCOUNT, user_id=user_id) is not None
 
-    async def create(self, session: SqlSession, tenant: NewTenant, owner_user_id: str) -> bool:
+    async def create(
+        self, session: SqlSession, tenant: NewTenant, owner_user_id: str, *, per_user_per_day: int
+    ) -> bool:
         row = await fetch_one(
             session,
             CREATE,
@@ -239,8 +267,14 @@ class SqlTenants:
             description=tenant.description,
             user_id=owner_user_id,
             now=tenant.created_at,
+            day=tenant.created_at.date(),
+            per_user=per_user_per_day,
         )
         return row is not None
+
+    async def created_on(self, session: SqlSession, user_id: str, day: date) -> int:
+        row = await fetch_one(session, CREATED_ON, user_id=user_id, day=day)
+        return 0 if row is None else row.created
 
     async def set_status(
         self,

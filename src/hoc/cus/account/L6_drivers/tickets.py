@@ -10,11 +10,11 @@ from hoc.cus.account.L5_schemas.port_types import Slice, Window
 from hoc.cus.account.L5_schemas.results import SupportTicketResult
 from hoc.cus.account.L5_schemas.values import RESOLVED_TICKET, TenantStatus, TicketStatus
 from hoc.cus.account.L6_drivers.execution import AnySelect, SqlSession, fetch_one, param
-from hoc.cus.account.L6_drivers.fragments import NOW, TENANT, USER
+from hoc.cus.account.L6_drivers.fragments import NOW, TENANT, USER, held_membership
 from hoc.cus.account.L6_drivers.outbox import recorded
 from hoc.cus.account.L6_drivers.paging import Paged
 from hoc.cus.account.L6_drivers.row_mapping import record_of
-from hoc.cus.account.L6_drivers.tables import memberships, support_tickets, tenants
+from hoc.cus.account.L6_drivers.tables import support_tickets
 
 TICKET = param("ticket_id", String)
 STATUS = param("status", String)
@@ -22,17 +22,7 @@ RESOLUTION = param("resolution", Text)
 
 
 def _create() -> AnySelect:
-    author = (
-        select(memberships.c.tenant_id, memberships.c.user_id)
-        .select_from(memberships.join(tenants))
-        .where(
-            memberships.c.tenant_id == TENANT,
-            memberships.c.user_id == USER,
-            memberships.c.is_active,
-            tenants.c.status == TenantStatus.ACTIVE,
-        )
-        .cte("author")
-    )
+    author = held_membership(USER)
     given = {
         "ticket_id": TICKET,
         "subject": param("subject", Text),
@@ -47,7 +37,9 @@ def _create() -> AnySelect:
         insert(support_tickets)
         .from_select(
             ["tenant_id", "user_id", *given],
-            select(author.c.tenant_id, author.c.user_id, *given.values()),
+            select(author.c.tenant_id, author.c.user_id, *given.values()).where(
+                author.c.status == TenantStatus.ACTIVE
+            ),
         )
         .returning(*support_tickets.c)
         .cte("created")

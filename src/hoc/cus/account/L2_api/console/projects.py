@@ -22,7 +22,7 @@ async def list_projects(accounts: AccountsFacade, call: Call[None, StatusQuery])
     opens=TRANSACTION,
     status=201,
     body=CreateProject,
-    errors=(409,),
+    errors=(409, 429),
     idempotent=True,
 )
 async def create_project(accounts: AccountsFacade, call: Call[CreateProject]) -> ProjectDetailResult:
