@@ -63,16 +63,17 @@ class Publisher:
                     self.answer()
 
             def answer(self) -> None:
+                trickles, trickles_headers = publisher.trickles, publisher.trickles_headers
                 publisher.may_answer.wait(30)
                 self.send_response(publisher.status)
                 self.flush_headers()
-                while publisher.trickles_headers and not publisher.stopped.wait(0.02):
+                while trickles_headers and not publisher.stopped.wait(0.02):
                     self.wfile.write(b"X")
                 self.send_header("Content-Length", str(len(publisher.body)))
                 if 300 <= publisher.status < 400:
                     self.send_header("Location", publisher.url)
                 self.end_headers()
-                while publisher.trickles and not publisher.stopped.wait(0.02):
+                while trickles and not publisher.stopped.wait(0.02):
                     self.wfile.write(b" ")
                 for start in range(0, len(publisher.body), 2**16):
                     self.wfile.write(publisher.body[start : start + 2**16])
@@ -359,8 +360,9 @@ async def test_a_key_dies_in_time_whatever_its_server_does(trouble: Callable[[Pu
             await subject.authenticate(request(bearer))
 
 
-@pytest.mark.parametrize("trouble", [silent, trickling, trickling_headers])
+@pytest.mark.parametrize("trouble", [trickling, trickling_headers])
 async def test_a_fetch_that_trickles_ends_and_another_begins(trouble: Callable[[Publisher], None]) -> None:
+    """The first answer trickles on while the second is complete."""
     with publishing(jwk(NEW, "new")) as publisher:
         trouble(publisher)
         subject = backend(publisher.url, retry_seconds=0.01, timeout_seconds=0.7)
