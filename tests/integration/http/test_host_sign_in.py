@@ -13,7 +13,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.authentication import AuthenticationMiddleware
 from starlette.requests import HTTPConnection
 from starlette.routing import Mount
-from support.console import HOST, IDENTITY_MOUNT, MOUNT, Console
+from support.console import HOST, IDENTITY_MOUNT, MOUNT, Console, anywhere
 from support.routes import ROUTES, Route
 from support.world import Team
 
@@ -62,7 +62,7 @@ async def guarded(
     del console  # it has made the tables
     directory = tmp_path_factory.mktemp("host")
     keys = DevelopmentKeys(directory / "key.pem")
-    async with host(database_url, directory, keys.backend()) as client:
+    async with host(database_url, directory, anywhere(keys)) as client:
         yield client, keys
 
 
