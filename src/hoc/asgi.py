@@ -59,8 +59,9 @@ class Accounts:
 
     Args:
         settings: `Settings.database_url` must be set.
-        authentication: identifies callers. With None, the host application's AuthenticationMiddleware
-            does; in a host without one, every route but the public one answers 401.
+        authentication: identifies callers, and nothing else does: whoever it does not know is nobody, also
+            if the host application knows them. With None, the host's AuthenticationMiddleware identifies
+            callers; in a host without one, every route but the public one answers 401.
         handlers: of others' events, by subject, beside those of billing; a handler for one of billing's
             subjects replaces that. They need `Settings.nats_url`.
         observer: is called for each event that is published, received or set aside.

@@ -69,7 +69,12 @@ class Settings(BaseSettings):
     jwt_audience: str | None = Field(default=None, description="`aud` that tokens must carry")
     jwt_jwks_url: str | None = Field(default=None, description="URL of the issuer's JWK set")
     jwt_public_key: str | None = Field(default=None, description="a PEM public key, instead of a JWK set")
-    jwt_tenant_claim: str = Field(default="tenant_id", description="claim that selects the tenant")
+    jwt_audience_claim: str = Field(
+        default="aud", description="claim that must have HOC_JWT_AUDIENCE, such as client_id or azp"
+    )
+    jwt_tenant_claim: str = Field(
+        default="tenant_id", description="claim that selects the tenant, or a path such as organization.id"
+    )
     gateway_secret: SecretStr | None = Field(
         default=None, description="secret of the gateway whose X-Hoc-… headers are trusted"
     )

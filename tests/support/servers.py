@@ -16,7 +16,7 @@ import httpx
 from hoc.cus.account.L2_api.authentication import DevelopmentKeys
 from hoc.embedded import DataDirectory
 
-_PORT: Final = re.compile(r"running on http://127\.0\.0\.1:(\d+)")
+_PORT: Final = re.compile(r"running on http://[0-9.]+:(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,9 @@ def development_keys(directory: Path) -> DevelopmentKeys:
 
 
 @contextmanager
-def server_process(database_url: str, directory: Path, **settings: str) -> Generator[ServerProcess]:
+def server_process(
+    database_url: str, directory: Path, *, host: str = "127.0.0.1", **settings: str
+) -> Generator[ServerProcess]:
     """Run a server in development mode until the end of the block; `settings` are HOC_ variables.
 
     Several may share a data directory: each keeps a log of its own there.
@@ -55,7 +57,10 @@ def server_process(database_url: str, directory: Path, **settings: str) -> Gener
     log = directory / f"server-{len(list(directory.glob('server-*.log')))}.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "uvicorn", "--factory", "hoc.server:create_app", "--port", "0"],
+            [
+                *(sys.executable, "-m", "uvicorn", "--factory", "hoc.server:create_app"),
+                *("--host", host, "--port", "0"),
+            ],
             env=environment,
             stdout=output,
             stderr=subprocess.STDOUT,

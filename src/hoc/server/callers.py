@@ -39,5 +39,6 @@ def _jwt_backend(settings: Settings) -> JwtBackend:
         key_source=keys,
         issuer=settings.jwt_issuer,
         audience=settings.jwt_audience,
+        audience_claim=settings.jwt_audience_claim,
         tenant_claim=settings.jwt_tenant_claim,
     )

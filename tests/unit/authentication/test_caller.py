@@ -74,6 +74,7 @@ def test_own_caller_is_returned_unchanged() -> None:
         (SimpleUser("ada"), Caller("ada")),
         (HostUser(), Caller("u1")),
         (HostUser(tenant_id="t1", email="a@example.org"), Caller("u1", "t1", "a@example.org")),
+        (HostUser(tenant_id="", email="", issuer=""), Caller("u1")),
         (HostUser(user_id=UUID(int=7), tenant_id=3), Caller(str(UUID(int=7)), "3")),
         (HostUser(issuer="https://login.example"), Caller("u1", issuer="https://login.example")),
     ],

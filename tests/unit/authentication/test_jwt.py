@@ -4,6 +4,7 @@ import base64
 import hmac
 import json
 import time
+from contextlib import suppress
 from typing import Any
 
 import jwt
@@ -17,6 +18,7 @@ from starlette.authentication import AuthenticationError
 from starlette.requests import HTTPConnection
 
 from hoc.cus.account.L2_api.authentication import Caller, JwtBackend, StaticKeys, VerificationKey
+from hoc.cus.account.L2_api.authentication.claims import claim_at
 from hoc.cus.account.L2_api.authentication.jwt import VerifiedToken, VerifiedTokens
 
 ISSUER, AUDIENCE = "https://issuer.example", "accounts"
@@ -25,6 +27,7 @@ RSA, EC, ED = (
     ec.generate_private_key(ec.SECP256R1()),
     ed25519.Ed25519PrivateKey.generate(),
 )
+KEY = VerificationKey(EC.public_key(), ("ES256",))
 SECOND = 1
 DAY = 86_400
 
@@ -135,24 +138,38 @@ async def test_a_key_inside_the_token_is_ignored() -> None:
         ({"aud": "other"}, "audience"),
         ({"aud": ["other", "accounts2"]}, "audience"),
         ({"aud": []}, "lacks"),
+        ({"aud": ""}, "lacks"),
+        ({"aud": {"accounts": 1}}, "audience"),
+        ({"aud": True}, "audience"),
         ({"iss": ISSUER + "/"}, "issuer"),
-        ({"exp": "9999999999"}, "malformed"),
+        ({"exp": "9999999999"}, "exp is malformed"),
         ({"exp": True}, "expired"),
-        ({"exp": float("nan")}, "malformed"),
-        ({"exp": float("inf")}, "malformed"),
-        ({"nbf": []}, "malformed"),
-        ({"sub": 7}, "malformed"),
-        ({"sub": ""}, "malformed"),
-        ({"sub": "u" * 256}, "malformed"),
+        ({"exp": False}, "expired"),
+        ({"exp": float("nan")}, "exp is malformed"),
+        ({"exp": float("inf")}, "exp is malformed"),
+        ({"exp": float("-inf")}, "exp is malformed"),
+        ({"exp": []}, "exp is malformed"),
+        ({"nbf": []}, "nbf is malformed"),
+        ({"nbf": float("inf")}, "nbf is malformed"),
+        ({"iat": float("inf")}, "iat is malformed"),
+        ({"iat": {}}, "iat is malformed"),
+        ({"jti": 7}, "jti is malformed"),
+        ({"events": {"http://schemas.openid.net/event/backchannel-logout": {}}}, "logout"),
+        ({"sub": 7}, "sub is malformed"),
+        ({"sub": ""}, "sub is malformed"),
+        ({"sub": "u" * 256}, "sub is malformed"),
         ({"sub": "u\x00"}, "malformed"),
         ({"sub": "u\n"}, "malformed"),
         ({"sub": "\ud800"}, "malformed"),
-        ({"tenant_id": 7}, "malformed"),
-        ({"tenant_id": ""}, "malformed"),
-        ({"tenant_id": "t\x1b[31m"}, "malformed"),
-        ({"email": {}}, "malformed"),
-        ({"scope": 7}, "malformed"),
-        ({"scp": ["ok", 7]}, "malformed"),
+        ({"tenant_id": 7}, "tenant_id is malformed"),
+        ({"tenant_id": {"id": "t1"}}, "tenant_id is malformed"),
+        ({"tenant_id": ["t1", "t2"]}, "tenant_id is malformed"),
+        ({"tenant_id": [["t1"]]}, "tenant_id is malformed"),
+        ({"tenant_id": "t\x1b[31m"}, "tenant_id is malformed"),
+        ({"email": {}}, "email is malformed"),
+        ({"email": "e" * 256}, "email is malformed"),
+        ({"scope": 7}, "scope is malformed"),
+        ({"scp": ["ok", 7]}, "scp is malformed"),
     ],
 )
 async def test_invalid_claims_are_rejected(changes: dict[str, Any], reason: str) -> None:
@@ -174,6 +191,119 @@ def signed_bytes(payload: bytes) -> str:
 )
 async def test_a_signed_payload_without_claims_is_rejected(payload: bytes) -> None:
     await refuse(signed_bytes(payload), match="malformed")
+
+
+@pytest.mark.parametrize("exp", [b"1e400", b"-1e400", b"Infinity", b"NaN", b'"1e400"', b"true", b"{}"])
+async def test_a_time_that_is_no_number_is_a_refusal(exp: bytes) -> None:
+    sound = json.dumps(claims(exp=None)).encode()[:-1]
+    for name in (b"exp", b"nbf", b"iat"):
+        with suppress(AuthenticationError):  # "true" is a past time for nbf and iat
+            payload = sound + b', "exp": 99999999999, "' + name + b'": ' + exp + b"}"
+            await backend().authenticate(request(f"Bearer {signed_bytes(payload)}"))
+    await refuse(signed_bytes(sound + b', "exp": ' + exp + b"}"), match="exp is malformed|expired")
+
+
+@pytest.mark.parametrize("absent", ["", None, []])
+async def test_an_empty_claim_is_an_absent_one(absent: object) -> None:
+    payload = claims() | {"tenant_id": absent, "scope": absent, "email": absent or ""}
+    result = await caller(signed_raw(payload))
+    assert result == Caller("u1", issuer=ISSUER)
+
+
+async def test_a_refusal_names_the_claim_and_not_its_value() -> None:
+    with pytest.raises(AuthenticationError) as refusal:
+        await backend().authenticate(request(f"Bearer {signed(claims(email='secret@example.org' * 20))}"))
+    assert "email" in str(refusal.value)
+    assert "secret" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("kind", [None, "JWT", "jwt", "at+jwt", "AT+JWT", "application/at+jwt"])
+async def test_the_types_of_an_access_token_are_accepted(kind: str | None) -> None:
+    header = {"alg": "ES256"} if kind is None else {"alg": "ES256", "typ": kind}
+    assert (await caller(signed_with(header))).user_id == "u1"
+
+
+@pytest.mark.parametrize(
+    "kind", ["logout+jwt", "dpop+jwt", "secevent+jwt", "id_token+jwt", "ID", "application/logout+jwt", "", 5]
+)
+async def test_a_token_of_another_type_is_rejected(kind: object) -> None:
+    await refuse(signed_with({"alg": "ES256", "typ": kind}), match="typ")
+
+
+def signed_with(header: dict[str, Any]) -> str:
+    """Sign valid claims under exactly this header."""
+    signing_input = ".".join(segment(json.dumps(part).encode()) for part in (header, claims()))
+    signature = jwt.get_algorithm_by_name("ES256").sign(signing_input.encode(), EC)
+    return f"{signing_input}.{segment(signature)}"
+
+
+@pytest.mark.parametrize("name", ["client_id", "azp", "https://example.com/audience"])
+async def test_another_claim_can_name_the_audience(name: str) -> None:
+    subject = backend(audience_claim=name)
+    for audience in (AUDIENCE, [AUDIENCE], ["other", AUDIENCE]):
+        assert (await caller(signed(claims(aud=None) | {name: audience}), subject)).user_id == "u1"
+    for other in ("other", ["other"], 7, {AUDIENCE: 1}):
+        await refuse(signed(claims(aud=None) | {name: other}), subject, match=f"audience.*{name}")
+    absences: list[dict[str, object]] = [{}, {name: ""}, {name: []}, {name: None}]
+    for absent in absences:
+        await refuse(signed(claims() | absent), subject, match=f"lacks the claim {name}")
+
+
+async def test_the_usual_claim_for_the_audience_is_aud() -> None:
+    await refuse(signed(claims(aud=None, client_id=AUDIENCE, azp=AUDIENCE)), match="lacks the claim aud")
+
+
+TENANT_AT = [
+    ("tenant", {"tenant": ["t1"]}),
+    ("organization.id", {"organization": {"id": "t1"}}),
+    ("organization.id", {"organization": [{"id": "t1"}]}),
+    ("organization.id", {"organization": {"id": ["t1"]}}),
+    ("organization.id", {"organization": {"acme": {"id": "t1"}}}),
+    ("organization.id", {"organization.id": "t1", "organization": {"id": "other"}}),
+    ("a.b.c", {"a": {"b": {"c": "t1"}}}),
+    ("a.b.c", {"a.b": {"c": "t1"}, "a": {"b": {"c": "other"}}}),
+    ("https://example.com/tenant", {"https://example.com/tenant": "t1"}),
+    ("https://example.com/org.id", {"https://example.com/org": {"id": "t1"}}),
+]
+
+
+@pytest.mark.parametrize(("path", "payload"), TENANT_AT)
+async def test_the_tenant_is_found_at_its_path(path: str, payload: dict[str, Any]) -> None:
+    assert (await caller(signed(claims() | payload), backend(tenant_claim=path))).tenant_id == "t1"
+
+
+@pytest.mark.parametrize(
+    "organization", [None, {}, [], "", {"id": None}, {"id": ""}, {"id": []}, {"name": "Acme"}, [{}]]
+)
+async def test_a_path_that_leads_nowhere_selects_no_tenant(organization: object) -> None:
+    token = signed(claims() | {"organization": organization})
+    assert (await caller(token, backend(tenant_claim="organization.id"))).tenant_id is None
+
+
+@pytest.mark.parametrize(
+    "organization",
+    [
+        "t1",
+        7,
+        ["t1"],
+        [{"id": "t1"}, {"id": "t2"}],
+        {"acme": {"id": "t1"}, "other": {"id": "t2"}},
+        {"id": ["t1", "t2"]},
+        {"id": {"id": "t1"}},
+        {"id": 7},
+        {"id": "t\n"},
+    ],
+)
+async def test_a_path_to_no_single_tenant_is_rejected(organization: object) -> None:
+    token = signed(claims() | {"organization": organization})
+    await refuse(token, backend(tenant_claim="organization.id"), match=r"claim organization\.id is malformed")
+
+
+def test_deep_objects_at_the_tenants_path_are_harmless() -> None:
+    deep: dict[str, object] = {}
+    for _ in range(5000):
+        deep = {"a": deep}
+    assert claim_at({"organization": deep}, "organization.id") is None
 
 
 async def test_the_leeway_allows_for_different_clocks() -> None:
@@ -240,6 +370,12 @@ async def test_an_oversize_token_is_rejected() -> None:
     await refuse(signed(claims(padding="x" * 8192)), match="8192")
 
 
+@pytest.mark.parametrize("missing", [{"audience_claim": ""}, {"tenant_claim": ""}])
+def test_a_claims_name_must_not_be_empty(missing: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="names"):
+        backend(**missing)
+
+
 @pytest.mark.parametrize("missing", [{"issuer": ""}, {"audience": ""}, {"audience": []}])
 def test_issuer_and_audience_must_be_configured(missing: dict[str, Any]) -> None:
     options: dict[str, Any] = {
@@ -284,7 +420,7 @@ async def test_a_cached_token_does_not_validate_a_tampered_one() -> None:
 def test_the_cache_is_bounded_and_its_entries_end() -> None:
     memory = VerifiedTokens(capacity=2, lifetime_seconds=60)
     for name, expires_at in [("a", 1000.0), ("b", 1000.0), ("c", 130.0), ("dead", 99.0)]:
-        memory.put(name, VerifiedToken(Caller(name), (), expires_at), now=100.0)
+        memory.put(name, VerifiedToken(Caller(name), (), expires_at, None, KEY), now=100.0)
     assert memory.get("a", now=100.0) is None  # the oldest made room
     assert memory.get("dead", now=100.0) is None
     assert memory.get("c", now=129.9) is not None

@@ -4,8 +4,9 @@ import asyncio
 import json
 import time
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
@@ -20,6 +21,8 @@ from starlette.authentication import AuthenticationError
 from starlette.requests import HTTPConnection
 
 from hoc.cus.account.L2_api.authentication import JwksUrl, JwtBackend, KeysUnavailableError, StaticKeys
+from hoc.cus.account.L2_api.authentication.key_fetching import MAX_KEY_SET_BYTES
+from hoc.cus.account.L2_api.authentication.keys import FETCH_SECONDS, KEY_LIFETIME_SECONDS, REFRESH_SECONDS
 
 OLD, NEW = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
 ISSUER, AUDIENCE = "https://issuer.example", "accounts"
@@ -45,7 +48,9 @@ class Publisher:
         self.body = json.dumps({"keys": keys}).encode()
         self.status = 200
         self.fetches = 0
+        self.sent = 0
         self.trickles = False
+        self.trickles_headers = False
         self.stopped = Event()
         self.may_answer = Event()
         self.may_answer.set()
@@ -54,13 +59,25 @@ class Publisher:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 publisher.fetches += 1
+                with suppress(OSError):  # the client has hung up
+                    self.answer()
+
+            def answer(self) -> None:
+                trickles, trickles_headers = publisher.trickles, publisher.trickles_headers
                 publisher.may_answer.wait(30)
                 self.send_response(publisher.status)
+                self.flush_headers()
+                while trickles_headers and not publisher.stopped.wait(0.02):
+                    self.wfile.write(b"X")
                 self.send_header("Content-Length", str(len(publisher.body)))
+                if 300 <= publisher.status < 400:
+                    self.send_header("Location", publisher.url)
                 self.end_headers()
-                while publisher.trickles and not publisher.stopped.wait(0.02):
+                while trickles and not publisher.stopped.wait(0.02):
                     self.wfile.write(b" ")
-                self.wfile.write(publisher.body)
+                for start in range(0, len(publisher.body), 2**16):
+                    self.wfile.write(publisher.body[start : start + 2**16])
+                    publisher.sent = start + 2**16
 
             def log_message(self, *_: object) -> None:  # pyright: ignore[reportIncompatibleMethodOverride] - drops all
                 pass
@@ -73,8 +90,13 @@ class Publisher:
     def publish(self, *keys: dict[str, Any]) -> None:
         self.body = json.dumps({"keys": keys}).encode()
 
-    def stop(self) -> None:
+    def recover(self) -> None:
+        """Answer the next requests."""
+        self.trickles = self.trickles_headers = False
         self.may_answer.set()
+
+    def stop(self) -> None:
+        self.recover()
         self.stopped.set()
         self.server.shutdown()
         self.thread.join()
@@ -99,6 +121,12 @@ async def accepts(subject: JwtBackend, bearer: str) -> bool:
         return await subject.authenticate(request(bearer)) is not None
     except AuthenticationError:
         return False
+
+
+async def eventually_accepts(subject: JwtBackend, bearer: str) -> None:
+    async with asyncio.timeout(20):
+        while not await accepts(subject, bearer):  # noqa: ASYNC110 - time must pass
+            await asyncio.sleep(0.01)
 
 
 async def eventually(condition: Callable[[], bool]) -> None:
@@ -133,7 +161,8 @@ async def test_a_stale_key_set_is_refreshed_in_the_background() -> None:
         publisher.may_answer.clear()
         assert await source.key("old")  # does not wait for the refresh that it starts
         publisher.may_answer.set()
-        await eventually(lambda: source._find("old") is None)  # pyright: ignore[reportPrivateUsage] - `key` would start a fetch
+        while await source.key("old"):  # noqa: ASYNC110 - the fetch runs in a thread
+            await asyncio.sleep(0.01)
         assert await source.key("new")
 
 
@@ -212,13 +241,12 @@ async def test_before_any_key_is_loaded_keys_are_unavailable(status: int, body: 
                 await subject.authenticate(request(token(OLD, "old")))
             assert refusal.value.retry_after_seconds == 1
         publisher.body, publisher.status = sound, 200
-        async with asyncio.timeout(20):
-            while not await accepts(subject, token(OLD, "old")):  # noqa: ASYNC110 - time must pass
-                await asyncio.sleep(0.05)
+        await eventually_accepts(subject, token(OLD, "old"))
 
 
 async def test_a_failing_publisher_is_asked_once_per_interval() -> None:
     with publishing() as publisher:
+        publisher.status = 500
         subject = backend(publisher.url, cooldown_seconds=0, retry_seconds=3600)
         for number in range(50):
             with pytest.raises(KeysUnavailableError) as refusal:
@@ -237,14 +265,134 @@ async def test_a_trickling_response_does_not_block_a_request() -> None:
                 await subject.authenticate(request(token(OLD, "old")))
 
 
-async def test_an_unusable_response_keeps_the_known_keys() -> None:
+UNUSABLE = [b"", b"<html>", b"[]", b"{}", b'{"keys": 7}', b'{"keys": null}', b'{"keys": [', b"[" * 100_000]
+
+
+@pytest.mark.parametrize("body", UNUSABLE)
+async def test_an_unusable_response_keeps_the_known_keys(body: bytes) -> None:
     with publishing(jwk(OLD, "old")) as publisher:
         source = JwksUrl(publisher.url, cooldown_seconds=0, max_age_seconds=0)
         assert await source.key("old")
-        publisher.publish()
+        publisher.body = body
         assert await source.key("new") is None
         assert publisher.fetches == 2
         assert await source.key("old")
+
+
+@pytest.mark.parametrize(
+    "keys", [[], [jwk(OLD, "other")], [jwk(OLD, "old", use="enc")], [{"kid": "old"}], ["nonsense"]]
+)
+async def test_a_key_set_without_the_key_ends_it_at_once(keys: list[Any]) -> None:
+    """Guarantee 64: also for a token that has just been verified."""
+    with publishing(jwk(OLD, "old")) as publisher:
+        source = JwksUrl(publisher.url, cooldown_seconds=0)
+        subject = JwtBackend(key_source=source, issuer=ISSUER, audience=AUDIENCE)
+        bearer = token(OLD, "old")
+        assert await accepts(subject, bearer)
+        publisher.publish(*keys)
+        assert await source.key("unknown") is None  # fetches
+        with pytest.raises(AuthenticationError, match="does not publish") as refusal:
+            await subject.authenticate(request(bearer))
+        assert not isinstance(refusal.value, KeysUnavailableError)
+
+
+async def test_a_replaced_key_of_the_same_name_ends_its_tokens() -> None:
+    with publishing(jwk(OLD, "key")) as publisher:
+        source = JwksUrl(publisher.url, cooldown_seconds=0)
+        subject = JwtBackend(key_source=source, issuer=ISSUER, audience=AUDIENCE)
+        bearer = token(OLD, "key")
+        assert await accepts(subject, bearer)
+        publisher.publish(jwk(NEW, "key"))
+        assert await source.key("unknown") is None  # fetches
+        with pytest.raises(AuthenticationError, match="signature"):
+            await subject.authenticate(request(bearer))
+        assert await accepts(subject, token(NEW, "key"))
+
+
+def stopped(publisher: Publisher) -> None:
+    publisher.stop()
+
+
+def failing(publisher: Publisher) -> None:
+    publisher.status = 500
+
+
+def redirecting(publisher: Publisher) -> None:
+    publisher.status = 302
+
+
+def useless(publisher: Publisher) -> None:
+    publisher.body = b"<html>"
+
+
+def silent(publisher: Publisher) -> None:
+    publisher.may_answer.clear()
+
+
+def trickling(publisher: Publisher) -> None:
+    publisher.trickles = True
+
+
+def trickling_headers(publisher: Publisher) -> None:
+    publisher.trickles_headers = True
+
+
+def endless(publisher: Publisher) -> None:
+    publisher.body = b" " * 2**27
+
+
+@pytest.mark.parametrize(
+    "trouble", [stopped, failing, redirecting, useless, silent, trickling, trickling_headers, endless]
+)
+async def test_a_key_dies_in_time_whatever_its_server_does(trouble: Callable[[Publisher], None]) -> None:
+    """Guarantee 64: the set's lifetime is the limit, and then no token is accepted."""
+    with publishing(jwk(OLD, "old")) as publisher:
+        subject = backend(
+            publisher.url, max_age_seconds=0, lifetime_seconds=2, retry_seconds=0.01, timeout_seconds=0.7
+        )
+        bearer = token(OLD, "old")
+        await eventually_accepts(subject, bearer)
+        trouble(publisher)
+        async with asyncio.timeout(15):
+            while await accepts(subject, bearer):  # noqa: ASYNC110 - time must pass
+                await asyncio.sleep(0.01)
+        with pytest.raises(KeysUnavailableError):
+            await subject.authenticate(request(bearer))
+
+
+@pytest.mark.parametrize("trouble", [trickling, trickling_headers])
+async def test_a_fetch_that_trickles_ends_and_another_begins(trouble: Callable[[Publisher], None]) -> None:
+    """The first answer trickles on while the second is complete."""
+    with publishing(jwk(NEW, "new")) as publisher:
+        trouble(publisher)
+        subject = backend(publisher.url, retry_seconds=0.01, timeout_seconds=0.7)
+        with pytest.raises(KeysUnavailableError):
+            await subject.authenticate(request(token(NEW, "new")))
+        publisher.recover()
+        await eventually_accepts(subject, token(NEW, "new"))
+
+
+async def test_a_key_set_of_more_than_a_mebibyte_is_not_read() -> None:
+    with publishing() as publisher:
+        fits = json.dumps({"keys": [jwk(OLD, "old")]}).encode().ljust(2**20)
+        source = JwksUrl(publisher.url, cooldown_seconds=0, max_age_seconds=0)
+        publisher.body = fits
+        assert await source.key("old")
+        publisher.body = b'{"keys": []}'.ljust(2**20 + 1)
+        assert await source.key("unknown") is None
+        assert await source.key("old")
+        publisher.body = b" " * 2**27
+        assert await source.key("unknown") is None
+        await eventually(lambda: publisher.sent > 0)
+        assert publisher.sent < 2**25  # the rest was not taken from it
+
+
+def test_the_constants_are_those_of_the_documentation() -> None:
+    """Guarantee 64: the stated times."""
+    page = (Path(__file__).parents[3] / "docs/how-to/authenticate.md").read_text()
+    assert (REFRESH_SECONDS, KEY_LIFETIME_SECONDS, FETCH_SECONDS, MAX_KEY_SET_BYTES) == (300, 3600, 5, 2**20)
+    for stated in ("five minutes", "one hour", "five seconds", "1 MiB"):
+        assert stated in page
 
 
 @pytest.mark.parametrize("url", ["", "file:///etc/hosts", "ftp://example.org/jwks", "https://", "jwks.json"])

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
-from starlette.authentication import AuthenticationBackend
+from starlette.authentication import AuthCredentials, AuthenticationBackend, UnauthenticatedUser
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Match, Route
@@ -26,7 +26,8 @@ class Api:
 
     Args:
         routes: their endpoints are functions of a request.
-        authentication: identifies callers. None leaves that to the application it is mounted in.
+        authentication: identifies callers, and nothing else does. None leaves that to the application it is
+            mounted in.
         limiter: of concurrent requests; one that is not admitted in time gets 503. None admits every request.
     """
 
@@ -91,12 +92,11 @@ class Api:
         return response
 
     async def _authenticate(self, request: ReceivedRequest) -> None:
-        """Put the caller where Starlette's AuthenticationMiddleware puts it."""
+        """Put the caller where Starlette's AuthenticationMiddleware puts it, in place of the host's."""
         if self._authentication is None:
             return
         known = await self._authentication.authenticate(request)
-        if known is not None:
-            request.scope["auth"], request.scope["user"] = known
+        request.scope["auth"], request.scope["user"] = known or (AuthCredentials(), UnauthenticatedUser())
 
     def _route(self, scope: Scope) -> Route:
         """The route of a request; its parameters are put into the scope. Raises HTTPException 404 or 405."""

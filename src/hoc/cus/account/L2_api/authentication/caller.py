@@ -47,8 +47,8 @@ def identifier(value: object) -> str:
 
 
 def optional_identifier(value: object) -> str | None:
-    """Like `identifier`, but None is allowed."""
-    return None if value is None else identifier(value)
+    """Like `identifier`, but None for None and for empty text."""
+    return None if value is None or value == "" else identifier(value)
 
 
 def caller_of(conn: HTTPConnection) -> Caller | None:

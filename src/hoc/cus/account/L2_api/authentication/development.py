@@ -1,4 +1,4 @@
-"""The tokens of development mode, in which a server on loopback signs its own."""
+"""The tokens of development mode, which count on loopback only."""
 
 import os
 import tempfile
@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
 from hoc.cus.account.L2_api.authentication.caller import identifier, optional_identifier
 from hoc.cus.account.L2_api.authentication.jwt import JwtBackend
 from hoc.cus.account.L2_api.authentication.keys import StaticKeys, VerificationKey
+from hoc.cus.account.L2_api.authentication.loopback import LoopbackOnly
 
 ISSUER = "hoc-development"
 AUDIENCE = "hoc"
@@ -26,13 +27,24 @@ _ALGORITHM = "ES256"  # verifies faster than Ed25519 in OpenSSL
 
 
 class DevelopmentKeys:
-    """A key pair in a file that only its owner may read. Processes that start together share one."""
+    """A key pair in a file that is only this user's. Processes that start together share one."""
 
     def __init__(self, path: Path) -> None:
-        """Load or create the private key; ValueError when the file is damaged or other users can read it."""
-        if not path.exists():
-            _create(path)
-        self._private_key = _load(path)
+        """Load or create the private key.
+
+        ValueError when the file cannot be used: it is damaged, belongs to another user, or others can read
+        or write it. The message says what to do.
+        """
+        try:
+            if not path.exists():
+                _create(path)
+            pem = _read(path)
+        except OSError as error:
+            raise ValueError(
+                f"The development key {path} cannot be used ({error.strerror})."
+                " Choose another data directory (HOC_DATA_DIR)."
+            ) from error
+        self._private_key = _load(path, pem)
 
     def issue(
         self,
@@ -60,10 +72,10 @@ class DevelopmentKeys:
         present = {name: value for name, value in claims.items() if value is not None}
         return jwt.encode(present, self._private_key, algorithm=_ALGORITHM)
 
-    def backend(self) -> JwtBackend:
-        """Return a backend that accepts the tokens of `issue`."""
+    def backend(self) -> LoopbackOnly:
+        """Return a backend that accepts the tokens of `issue`, on loopback only."""
         key = VerificationKey(self._private_key.public_key(), (_ALGORITHM,))
-        return JwtBackend(key_source=StaticKeys([key]), issuer=ISSUER, audience=AUDIENCE)
+        return LoopbackOnly(JwtBackend(key_source=StaticKeys([key]), issuer=ISSUER, audience=AUDIENCE))
 
 
 def _create(path: Path) -> None:
@@ -85,13 +97,28 @@ def _create(path: Path) -> None:
         Path(draft).unlink()
 
 
-def _load(path: Path) -> ec.EllipticCurvePrivateKey:
-    if os.name == "posix" and path.stat().st_mode & 0o077:
-        raise ValueError(
-            f"Other users can read the development key {path}. Run `chmod 600` on it, or delete it."
-        )
+def _read(path: Path) -> bytes:
+    """Return the file's content; ValueError unless it belongs to this user and to nobody else."""
+    with path.open("rb") as file:
+        if os.name == "posix":
+            # Of the opened file, because the path may lead to another one by now.
+            status = os.fstat(file.fileno())
+            if status.st_uid != os.geteuid():
+                raise ValueError(
+                    f"The development key {path} belongs to another user, who can sign tokens with it."
+                    " Delete it, or choose another data directory (HOC_DATA_DIR)."
+                )
+            if status.st_mode & 0o077:
+                raise ValueError(
+                    f"Other users can read or write the development key {path}."
+                    " Run `chmod 600` on it, or delete it."
+                )
+        return file.read()
+
+
+def _load(path: Path, pem: bytes) -> ec.EllipticCurvePrivateKey:
     try:
-        key = load_pem_private_key(path.read_bytes(), password=None)
+        key = load_pem_private_key(pem, password=None)
     except (ValueError, TypeError) as error:
         raise ValueError(
             f"The development key {path} is damaged. Delete it; the next start creates a new one."
