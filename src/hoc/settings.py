@@ -27,6 +27,9 @@ class Settings(BaseSettings):
     max_requests: Count = Field(
         default=512, description="requests at once in each server process; others wait briefly, then get 503"
     )
+    max_connections: Count = Field(
+        default=1_000, description="clients' connections of each process of `hoc serve`, as open files allow"
+    )
     statement_timeout_ms: Count = Field(
         default=5_000, description="milliseconds until PostgreSQL cancels a statement or its wait for a lock"
     )

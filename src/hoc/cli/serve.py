@@ -1,6 +1,7 @@
 """`hoc serve`: starts PostgreSQL and NATS if needed, migrates, and runs uvicorn."""
 
 import os
+import resource
 import signal
 import socket
 from collections.abc import Callable, Generator, Sequence
@@ -32,6 +33,7 @@ from hoc.settings import Settings
 from hoc.telemetry.workers import metrics_shared_by_workers
 
 _GRACE_SECONDS: Final = 20
+_OTHER_FILES: Final = 80  # of a process, besides clients' connections and the pool's (measured: about 40)
 _POLL_SECONDS: Final = 1.0
 _READY_POLL_SECONDS: Final = 0.05
 _RETRY_SECONDS: Final = 10.0
@@ -151,6 +153,7 @@ def _run(listener: socket.socket, address: Address, workers: int, ready: Callabl
     """Run uvicorn until a signal stops it. Calls `ready` once the server answers requests."""
     # Imported here, because they may read the environment.
     from hoc.server import create_app  # noqa: PLC0415 - see above
+    from hoc.server.protocol import Limits, bounded_by  # noqa: PLC0415 - see above
     from hoc.telemetry.logs import logging_config  # noqa: PLC0415 - see above
 
     try:
@@ -163,7 +166,7 @@ def _run(listener: socket.socket, address: Address, workers: int, ready: Callabl
         factory=workers > 1,
         workers=workers,
         loop="uvloop",
-        http="httptools",
+        http=bounded_by(Limits(connections=_connections(load_settings()))),
         lifespan="on",
         server_header=False,
         proxy_headers=False,
@@ -177,6 +180,14 @@ def _run(listener: socket.socket, address: Address, workers: int, ready: Callabl
             _run_here(config, listener)
         else:
             _run_workers(config, listener)
+
+
+def _connections(settings: Settings) -> int:
+    """How many connections of clients a process may have: its limit of open files bounds them, too."""
+    open_files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if open_files == resource.RLIM_INFINITY:
+        return settings.max_connections
+    return max(1, min(settings.max_connections, open_files - _OTHER_FILES - settings.pool_size))
 
 
 def _registration(address: Address, routes: Sequence[BaseRoute]) -> Callable[[Event], None]:

@@ -40,17 +40,38 @@ def problem(
     problems: tuple[FieldProblem, ...] = (),
     headers: Mapping[str, str] | None = None,
 ) -> Response:
+    body = problem_document(
+        status,
+        code,
+        detail,
+        instance=quote(conn.scope["path"], errors="replace"),
+        request_id=conn.scope.get("hoc.request_id"),
+        problems=problems,
+    )
+    return Response(body, status, headers, media_type=MEDIA_TYPE)
+
+
+def problem_document(
+    status: int,
+    code: str,
+    detail: str,
+    *,
+    instance: str = "",
+    request_id: str | None = None,
+    problems: tuple[FieldProblem, ...] = (),
+) -> bytes:
+    """The JSON of a problem; ``instance`` is the request's path, empty if it is unknown."""
     body: dict[str, Any] = {
         "type": f"urn:hoc:problem:{code}",
         "title": HTTPStatus(status).phrase,
         "status": status,
         "detail": detail,
-        "instance": quote(conn.scope["path"], errors="replace"),
+        "instance": instance,
         "code": code,
-        "request_id": conn.scope.get("hoc.request_id"),
+        "request_id": request_id,
         "errors": [{"pointer": field.pointer, "detail": field.detail} for field in problems],
     }
-    return Response(orjson.dumps(body), status, headers, media_type=MEDIA_TYPE)
+    return orjson.dumps(body)
 
 
 def problem_for(conn: HTTPConnection, refusal: Exception) -> Response:
