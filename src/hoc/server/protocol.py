@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from functools import partial
 from http import HTTPStatus
+from math import inf
 from typing import Any, Final, cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
@@ -139,7 +140,7 @@ class BoundedProtocol(HttpToolsProtocol):
         cast("dict[str, Any]", self.scope)["extensions"] = {TRAILERS_DISCARDED: {}}
 
     def on_url(self, url: bytes) -> None:
-        self.url += url
+        self.url: bytes = self.url + url
         if len(self.url) > self._limits.url_bytes:
             self._raise(
                 _Refusal(
@@ -215,10 +216,11 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _make_room(self) -> None:
         """End the connection that has waited longest for its client, this one if none waits."""
-        others = (one for one in self.connections if isinstance(one, BoundedProtocol))
-        waiting = [(since, one) for one in others if (since := one._waits_until()) is not None]  # noqa: SLF001 - of this class
-        chosen = min(waiting, key=lambda entry: entry[0])[1] if waiting else self
-        chosen._end(  # noqa: SLF001 - of this class
+        connections = cast("set[BoundedProtocol]", self.connections)
+        chosen = min(connections, key=BoundedProtocol.waits_until)
+        if chosen.waits_until() == inf:
+            chosen = self
+        chosen._end(
             _Refusal(
                 "connections",
                 503,
@@ -228,10 +230,10 @@ class BoundedProtocol(HttpToolsProtocol):
             lingers=False,
         )
 
-    def _waits_until(self) -> float | None:
-        """The loop's time at which this connection ends without its client; None while it is served."""
+    def waits_until(self) -> float:
+        """The loop's time at which this connection ends without its client; infinite while it is served."""
         timer = self._timer or self.timeout_keep_alive_task
-        return None if timer is None else timer.when()
+        return inf if timer is None else timer.when()
 
     def _is_answering(self) -> bool:
         """Whether the latest request whose header block is complete is not yet answered."""

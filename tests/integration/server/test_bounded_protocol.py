@@ -130,6 +130,14 @@ def test_a_header_block_must_be_complete_in_time(hasty: BoundedServer) -> None:
     assert hasty.refused("slow_head") == before + 1
 
 
+def test_a_later_header_block_must_be_complete_in_time(hasty: BoundedServer) -> None:
+    with hasty.connect() as connection:
+        connection.sendall(get("/"))
+        assert statuses(connection.recv(65_536).decode()) == [200]
+        connection.sendall(b"GET / HT")
+        assert statuses(receive_all(connection)[-500:]) == [408]
+
+
 def test_a_trickle_does_not_extend_the_time(hasty: BoundedServer) -> None:
     with hasty.connect() as connection:
         connection.settimeout(0.05)

@@ -17,6 +17,8 @@ from hoc.cus.account.L2_api.authentication import KeysUnavailableError
 from hoc.cus.account.L5_schemas.errors import AccountsError, FieldProblem, InvalidInputError
 
 MEDIA_TYPE = "application/problem+json"
+MAX_PROBLEMS = 20
+"""The most bad fields that a problem document lists."""
 
 # Not derived from HTTPStatus.phrase, which differs between versions of Python.
 _CODES = {
@@ -115,13 +117,15 @@ def _refused(conn: HTTPConnection, refusal: AccountsError) -> Response:
 def invalid_fields(refusal: ValidationError, prefix: str) -> InvalidInputError:
     """Pydantic's findings as field problems; ``prefix`` is ``/`` for a body and ``?`` for a query."""
     problems = tuple(
-        FieldProblem("".join(prefix + _escaped(part) for part in found["loc"]), found["msg"])
-        for found in refusal.errors(include_url=False, include_input=False, include_context=False)[:20]
+        FieldProblem("".join(prefix + escaped(part) for part in found["loc"]), found["msg"])
+        for found in refusal.errors(include_url=False, include_input=False, include_context=False)[
+            :MAX_PROBLEMS
+        ]
     )
     summary = "; ".join(f"{field.pointer} {field.detail}" for field in problems[:3])
     return InvalidInputError(summary, problems=problems)
 
 
-def _escaped(part: str | int) -> str:
+def escaped(part: str | int) -> str:
     """One step of a JSON pointer (RFC 6901)."""
     return str(part)[:100].replace("~", "~0").replace("/", "~1")
