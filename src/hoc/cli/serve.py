@@ -161,17 +161,19 @@ def _run(listener: socket.socket, address: Address, workers: int, ready: Callabl
     except ValueError as problem:
         raise CommandError(str(problem)) from problem
     keep_registered = _registration(address, app.routes)
+    settings = load_settings()
     config = uvicorn.Config(
         app if workers == 1 else "hoc.cli.worker:create_app",
         factory=workers > 1,
         workers=workers,
         loop="uvloop",
-        http=bounded_by(Limits(connections=_connections(load_settings()))),
+        http=bounded_by(Limits(connections=_connections(settings))),
         lifespan="on",
         server_header=False,
-        proxy_headers=False,
+        proxy_headers=settings.trusted_proxies is not None,
+        forwarded_allow_ips=settings.trusted_proxies or "",
         access_log=False,
-        log_config=logging_config(load_settings().log_format),
+        log_config=logging_config(settings.log_format),
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
     listen(listener, address)

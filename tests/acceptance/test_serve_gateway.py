@@ -1,4 +1,4 @@
-"""`hoc serve` behind a gateway that passes trailers on."""
+"""`hoc serve` behind a gateway that passes trailers on, or names the client's address."""
 
 import socket
 
@@ -33,6 +33,25 @@ def test_a_trailer_gives_no_scope(database_url: str, workers: str) -> None:
         answer = _exchange(port, head("GET", PATH, *IDENTITY, "X-Hoc-Scopes: accounts:admin"))
         assert answer.startswith("HTTP/1.1 200 ")
         assert server.stop() == 0
+
+
+def test_a_trusted_proxy_names_the_client(database_url: str) -> None:
+    """A rate limit counts by the address in X-Forwarded-For, of that proxy only."""
+    forwarded = [f"X-Forwarded-For: 192.0.2.{number}" for number in (1, 1, 2)]
+    asked = [head("GET", PATH, "Connection: close", field) for field in forwarded]
+    for proxy, expected in ("127.0.0.1", ["401", "429", "401"]), ("192.0.2.9", ["401", "429", "429"]):
+        with (
+            data_directory() as data,
+            serving(
+                data,
+                HOC_DATABASE_URL=database_url,
+                HOC_TRUSTED_PROXIES=proxy,
+                HOC_RATE_LIMITS="true",
+                HOC_RATE_LIMIT_PER_ADDRESS="1/hour",
+            ) as server,
+        ):
+            port = int(server.url.rpartition(":")[2])
+            assert [_exchange(port, request).split(" ", 2)[1] for request in asked] == expected
 
 
 def _exchange(port: int, *parts: bytes) -> str:
