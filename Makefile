@@ -37,7 +37,7 @@ format: $(INSTALLED)
 
 pin: $(INSTALLED)  ## refresh requirements/dev.txt from pyproject.toml
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip compile pyproject.toml --group dev --extra server --extra telemetry --universal --python-version 3.11 \
+	$(BIN)/uv pip compile pyproject.toml --group dev --extra server --extra telemetry --extra rate-limits --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --no-annotate --no-header --upgrade --quiet -o requirements/dev.txt
 
 $(INSTALLED): requirements/dev.txt pyproject.toml

@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from functools import cache
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
 import orjson
 from starlette.authentication import AuthenticationBackend
@@ -40,6 +41,9 @@ from hoc.mail.courier import Courier
 from hoc.mail.mailbox import DevelopmentMailbox
 from hoc.mail.sender import MailSender
 from hoc.settings import Settings
+
+if TYPE_CHECKING:  # it needs an extra
+    from hoc.cus.account.L2_api.rate_limits import RateLimits
 
 ADMISSION_TIMEOUT_SECONDS = 0.8
 """How long a request waits for admission before it is answered 503."""
@@ -111,6 +115,7 @@ class Accounts:
             on_mail_queued=self._courier.wake,
         )
         limiter: Limiter[None] = Limiter(settings.max_requests, timeout_seconds=ADMISSION_TIMEOUT_SECONDS)
+        rate_limits = rate_limits_of(settings)
         self.console_app = Api(
             [
                 *routes(CONSOLE_OPERATIONS, self.facade, dependencies),
@@ -118,6 +123,7 @@ class Accounts:
             ],
             authentication=authentication,
             limiter=limiter,
+            rate_limits=rate_limits,
         )
         self.identity_app = Api(
             [
@@ -130,6 +136,7 @@ class Accounts:
             ],
             authentication=authentication,
             limiter=limiter,
+            rate_limits=rate_limits,
         )
 
     @asynccontextmanager
@@ -154,6 +161,23 @@ def _asyncapi_document() -> bytes:
 
 async def _asyncapi(_request: Request) -> Response:
     return Response(_asyncapi_document(), media_type="application/json")
+
+
+def rate_limits_of(settings: Settings) -> "RateLimits | None":
+    """The configured rate limits, None when they are off. Raises ValueError for a wrong setting."""
+    if not settings.rate_limits:
+        return None
+    try:
+        from hoc.cus.account.L2_api.rate_limits import RateLimits  # noqa: PLC0415 - only they need the extra
+    except ImportError:
+        raise ValueError("HOC_RATE_LIMITS needs another library: install hoc[rate-limits].") from None
+
+    url = settings.rate_limit_storage_url
+    return RateLimits(
+        per_caller=settings.rate_limit_per_caller,
+        per_address=settings.rate_limit_per_address,
+        storage_url=url.get_secret_value() if url else None,
+    )
 
 
 def mail_sender(settings: Settings) -> MailSender:

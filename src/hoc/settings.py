@@ -27,6 +27,22 @@ class Settings(BaseSettings):
     max_requests: Count = Field(
         default=512, description="requests at once in each server process; others wait briefly, then get 503"
     )
+    rate_limits: bool = Field(default=False, description="limit each caller's and client address's requests")
+    rate_limit_per_caller: str = Field(
+        default="1000/hour;100/minute", description="most requests of a caller, with HOC_RATE_LIMITS"
+    )
+    rate_limit_per_address: str = Field(
+        default="5000/hour", description="most requests from a client address, with HOC_RATE_LIMITS"
+    )
+    rate_limit_storage_url: SecretStr | None = Field(
+        default=None, description="store of the counts of all processes; unset: each process counts by itself"
+    )
+    trusted_proxies: str | None = Field(
+        default=None, description="addresses of proxies whose X-Forwarded-For names the client"
+    )
+    max_connections: Count = Field(
+        default=1_000, description="clients' connections of each process of `hoc serve`, as open files allow"
+    )
     statement_timeout_ms: Count = Field(
         default=5_000, description="milliseconds until PostgreSQL cancels a statement or its wait for a lock"
     )

@@ -5,7 +5,9 @@ import re
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -21,6 +23,7 @@ from starlette.routing import Route
 from hoc.cus.account.L2_api.authentication import GatewayBackend, caller_of
 
 async def whoami(request):
+    await request.body()
     caller = caller_of(request)
     return PlainTextResponse("anonymous" if caller is None else f"caller={{caller.user_id}}")
 
@@ -53,11 +56,16 @@ def address(request: pytest.FixtureRequest) -> Iterator[tuple[str, int]]:
             server.wait(30)
 
 
-def exchange(address: tuple[str, int], sent: bytes) -> str:
-    """Send bytes, then read all that the server answers until it closes."""
+def exchange(address: tuple[str, int], sent: bytes, *, parts: int = 1) -> str:
+    """Send bytes, at their first empty line in two parts, then read all that the server answers."""
     with socket.create_connection(address, timeout=30) as connection:
-        connection.sendall(sent)
-        connection.shutdown(socket.SHUT_WR)
+        head, end, body = sent.partition(b"\r\n\r\n")
+        for part in [sent] if parts == 1 else [head + end, body]:
+            with suppress(OSError):  # it may have answered and closed
+                connection.sendall(part)
+                time.sleep(0.2 if parts > 1 else 0)  # until the server has read it
+        with suppress(OSError):
+            connection.shutdown(socket.SHUT_WR)
         received = b""
         while chunk := connection.recv(65536):
             received += chunk
@@ -148,3 +156,27 @@ def test_a_smuggled_request_inherits_no_trust(address: tuple[str, int], framing:
     answer = exchange(address, first + body + get(VICTIM))
     assert "caller=victim" not in answer
     assert set(statuses(answer)[1:]) <= {400, 401}
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+def test_no_scope_comes_from_a_trailer(address: tuple[str, int], parts: int) -> None:
+    """Neither in the segment of the header block nor in a later one."""
+    head = b"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n"
+    identity = PROOF + b"\r\nX-Hoc-User-Id: mallory\r\n\r\n"
+    trailers = b"0\r\nX-Hoc-Scopes: accounts:admin\r\nX-Pad: 1\r\n\r\n"
+    answer = exchange(address, head + identity + trailers, parts=parts)
+    assert statuses(answer) == [401]
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+def test_no_identity_comes_from_a_trailer(address: tuple[str, int], parts: int) -> None:
+    head = b"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+    trailers = b"0\r\n" + PROOF + b"\r\n" + VICTIM + b"\r\nX-Pad: 1\r\n\r\n"
+    answer = exchange(address, head + trailers, parts=parts)
+    assert "victim" not in answer
+
+
+def test_a_trailer_is_no_header_of_the_next_request(address: tuple[str, int]) -> None:
+    first = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n" + VICTIM + b"\r\n\r\n"
+    answer = exchange(address, first + get(PROOF))
+    assert answer.endswith("anonymous")

@@ -1,6 +1,7 @@
 """`hoc serve`: starts PostgreSQL and NATS if needed, migrates, and runs uvicorn."""
 
 import os
+import resource
 import signal
 import socket
 from collections.abc import Callable, Generator, Sequence
@@ -32,6 +33,7 @@ from hoc.settings import Settings
 from hoc.telemetry.workers import metrics_shared_by_workers
 
 _GRACE_SECONDS: Final = 20
+_OTHER_FILES: Final = 80  # of a process, besides clients' connections and the pool's (measured: about 40)
 _POLL_SECONDS: Final = 1.0
 _READY_POLL_SECONDS: Final = 0.05
 _RETRY_SECONDS: Final = 10.0
@@ -151,6 +153,7 @@ def _run(listener: socket.socket, address: Address, workers: int, ready: Callabl
     """Run uvicorn until a signal stops it. Calls `ready` once the server answers requests."""
     # Imported here, because they may read the environment.
     from hoc.server import create_app  # noqa: PLC0415 - see above
+    from hoc.server.protocol import Limits, bounded_by  # noqa: PLC0415 - see above
     from hoc.telemetry.logs import logging_config  # noqa: PLC0415 - see above
 
     try:
@@ -158,17 +161,19 @@ def _run(listener: socket.socket, address: Address, workers: int, ready: Callabl
     except ValueError as problem:
         raise CommandError(str(problem)) from problem
     keep_registered = _registration(address, app.routes)
+    settings = load_settings()
     config = uvicorn.Config(
         app if workers == 1 else "hoc.cli.worker:create_app",
         factory=workers > 1,
         workers=workers,
         loop="uvloop",
-        http="httptools",
+        http=bounded_by(Limits(connections=_connections(settings))),
         lifespan="on",
         server_header=False,
-        proxy_headers=False,
+        proxy_headers=settings.trusted_proxies is not None,
+        forwarded_allow_ips=settings.trusted_proxies or "",
         access_log=False,
-        log_config=logging_config(load_settings().log_format),
+        log_config=logging_config(settings.log_format),
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
     listen(listener, address)
@@ -177,6 +182,14 @@ def _run(listener: socket.socket, address: Address, workers: int, ready: Callabl
             _run_here(config, listener)
         else:
             _run_workers(config, listener)
+
+
+def _connections(settings: Settings) -> int:
+    """How many connections of clients a process may have: its limit of open files bounds them, too."""
+    open_files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if open_files == resource.RLIM_INFINITY:
+        return settings.max_connections
+    return max(1, min(settings.max_connections, open_files - _OTHER_FILES - settings.pool_size))
 
 
 def _registration(address: Address, routes: Sequence[BaseRoute]) -> Callable[[Event], None]:

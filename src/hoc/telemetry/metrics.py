@@ -20,6 +20,12 @@ REQUEST_SECONDS: Final = Histogram(
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
     registry=REGISTRY,
 )
+REQUESTS_REFUSED: Final = Counter(
+    "hoc_http_requests_refused_total",
+    "Requests refused before they reached a route.",
+    ("reason",),
+    registry=REGISTRY,
+)
 POOL_SIZE: Final = Gauge(
     "hoc_database_pool_size",
     "Database connections that may be open.",

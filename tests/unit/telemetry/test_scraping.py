@@ -99,5 +99,6 @@ def test_every_metric_is_documented_with_its_type_and_labels() -> None:
     labels = {name: names for name, (_, names) in documented.items() if names}
     assert labels == {
         "hoc_http_request_duration_seconds": {"method", "route", "status"},
+        "hoc_http_requests_refused_total": {"reason"},
         "hoc_inbound_messages_total": {"outcome"},
     }

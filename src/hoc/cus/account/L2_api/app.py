@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from starlette.authentication import AuthCredentials, AuthenticationBackend, UnauthenticatedUser
 from starlette.exceptions import HTTPException
@@ -11,10 +12,14 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
 from hoc.concurrency.limiter import Limiter
+from hoc.cus.account.L2_api.authentication import caller_of
 from hoc.cus.account.L2_api.problems import problem_for
 from hoc.cus.account.L2_api.request import ReceivedRequest
 from hoc.cus.account.L2_api.request_ids import identify_request
 from hoc.cus.account.L5_schemas.errors import UnavailableError
+
+if TYPE_CHECKING:  # it needs an extra
+    from hoc.cus.account.L2_api.rate_limits import RateLimits
 
 RETRY_AFTER_SECONDS = 1
 
@@ -29,6 +34,7 @@ class Api:
         authentication: identifies callers, and nothing else does. None leaves that to the application it is
             mounted in.
         limiter: of concurrent requests; one that is not admitted in time gets 503. None admits every request.
+        rate_limits: of each client address, before its body is received, and of each caller. None for none.
     """
 
     def __init__(
@@ -37,9 +43,11 @@ class Api:
         *,
         authentication: AuthenticationBackend | None = None,
         limiter: Limiter[None] | None = None,
+        rate_limits: "RateLimits | None" = None,
     ) -> None:
         self.routes = routes
         self._limiter = limiter
+        self._rate_limits = rate_limits
         self._by_path = {
             (method, route.path): route
             for route in routes
@@ -64,6 +72,8 @@ class Api:
 
     async def _respond(self, request: ReceivedRequest) -> Response:
         try:
+            if self._rate_limits is not None:
+                await self._rate_limits.count_address(request.scope)
             # Before the request is admitted, so that a slow sender takes no slot.
             await request.receive_body()
             return await self._admit(request)
@@ -88,6 +98,8 @@ class Api:
 
     async def _handle(self, request: ReceivedRequest) -> Response:
         await self._authenticate(request)
+        if self._rate_limits is not None and (caller := caller_of(request)) is not None:
+            await self._rate_limits.count_caller(caller.user_id)
         response: Response = await self._route(request.scope).endpoint(request)
         return response
 

@@ -17,6 +17,8 @@ from hoc.cus.account.L2_api.authentication import KeysUnavailableError
 from hoc.cus.account.L5_schemas.errors import AccountsError, FieldProblem, InvalidInputError
 
 MEDIA_TYPE = "application/problem+json"
+MAX_PROBLEMS = 20
+"""The most bad fields that a problem document lists."""
 
 # Not derived from HTTPStatus.phrase, which differs between versions of Python.
 _CODES = {
@@ -40,17 +42,38 @@ def problem(
     problems: tuple[FieldProblem, ...] = (),
     headers: Mapping[str, str] | None = None,
 ) -> Response:
+    body = problem_document(
+        status,
+        code,
+        detail,
+        instance=quote(conn.scope["path"], errors="replace"),
+        request_id=conn.scope.get("hoc.request_id"),
+        problems=problems,
+    )
+    return Response(body, status, headers, media_type=MEDIA_TYPE)
+
+
+def problem_document(
+    status: int,
+    code: str,
+    detail: str,
+    *,
+    instance: str = "",
+    request_id: str | None = None,
+    problems: tuple[FieldProblem, ...] = (),
+) -> bytes:
+    """The JSON of a problem; ``instance`` is the request's path, empty if it is unknown."""
     body: dict[str, Any] = {
         "type": f"urn:hoc:problem:{code}",
         "title": HTTPStatus(status).phrase,
         "status": status,
         "detail": detail,
-        "instance": quote(conn.scope["path"], errors="replace"),
+        "instance": instance,
         "code": code,
-        "request_id": conn.scope.get("hoc.request_id"),
+        "request_id": request_id,
         "errors": [{"pointer": field.pointer, "detail": field.detail} for field in problems],
     }
-    return Response(orjson.dumps(body), status, headers, media_type=MEDIA_TYPE)
+    return orjson.dumps(body)
 
 
 def problem_for(conn: HTTPConnection, refusal: Exception) -> Response:
@@ -94,13 +117,15 @@ def _refused(conn: HTTPConnection, refusal: AccountsError) -> Response:
 def invalid_fields(refusal: ValidationError, prefix: str) -> InvalidInputError:
     """Pydantic's findings as field problems; ``prefix`` is ``/`` for a body and ``?`` for a query."""
     problems = tuple(
-        FieldProblem("".join(prefix + _escaped(part) for part in found["loc"]), found["msg"])
-        for found in refusal.errors(include_url=False, include_input=False, include_context=False)[:20]
+        FieldProblem("".join(prefix + escaped(part) for part in found["loc"]), found["msg"])
+        for found in refusal.errors(include_url=False, include_input=False, include_context=False)[
+            :MAX_PROBLEMS
+        ]
     )
     summary = "; ".join(f"{field.pointer} {field.detail}" for field in problems[:3])
     return InvalidInputError(summary, problems=problems)
 
 
-def _escaped(part: str | int) -> str:
+def escaped(part: str | int) -> str:
     """One step of a JSON pointer (RFC 6901)."""
     return str(part)[:100].replace("~", "~0").replace("/", "~1")

@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
 from hoc.cus.account.L2_api.bodies import Query
+from hoc.cus.account.L2_api.body_keys import check_keys
 from hoc.cus.account.L2_api.problems import invalid_fields
 from hoc.cus.account.L5_engines.text import is_storable_id
 from hoc.cus.account.L5_schemas.errors import (
@@ -27,6 +28,7 @@ MAX_BODY_BYTES = 65_536
 JSON = "application/json"
 
 _adapter: Callable[[Any], TypeAdapter[Any]] = cache(TypeAdapter)
+MAX_QUERY_PARAMETERS = 100
 _WITHOUT_BODY = frozenset({"GET", "HEAD"})
 _ETAG = re.compile(r'"([0-9]{1,9})"')
 
@@ -39,6 +41,8 @@ def check_path(parameters: dict[str, str]) -> None:
 
 
 def parse_query(request: Request, model: type[QueryT]) -> QueryT:
+    if request.scope["query_string"].count(b"&") >= MAX_QUERY_PARAMETERS:
+        raise InvalidInputError(f"The URL has more than {MAX_QUERY_PARAMETERS} query parameters.")
     given = request.query_params
     if repeated := _repeated(given, model):
         raise InvalidInputError(
@@ -91,8 +95,8 @@ def json_body(request: ReceivedRequest, *, optional: bool) -> bytes | None:
 def parse_body(raw: bytes, model: Any) -> Any:  # noqa: ANN401 - a class or an alias of one, and an instance of it
     """The JSON body as ``model``. Raises InvalidInputError with a pointer for each bad field."""
     try:
-        # Only for what it refuses: numbers beyond a double, lone surrogates, hostile depth.
-        orjson.loads(raw)
+        # Only for what it refuses: numbers beyond a double, lone surrogates, hostile depth, many keys.
+        check_keys(orjson.loads(raw), model)
         return _adapter(model).validate_json(raw)
     except orjson.JSONDecodeError as refusal:
         raise InvalidInputError(f"The body is not JSON: {refusal.msg}", code="invalid_json") from None

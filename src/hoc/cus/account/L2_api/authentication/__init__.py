@@ -7,7 +7,7 @@ route, public ones included.
 
 from hoc.cus.account.L2_api.authentication.caller import Caller, any_of, caller_of
 from hoc.cus.account.L2_api.authentication.development import DevelopmentKeys
-from hoc.cus.account.L2_api.authentication.gateway import GatewayBackend
+from hoc.cus.account.L2_api.authentication.gateway import TRAILERS_DISCARDED, GatewayBackend
 from hoc.cus.account.L2_api.authentication.jwt import JwtBackend
 from hoc.cus.account.L2_api.authentication.keys import (
     JwksUrl,
@@ -18,6 +18,7 @@ from hoc.cus.account.L2_api.authentication.keys import (
 )
 
 __all__ = [
+    "TRAILERS_DISCARDED",
     "Caller",
     "DevelopmentKeys",
     "GatewayBackend",

@@ -7,11 +7,15 @@ from typing import cast
 
 from starlette.authentication import AuthCredentials, AuthenticationBackend, AuthenticationError, BaseUser
 from starlette.requests import HTTPConnection
+from starlette.types import Scope
 
 from hoc.cus.account.L2_api.authentication.caller import Caller, identifier, optional_identifier
 
 MIN_SECRET_LENGTH = 16
 ISSUER = "gateway"
+TRAILERS_DISCARDED = "hoc.trailers_discarded"
+"""The ASGI extension of a server that never puts fields after the header block into ``headers``."""
+
 _SECRET = b"x-hoc-gateway-secret"
 _USER_ID = b"x-hoc-user-id"
 _TENANT_ID = b"x-hoc-tenant-id"
@@ -34,6 +38,11 @@ class GatewayBackend(AuthenticationBackend):
     is verified. A request without these headers, or with the right secret alone, is anonymous.
     AuthenticationError is raised for a wrong or missing secret, a repeated header, and a name that a proxy
     may turn into one of these (`X_Hoc_User_Id`).
+
+    A client may send fields after a chunked body (trailers), and some gateways pass them on. uvicorn's
+    httptools protocol appends them to the headers, even before the application is called. So these headers
+    raise AuthenticationError in a request with `Transfer-Encoding`, unless the server says in the scope's
+    ``extensions`` that it discards trailers (`TRAILERS_DISCARDED`), as `hoc serve` does.
     """
 
     def __init__(self, *, secret: str) -> None:
@@ -45,6 +54,11 @@ class GatewayBackend(AuthenticationBackend):
         headers = _our_headers(cast("Iterable[tuple[bytes, bytes]]", conn.scope["headers"]))
         if not headers:
             return None
+        if _may_have_trailers(conn.scope):
+            raise AuthenticationError(
+                "The gateway's identity headers are not accepted in a chunked request, because this server"
+                " may take trailers for headers. Send Content-Length."
+            )
         if not hmac.compare_digest(headers.pop(_SECRET, b""), self._secret):
             raise AuthenticationError(
                 "The identity headers are not from the gateway: X-Hoc-Gateway-Secret is missing or wrong."
@@ -81,6 +95,12 @@ def _our_headers(raw_headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, byte
             raise AuthenticationError("One of the gateway's identity headers was sent more than once.")
         found[name] = value
     return found
+
+
+def _may_have_trailers(scope: Scope) -> bool:
+    if TRAILERS_DISCARDED in scope.get("extensions", {}):
+        return False
+    return any(name.lower() == b"transfer-encoding" for name, _ in scope["headers"])
 
 
 def _text(value: bytes) -> str:
