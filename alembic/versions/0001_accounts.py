@@ -112,6 +112,45 @@ def _create_accounts() -> None:
     )
     _index("ix_linked_identities_user", "linked_identities", "user_id", "linked_at")
     _create(
+        "email_changes",
+        _id("user_id"),
+        sa.Column("email", sa.String(255), nullable=False),
+        sa.Column("email_key", sa.String(512), nullable=False),
+        sa.Column("token_hash", sa.LargeBinary(), comment="SHA-256 of the token in the newest mail"),
+        _now("requested_at"),
+        _time("expires_at"),
+        _time("cancelled_at"),
+        _time("confirmed_at"),
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("requests", sa.Integer(), nullable=False, comment="on that day"),
+        sa.PrimaryKeyConstraint("user_id"),
+        sa.ForeignKeyConstraint(["user_id"], ["account.users.user_id"]),
+        comment="the last change of each account's address that its owner asked for",
+    )
+    _index("ix_email_changes_requested_at", "email_changes", "requested_at")
+    _create(
+        "account_mails",
+        sa.Column("mail_id", sa.String(64), nullable=False),
+        _id("user_id"),
+        sa.Column(
+            "notice_to", sa.String(255), comment="an address that was replaced; null: a change to confirm"
+        ),
+        sa.Column("attempts", sa.Integer(), nullable=False, server_default=sa.text("0")),
+        _time("due_at", nullable=False),
+        sa.PrimaryKeyConstraint("mail_id"),
+        sa.ForeignKeyConstraint(["user_id"], ["account.users.user_id"]),
+        comment="mails to be sent about accounts; a row is deleted after its mail was sent",
+    )
+    op.create_index(
+        "uq_account_mails_user",
+        "account_mails",
+        ["user_id"],
+        unique=True,
+        schema=SCHEMA,
+        postgresql_where=sa.text("notice_to IS NULL"),
+    )
+    _index("ix_account_mails_due_at", "account_mails", "due_at")
+    _create(
         "account_totals",
         sa.Column("shard", sa.SmallInteger(), autoincrement=False, nullable=False),
         sa.Column("accounts", sa.BigInteger(), nullable=False),
@@ -493,6 +532,8 @@ def downgrade() -> None:
         "tenants",
         "account_registrations",
         "account_totals",
+        "account_mails",
+        "email_changes",
         "linked_identities",
         "users",
     ):

@@ -39,6 +39,7 @@ from hoc.events.wakeups import CommitNotifier
 from hoc.housekeeping import Housekeeping
 from hoc.mail.courier import Courier
 from hoc.mail.mailbox import DevelopmentMailbox
+from hoc.mail.queues import AccountMailQueue, InvitationQueue
 from hoc.mail.sender import MailSender
 from hoc.settings import Settings
 
@@ -93,8 +94,9 @@ class Accounts:
         self.identity_service = create_account_service(
             self.database, primary_issuer=settings.primary_issuer_or_default
         )
+        mails = {"mail_from": settings.mail_from, "public_url": settings.public_url}
         self._courier = Courier(
-            self.database, mail_sender(settings), mail_from=settings.mail_from, public_url=settings.public_url
+            self.database, mail_sender(settings), [InvitationQueue(**mails), AccountMailQueue(**mails)]
         )
         self._housekeeping = Housekeeping(self.database)
         self._commit_notifier = CommitNotifier(self.database)

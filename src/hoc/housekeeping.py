@@ -12,6 +12,7 @@ from hoc.cus.account.L5_engines.session import Clock, utc_now
 from hoc.cus.account.L6_drivers.errors import explain_outage
 from hoc.cus.account.L6_drivers.retention import (
     CREATION_COUNTERS,
+    EMAIL_CHANGES,
     IDEMPOTENCY_KEYS,
     INBOUND_MESSAGES,
     RECIPIENT_COUNTERS,
@@ -30,6 +31,8 @@ _KEPT = (
     (RECIPIENT_COUNTERS, timedelta(days=2)),
     (CREATION_COUNTERS, timedelta(days=2)),
     (IDEMPOTENCY_KEYS, LIFETIME),
+    # The address that was asked for is personal; the account has it, or does not.
+    (EMAIL_CHANGES, timedelta(days=30)),
     # Statistics look 30 days back.
     (REGISTRATIONS, timedelta(days=32)),
     # JetStream redelivers for minutes only, but a publisher may publish an old message again.

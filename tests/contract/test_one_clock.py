@@ -13,6 +13,7 @@ from support.world import World
 
 from hoc.cus.account.L5_engines.account_service import AccountService
 from hoc.cus.account.L5_engines.engines import Engines
+from hoc.cus.account.L5_schemas.identity import AccountUpdateRequest
 
 READS = {
     "projects": {"list", "get"},
@@ -30,6 +31,7 @@ READS = {
         "search_accounts",
         "get_service_stats",
         "list_identities",
+        "pending_email_change",
         "health_check",
     },
 }
@@ -69,6 +71,10 @@ async def test_rows_and_events_have_the_operations_one_time(empty_world: World, 
     if mutation in PREPARED:
         async with world.transaction() as session:
             await PREPARED[mutation](scene, session)
+    if mutation in {"cancel_email_change", "confirm_email_change"}:
+        await world.accounts.update_own_profile(
+            scene.team.member, AccountUpdateRequest(email=world.new_email())
+        )
     if mutation == "unlink_identity":
         await world.accounts.link_identity(scene.team.member, "linked")
     world.clock.advance(days=1)

@@ -24,9 +24,11 @@ from hoc.cus.account.wiring import postgres_engines
 from hoc.database import Database
 from hoc.mail.courier import Courier
 from hoc.mail.message import link_in, token_in
+from hoc.mail.queues import AccountMailQueue, InvitationQueue
 from hoc.mail.smtp import SmtpSender
 
 EMAIL = "grace@example.org"
+MAILS = {"mail_from": "accounts@hoc.example", "public_url": "https://app.example.com"}
 
 
 class Office:
@@ -41,8 +43,7 @@ class Office:
         return Courier(
             database or self.database,
             sender or SmtpSender.from_url(self.smtp.url),
-            mail_from="accounts@hoc.example",
-            public_url="https://app.example.com",
+            [InvitationQueue(**MAILS), AccountMailQueue(**MAILS)],
         )
 
     async def invite(self, email: str = EMAIL) -> str:

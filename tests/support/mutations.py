@@ -81,6 +81,13 @@ PREPARED: Final[dict[str, Operation]] = {
 }
 """The operations that have to come before some of them."""
 
+
+async def confirm_email_change(it: Scene) -> object:
+    token = await it.world.draw_email_token(it.team.member)
+    assert token is not None
+    return await it.world.accounts.confirm_email_change(token)
+
+
 ACCOUNT_MUTATIONS: Final[dict[str, Callable[[Scene], Awaitable[object]]]] = {
     "ensure_account": lambda it: it.world.accounts.ensure_account(
         AccountEnsureRequest(it.world.new_id(), it.world.new_email(), "Eve")
@@ -94,6 +101,11 @@ ACCOUNT_MUTATIONS: Final[dict[str, Callable[[Scene], Awaitable[object]]]] = {
     "change_account_status": lambda it: it.world.accounts.change_account_status(
         it.team.admin, AccountStatusChangeRequest(is_active=False)
     ),
+    "update_own_profile": lambda it: it.world.accounts.update_own_profile(
+        it.invited, AccountUpdateRequest("Eve", it.world.new_email())
+    ),
+    "cancel_email_change": lambda it: it.world.accounts.cancel_email_change(it.team.member),
+    "confirm_email_change": confirm_email_change,
     "link_identity": lambda it: it.world.accounts.link_identity(it.invited, it.world.new_id()),
     "unlink_identity": lambda it: it.world.accounts.unlink_identity(it.team.member, "linked"),
     "record_sign_in": lambda it: it.world.accounts.record_sign_in(it.invited, SignInRequest("google")),

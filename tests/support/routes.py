@@ -12,6 +12,7 @@ from hoc.cus.account.L2_api.console import CONSOLE_OPERATIONS
 from hoc.cus.account.L2_api.feed import FEED_OPERATIONS
 from hoc.cus.account.L2_api.identity import IDENTITY_OPERATIONS
 from hoc.cus.account.L2_api.operations import AnyOperation
+from hoc.cus.account.L5_schemas.identity import AccountUpdateRequest
 
 Values: TypeAlias = dict[str, str]
 Preparation: TypeAlias = Callable[[Console, Team], Awaitable[Values]]
@@ -148,6 +149,13 @@ async def account(console: Console, _team: Team) -> Values:
     return {"user_id": await console.add_user(email), "email": email}
 
 
+async def email_change(console: Console, team: Team) -> Values:
+    values = await account(console, team)
+    change = AccountUpdateRequest(email=console.new_email())
+    await console.served.identity_service.update_own_profile(values["user_id"], change)
+    return values | {"token": await console.draw_email_token(values["user_id"]) or ""}
+
+
 async def linked(console: Console, team: Team) -> Values:
     values = await account(console, team)
     subject = f"dept/{console.new_id()} 1"
@@ -270,6 +278,18 @@ ROUTES = _table(
         account,
     ),
     Route(f"GET {ACCOUNTS}/stats", "403 403 200 403 403 401"),
+    Route(
+        f"GET {ACCOUNTS}/profile/{{user_id}}/email-change", "200 403 200 200 403 401", prepare=email_change
+    ),
+    Route(
+        f"DELETE {ACCOUNTS}/profile/{{user_id}}/email-change", "403 200 200 200 403 401", prepare=email_change
+    ),
+    Route(
+        f"POST {ACCOUNTS}/email-changes/confirm",
+        "200 200 200 200 200 200",
+        {"token": "{token}"},
+        email_change,
+    ),
     Route(f"GET {ACCOUNTS}/profile/{{user_id}}/identities", "200 403 200 200 403 401", prepare=linked),
     # The owner of an account needs a token of the identity.
     Route(

@@ -17,21 +17,23 @@ from support.seed import add_accounts
 
 from hoc.cus.account.L5_engines.account_service import MAX_COUNTED, AccountService
 from hoc.cus.account.L5_engines.accounts_facade import AccountsFacade
+from hoc.cus.account.L5_engines.email_changes import issue_email_token
 from hoc.cus.account.L5_engines.engines import Engines
 from hoc.cus.account.L5_engines.invitation_mail import issue_token
 from hoc.cus.account.L5_engines.session import utc_now
-from hoc.cus.account.L5_schemas.errors import AccountsError
+from hoc.cus.account.L5_schemas.errors import AccountsError, NotFoundError
 from hoc.cus.account.L5_schemas.identity import AccountStatusChangeRequest
 from hoc.cus.account.L5_schemas.options import Options
 from hoc.cus.account.L5_schemas.port_types import Page
 from hoc.cus.account.L5_schemas.results import EventResult
 from hoc.cus.account.L6_drivers import event_log
 from hoc.cus.account.L6_drivers.accounts import AccountRepository
+from hoc.cus.account.L6_drivers.email_changes import SqlEmailChanges
 from hoc.cus.account.L6_drivers.invitation_mail import SqlInvitationMail
 from hoc.cus.account.L6_drivers.tables import events, metadata, outbox
 from hoc.cus.account.wiring import postgres_engines
 from hoc.database import Database
-from hoc.testing import MemoryDatabase, invitation_token, memory_engines
+from hoc.testing import MemoryDatabase, email_change_token, invitation_token, memory_engines
 from hoc.testing.accounts import MemoryAccounts
 
 T = TypeVar("T")
@@ -124,6 +126,10 @@ class World(ABC):
     @abstractmethod
     async def draw(self, session: Any, tenant_id: str, invitation_id: str) -> str:
         """The token that the invitation's mail carries."""
+
+    @abstractmethod
+    async def draw_email_token(self, user_id: str) -> str | None:
+        """The token in the mail that confirms the pending change of an account's address."""
 
     @abstractmethod
     async def events(self, *, tenant_id: str | None = None, user_id: str | None = None) -> list[EventResult]:
@@ -244,6 +250,13 @@ class MemoryWorld(World):
     async def draw(self, session: Any, tenant_id: str, invitation_id: str) -> str:
         return await invitation_token(session, tenant_id, invitation_id, clock=self.clock)
 
+    async def draw_email_token(self, user_id: str) -> str | None:
+        async with self.transaction() as session:
+            try:
+                return await email_change_token(session, user_id, clock=self.clock)
+            except NotFoundError:
+                return None
+
     async def events(self, *, tenant_id: str | None = None, user_id: str | None = None) -> list[EventResult]:
         return [
             event
@@ -303,6 +316,11 @@ class PostgresWorld(World):
         drawn = await issue_token(SqlInvitationMail(), session, tenant_id, invitation_id, now=self.clock())
         assert drawn is not None
         return drawn[1]
+
+    async def draw_email_token(self, user_id: str) -> str | None:
+        async with self.transaction() as session:
+            drawn = await issue_email_token(SqlEmailChanges(), session, user_id, now=self.clock())
+        return None if drawn is None else drawn[1]
 
     async def events(self, *, tenant_id: str | None = None, user_id: str | None = None) -> list[EventResult]:
         wanted = select(EVERY_EVENT).order_by(EVERY_EVENT.c.position)

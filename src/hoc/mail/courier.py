@@ -1,22 +1,20 @@
-"""The courier: delivers the invitation mails in the queue.
+"""The courier: delivers the mails in the queues.
 
-A mail leaves the queue only after the sender has accepted it, so after a crash it is sent again. Each time it
-has a fresh token, so that only the link of the newest mail works. Any number of couriers can share the queue.
+A mail leaves its queue only after the sender has accepted it, so after a crash it is sent again. Each time it
+has a fresh token, so that only the link of the newest mail works. Any number of couriers can share a queue.
 """
 
 import logging
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 
 from hoc.concurrency.background import BackgroundLoop
-from hoc.cus.account.L5_engines.invitation_mail import issue_token
 from hoc.cus.account.L5_engines.session import utc_now
 from hoc.cus.account.L5_schemas.errors import UnavailableError
-from hoc.cus.account.L5_schemas.port_types import DueMail, InvitationMailContent
 from hoc.cus.account.L6_drivers.errors import explain_outage
-from hoc.cus.account.L6_drivers.invitation_mail import SqlInvitationMail
 from hoc.database import Database
-from hoc.mail.message import InvitationMail, compose, invitation_link
+from hoc.mail.queues import MailQueue, QueuedMail
 from hoc.mail.sender import MailRejectedError, MailSender, MailUnavailableError
 
 BATCH = 5  # the sender takes at most 30 seconds for each, so a batch is delivered within its lease
@@ -29,30 +27,23 @@ _log = logging.getLogger("hoc.mail")
 
 
 class Courier:
-    """Delivers queued invitation mail through ``sender``.
+    """Delivers the mails of ``queues`` through ``sender``."""
 
-    Args:
-        mail_from: the sender's address, with or without a display name.
-        public_url: the base of the links in mails.
-    """
-
-    def __init__(self, database: Database, sender: MailSender, *, mail_from: str, public_url: str) -> None:
+    def __init__(self, database: Database, sender: MailSender, queues: Sequence[MailQueue]) -> None:
         self._database = database
         self._sender = sender
-        self._mail_from = mail_from
-        self._public_url = public_url
-        self._mails = SqlInvitationMail()
+        self._queues = queues
         self._loop = BackgroundLoop(
             self._deliver_batch,
             name="hoc-courier",
-            subject="invitation mail",
+            subject="mail",
             pause_seconds=POLL_SECONDS,
             explain=explain_outage,
             logger=_log,
         )
 
     def wake(self) -> None:
-        """Read the queue now instead of at the next poll."""
+        """Read the queues now instead of at the next poll."""
         self._loop.wake()
 
     def running(self) -> AbstractAsyncContextManager[None]:
@@ -60,54 +51,46 @@ class Courier:
         return self._loop.running()
 
     async def deliver_due(self) -> int:
-        """Try to deliver one batch of due mails. Returns the size of the batch."""
-        now = utc_now()
-        async with self._database.transaction() as session:
-            due = await self._mails.claim(session, now=now, lease_until=now + LEASE, batch=BATCH)
-        for mail in due:
-            try:
-                await self._deliver(mail)
-            except UnavailableError:
-                raise
-            except Exception as problem:  # noqa: BLE001 - one mail must not hold up the others
-                # Not the error's text, which may quote the address.
-                _log.error("mail of invitation %s postponed: %s", mail.invitation_id, type(problem).__name__)
-                await self._postpone(mail)
-        return len(due)
+        """Try to deliver one batch of due mails from each queue. Returns how many they were."""
+        delivered = 0
+        for queue in self._queues:
+            now = utc_now()
+            async with self._database.transaction() as session:
+                due = await queue.claim(session, now=now, lease_until=now + LEASE, batch=BATCH)
+            for mail in due:
+                await self._try_to_deliver(queue, mail)
+            delivered += len(due)
+        return delivered
 
     async def _deliver_batch(self) -> bool:
         return await self.deliver_due() > 0
 
-    async def _deliver(self, mail: DueMail) -> None:
+    async def _try_to_deliver(self, queue: MailQueue, mail: QueuedMail) -> None:
+        try:
+            await self._deliver(queue, mail)
+        except UnavailableError:
+            raise
+        except Exception as problem:  # noqa: BLE001 - one mail must not hold up the others
+            # Not the error's text, which may quote the address.
+            _log.error("mail of %s postponed: %s", mail.about, type(problem).__name__)
+            await self._postpone(queue, mail)
+
+    async def _deliver(self, queue: MailQueue, mail: QueuedMail) -> None:
         async with self._database.transaction() as session:
-            issued = await issue_token(
-                self._mails, session, mail.tenant_id, mail.invitation_id, now=utc_now()
-            )
-        if issued is not None:
+            message = await queue.compose(session, mail, now=utc_now())
+        if message is not None:
             try:
-                await self._sender.send(compose(self._mail(*issued), self._mail_from))
+                await self._sender.send(message())
             except MailUnavailableError as problem:
-                _log.warning("mail of invitation %s postponed: %s", mail.invitation_id, problem)
-                await self._postpone(mail)
+                _log.warning("mail of %s postponed: %s", mail.about, problem)
+                await self._postpone(queue, mail)
                 return
             except MailRejectedError as problem:
-                _log.error("mail of invitation %s given up: %s", mail.invitation_id, problem)
+                _log.error("mail of %s given up: %s", mail.about, problem)
         async with self._database.transaction() as session:
-            await self._mails.finish(session, mail.mail_id)
+            await queue.finish(session, mail.mail_id)
 
-    async def _postpone(self, mail: DueMail) -> None:
+    async def _postpone(self, queue: MailQueue, mail: QueuedMail) -> None:
         pause = min(FIRST_PAUSE * 2 ** min(mail.attempts - 1, 10), LONGEST_PAUSE)
         async with self._database.transaction() as session:
-            await self._mails.postpone(session, mail.mail_id, utc_now() + pause)
-
-    def _mail(self, content: InvitationMailContent, token: str) -> InvitationMail:
-        return InvitationMail(
-            to=content.email,
-            tenant_name=content.tenant_name,
-            inviter_name=content.inviter_name,
-            role=content.role,
-            invitation_id=content.invitation_id,
-            token=token,
-            link=invitation_link(self._public_url, content.invitation_id, token),
-            expires_at=content.expires_at,
-        )
+            await queue.postpone(session, mail.mail_id, utc_now() + pause)

@@ -54,46 +54,61 @@ def invitation_link(public_url: str, invitation_id: str, token: str) -> str:
     fragment, which browsers do not send, so that it reaches no access log and no Referer. Raises ValueError
     if ``public_url`` is not an absolute http(s) URL without query and fragment.
     """
+    path = f"/invitations/{quote(invitation_id, safe='')}#token={quote(token, safe='')}"
+    return _checked_base(public_url) + path
+
+
+def _checked_base(public_url: str) -> str:
     parts = urlsplit(public_url)
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
         raise ValueError(
             "HOC_PUBLIC_URL must be an absolute http(s) URL without query and fragment,"
             f" such as https://app.example.com; it is {public_url!r}"
         )
-    return (
-        f"{public_url.rstrip('/')}/invitations/{quote(invitation_id, safe='')}#token={quote(token, safe='')}"
-    )
+    return public_url.rstrip("/")
+
+
+def email_change_link(public_url: str, token: str) -> str:
+    """Return the link that confirms the change of an address. Raises ValueError as `invitation_link`."""
+    return f"{_checked_base(public_url)}/email-changes#token={quote(token, safe='')}"
 
 
 def compose(mail: InvitationMail, sender: str) -> EmailMessage:
-    """Build the mail, as plain text with an HTML alternative.
+    """Build the mail, as plain text with an HTML alternative. Raises as `envelope_for`."""
+    message = envelope_for(mail.to, sender, f"You are invited to {_tenant(mail)}", _fingerprint(mail))
+    message[INVITATION_HEADER] = _header_text(_clean(mail.invitation_id))
+    set_texts(message, _text(mail), _html(mail), _fingerprint(mail))
+    return message
 
-    ``sender`` is an address or `Name <address>` (HOC_MAIL_FROM), and becomes the envelope sender too. The
-    Message-ID is derived from the token, so that each token has its own and a repeated delivery has the same
-    one. Raises MailRejectedError if mail cannot be sent to ``mail.to``, ValueError if ``sender`` is invalid.
+
+def envelope_for(to: str, sender: str, subject: str, fingerprint: str) -> EmailMessage:
+    """A message without content. The Message-ID is derived from the fingerprint.
+
+    ``sender`` is an address or `Name <address>` (HOC_MAIL_FROM), and becomes the envelope sender too. A
+    repeated delivery with one token has one Message-ID. Raises MailRejectedError if mail cannot be sent to
+    ``to``, ValueError if ``sender`` is invalid.
     """
     from_address = parse_sender(sender)
     try:
-        to_address = _address(mail.to)
+        to_address = _address(to)
     except ValueError:
         raise MailRejectedError("mail cannot be sent to the recipient's address") from None
     internationalized = not f"{from_address.addr_spec}{to_address.addr_spec}".isascii()
-
-    fingerprint = _fingerprint(mail)
-
     message = EmailMessage(policy=policy.SMTPUTF8 if internationalized else policy.SMTP)
     message["From"] = from_address
     message["To"] = to_address
-    message["Subject"] = _header_text(f"You are invited to {_tenant(mail)}")
+    message["Subject"] = _header_text(subject)
     message["Date"] = format_datetime(datetime.now(UTC))
     message["Message-ID"] = f"<{fingerprint}@{from_address.domain}>"
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834: asks for no out-of-office replies
-    message[INVITATION_HEADER] = _header_text(_clean(mail.invitation_id))
-    # Quoted-printable passes every server unchanged. A server without 8BITMIME would re-encode 8bit.
-    message.set_content(_text(mail), cte="quoted-printable")
-    message.add_alternative(_html(mail), subtype="html", cte="quoted-printable")
-    message.set_boundary(f"=_{fingerprint}")  # `=_` never occurs in quoted-printable (RFC 2045, 6.7)
     return message
+
+
+def set_texts(message: EmailMessage, text: str, html: str, fingerprint: str) -> None:
+    # Quoted-printable passes every server unchanged. A server without 8BITMIME would re-encode 8bit.
+    message.set_content(text, cte="quoted-printable")
+    message.add_alternative(html, subtype="html", cte="quoted-printable")
+    message.set_boundary(f"=_{fingerprint}")  # `=_` never occurs in quoted-printable (RFC 2045, 6.7)
 
 
 def parse_sender(sender: str) -> Address:

@@ -28,12 +28,19 @@ pass a `MemorySession` to the facade in place of an AsyncSession, and commit it 
 
 from hoc.testing.database import MemoryDatabase, MemorySession
 from hoc.testing.publisher import RecordingPublisher
-from hoc.testing.wiring import invitation_token, memory_account_service, memory_engines, memory_facade
+from hoc.testing.wiring import (
+    email_change_token,
+    invitation_token,
+    memory_account_service,
+    memory_engines,
+    memory_facade,
+)
 
 __all__ = [
     "MemoryDatabase",
     "MemorySession",
     "RecordingPublisher",
+    "email_change_token",
     "invitation_token",
     "memory_account_service",
     "memory_engines",

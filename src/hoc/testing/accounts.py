@@ -1,6 +1,6 @@
 """Account records for the identity service, in the same tables as the console's."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -14,12 +14,16 @@ from hoc.cus.account.L5_schemas.identity import (
     AccountProfileResponse,
     AccountStatsResponse,
     AccountSummaryResponse,
+    EmailChangeResponse,
 )
 from hoc.cus.account.L5_schemas.port_types import (
     AccountPatch,
     AddressRefusal,
+    EmailChangeRefusal,
+    EmailChangeTerms,
     LinkOutcome,
     NewAccount,
+    NewEmailChange,
     PatchRefusal,
     Slice,
     SortKey,
@@ -28,6 +32,7 @@ from hoc.cus.account.L5_schemas.port_types import (
 )
 from hoc.cus.account.L5_schemas.results import LinkedIdentitiesResult, LinkedIdentityResult
 from hoc.testing.database import MemoryDatabase
+from hoc.testing.email_changes import pending_change, request_change, terms_of
 from hoc.testing.identities import new_user
 from hoc.testing.profiles import MemoryProfiles, apply_patch
 from hoc.testing.rows import UserRow, combine
@@ -117,6 +122,46 @@ class MemoryAccounts:
             return tables.set_account_status(
                 user_id, is_active=is_active, is_deleted=is_deleted, now=now, reason=reason, actor=actor
             )
+
+    async def request_email_change(
+        self, user_id: str, patch: AccountPatch, change: NewEmailChange, *, actor: str | None
+    ) -> AccountProfileResponse | EmailChangeRefusal:
+        async with self._database.transaction() as session:
+            tables = await session.writable()
+            user = tables.account(user_id)
+            if user is None or not user.is_active:
+                return EmailChangeRefusal.NO_ACCOUNT
+            if not request_change(tables, user.user_id, change):
+                return EmailChangeRefusal.LIMIT
+            by = user.user_id if actor == user_id else actor
+            patched = apply_patch(user, patch)
+            return _record(tables.update_user(patched, now=change.requested_at, actor=by))
+
+    async def pending_email_change(self, user_id: str, now: datetime) -> EmailChangeResponse | None:
+        return pending_change(self._database.committed(), user_id, now)
+
+    async def cancel_email_change(self, user_id: str, now: datetime) -> None:
+        async with self._database.transaction() as session:
+            tables = await session.writable()
+            if (pending := pending_change(tables, user_id, now)) is not None:
+                change = tables.email_changes[pending.user_id]
+                tables.email_changes[pending.user_id] = replace(change, is_cancelled=True, token_hash=None)
+
+    async def confirm_email_change(
+        self, user_id: str, decide: Callable[[EmailChangeTerms | None], EmailChangeTerms], now: datetime
+    ) -> AccountProfileResponse | None:
+        async with self._database.transaction() as session:
+            tables = await session.writable()
+            change = decide(terms_of(tables, user_id))
+            user = tables.users[user_id]
+            if change.is_confirmed:
+                return _record(user)
+            tables.displace(change.email_key, user_id, now=now, actor=user_id)
+            if tables.account_by_email(change.email_key) not in {None, user}:
+                raise AccountValidationError.of("email", "is another account's already")
+            patched = replace(user, email=change.email, email_key=change.email_key, email_verified=True)
+            tables.email_changes[user_id] = replace(tables.email_changes[user_id], is_confirmed=True)
+            return _record(tables.update_user(patched, now=now, actor=user_id))
 
     async def account_id(self, subject: Subject) -> str | None:
         linked = self._database.committed().identities.get(subject)

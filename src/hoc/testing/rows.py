@@ -53,6 +53,20 @@ class UserRow(ProfileExtras):
 
 
 @dataclass(frozen=True, slots=True)
+class EmailChangeRow:
+    """The last change of an account's address; ``requests`` counts those of its day."""
+
+    email: str
+    email_key: str
+    requested_at: datetime
+    expires_at: datetime
+    requests: int
+    token_hash: bytes | None = None
+    is_cancelled: bool = False
+    is_confirmed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class LinkedIdentityRow:
     issuer: str
     subject: str

@@ -21,6 +21,7 @@ from hoc.cus.account.L5_schemas.results import EventResult, InvoiceSummaryResult
 from hoc.cus.account.L5_schemas.values import CLOSED_TENANT, Role
 from hoc.testing.rows import (
     Dated,
+    EmailChangeRow,
     EventRow,
     InvitationRow,
     LinkedIdentityRow,
@@ -39,6 +40,7 @@ class Tables:
 
     users: dict[str, UserRow] = field(default_factory=dict[str, UserRow])
     identities: dict[Subject, LinkedIdentityRow] = field(default_factory=dict[Subject, LinkedIdentityRow])
+    email_changes: dict[str, EmailChangeRow] = field(default_factory=dict[str, EmailChangeRow])
     tenants: dict[str, TenantRow] = field(default_factory=dict[str, TenantRow])
     memberships: dict[TenantKey, MembershipRow] = field(default_factory=dict[TenantKey, MembershipRow])
     transfers: dict[str, OwnershipTransferResult] = field(default_factory=dict[str, OwnershipTransferResult])

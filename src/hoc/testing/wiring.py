@@ -2,6 +2,7 @@
 
 from hoc.cus.account.L5_engines.account_service import AccountService
 from hoc.cus.account.L5_engines.accounts_facade import AccountsFacade
+from hoc.cus.account.L5_engines.email_changes import issue_email_token
 from hoc.cus.account.L5_engines.engines import Engines, Stores, build_engines
 from hoc.cus.account.L5_engines.invitation_mail import issue_token
 from hoc.cus.account.L5_engines.session import Clock, utc_now
@@ -10,6 +11,7 @@ from hoc.cus.account.L5_schemas.options import Options
 from hoc.testing.accounts import MemoryAccounts
 from hoc.testing.billing import MemoryBilling
 from hoc.testing.database import MemoryDatabase, MemorySession
+from hoc.testing.email_changes import MemoryEmailChanges
 from hoc.testing.events import MemoryEventLog
 from hoc.testing.identities import MemoryIdentities
 from hoc.testing.invitation_mail import MemoryInvitationMail
@@ -53,6 +55,17 @@ def memory_engines(
 def memory_account_service(database: MemoryDatabase, *, clock: Clock = utc_now) -> AccountService:
     """The identity service on the same accounts as the facade on this database."""
     return AccountService(MemoryAccounts(database), clock=clock)
+
+
+async def email_change_token(session: MemorySession, user_id: str, *, clock: Clock = utc_now) -> str:
+    """Issue the pending change of an account's address a token, as its mail would have.
+
+    Raises NotFoundError (no change is pending).
+    """
+    issued = await issue_email_token(MemoryEmailChanges(session.database), session, user_id, now=clock())
+    if issued is None:
+        raise NotFoundError("No change of this account's address is pending.")
+    return issued[1]
 
 
 async def invitation_token(

@@ -7,7 +7,7 @@ from typing import Any
 
 from hoc.cus.account.L2_api.bodies import AccountsQuery, DeletionQuery, IdentityQuery, SearchQuery
 from hoc.cus.account.L2_api.call import Call
-from hoc.cus.account.L2_api.operations import AnyOperation, Ensured, Operation
+from hoc.cus.account.L2_api.operations import NOTHING, AnyOperation, Ensured, Operation
 from hoc.cus.account.L5_engines.account_service import AccountService
 from hoc.cus.account.L5_schemas.errors import (
     AccountNotFoundError,
@@ -26,6 +26,8 @@ from hoc.cus.account.L5_schemas.identity import (
     AccountStatusChangeRequest,
     AccountSummaryResponse,
     AccountUpdateRequest,
+    EmailChangeResponse,
+    EmailConfirmationRequest,
     IdentityLinkRequest,
     MessageResponse,
     SignInRequest,
@@ -72,12 +74,15 @@ async def get_account(service: AccountService, call: Call) -> AccountProfileResp
     errors=(404,),
 )
 async def update_account(service: AccountService, call: Call[AccountUpdateRequest]) -> AccountProfileResponse:
-    """Change an account's name and address."""
+    """Change an account's name and address. An owner's new address has to be confirmed by its mailbox."""
     if call.body.email_verified is not None and set(WRITERS).isdisjoint(call.scopes):
         raise ForbiddenError(
             f"To set email_verified needs the scope {' or '.join(WRITERS)}.", code="missing_scope"
         )
-    return await service.update_account_profile(call.path["user_id"], call.body, actor=call.caller_id)
+    update = (
+        service.update_own_profile if set(WRITERS).isdisjoint(call.scopes) else service.update_account_profile
+    )
+    return await update(call.path["user_id"], call.body, actor=call.caller_id)
 
 
 @Operation(
@@ -169,6 +174,43 @@ async def get_stats(service: AccountService, call: Call) -> AccountStatsResponse
 
 @Operation(
     "GET",
+    "/accounts/profile/{user_id}/email-change",
+    EmailChangeResponse,
+    scopes=READERS,
+    own="user_id",
+    errors=(404,),
+)
+async def get_email_change(service: AccountService, call: Call) -> EmailChangeResponse:
+    """Read the change of an account's address that has yet to be confirmed."""
+    return await service.pending_email_change(call.path["user_id"])
+
+
+@Operation(
+    "DELETE", "/accounts/profile/{user_id}/email-change", MessageResponse, scopes=WRITERS, own="user_id"
+)
+async def cancel_email_change(service: AccountService, call: Call) -> MessageResponse:
+    """Cancel the change of an account's address that has yet to be confirmed."""
+    await service.cancel_email_change(call.path["user_id"])
+    return MessageResponse("No change of the address is pending")
+
+
+@Operation(
+    "POST",
+    "/accounts/email-changes/confirm",
+    AccountProfileResponse,
+    requires=NOTHING,
+    body=EmailConfirmationRequest,
+    errors=(404, 409, 410),
+)
+async def confirm_email_change(
+    service: AccountService, call: Call[EmailConfirmationRequest]
+) -> AccountProfileResponse:
+    """Confirm a change of an address with the token mailed to it."""
+    return await service.confirm_email_change(call.body.token)
+
+
+@Operation(
+    "GET",
     "/accounts/profile/{user_id}/identities",
     LinkedIdentitiesResult,
     scopes=READERS,
@@ -250,6 +292,9 @@ IDENTITY_OPERATIONS: list[AnyOperation] = [
     get_account_by_email,
     change_status,
     get_stats,
+    get_email_change,
+    cancel_email_change,
+    confirm_email_change,
     list_identities,
     link_identity,
     unlink_identity,

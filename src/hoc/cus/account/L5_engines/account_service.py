@@ -3,12 +3,13 @@
 Each method is a transaction of its own and safe to repeat.
 """
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Protocol
 
-from hoc.cus.account.L5_engines.email_address import fold, parse_email
+from hoc.cus.account.L5_engines.email_address import email_key, fold, parse_email
+from hoc.cus.account.L5_engines.email_changes import account_of, new_change, require_confirmable
 from hoc.cus.account.L5_engines.paging import MAX_LIMIT, MAX_OFFSET, CursorScope
 from hoc.cus.account.L5_engines.profiles import MAX_PREFERENCES_BYTES, checked_preferences, refused
 from hoc.cus.account.L5_engines.session import Clock, new_id, utc_now
@@ -19,6 +20,7 @@ from hoc.cus.account.L5_schemas.errors import (
     ConflictError,
     FieldProblem,
     InvalidInputError,
+    LimitExceededError,
 )
 from hoc.cus.account.L5_schemas.identity import (
     AccountEnsureRequest,
@@ -32,13 +34,17 @@ from hoc.cus.account.L5_schemas.identity import (
     AccountStatusChangeRequest,
     AccountSummaryResponse,
     AccountUpdateRequest,
+    EmailChangeResponse,
     SignInRequest,
 )
 from hoc.cus.account.L5_schemas.port_types import (
     AccountPatch,
     AddressRefusal,
+    EmailChangeRefusal,
+    EmailChangeTerms,
     LinkOutcome,
     NewAccount,
+    NewEmailChange,
     PatchRefusal,
     Slice,
     Subject,
@@ -48,6 +54,7 @@ from hoc.cus.account.L5_schemas.results import LinkedIdentitiesResult
 
 MAX_TERM_LENGTH = 255
 MAX_PROVIDER_LENGTH = 64
+_RETRY_TOMORROW = 86_400
 MAX_COUNTED = 10_000
 
 
@@ -103,6 +110,26 @@ class AccountRepositoryProtocol(Protocol):
 
         Raises AccountValidationError when the address is another account's by now, LastOwnerError when
         a tenant would have no active owner. Neither changes anything.
+        """
+        ...
+
+    async def request_email_change(
+        self, user_id: str, patch: AccountPatch, change: NewEmailChange, *, actor: str | None
+    ) -> AccountProfileResponse | EmailChangeRefusal:
+        """Store a change to confirm in place of an earlier one, queue its mail, and apply the patch."""
+        ...
+
+    async def pending_email_change(self, user_id: str, now: datetime) -> EmailChangeResponse | None: ...
+
+    async def cancel_email_change(self, user_id: str, now: datetime) -> None: ...
+
+    async def confirm_email_change(
+        self, user_id: str, decide: Callable[[EmailChangeTerms | None], EmailChangeTerms], now: datetime
+    ) -> AccountProfileResponse | None:
+        """Make the address that ``decide`` lets pass the account's, verified, and queue a notice to the old.
+
+        The address is taken from an account that has not verified it. Raises AccountValidationError when
+        another account has it. Once confirmed, nothing is changed again.
         """
         ...
 
@@ -284,6 +311,66 @@ class AccountService:
         if not deleted:
             raise _not_found()
         return True
+
+    async def update_own_profile(
+        self, user_id: str, request: AccountUpdateRequest, *, actor: str | None = None
+    ) -> AccountProfileResponse:
+        """As `update_account_profile`, for the account's owner: another address has to be confirmed first.
+
+        A link is mailed to it. Until `confirm_email_change`, the account keeps its address.
+
+        Raises AccountNotFoundError, AccountValidationError or LimitExceededError.
+        """
+        if request.email is None:
+            return await self.update_account_profile(user_id, request, actor=actor)
+        with _validation():
+            name = None if request.name is None else clean_line("name", request.name)
+            address = parse_email(request.email)
+        account = await self.get_account_profile(user_id)
+        if email_key(account.email) == address.key:  # the same mailbox in another spelling
+            return await self.update_account_profile(user_id, request, actor=actor)
+        patch = AccountPatch(name=name, name_key=None if name is None else fold(name))
+        change = new_change(address, self._clock())
+        outcome = await self.repository.request_email_change(user_id, patch, change, actor=actor)
+        if outcome is EmailChangeRefusal.LIMIT:
+            raise LimitExceededError(
+                "Too many changes of an address were asked for today, of this account or to this address."
+                " Try again tomorrow.",
+                retry_after=_RETRY_TOMORROW,
+            )
+        if isinstance(outcome, EmailChangeRefusal):
+            raise _not_found()
+        return outcome
+
+    async def pending_email_change(self, user_id: str) -> EmailChangeResponse:
+        """The change of an account's address that has yet to be confirmed. Raises AccountNotFoundError."""
+        pending = await self.repository.pending_email_change(_storable(user_id), self._clock())
+        if pending is None:
+            raise AccountNotFoundError("No change of this account's address is pending.")
+        return pending
+
+    async def cancel_email_change(self, user_id: str) -> bool:
+        """End the pending change of an account's address, if there is one. Its link is dead."""
+        await self.repository.cancel_email_change(_storable(user_id), self._clock())
+        return True
+
+    async def confirm_email_change(self, token: str) -> AccountProfileResponse:
+        """Give an account the address that the token was mailed to, verified. Repeating it changes nothing.
+
+        Raises NotFoundError (no such change, or a wrong or dead token; the message is the same),
+        EmailChangeExpiredError or ConflictError (another account has the address meanwhile).
+        """
+        now = self._clock()
+        user_id = account_of(token)
+        try:
+            account = await self.repository.confirm_email_change(
+                user_id, lambda change: require_confirmable(change, token, now), now
+            )
+        except AccountValidationError:
+            raise ConflictError("Another account has this address meanwhile.", code="address_taken") from None
+        if account is None:
+            raise _not_found()
+        return account
 
     async def list_identities(self, user_id: str) -> LinkedIdentitiesResult:
         """The identities that are linked to an account, oldest first. Raises AccountNotFoundError."""

@@ -14,6 +14,7 @@
     │   ├── LastOwnerError        409
     │   └── TransferPendingError  409
     ├── InvitationExpiredError    410
+    ├── EmailChangeExpiredError   410
     ├── StaleVersionError         412
     ├── IdempotencyKeyReusedError 422
     ├── LimitExceededError        429  a quota or a limit of mails, with ``retry_after``
@@ -114,6 +115,11 @@ class TransferPendingError(ConflictError):
 
 class InvitationExpiredError(AccountsError):
     code = "invitation_expired"
+    status_code = 410
+
+
+class EmailChangeExpiredError(AccountsError):
+    code = "email_change_expired"
     status_code = 410
 
 

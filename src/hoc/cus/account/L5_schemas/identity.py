@@ -93,6 +93,25 @@ class AccountSearchParams:
     include_inactive: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class EmailConfirmationRequest:
+    """``token`` is the one in the mail to the new address."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+
+    token: str
+
+
+@dataclass(frozen=True)
+class EmailChangeResponse:
+    """A change of an account's address that has yet to be confirmed by the link mailed to ``email``."""
+
+    user_id: str
+    email: str
+    requested_at: datetime
+    expires_at: datetime
+
+
 @dataclass(frozen=True)
 class AccountProfileResponse:
     user_id: str

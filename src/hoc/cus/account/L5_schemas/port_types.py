@@ -117,6 +117,27 @@ class DueMail:
     invitation_id: str
     attempts: int
 
+    @property
+    def about(self) -> str:
+        return f"invitation {self.invitation_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class DueAccountMail:
+    """A mail about an account, claimed for sending. ``attempts`` includes this one.
+
+    ``notice_to`` is an address that was replaced; None: the account's pending change is to be confirmed.
+    """
+
+    mail_id: str
+    attempts: int
+    user_id: str
+    notice_to: str | None
+
+    @property
+    def about(self) -> str:
+        return f"account {self.user_id}"
+
 
 @dataclass(frozen=True, slots=True)
 class NewInvitation:
@@ -193,6 +214,44 @@ class AddressRefusal(Enum):
     """Another account has it."""
     CLAIMED = auto()
     """Another account has it, verified, and somebody signs in to that."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewEmailChange:
+    """A change of an address that the account's owner asks for, and how many a UTC day allows."""
+
+    email: EmailAddress
+    requested_at: datetime
+    expires_at: datetime
+    per_account_per_day: int
+    per_recipient_per_day: int
+
+
+@dataclass(frozen=True, slots=True)
+class EmailChangeTerms:
+    """A change of an account's address, locked for a decision.
+
+    ``token_hash`` is SHA-256, None until its mail is composed. ``is_active``: the account is.
+    """
+
+    user_id: str
+    is_active: bool
+    old_email: str
+    email: str
+    email_key: str
+    token_hash: bytes | None
+    expires_at: datetime
+    is_cancelled: bool
+    is_confirmed: bool
+
+
+class EmailChangeRefusal(Enum):
+    """Why a change of an address was not stored."""
+
+    NO_ACCOUNT = auto()
+    """There is no such active account."""
+    LIMIT = auto()
+    """The account, or the new address, has had as many mails today as it may."""
 
 
 class LinkOutcome(Enum):

@@ -1,5 +1,6 @@
 """Account records, for the identity service. Every method is a transaction of its own."""
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -26,12 +27,16 @@ from hoc.cus.account.L5_schemas.identity import (
     AccountProfileResponse,
     AccountStatsResponse,
     AccountSummaryResponse,
+    EmailChangeResponse,
 )
 from hoc.cus.account.L5_schemas.port_types import (
     AccountPatch,
     AddressRefusal,
+    EmailChangeRefusal,
+    EmailChangeTerms,
     LinkOutcome,
     NewAccount,
+    NewEmailChange,
     PatchRefusal,
     Slice,
     Subject,
@@ -42,6 +47,7 @@ from hoc.cus.account.L6_drivers.account_inserts import any_shard, registered
 from hoc.cus.account.L6_drivers.account_lists import COMMON, LISTS, RARE, STATS, search_values
 from hoc.cus.account.L6_drivers.account_status import LOCK, LOCK_TENANTS, SET_ACTIVE
 from hoc.cus.account.L6_drivers.account_updates import AccountUpdate
+from hoc.cus.account.L6_drivers.email_changes import SqlEmailChanges
 from hoc.cus.account.L6_drivers.execution import AnyRow, AnySelect, SqlSession, fetch_all, fetch_one, param
 from hoc.cus.account.L6_drivers.fragments import NOW, USER, any_of
 from hoc.cus.account.L6_drivers.identities import SqlIdentities
@@ -134,6 +140,7 @@ class AccountRepository:
         self._database = database
         self._profiles = SqlProfiles()
         self._identities = SqlIdentities()
+        self._email_changes = SqlEmailChanges()
         self._owners = BatchLoader(self._find_owners)
         self._by_id = BatchLoader(self._find)
         self._stored = BatchLoader(self._find_stored)
@@ -268,6 +275,42 @@ class AccountRepository:
         # Can deadlock with accepting an invitation, which locks account_totals before member_counts, and
         # SET_ACTIVE in the other order. `transact` runs the loser again.
         return await self._database.transact(change)
+
+    async def request_email_change(
+        self, user_id: str, patch: AccountPatch, change: NewEmailChange, *, actor: str | None
+    ) -> AccountProfileResponse | EmailChangeRefusal:
+        async def request(session: AsyncConnection) -> AccountProfileResponse | EmailChangeRefusal:
+            account_id = await self._email_changes.lock_account(session, user_id)
+            if account_id is None:
+                return EmailChangeRefusal.NO_ACCOUNT
+            if await self._email_changes.request(session, account_id, change) is None:
+                return EmailChangeRefusal.LIMIT
+            row = await UPDATE.run(session, account_id, patch, change.requested_at, actor=actor)
+            return EmailChangeRefusal.NO_ACCOUNT if row is None else _record(row)
+
+        return await self._database.transact(request)
+
+    async def pending_email_change(self, user_id: str, now: datetime) -> EmailChangeResponse | None:
+        async with self._database.reading() as session:
+            return await self._email_changes.pending(session, user_id, now)
+
+    async def cancel_email_change(self, user_id: str, now: datetime) -> None:
+        await self._database.write(lambda session: self._email_changes.cancel(session, user_id, now))
+
+    async def confirm_email_change(
+        self, user_id: str, decide: Callable[[EmailChangeTerms | None], EmailChangeTerms], now: datetime
+    ) -> AccountProfileResponse | None:
+        async def confirm(session: AsyncConnection) -> AccountProfileResponse | None:
+            change = decide(await self._email_changes.lock(session, user_id))
+            if change.is_confirmed:
+                return await self._of_id(session, user_id)
+            await self._identities.displace(session, change.email_key, user_id, now, actor=user_id)
+            patch = AccountPatch(email=change.email, email_key=change.email_key, email_verified=True)
+            row = await UPDATE.run(session, user_id, patch, now, actor=user_id)
+            await self._email_changes.confirm(session, user_id, change.old_email, now)
+            return None if row is None else _record(row)
+
+        return await self._database.transact(confirm)
 
     async def account_id(self, subject: Subject) -> str | None:
         return await self._owners.get(subject)

@@ -23,6 +23,7 @@ from hoc.cus.account.L6_drivers.advisory_locks import AdvisoryLock
 from hoc.cus.account.L6_drivers.execution import SqlSession, fetch_all, fetch_one, param
 from hoc.cus.account.L6_drivers.tables import (
     account_registrations,
+    email_changes,
     idempotency_keys,
     inbound_messages,
     invitation_limits,
@@ -44,6 +45,7 @@ def _batch(table: Table, is_expired: ColumnElement[bool]) -> Executable:
 TENANT_COUNTERS = _batch(invitation_limits, invitation_limits.c.day < DAY_BEFORE)
 RECIPIENT_COUNTERS = _batch(recipient_limits, recipient_limits.c.day < DAY_BEFORE)
 CREATION_COUNTERS = _batch(tenant_creations, tenant_creations.c.day < DAY_BEFORE)
+EMAIL_CHANGES = _batch(email_changes, email_changes.c.requested_at < BEFORE)
 IDEMPOTENCY_KEYS = _batch(idempotency_keys, idempotency_keys.c.created_at < BEFORE)
 REGISTRATIONS = _batch(account_registrations, account_registrations.c.hour < BEFORE)
 INBOUND_MESSAGES = _batch(inbound_messages, inbound_messages.c.received_at < BEFORE)

@@ -161,6 +161,36 @@ linked_identities = Table(
     comment="what issuers call the owners of accounts, beside the accounts' own ids",
 )
 
+email_changes = Table(
+    "email_changes",
+    metadata,
+    Column("user_id", String(255), ForeignKey(f"{SCHEMA}.users.user_id"), primary_key=True),
+    Column("email", String(255), nullable=False),
+    Column("email_key", String(512), nullable=False),
+    Column("token_hash", LargeBinary, comment="SHA-256 of the token in the newest mail"),
+    _time("requested_at"),
+    _time("expires_at", nullable=True),
+    _time("cancelled_at", nullable=True),
+    _time("confirmed_at", nullable=True),
+    Column("day", Date, nullable=False),
+    Column("requests", Integer, nullable=False, comment="on that day"),
+    Index(None, "requested_at"),
+    comment="the last change of each account's address that its owner asked for",
+)
+
+account_mails = Table(
+    "account_mails",
+    metadata,
+    Column("mail_id", String(64), primary_key=True),
+    Column("user_id", String(255), ForeignKey(f"{SCHEMA}.users.user_id"), nullable=False),
+    Column("notice_to", String(255), comment="an address that was replaced; null: a change to confirm"),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("due_at", DateTime(timezone=True), nullable=False),
+    Index("uq_account_mails_user", "user_id", unique=True, postgresql_where=text("notice_to IS NULL")),
+    Index(None, "due_at"),
+    comment="mails to be sent about accounts; a row is deleted after its mail was sent",
+)
+
 account_totals = Table(
     "account_totals",
     metadata,

@@ -1,0 +1,270 @@
+"""Changes of addresses that have yet to be confirmed, and the queue of their mails."""
+
+from datetime import datetime
+
+import uuid_utils
+from sqlalchemy import (
+    Date,
+    Integer,
+    LargeBinary,
+    String,
+    case,
+    delete,
+    exists,
+    literal,
+    null,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.types import DateTime
+
+from hoc.cus.account.L5_schemas.identity import EmailChangeResponse
+from hoc.cus.account.L5_schemas.port_types import DueAccountMail, EmailChangeTerms, NewEmailChange
+from hoc.cus.account.L6_drivers.execution import AnySelect, SqlSession, fetch_all, fetch_one, param
+from hoc.cus.account.L6_drivers.fragments import ACCOUNT, NOW, USER
+from hoc.cus.account.L6_drivers.row_mapping import record_of
+from hoc.cus.account.L6_drivers.tables import account_mails, email_changes, recipient_limits, users
+
+EMAIL = param("email", String)
+EMAIL_KEY = param("email_key", String)
+EXPIRES_AT = param("expires_at", DateTime(timezone=True))
+DAY = param("day", Date)
+PER_ACCOUNT = param("per_account", Integer)
+PER_RECIPIENT = param("per_recipient", Integer)
+MAIL = param("mail_id", String)
+DUE_AT = param("due_at", DateTime(timezone=True))
+NOTICE_TO = param("notice_to", String)
+
+RESULT = (
+    email_changes.c.user_id,
+    email_changes.c.email,
+    email_changes.c.requested_at,
+    email_changes.c.expires_at,
+)
+
+IS_PENDING = (
+    email_changes.c.cancelled_at.is_(None)
+    & email_changes.c.confirmed_at.is_(None)
+    & (email_changes.c.expires_at > NOW)
+)
+
+LOCK_ACCOUNT = (
+    select(users.c.user_id)
+    .where(users.c.user_id == ACCOUNT, users.c.is_active)
+    .with_for_update(key_share=True)
+)
+
+
+def _request() -> AnySelect:
+    """Stores the change of a locked account in place of an earlier one, and queues its mail.
+
+    No row: a limit is reached.
+    """
+    recipient_limit_reached = exists().where(
+        recipient_limits.c.email_key == EMAIL_KEY,
+        recipient_limits.c.day == DAY,
+        recipient_limits.c.sent >= PER_RECIPIENT,
+    )
+    account_limit_reached = exists().where(
+        email_changes.c.user_id == USER,
+        email_changes.c.day == DAY,
+        email_changes.c.requests >= PER_ACCOUNT,
+    )
+    slot = (
+        insert(recipient_limits)
+        .from_select(
+            ["email_key", "day", "sent"],
+            select(EMAIL_KEY, DAY, literal(1)).where(~recipient_limit_reached, ~account_limit_reached),
+        )
+        .on_conflict_do_update(
+            index_elements=[recipient_limits.c.email_key, recipient_limits.c.day],
+            set_={"sent": recipient_limits.c.sent + 1},
+            where=recipient_limits.c.sent < PER_RECIPIENT,
+        )
+        .returning(recipient_limits.c.sent)
+        .cte("slot")
+    )
+    given = {
+        "email": EMAIL,
+        "email_key": EMAIL_KEY,
+        "token_hash": null(),
+        "requested_at": NOW,
+        "expires_at": EXPIRES_AT,
+        "cancelled_at": null(),
+        "confirmed_at": null(),
+        "day": DAY,
+    }
+    requests = case((email_changes.c.day == DAY, email_changes.c.requests + 1), else_=1)
+    requested = (
+        insert(email_changes)
+        .from_select(
+            ["user_id", *given, "requests"], select(USER, *given.values(), literal(1)).select_from(slot)
+        )
+        .on_conflict_do_update(index_elements=[email_changes.c.user_id], set_=given | {"requests": requests})
+        .returning(*RESULT)
+        .cte("requested")
+    )
+    mail = {"mail_id": MAIL, "attempts": literal(0), "due_at": NOW}
+    queued = (
+        insert(account_mails)
+        .from_select(["user_id", *mail], select(requested.c.user_id, *mail.values()))
+        .on_conflict_do_update(
+            index_elements=[account_mails.c.user_id],
+            index_where=account_mails.c.notice_to.is_(None),
+            set_=mail,
+        )
+        .cte("queued")
+    )
+    return select(requested).add_cte(queued)
+
+
+REQUEST = _request()
+
+PENDING = select(*RESULT).where(email_changes.c.user_id == ACCOUNT, IS_PENDING)
+
+CANCEL = (
+    update(email_changes)
+    .where(email_changes.c.user_id == ACCOUNT, IS_PENDING)
+    .values(cancelled_at=NOW, token_hash=null())
+    .returning(email_changes.c.user_id)
+)
+
+LOCK = (
+    select(
+        email_changes.c.user_id,
+        users.c.is_active,
+        users.c.email.label("old_email"),
+        email_changes.c.email,
+        email_changes.c.email_key,
+        email_changes.c.token_hash,
+        email_changes.c.expires_at,
+        email_changes.c.cancelled_at.is_not(None).label("is_cancelled"),
+        email_changes.c.confirmed_at.is_not(None).label("is_confirmed"),
+    )
+    .join_from(email_changes, users, users.c.user_id == email_changes.c.user_id)
+    .where(email_changes.c.user_id == USER)
+    .with_for_update(key_share=True)
+)
+
+CONFIRM = (
+    update(email_changes)
+    .where(email_changes.c.user_id == USER)
+    .values(confirmed_at=NOW)
+    .returning(email_changes.c.user_id)
+)
+
+NOTIFY = (
+    insert(account_mails)
+    .values(mail_id=MAIL, user_id=USER, notice_to=NOTICE_TO, attempts=0, due_at=NOW)
+    .returning(account_mails.c.mail_id)
+)
+
+ISSUE_TOKEN = (
+    update(email_changes)
+    .where(email_changes.c.user_id == USER, IS_PENDING)
+    .values(token_hash=param("token_hash", LargeBinary))
+    .returning(*RESULT)
+)
+
+_DUE = (
+    select(account_mails.c.mail_id)
+    .where(account_mails.c.due_at <= NOW)
+    .order_by(account_mails.c.due_at)
+    .limit(param("batch", Integer))
+    .with_for_update(skip_locked=True)
+)
+
+CLAIM = (
+    update(account_mails)
+    .where(account_mails.c.mail_id.in_(_DUE))
+    .values(due_at=DUE_AT, attempts=account_mails.c.attempts + 1)
+    .returning(*account_mails.c)
+)
+
+POSTPONE = (
+    update(account_mails)
+    .where(account_mails.c.mail_id == MAIL)
+    .values(due_at=DUE_AT)
+    .returning(account_mails.c.mail_id)
+)
+
+FINISH = delete(account_mails).where(account_mails.c.mail_id == MAIL).returning(account_mails.c.mail_id)
+
+_change = record_of(EmailChangeResponse, PENDING, REQUEST)
+
+
+class SqlEmailChanges:
+    """In the caller's transaction. A ``user_id`` may be a linked subject where it says so."""
+
+    async def lock_account(self, session: SqlSession, user_id: str) -> str | None:
+        """Lock an active account, which a linked subject may name. Returns its id, None without one."""
+        row = await fetch_one(session, LOCK_ACCOUNT, user_id=user_id)
+        return None if row is None else str(row.user_id)
+
+    async def request(
+        self, session: SqlSession, user_id: str, change: NewEmailChange
+    ) -> EmailChangeResponse | None:
+        """Store a locked account's change and queue its mail. None: a limit of the day is reached."""
+        row = await fetch_one(
+            session,
+            REQUEST,
+            user_id=user_id,
+            email=change.email.given,
+            email_key=change.email.key,
+            now=change.requested_at,
+            expires_at=change.expires_at,
+            day=change.requested_at.date(),
+            per_account=change.per_account_per_day,
+            per_recipient=change.per_recipient_per_day,
+            mail_id=_mail_id(),
+        )
+        return None if row is None else _change(row)
+
+    async def pending(self, session: SqlSession, user_id: str, now: datetime) -> EmailChangeResponse | None:
+        """The change that can be confirmed. A linked subject may name the account."""
+        row = await fetch_one(session, PENDING, user_id=user_id, now=now)
+        return None if row is None else _change(row)
+
+    async def cancel(self, session: SqlSession, user_id: str, now: datetime) -> None:
+        """End the pending change, if there is one. A linked subject may name the account."""
+        await fetch_one(session, CANCEL, user_id=user_id, now=now)
+
+    async def lock(self, session: SqlSession, user_id: str) -> EmailChangeTerms | None:
+        """The account's last change. It and the account are locked until the transaction ends."""
+        row = await fetch_one(session, LOCK, user_id=user_id)
+        return None if row is None else EmailChangeTerms(*row)
+
+    async def confirm(self, session: SqlSession, user_id: str, old_email: str, now: datetime) -> None:
+        """Mark the change as confirmed, and queue the notice to the address that it replaced."""
+        await fetch_one(session, CONFIRM, user_id=user_id, now=now)
+        await fetch_one(session, NOTIFY, user_id=user_id, notice_to=old_email, mail_id=_mail_id(), now=now)
+
+    async def issue_token(
+        self, session: SqlSession, user_id: str, *, token_hash: bytes, now: datetime
+    ) -> EmailChangeResponse | None:
+        """Give the pending change this token; earlier tokens are void. None: no change is pending."""
+        row = await fetch_one(session, ISSUE_TOKEN, user_id=user_id, token_hash=token_hash, now=now)
+        return None if row is None else _change(row)
+
+
+class SqlAccountMail:
+    """The queue of mails about accounts."""
+
+    async def claim(
+        self, session: SqlSession, *, now: datetime, lease_until: datetime, batch: int
+    ) -> list[DueAccountMail]:
+        """Claim due mails that no other courier is claiming. They are due again at ``lease_until``."""
+        rows = await fetch_all(session, CLAIM, now=now, due_at=lease_until, batch=batch)
+        return [DueAccountMail(row.mail_id, row.attempts, row.user_id, row.notice_to) for row in rows]
+
+    async def postpone(self, session: SqlSession, mail_id: str, due_at: datetime) -> None:
+        await fetch_one(session, POSTPONE, mail_id=mail_id, due_at=due_at)
+
+    async def finish(self, session: SqlSession, mail_id: str) -> None:
+        """Remove a sent mail from the queue. If another change was asked for meanwhile, its mail stays."""
+        await fetch_one(session, FINISH, mail_id=mail_id)
+
+
+def _mail_id() -> str:
+    return uuid_utils.uuid7().hex
