@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Protocol
 
-from hoc.cus.account.L5_engines.email_address import email_key, fold, parse_email
+from hoc.cus.account.L5_engines.email_address import fold, parse_email
 from hoc.cus.account.L5_engines.email_changes import account_of, new_change, require_confirmable
 from hoc.cus.account.L5_engines.paging import MAX_LIMIT, MAX_OFFSET, CursorScope
 from hoc.cus.account.L5_engines.profiles import MAX_PREFERENCES_BYTES, checked_preferences, refused
@@ -85,7 +85,7 @@ class AccountRepositoryProtocol(Protocol):
     ) -> AccountProfileResponse | None:
         """Apply the patch's name and address. None: there is no such active account.
 
-        A verified address is taken from an account that has not verified it. Raises AccountValidationError
+        An address ends a pending change of it. A verified address is taken from an account that has not verified it. Raises AccountValidationError
         when the address is taken.
         """
         ...
@@ -116,7 +116,10 @@ class AccountRepositoryProtocol(Protocol):
     async def request_email_change(
         self, user_id: str, patch: AccountPatch, change: NewEmailChange, *, actor: str | None
     ) -> AccountProfileResponse | EmailChangeRefusal:
-        """Store a change to confirm in place of an earlier one, queue its mail, and apply the patch."""
+        """Store a change to confirm in place of an earlier one, queue its mail, and apply the patch.
+
+        Another spelling of the account's own address is applied at once, with the patch.
+        """
         ...
 
     async def pending_email_change(self, user_id: str, now: datetime) -> EmailChangeResponse | None: ...
@@ -241,6 +244,8 @@ class AccountService:
     ) -> AccountProfileResponse:
         """Change the name, the address, or both. A new address is unverified, unless the request says so.
 
+        An address ends a change of it that has yet to be confirmed.
+
         Raises AccountNotFoundError or AccountValidationError, also for a taken address.
         """
         with _validation():
@@ -326,12 +331,9 @@ class AccountService:
         with _validation():
             name = None if request.name is None else clean_line("name", request.name)
             address = parse_email(request.email)
-        account = await self.get_account_profile(user_id)
-        if email_key(account.email) == address.key:  # the same mailbox in another spelling
-            return await self.update_account_profile(user_id, request, actor=actor)
         patch = AccountPatch(name=name, name_key=None if name is None else fold(name))
         change = new_change(address, self._clock())
-        outcome = await self.repository.request_email_change(user_id, patch, change, actor=actor)
+        outcome = await self.repository.request_email_change(_storable(user_id), patch, change, actor=actor)
         if outcome is EmailChangeRefusal.LIMIT:
             raise LimitExceededError(
                 "Too many changes of an address were asked for today, of this account or to this address."
