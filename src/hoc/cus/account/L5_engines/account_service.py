@@ -42,6 +42,7 @@ from hoc.cus.account.L5_schemas.port_types import (
     AddressRefusal,
     EmailChangeRefusal,
     EmailChangeTerms,
+    InvitationLimits,
     LinkOutcome,
     NewAccount,
     NewEmailChange,
@@ -54,6 +55,7 @@ from hoc.cus.account.L5_schemas.results import LinkedIdentitiesResult
 
 MAX_TERM_LENGTH = 255
 MAX_PROVIDER_LENGTH = 64
+MAILS_PER_RECIPIENT_PER_DAY = InvitationLimits().per_recipient_per_day
 _RETRY_TOMORROW = 86_400
 MAX_COUNTED = 10_000
 
@@ -85,8 +87,8 @@ class AccountRepositoryProtocol(Protocol):
     ) -> AccountProfileResponse | None:
         """Apply the patch's name and address. None: there is no such active account.
 
-        An address ends a pending change of it. A verified address is taken from an account that has not verified it. Raises AccountValidationError
-        when the address is taken.
+        An address ends a pending change of it. A verified address is taken from an account that has not
+        verified it. Raises AccountValidationError when the address is taken.
         """
         ...
 
@@ -178,7 +180,8 @@ class AccountService:
 
     ``actor`` is the user who asks for a change; the event and the audit trail name it. None: nobody in
     particular. The matches of a search term are counted up to ``max_counted``. A ``user_id`` is an account's
-    id, or a subject of the primary issuer that is linked to the account.
+    id, or a subject of the primary issuer that is linked to the account. One address gets at most
+    ``mails_per_recipient_per_day`` mails in a UTC day, with those of invitations.
     """
 
     def __init__(
@@ -188,11 +191,13 @@ class AccountService:
         primary_issuer: str | None = None,
         clock: Clock = utc_now,
         max_counted: int = MAX_COUNTED,
+        mails_per_recipient_per_day: int = MAILS_PER_RECIPIENT_PER_DAY,
     ) -> None:
         self.repository = repository
         self._primary_issuer = primary_issuer
         self._clock = clock
         self._max_counted = max_counted
+        self._mails_per_recipient_per_day = mails_per_recipient_per_day
 
     async def ensure_account(
         self, request: AccountEnsureRequest, *, actor: str | None = None
@@ -332,7 +337,9 @@ class AccountService:
             name = None if request.name is None else clean_line("name", request.name)
             address = parse_email(request.email)
         patch = AccountPatch(name=name, name_key=None if name is None else fold(name))
-        change = new_change(address, self._clock())
+        change = new_change(
+            address, self._clock(), mails_per_recipient_per_day=self._mails_per_recipient_per_day
+        )
         outcome = await self.repository.request_email_change(_storable(user_id), patch, change, actor=actor)
         if outcome is EmailChangeRefusal.LIMIT:
             raise LimitExceededError(

@@ -231,8 +231,8 @@ class NewEmailChange:
 class EmailChangeTerms:
     """A change of an account's address, locked for a decision.
 
-    ``token_hash`` is SHA-256, None until its mail is composed. ``is_active``: the account is. ``old_email`` is
-    None when the account has lost its address.
+    ``token_hash`` is SHA-256, None until its mail is composed. ``is_active``: the account is.
+    ``old_email`` is None if the account has lost its address.
     """
 
     user_id: str

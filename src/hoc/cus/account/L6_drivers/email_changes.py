@@ -260,7 +260,7 @@ class SqlEmailChanges:
     async def issue_token(
         self, session: SqlSession, user_id: str, *, token_hash: bytes, now: datetime
     ) -> EmailChangeResponse | None:
-        """Give an active account's pending change this token, in place of earlier ones. None: there is none."""
+        """Give an active account's pending change this token; earlier ones are void. None: there is none."""
         row = await fetch_one(session, ISSUE_TOKEN, user_id=user_id, token_hash=token_hash, now=now)
         return None if row is None else _change(row)
 
