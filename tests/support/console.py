@@ -16,7 +16,7 @@ from hoc.cus.account.L2_api.app import Api
 from hoc.cus.account.L2_api.authentication import DevelopmentKeys
 from hoc.settings import Settings
 
-HOST = "http://console.test"
+HOST = "http://127.0.0.1"
 MOUNT = "/accounts"
 IDENTITY_MOUNT = "/api/v1"
 
