@@ -16,6 +16,7 @@ from hoc.concurrency.limiter import Limiter
 from hoc.concurrency.single_flight import SingleFlight
 from hoc.cus.account.L2_api.app import Api
 from hoc.cus.account.L2_api.console import CONSOLE_OPERATIONS
+from hoc.cus.account.L2_api.csrf import origin_of, parse_origins
 from hoc.cus.account.L2_api.endpoints import Dependencies, routes
 from hoc.cus.account.L2_api.feed import FEED_OPERATIONS
 from hoc.cus.account.L2_api.identity import IDENTITY_OPERATIONS
@@ -102,6 +103,7 @@ class Accounts:
             on_mail_queued=self._courier.wake,
         )
         limiter: Limiter[None] = Limiter(settings.max_requests, timeout_seconds=ADMISSION_TIMEOUT_SECONDS)
+        trusted_origins = _trusted_origins(settings)
         self.console_app = Api(
             [
                 *routes(CONSOLE_OPERATIONS, self.facade, dependencies),
@@ -109,6 +111,7 @@ class Accounts:
             ],
             authentication=authentication,
             limiter=limiter,
+            trusted_origins=trusted_origins,
         )
         self.identity_app = Api(
             [
@@ -121,6 +124,7 @@ class Accounts:
             ],
             authentication=authentication,
             limiter=limiter,
+            trusted_origins=trusted_origins,
         )
 
     @asynccontextmanager
@@ -136,6 +140,12 @@ class Accounts:
                 yield
         finally:
             await self.database.close()
+
+
+def _trusted_origins(settings: Settings) -> frozenset[str]:
+    listed = parse_origins(settings.trusted_origins or "")
+    # The default is a local address, at which anything may run.
+    return listed | {origin_of(settings.public_url)} if "public_url" in settings.model_fields_set else listed
 
 
 @cache

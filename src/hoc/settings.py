@@ -58,6 +58,9 @@ class Settings(BaseSettings):
     public_url: str = Field(
         default="http://127.0.0.1:8201", description="base URL of invitation links, never taken from requests"
     )
+    trusted_origins: str | None = Field(
+        default=None, description="other origins whose pages may send changes for a user signed in by cookie"
+    )
     mount_path: str = Field(default="/accounts", description="path at which `hoc serve` mounts the console")
 
     smtp_url: SecretStr | None = Field(

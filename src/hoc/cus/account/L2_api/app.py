@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 
 from starlette.authentication import AuthenticationBackend
 from starlette.exceptions import HTTPException
@@ -11,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
 from hoc.concurrency.limiter import Limiter
+from hoc.cus.account.L2_api.csrf import check_origin
 from hoc.cus.account.L2_api.problems import problem_for
 from hoc.cus.account.L2_api.request import ReceivedRequest
 from hoc.cus.account.L2_api.request_ids import identify_request
@@ -28,6 +30,7 @@ class Api:
         routes: their endpoints are functions of a request.
         authentication: identifies callers. None leaves that to the application it is mounted in.
         limiter: of concurrent requests; one that is not admitted in time gets 503. None admits every request.
+        trusted_origins: other origins whose pages may make a browser send requests that change something.
     """
 
     def __init__(
@@ -36,6 +39,7 @@ class Api:
         *,
         authentication: AuthenticationBackend | None = None,
         limiter: Limiter[None] | None = None,
+        trusted_origins: AbstractSet[str] = frozenset(),
     ) -> None:
         self.routes = routes
         self._limiter = limiter
@@ -51,6 +55,7 @@ class Api:
                 for method in route.methods or ():
                     self._with_parameters[method].append(route)
         self._authentication = authentication
+        self._trusted_origins = trusted_origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -87,6 +92,7 @@ class Api:
 
     async def _handle(self, request: ReceivedRequest) -> Response:
         await self._authenticate(request)
+        check_origin(request, self._trusted_origins)
         response: Response = await self._route(request.scope).endpoint(request)
         return response
 
