@@ -20,7 +20,7 @@ from hoc.cus.account.L2_api.csrf import origin_of, parse_origins
 from hoc.cus.account.L2_api.endpoints import Dependencies, routes
 from hoc.cus.account.L2_api.feed import FEED_OPERATIONS
 from hoc.cus.account.L2_api.identity import IDENTITY_OPERATIONS
-from hoc.cus.account.L2_api.openapi import openapi_route
+from hoc.cus.account.L2_api.openapi import CACHED_DOCUMENT, openapi_route
 from hoc.cus.account.wiring import (
     access_reader,
     create_account_service,
@@ -154,7 +154,7 @@ def _asyncapi_document() -> bytes:
 
 
 async def _asyncapi(_request: Request) -> Response:
-    return Response(_asyncapi_document(), media_type="application/json")
+    return Response(_asyncapi_document(), headers=CACHED_DOCUMENT, media_type="application/json")
 
 
 def mail_sender(settings: Settings) -> MailSender:

@@ -7,6 +7,7 @@ from typing import Any, Protocol, TypeAlias
 
 import httpx
 from pydantic import SecretStr
+from starlette.authentication import AuthenticationBackend
 from starlette.routing import Mount, Router
 from support.world import PostgresWorld, RealClock, Team
 
@@ -44,6 +45,11 @@ class Console(PostgresWorld):
         self.identity = identity
         self._keys = keys
         self._fuzzed: Headers | None = None
+
+    @property
+    def backend(self) -> AuthenticationBackend:
+        """Accepts the tokens of the headers, in another application."""
+        return self._keys.backend()
 
     def as_(self, user_id: str, tenant_id: str | None = None, *scopes: str) -> Headers:
         """The headers of a request by this user."""

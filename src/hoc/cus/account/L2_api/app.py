@@ -16,6 +16,7 @@ from hoc.cus.account.L2_api.csrf import check_origin
 from hoc.cus.account.L2_api.problems import problem_for
 from hoc.cus.account.L2_api.request import ReceivedRequest
 from hoc.cus.account.L2_api.request_ids import identify_request
+from hoc.cus.account.L2_api.response import complete_headers
 from hoc.cus.account.L5_schemas.errors import UnavailableError
 
 RETRY_AFTER_SECONDS = 1
@@ -63,7 +64,7 @@ class Api:
             return
         request_id = identify_request(scope)
         response = await self._respond(ReceivedRequest(scope, receive))
-        response.raw_headers.append((b"x-request-id", request_id.encode()))
+        complete_headers(response, request_id)
         await response(scope, receive, send)
 
     async def _respond(self, request: ReceivedRequest) -> Response:
