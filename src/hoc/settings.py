@@ -76,6 +76,9 @@ class Settings(BaseSettings):
     gateway_secret: SecretStr | None = Field(
         default=None, description="secret of the gateway whose X-Hoc-… headers are trusted"
     )
+    operations_token: SecretStr | None = Field(
+        default=None, description="bearer token for metrics, health details and documents; unset: public"
+    )
     development: bool | None = Field(
         default=None, description="sign own tokens, on loopback only; unset: if nothing else authenticates"
     )
