@@ -125,17 +125,17 @@ async def test_its_log_has_no_statement_and_no_value(data: DataDirectory) -> Non
         await query(url, "INSERT INTO people VALUES ($1, 36)", address)
         async with connected(url) as blocker, blocker.transaction():
             await blocker.execute("LOCK people")
-            for mishap, error in (
-                ("SELECT age FROM people WHERE email = '{}'", asyncpg.LockNotAvailableError),
-                ("SELECT pg_sleep(60), '{}'", asyncpg.QueryCanceledError),
-            ):
-                await fails(url, mishap, address, error)
-        for mishap, error in (
+            await fails(
+                url, "SELECT age FROM people WHERE email = '{}'", address, asyncpg.LockNotAvailableError
+            )
+        await fails(url, "SELECT pg_sleep(60), '{}'", address, asyncpg.QueryCanceledError)
+        mishaps: tuple[tuple[str, type[Exception]], ...] = (
             ("INSERT INTO people VALUES ('{}')", asyncpg.UniqueViolationError),
             ("INSERT INTO people VALUES ('x', '{}'::integer)", asyncpg.InvalidTextRepresentationError),
             ("SELECT wrong, '{}'", asyncpg.UndefinedColumnError),
             ("SELECT '{}' WRONG 1", asyncpg.PostgresSyntaxError),
-        ):
+        )
+        for mishap, error in mishaps:
             await fails(url, mishap, address, error)
         await stopped(url, "SELECT pg_sleep(60), '{}'", address, "SELECT pg_terminate_backend($1)")
         log = cluster_of(data) / "log"

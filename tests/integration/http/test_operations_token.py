@@ -7,7 +7,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 from starlette.routing import BaseRoute, Mount, Route
-from support.console import HOST, Headers, problem_of
+from support.console import HOST, Headers, problem_of, raw
 from support.servers import development_keys
 
 from hoc.server import Service
@@ -63,12 +63,13 @@ def documents_and_details(routes: Iterable[BaseRoute]) -> set[str]:
 
 
 async def test_documents_and_details_need_the_token(service: Service, of_a_user: Headers) -> None:
-    wrong = [f"Bearer {TOKEN}x", f"Bearer {TOKEN[:-1]}", f"Basic {TOKEN}", TOKEN, "Bearer", "Bearer é", ""]
+    given = [f"Bearer {TOKEN}x", f"Bearer {TOKEN[:-1]}", f"Basic {TOKEN}", TOKEN, "Bearer", "Bearer é", ""]
+    wrong = [value.encode() for value in given]
     protected = documents_and_details(service.routes)
     assert len(protected) == 5
     async with client_of(service) as client:
         for path in protected:
-            for headers in ({}, of_a_user, *({"Authorization": value.encode()} for value in wrong)):
+            for headers in (raw({}), raw(of_a_user), *(raw({}, "Authorization", value) for value in wrong)):
                 for method in ("GET", "HEAD", "POST"):
                     answer = await client.request(method, path, headers=headers)
                     assert answer.status_code == 401, (path, headers)
@@ -77,8 +78,8 @@ async def test_documents_and_details_need_the_token(service: Service, of_a_user:
                     assert method == "HEAD" or problem_of(answer)["code"] == "not_authenticated"
             twice = [("Authorization", f"Bearer {TOKEN}")] * 2
             assert (await client.get(path, headers=twice)).status_code == 401
-            for headers in (BEARER, {"Authorization": f"bearer  {TOKEN}"}):
-                assert (await client.get(path, headers=headers)).status_code == 200, path
+            for right in (BEARER, {"Authorization": f"bearer  {TOKEN}"}):
+                assert (await client.get(path, headers=right)).status_code == 200, path
 
 
 async def test_the_token_opens_nothing_else(service: Service, mount_path: str, of_a_user: Headers) -> None:
