@@ -46,6 +46,11 @@ class Console(PostgresWorld):
         self._keys = keys
         self._fuzzed: Headers | None = None
 
+    @property
+    def backend(self) -> AuthenticationBackend:
+        """Accepts the tokens of the headers, in another application."""
+        return self._keys.backend()
+
     def as_(self, user_id: str, tenant_id: str | None = None, *scopes: str) -> Headers:
         """The headers of a request by this user."""
         return {"Authorization": f"Bearer {self._keys.issue(user_id, tenant_id, scopes=scopes)}"}
