@@ -269,7 +269,7 @@ async def accept_elsewhere(world: World, email: str, user_id: str | None = None)
         await world.engines.acceptances.accept(session, invitation_id, token, caller_user_id=user_id)
 
 
-@pytest.mark.parametrize("caller", ["holder", "newcomer", "stranger", "account"])
+@pytest.mark.parametrize("caller", ["holder", "newcomer", "of another issuer", "account"])
 @pytest.mark.parametrize("word", ["verified", "unsaid", "other"])
 @pytest.mark.parametrize(
     "holder", ["nobody", "verified", "unverified", "unclaimed", "deactivated", "deleted"]
@@ -281,9 +281,12 @@ async def test_who_may_accept_may_decline_and_nobody_else(
     tenant_id, owner = await world.tenant()
     email = world.new_email()
     holder_id = await holder_of(world, email, holder)
-    user_id = {"holder": holder_id, "newcomer": world.new_id(), "stranger": NOBODY, "account": owner}[caller]
-    if user_id is None:
-        user_id = world.new_id()
+    user_id = {
+        "holder": holder_id or world.new_id(),
+        "newcomer": world.new_id(),
+        "of another issuer": f"https://{'i' * 240}.example subject",
+        "account": owner,
+    }[caller]
     verified = {"verified": email, "unsaid": None, "other": world.new_email()}[word]
     invitation_id, token = await world.invite(tenant_id, owner, email)
 

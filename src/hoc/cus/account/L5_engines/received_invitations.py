@@ -15,6 +15,7 @@ from hoc.cus.account.L5_engines.invitation_links import (
 )
 from hoc.cus.account.L5_engines.paging import CursorScope, PageArguments
 from hoc.cus.account.L5_engines.session import Clock, Session, utc_now
+from hoc.cus.account.L5_engines.text import is_account_id
 from hoc.cus.account.L5_schemas.errors import ConflictError, ForbiddenError
 from hoc.cus.account.L5_schemas.port_types import (
     AddressHolder,
@@ -142,7 +143,11 @@ class ReceivedInvitations:
             )
         if holder is not None and holder.user_id == user_id:
             return
-        if verified_email is None or email_key(verified_email) != terms.email_key:
+        if (
+            verified_email is None
+            or email_key(verified_email) != terms.email_key
+            or not is_account_id(user_id)
+        ):
             raise not_your_invitation()
         if holder is not None and holder.is_claimed and holder.email_verified:
             raise not_your_invitation()
