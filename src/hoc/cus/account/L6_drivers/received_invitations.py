@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import Select, func, select, update
+from sqlalchemy import func, select, update
 
 from hoc.cus.account.L5_schemas.events import InvitationDeclinedEventData
 from hoc.cus.account.L5_schemas.port_types import LinkedInvitation, Slice, Window
@@ -62,30 +62,28 @@ VERIFIED_ADDRESS = (
 )
 
 
-def _received(rows: Select[*tuple[object, ...]]) -> AnySelect:
-    return rows.select_from(invitations.join(tenants)).where(
-        invitations.c.email_key == VERIFIED_ADDRESS,
-        IS_PENDING,
-        invitations.c.expires_at > NOW,
-        tenants.c.status == TenantStatus.ACTIVE,
-    )
-
+IS_RECEIVED = (
+    (invitations.c.email_key == VERIFIED_ADDRESS)
+    & IS_PENDING
+    & (invitations.c.expires_at > NOW)
+    & (tenants.c.status == TenantStatus.ACTIVE)
+)
 
 # It crosses tenants, as the list of a user's memberships does.
 RECEIVED = Paged(
-    _received(
-        select(
-            invitations.c.invitation_id.label("id"),
-            TENANT_NAME,
-            INVITER_NAME,
-            invitations.c.role,
-            invitations.c.created_at,
-            invitations.c.expires_at,
-        )
-    ),
+    select(
+        invitations.c.invitation_id.label("id"),
+        TENANT_NAME,
+        INVITER_NAME,
+        invitations.c.role,
+        invitations.c.created_at,
+        invitations.c.expires_at,
+    )
+    .select_from(invitations.join(tenants))
+    .where(IS_RECEIVED),
     at=invitations.c.created_at,
     row_id=invitations.c.invitation_id,
-    total=_received(select(func.count())).scalar_subquery(),
+    total=select(func.count()).select_from(invitations.join(tenants)).where(IS_RECEIVED).scalar_subquery(),
     newest_first=True,
 )
 
