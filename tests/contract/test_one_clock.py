@@ -23,6 +23,7 @@ READS = {
     "billing": {"summary", "list_invoices"},
     "support": {"list_tickets"},
     "invitations": {"list"},
+    "received_invitations": {"list", "preview"},
     "audit": {"list"},
     "accounts": {
         "get_account_profile",
