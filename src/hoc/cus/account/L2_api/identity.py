@@ -186,7 +186,12 @@ async def get_email_change(service: AccountService, call: Call) -> EmailChangeRe
 
 
 @Operation(
-    "DELETE", "/accounts/profile/{user_id}/email-change", MessageResponse, scopes=WRITERS, own="user_id"
+    "DELETE",
+    "/accounts/profile/{user_id}/email-change",
+    MessageResponse,
+    scopes=WRITERS,
+    own="user_id",
+    errors=(404,),
 )
 async def cancel_email_change(service: AccountService, call: Call) -> MessageResponse:
     """Cancel the change of an account's address that has yet to be confirmed."""
