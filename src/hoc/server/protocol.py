@@ -18,7 +18,7 @@ from http import HTTPStatus
 from math import inf
 from typing import Any, Final, cast
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from hoc.cus.account.L2_api.authentication import TRAILERS_DISCARDED
 from hoc.cus.account.L2_api.problems import MEDIA_TYPE, problem_document
@@ -141,7 +141,7 @@ class BoundedProtocol(HttpToolsProtocol):
             )
         self._part = _Part.HEAD
         super().on_message_begin()
-        cast("dict[str, Any]", self.scope)["extensions"] = {TRAILERS_DISCARDED: {}}
+        self.scope["extensions"] = {TRAILERS_DISCARDED: {}}
 
     def on_url(self, url: bytes) -> None:
         self.url: bytes = self.url + url
@@ -158,7 +158,11 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         if len(self.headers) == self._max_fields:
             self._raise(self._headers_too_large())
-        super().on_header(name, value)
+        # As uvicorn does it. Calling it would cost more than all the rest of this class.
+        name = name.lower()
+        if name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         if self._read > self._limits.head_bytes and self._head_size() > self._limits.head_bytes:
@@ -248,8 +252,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _is_answering(self) -> bool:
         """Whether the latest request whose header block is complete is not yet answered."""
-        cycle = cast("RequestResponseCycle | None", self.cycle)
-        return cycle is not None and not cycle.response_complete
+        return self.cycle is not None and not self.cycle.response_complete  # type: ignore[redundant-expr]
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
