@@ -210,7 +210,11 @@ def test_waiting_connections_give_way_to_new_ones(hasty: BoundedServer, half: by
 
 def test_the_connection_that_waited_longest_gives_way() -> None:
     """Not the idle one, although uvicorn would close that earlier."""
-    with bounded_server(connections=2) as server, server.connect() as half, server.connect() as idle:
+    with (
+        bounded_server(connections=2, head_seconds=600) as server,
+        server.connect() as half,
+        server.connect() as idle,
+    ):
         half.sendall(b"GET / HT")
         idle.sendall(get("/"))
         assert statuses(idle.recv(65_536).decode()) == [200]
