@@ -7,6 +7,10 @@
 
     curl -b session=any-secret http://127.0.0.1:8000/hello
     curl -b session=any-secret http://127.0.0.1:8000/accounts/users
+    curl -b session=any-secret -H 'X-Hoc-Request: 1' -X POST http://127.0.0.1:8000/accounts/tenant/leave
+
+The last one needs a header that no foreign page can send. A browser's own pages need none: hoc reads where
+the browser says that a request comes from.
 """
 
 import json

@@ -258,7 +258,7 @@ def _create_invitations() -> None:
         _id("accepted_user_id", nullable=True),
         sa.PrimaryKeyConstraint("tenant_id", "invitation_id"),
         _role(),
-        _one_of("status", "pending", "accepted", "expired", "revoked"),
+        _one_of("status", "pending", "accepted", "expired", "revoked", "declined"),
     )
     op.create_index(
         "uq_invitations_pending",
@@ -269,6 +269,13 @@ def _create_invitations() -> None:
         postgresql_where=sa.text("status = 'pending'"),
     )
     _index("ix_invitations_page", "invitations", "tenant_id", "created_at", "invitation_id")
+    op.create_index(
+        "ix_invitations_received",
+        "invitations",
+        ["email_key", "created_at", "invitation_id"],
+        schema=SCHEMA,
+        postgresql_where=sa.text("status = 'pending'"),
+    )
     _create(
         "invitation_mails",
         sa.Column("mail_id", sa.String(64), nullable=False),

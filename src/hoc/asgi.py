@@ -17,10 +17,11 @@ from hoc.concurrency.single_flight import SingleFlight
 from hoc.cus.account.L2_api.app import Api
 from hoc.cus.account.L2_api.callers import Callers
 from hoc.cus.account.L2_api.console import CONSOLE_OPERATIONS
+from hoc.cus.account.L2_api.csrf import origin_of, parse_origins
 from hoc.cus.account.L2_api.endpoints import Dependencies, routes
 from hoc.cus.account.L2_api.feed import FEED_OPERATIONS
 from hoc.cus.account.L2_api.identity import IDENTITY_OPERATIONS
-from hoc.cus.account.L2_api.openapi import openapi_route
+from hoc.cus.account.L2_api.openapi import CACHED_DOCUMENT, openapi_route
 from hoc.cus.account.wiring import (
     access_reader,
     create_account_service,
@@ -120,6 +121,7 @@ class Accounts:
         )
         limiter: Limiter[None] = Limiter(settings.max_requests, timeout_seconds=ADMISSION_TIMEOUT_SECONDS)
         rate_limits = rate_limits_of(settings)
+        trusted_origins = _trusted_origins(settings)
         self.console_app = Api(
             [
                 *routes(CONSOLE_OPERATIONS, self.facade, dependencies),
@@ -128,6 +130,7 @@ class Accounts:
             authentication=authentication,
             limiter=limiter,
             rate_limits=rate_limits,
+            trusted_origins=trusted_origins,
         )
         self.identity_app = Api(
             [
@@ -141,6 +144,7 @@ class Accounts:
             authentication=authentication,
             limiter=limiter,
             rate_limits=rate_limits,
+            trusted_origins=trusted_origins,
         )
 
     @asynccontextmanager
@@ -158,13 +162,19 @@ class Accounts:
             await self.database.close()
 
 
+def _trusted_origins(settings: Settings) -> frozenset[str]:
+    listed = parse_origins(settings.trusted_origins or "")
+    # The default is a local address, at which anything may run.
+    return listed | {origin_of(settings.public_url)} if "public_url" in settings.model_fields_set else listed
+
+
 @cache
 def _asyncapi_document() -> bytes:
     return orjson.dumps(asyncapi_document())
 
 
 async def _asyncapi(_request: Request) -> Response:
-    return Response(_asyncapi_document(), media_type="application/json")
+    return Response(_asyncapi_document(), headers=CACHED_DOCUMENT, media_type="application/json")
 
 
 def rate_limits_of(settings: Settings) -> "RateLimits | None":

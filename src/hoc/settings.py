@@ -74,6 +74,9 @@ class Settings(BaseSettings):
     public_url: str = Field(
         default="http://127.0.0.1:8201", description="base URL of invitation links, never taken from requests"
     )
+    trusted_origins: str | None = Field(
+        default=None, description="other origins whose pages may send changes for a user signed in by cookie"
+    )
     mount_path: str = Field(default="/accounts", description="path at which `hoc serve` mounts the console")
 
     smtp_url: SecretStr | None = Field(
@@ -97,6 +100,9 @@ class Settings(BaseSettings):
     primary_issuer: str | None = Field(
         default=None,
         description="issuer whose subjects are user ids; unset: HOC_JWT_ISSUER, or the gateway without it",
+    )
+    operations_token: SecretStr | None = Field(
+        default=None, description="bearer token for metrics, health details and documents; unset: public"
     )
     development: bool | None = Field(
         default=None, description="sign own tokens, on loopback only; unset: if nothing else authenticates"

@@ -154,6 +154,40 @@ def test_an_export_has_only_active_accounts_by_default(fresh_database_url: str, 
     assert ",".join(rows[0]) == HEADER
 
 
+FORMULAS = (
+    *("=1+1", "+1", "-1", "@SUM(1)", "\N{FULLWIDTH EQUALS SIGN}1", "'=1", "''=1", '"=1"', "'\"=1", "\"'=1"),
+    *("'", "''", "'t Hooft", "O'Hara", '"\'"', "a=1", "''a", "7", "_=1"),
+)
+
+
+async def test_an_export_runs_no_formula_and_loses_nothing(
+    postgres_server: TestServer, fresh_database_url: str, tmp_path: Path
+) -> None:
+    rows = [
+        {
+            "user_id": f"{text}/{n}".replace("/", "").replace(" ", ""),
+            "email": f"+{n}@example.com",
+            "name": text,
+        }
+        for n, text in enumerate(FORMULAS)
+    ]
+    file = write(tmp_path / "accounts.jsonl", "\n".join(map(json.dumps, rows)))
+    assert hoc("import", file, "--data-dir", tmp_path, HOC_DATABASE_URL=fresh_database_url).returncode == 0
+    for options, runs in (((), False), (("--raw",), True)):
+        exported = tmp_path / "out.csv"
+        hoc("export", exported, *options, "--data-dir", tmp_path, HOC_DATABASE_URL=fresh_database_url)
+        with exported.open(newline="") as opened:
+            written = list(csv.DictReader(opened))
+        found = {row[column] for row in written for column in ("user_id", "email", "name")}
+        assert any(text.startswith(tuple("=+-@")) for text in found) == runs
+        assert {"'", "''", "'t Hooft", "O'Hara", "''a", "_=1"} <= found
+        assert ("=1+1" in found, "'=1+1" in found) == (runs, not runs)
+        async with postgres_server.new_database() as other:
+            done = hoc("import", exported, "--data-dir", tmp_path, HOC_DATABASE_URL=other)
+            assert (done.returncode, done.stderr) == (0, "")
+            assert await stored(other) == await stored(fresh_database_url)
+
+
 CSV_ROWS = (
     ("user_id,email,name,is_active,preferences,created_at", None),
     ("good1,good1@example.com,Good,,,", None),

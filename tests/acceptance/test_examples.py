@@ -92,6 +92,11 @@ def test_fastapi_routes_and_the_console_share_one_sign_in(demo: Demo) -> None:
 
         invited = client.post("/accounts/users/invite", headers=owner, json={"email": "new@example.com"})
         assert invited.status_code == 201
+        leave = "/accounts/tenant/leave"
+        for forged in ({}, {"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
+            assert client.post(leave, headers=owner | forged).json()["code"] == "cross_site_request"
+        for own in ({"X-Hoc-Request": "1"}, {"Origin": str(client.base_url).rstrip("/")}):
+            assert client.post(leave, headers=owner | own).json()["code"] == "last_owner"
         assert client.get("/accounts/openapi.json").json()["servers"] == [{"url": "/accounts"}]
 
 

@@ -24,6 +24,7 @@ def lists_of(world: World, tenant_id: str, user_id: str, session: Any) -> dict[s
         "inactive": partial(engines.members.list_users, session, tenant_id, status="inactive"),
         "tenant users": partial(engines.members.list_tenant_users, session, tenant_id),
         "memberships": partial(engines.members.list_memberships, session, user_id),
+        "received": partial(engines.received_invitations.list, session, user_id),
         "invoices": partial(engines.billing.list_invoices, session, tenant_id),
         "tickets": partial(engines.support.list_tickets, session, tenant_id),
         "open tickets": partial(engines.support.list_tickets, session, tenant_id, status="open"),
@@ -34,10 +35,12 @@ def lists_of(world: World, tenant_id: str, user_id: str, session: Any) -> dict[s
 
 async def filled(world: World) -> tuple[str, str]:
     """A tenant with more than one row in most of its lists."""
-    tenant_id, owner = await world.tenant()
+    email = world.new_email()
+    tenant_id, owner = await world.tenant(await world.add_user(email))
     await world.tenant(owner)
     for _ in range(2):
         await world.join(tenant_id, owner)
+        await world.invite(*await world.tenant(), email)
         await world.invite(tenant_id, owner)
         async with world.transaction() as session:
             await world.engines.support.create_ticket(session, tenant_id, owner, subject="S", description="D")

@@ -1,12 +1,15 @@
 """The embedded PostgreSQL: its first start, its configuration, and the user that it runs as."""
 
+import asyncio
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager
+from functools import partial
 from importlib.metadata import distribution
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -16,6 +19,7 @@ import psutil
 import pytest
 from support.command_line import kill, open_directory, postgres_of
 from support.embedded import POSTGRES, owner, query, url_of
+from support.waiting import until
 
 from hoc.embedded import DataDirectory, EmbeddedPostgres, EmbeddedServiceError
 
@@ -110,6 +114,90 @@ async def test_a_wrong_password_is_named_as_the_reason(data: DataDirectory) -> N
         assert password is not None
         with pytest.raises(asyncpg.InvalidPasswordError):
             await query(url.replace(password, "postgres"), "SELECT 1")
+
+
+async def test_its_log_has_no_statement_and_no_value(data: DataDirectory) -> None:
+    """Errors, a statement that is terminated, and a process that crashes in one."""
+    address = "canary@example.com"
+    with EmbeddedPostgres(data, settings={"log_connections": "all"}) as postgres:
+        url = postgres.start()
+        await query(url, "CREATE TABLE people (email text PRIMARY KEY, age integer)")
+        await query(url, "INSERT INTO people VALUES ($1, 36)", address)
+        async with connected(url) as blocker, blocker.transaction():
+            await blocker.execute("LOCK people")
+            await fails(
+                url, "SELECT age FROM people WHERE email = '{}'", address, asyncpg.LockNotAvailableError
+            )
+        await fails(url, "SELECT pg_sleep(60), '{}'", address, asyncpg.QueryCanceledError)
+        mishaps: tuple[tuple[str, type[Exception]], ...] = (
+            ("INSERT INTO people VALUES ('{}')", asyncpg.UniqueViolationError),
+            ("INSERT INTO people VALUES ('x', '{}'::integer)", asyncpg.InvalidTextRepresentationError),
+            ("SELECT wrong, '{}'", asyncpg.UndefinedColumnError),
+            ("SELECT '{}' WRONG 1", asyncpg.PostgresSyntaxError),
+        )
+        for mishap, error in mishaps:
+            await fails(url, mishap, address, error)
+        await stopped(url, "SELECT pg_sleep(60), '{}'", address, "SELECT pg_terminate_backend($1)")
+        log = cluster_of(data) / "log"
+        await until(partial(logged, log, "terminating connection"))
+        await stopped(url, "SELECT pg_sleep(60), '{}'", address, None)
+        await until(partial(logged, log, "was terminated by signal 9"))
+        await until(partial(answers, url))  # only now it stops at once
+    assert "connection authenticated" in text_of(log)
+    assert address not in text_of(log)
+    assert "people" not in text_of(log)
+
+
+@asynccontextmanager
+async def connected(url: str) -> AsyncGenerator[asyncpg.Connection]:
+    connection = await asyncpg.connect(url)
+    try:
+        yield connection
+    finally:
+        await connection.close(timeout=1)
+
+
+async def fails(url: str, statement: str, value: str, error: type[Exception]) -> None:
+    """Run a statement that contains the value, once as a literal and once as a parameter."""
+    async with connected(url) as connection:
+        await connection.execute("SET lock_timeout = '50ms'; SET statement_timeout = '100ms'")
+        with pytest.raises(error):
+            await connection.execute(statement.format(value))
+        with pytest.raises(error):
+            await connection.fetch(statement.replace("'{}'", "$1::text"), value)
+
+
+async def stopped(url: str, statement: str, value: str, by: str | None) -> None:
+    """Run a statement until another session terminates it, or until its process is killed."""
+    async with connected(url) as other:
+        connection = await asyncpg.connect(url)
+        pid = connection.get_server_pid()
+        running = asyncio.create_task(connection.execute(statement.format(value)))
+        active = "SELECT state = 'active' FROM pg_stat_activity WHERE pid = $1"
+        while not await other.fetchval(active, pid):
+            pass
+        if by is None:
+            os.kill(pid, signal.SIGKILL)
+        else:
+            await other.fetchval(by, pid)
+        with pytest.raises((asyncpg.PostgresError, ConnectionError)):
+            await running
+        connection.terminate()
+
+
+async def answers(url: str) -> bool:
+    try:
+        return bool(await query(url, "SELECT true"))
+    except (OSError, asyncpg.PostgresError):
+        return False
+
+
+async def logged(directory: Path, text: str) -> bool:
+    return text in text_of(directory)
+
+
+def text_of(directory: Path) -> str:
+    return "".join(file.read_text() for file in directory.glob("*.log"))
 
 
 def test_it_listens_on_loopback_only_and_not_as_root(data: DataDirectory) -> None:

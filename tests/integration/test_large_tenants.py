@@ -1,10 +1,7 @@
 """A statement about one member does not read the others, whichever plan PostgreSQL chooses."""
 
-from typing import Any
-
 import pytest
-from sqlalchemy import ClauseElement, Executable
-from sqlalchemy.sql.compiler import SQLCompiler
+from support.plans import MODES, blocks_read
 from support.seed import add_tenants, add_users, execute
 
 from hoc.cus.account.L6_drivers import members, profiles
@@ -50,40 +47,18 @@ async def database(fresh_database: Database) -> Database:
     return fresh_database
 
 
-@pytest.mark.parametrize("mode", ["force_generic_plan", "force_custom_plan"])
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("name", sorted(ONE_MEMBER))
 async def test_one_member_is_found_without_the_others(database: Database, name: str, mode: str) -> None:
-    assert 0 < await blocks_read(database, ONE_MEMBER[name], mode) <= FEW_BLOCKS
+    assert 0 < await read_of(database, name, mode) <= FEW_BLOCKS
 
 
 @pytest.mark.parametrize("name", ["members.ACCESS", "profiles.FIND"])
 async def test_without_the_index_every_member_would_be_read(database: Database, name: str) -> None:
     await execute(database, "DROP INDEX account.ix_memberships_user")
-    assert await blocks_read(database, ONE_MEMBER[name], "force_generic_plan") > 3 * FEW_BLOCKS
+    assert await read_of(database, name, "force_generic_plan") > 3 * FEW_BLOCKS
 
 
-async def blocks_read(database: Database, statement: Executable, mode: str) -> int:
-    """The blocks of memberships and its indexes that a statement reads, by its plan."""
-    assert isinstance(statement, ClauseElement)
-    compiled = statement.compile(dialect=database.engine.dialect)
-    assert isinstance(compiled, SQLCompiler)
-    values = {**compiled.params, **VALUES}
-    given = ", ".join(_literal(values[name]) for name in compiled.positiontup or ())
-    async with database.transaction() as session:
-        driver: Any = (await session.get_raw_connection()).driver_connection
-        await driver.execute(f"SET LOCAL plan_cache_mode = {mode}")
-        await driver.execute(f"PREPARE one AS {compiled}")
-        [[plan]] = await driver.fetch(f"EXPLAIN (ANALYZE, FORMAT JSON, BUFFERS) EXECUTE one({given})")
-        await driver.execute("DEALLOCATE one")
-        await session.rollback()
-    return _blocks(plan[0]["Plan"])
-
-
-def _literal(value: object) -> str:
-    return "NULL" if value is None else "'" + str(value).replace("'", "''") + "'"
-
-
-def _blocks(plan: dict[str, Any]) -> int:
-    is_scan = plan.get("Relation Name") == "memberships" and "Scan" in plan["Node Type"]
-    own = plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] if is_scan else 0
-    return own + sum(_blocks(below) for below in plan.get("Plans", []))
+async def read_of(database: Database, name: str, mode: str) -> int:
+    """The blocks of memberships that a statement reads."""
+    return await blocks_read(database, ONE_MEMBER[name], VALUES, table="memberships", mode=mode)

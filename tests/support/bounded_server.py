@@ -139,7 +139,7 @@ def main() -> None:
         http=bounded_by(Limits(**json.loads(sys.argv[2]))),
         loop="uvloop",
         log_level="error",
-        timeout_keep_alive=5,
+        timeout_keep_alive=60,
     )
     uvicorn.Server(config).run(sockets=[listener])
 

@@ -16,7 +16,7 @@ from hoc.cus.account.L2_api.app import Api
 from hoc.cus.account.L2_api.authentication import DevelopmentKeys
 from hoc.settings import Settings
 
-HOST = "http://console.test"
+HOST = "http://127.0.0.1"
 MOUNT = "/accounts"
 IDENTITY_MOUNT = "/api/v1"
 
@@ -45,6 +45,11 @@ class Console(PostgresWorld):
         self.identity = identity
         self._keys = keys
         self._fuzzed: Headers | None = None
+
+    @property
+    def backend(self) -> AuthenticationBackend:
+        """Accepts the tokens of the headers, in another application."""
+        return self._keys.backend()
 
     def as_(self, user_id: str, tenant_id: str | None = None, *scopes: str) -> Headers:
         """The headers of a request by this user."""

@@ -88,6 +88,15 @@ PEOPLE_CASES: Final = {
             it.team.admin,
         ),
     ),
+    "invitation.declined": Case(
+        lambda it, s: it.facade.received_invitations.decline(s, it.invited, it.invitation_id, it.token),
+        lambda it, _: it.event(
+            events.InvitationDeclinedEventData(
+                it.tenant_id, it.invitation_id, it.email, Role.MEMBER, declined_at=it.now
+            ),
+            it.invited,
+        ),
+    ),
     "invitation.accepted": Case(
         lambda it, s: it.facade.acceptances.accept(s, it.invitation_id, it.token, caller_user_id=it.invited),
         lambda it, _: it.event(

@@ -4,7 +4,7 @@ The name is the engine's and the method's. A word follows when there are two cal
 """
 
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from support.event_scene import Operation, Scene
@@ -70,6 +70,9 @@ MUTATIONS: Final[dict[str, Operation]] = {
     "invitations.revoke": lambda it, s: it.facade.invitations.revoke(
         s, it.tenant_id, it.team.owner, it.invitation_id
     ),
+    "received_invitations.decline": lambda it, s: it.facade.received_invitations.decline(
+        s, it.invited, it.invitation_id, it.token
+    ),
     "acceptances.accept": lambda it, s: it.facade.accept_invitation(s, it.invitation_id, it.token),
     "acceptances.accept newcomer": lambda it, s: it.facade.accept_invitation(s, *it.newcomer),
 }
@@ -83,8 +86,11 @@ PREPARED: Final[dict[str, Operation]] = {
 
 
 async def confirm_email_change(it: Scene) -> object:
+    clock = it.world.clock
+    step, clock.step = clock.step, timedelta(0)
     token = await it.world.draw_email_token(it.team.member)
     assert token is not None
+    clock.step = step
     return await it.world.accounts.confirm_email_change(token)
 
 

@@ -122,6 +122,13 @@ async def invitation(console: Console, team: Team) -> Values:
     return {"invitation_id": invitation_id, "token": token}
 
 
+async def invitation_to_account(console: Console, team: Team) -> Values:
+    email = console.new_email()
+    invited = await console.add_user(email)
+    invitation_id, token = await console.invite(team.tenant_id, team.owner, email)
+    return {"invitation_id": invitation_id, "token": token, "caller": invited}
+
+
 async def no_offer(console: Console, team: Team) -> Values:
     headers = console.as_(team.owner, team.tenant_id)
     await console.client.delete("/tenant/ownership-transfer", headers=headers)
@@ -212,6 +219,20 @@ ROUTES = _table(
         "POST /accounts/invitations/{invitation_id}/resend", MANAGE, {"expires_in_days": 7}, invitation
     ),
     Route("DELETE /accounts/invitations/{invitation_id}", MANAGE, prepare=invitation),
+    Route("GET /accounts/received-invitations", "200 200 200 200 200 200 200 401"),
+    Route(
+        "POST /accounts/invitations/{invitation_id}/preview",
+        "200 200 200 200 200 200 200 401",
+        {"token": "{token}"},
+        invitation,
+    ),
+    # The invitation is to somebody else: none of these may decline it, though they have its token.
+    Route(
+        "POST /accounts/invitations/{invitation_id}/decline",
+        "403 403 403 403 403 403 403 401",
+        {"token": "{token}"},
+        invitation_to_account,
+    ),
     Route(
         "POST /accounts/tenant/ownership-transfer",
         "201 403 403 403 403 403 403 401",

@@ -214,6 +214,7 @@ class World(ABC):
             "details": [await engines.members.get_user(session, tenant_id, user) for user in user_ids],
             "profiles": [await facade.get_profile(session, tenant_id, user) for user in user_ids],
             "memberships": [await engines.members.list_memberships(session, user) for user in user_ids],
+            "received": [await engines.received_invitations.list(session, user) for user in user_ids],
             "billing": await facade.get_billing_summary(session, tenant_id),
             "invoices": await facade.get_billing_invoices(session, tenant_id),
             "tickets": await facade.list_support_tickets(session, tenant_id),

@@ -9,8 +9,17 @@ from hoc.cus.account.wiring import open_database
 STATEMENT_TIMEOUT_MS: Final = 24 * 3_600_000
 
 
-async def export_accounts(url: str, output: Output, *, format: Format, include_inactive: bool) -> int:  # noqa: A002 - the usual name
+async def export_accounts(
+    url: str,
+    output: Output,
+    *,
+    format: Format,  # noqa: A002 - the usual name
+    include_inactive: bool,
+    raw: bool = False,
+) -> int:
     """Write the accounts as of one moment. Returns how many.
+
+    In CSV, an apostrophe precedes what a spreadsheet would run as a formula, unless ``raw`` is true.
 
     Raises:
         UnavailableError: the database is away; the output is incomplete.
@@ -19,7 +28,11 @@ async def export_accounts(url: str, output: Output, *, format: Format, include_i
     try:
         async with database.transaction() as session:
             return await copy_accounts(
-                session, output, as_json=format is Format.JSONL, include_inactive=include_inactive
+                session,
+                output,
+                as_json=format is Format.JSONL,
+                include_inactive=include_inactive,
+                raw=raw,
             )
     finally:
         await database.close()

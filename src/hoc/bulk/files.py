@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -10,7 +11,10 @@ from typing import Any, TypeAlias
 
 import orjson
 
+from hoc.cus.account.L6_drivers.bulk_accounts import FORMULA
+
 _SUFFIXES = {".csv": "csv", ".json": "jsonl", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+_MARKED = re.compile(f"'{FORMULA}")
 _BOM = b"\xef\xbb\xbf"
 
 Row: TypeAlias = dict[str, Any]
@@ -100,8 +104,7 @@ class Rows:
             elif len(values) != len(header):
                 yield Rejection(number, f"has {len(values)} values for {len(header)} columns")
             else:
-                # CSV cannot tell an empty value from a missing one.
-                yield number, {name: value or None for name, value in zip(header, values, strict=True)}
+                yield number, {name: _value(cell) for name, cell in zip(header, values, strict=True)}
 
     def _checked(self, header: list[str]) -> list[str]:
         if unknown := set(header) - self._known:
@@ -115,6 +118,12 @@ class Rows:
     def _unknown(self, names: Iterable[str]) -> str:
         listed = ", ".join(repr(name[:40]) for name in sorted(names))
         return f"unknown column {listed}; the known columns are {', '.join(sorted(self._known))}"
+
+
+def _value(cell: str) -> str | None:
+    """The value of a CSV cell: without the apostrophe of an exported formula, and None if it is empty."""
+    # CSV cannot tell an empty value from a missing one.
+    return cell[1:] if _MARKED.match(cell) else cell or None
 
 
 def file_format(name: str) -> Format | None:

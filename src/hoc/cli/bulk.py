@@ -51,7 +51,9 @@ def import_file(data: DataDirectory, name: str, rejects: Path | None) -> ImportC
     return done
 
 
-def export_file(data: DataDirectory, name: str, wanted: str | None, *, include_inactive: bool) -> None:
+def export_file(
+    data: DataDirectory, name: str, wanted: str | None, *, include_inactive: bool, raw: bool
+) -> None:
     """Export to a file, or to standard output for `-`. The file appears once it is complete."""
     kind = Format(wanted) if wanted else file_format(name) or Format.CSV
     with ExitStack() as stack:
@@ -59,7 +61,9 @@ def export_file(data: DataDirectory, name: str, wanted: str | None, *, include_i
         output = stack.enter_context(_writing(name))
         stack.enter_context(database_errors(url))
         started = time.monotonic()
-        count = asyncio.run(export_accounts(url, output, format=kind, include_inactive=include_inactive))
+        count = asyncio.run(
+            export_accounts(url, output, format=kind, include_inactive=include_inactive, raw=raw)
+        )
     seconds = time.monotonic() - started
     print_step(f"{count:,} exported in {seconds:.1f} s ({_rate(count, seconds)})")
 

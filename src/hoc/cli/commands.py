@@ -183,13 +183,16 @@ def export(
     include_inactive: Annotated[
         bool, typer.Option("--include-inactive", help="Export deactivated and deleted accounts too.")
     ] = False,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Put no apostrophe before formulas in CSV; spreadsheets run them.")
+    ] = False,
     data_dir: DataDir = None,
 ) -> None:
     """Export the accounts as of one moment, in the columns that `hoc import` takes."""
     from hoc.cli.bulk import export_file
     from hoc.embedded import DataDirectory
 
-    export_file(DataDirectory(data_dir), file, kind, include_inactive=include_inactive)
+    export_file(DataDirectory(data_dir), file, kind, include_inactive=include_inactive, raw=raw)
 
 
 events = typer.Typer(help="List and retry parked events, drop old ones, describe all.", no_args_is_help=True)

@@ -30,7 +30,12 @@ _SETTINGS: Final = {
     "log_filename": "postgresql-%a.log",  # one per weekday, which replaces that of a week ago
     "log_truncate_on_rotation": "on",
     "log_rotation_size": "0",
-    "log_error_verbosity": "terse",  # an error's detail quotes rows, which contain e-mail addresses
+    # Statements and their errors quote what people wrote. Clients get the errors, and log them without that.
+    "log_min_messages": "log",  # a level above errors: a bad value is quoted in the message itself
+    "log_min_error_statement": "panic",
+    "log_error_verbosity": "terse",  # details quote rows, and the statement of a process that crashed
+    "log_parameter_max_length": "0",
+    "log_parameter_max_length_on_error": "0",
 }
 _START_SECONDS: Final = 300  # after a crash PostgreSQL replays its log
 _STOP_SECONDS: Final = 60

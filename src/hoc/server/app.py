@@ -5,12 +5,13 @@ from dataclasses import asdict
 from typing import Any
 
 from starlette.routing import Mount, Router
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hoc.asgi import Accounts
 from hoc.cus.account.L2_api.app import Api
 from hoc.server.callers import authentication
 from hoc.server.health import Health
+from hoc.server.operations import OperationsToken
 from hoc.settings import Settings
 from hoc.telemetry.service import EventMetrics, MetricsEndpoint, observed
 
@@ -32,7 +33,19 @@ class Service:
         self.router = Router(
             [identity, console], default=about, redirect_slashes=False, lifespan=self._accounts.lifespan
         )
-        self._app = observed(self.router, self.routes, metrics, log_requests=settings.log_requests)
+        app: ASGIApp = self.router
+        if settings.operations_token is not None:
+            documents = [
+                f"{identity.path}/openapi.json",
+                f"{identity.path}/asyncapi.json",
+                f"{console.path}/openapi.json",
+            ]
+            app = OperationsToken(
+                app,
+                token=settings.operations_token.get_secret_value(),
+                paths=["/metrics", "/health/detailed", *documents],
+            )
+        self._app = observed(app, self.routes, metrics, log_requests=settings.log_requests)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._app(scope, receive, send)

@@ -18,13 +18,14 @@ from http import HTTPStatus
 from math import inf
 from typing import Any, Final, cast
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from hoc.cus.account.L2_api.authentication import TRAILERS_DISCARDED
 from hoc.cus.account.L2_api.problems import MEDIA_TYPE, problem_document
 from hoc.cus.account.L2_api.request_ids import new_request_id
 from hoc.telemetry.metrics import REQUESTS_REFUSED
 
+_LINGER_BYTES: Final = 2**20  # that a refused client may still send
 _FIELD_OVERHEAD: Final = 4  # of bytes: the colon, a space and the line's end
 
 
@@ -95,6 +96,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._limits = limits
         self._max_fields = limits.fields  # once for each field
         self._timer: TimerHandle | None = None
+        self._timer_seconds = 0.0
         self._part: _Part | None = None
         self._read = 0  # bytes of the latest read
         self._pending = 0  # bytes of earlier reads that the parser has not completed to anything
@@ -108,17 +110,19 @@ class BoundedProtocol(HttpToolsProtocol):
         if len(self.connections) > self._limits.connections:
             self._make_room()
         if not self._is_refused:
-            self._timer = self.loop.call_later(self._limits.head_seconds, self._time_out)
+            self._start_timer(self._limits.head_seconds)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self._is_refused:
-            return
         self._read = len(data)
         self._pending += self._read
+        if self._is_refused:
+            if self._pending > _LINGER_BYTES:
+                self.transport.close()
+            return
         super().data_received(data)
         if self._part is not None or not self._is_answering():
             self._bound_the_rest()
@@ -137,7 +141,7 @@ class BoundedProtocol(HttpToolsProtocol):
             )
         self._part = _Part.HEAD
         super().on_message_begin()
-        cast("dict[str, Any]", self.scope)["extensions"] = {TRAILERS_DISCARDED: {}}
+        self.scope["extensions"] = {TRAILERS_DISCARDED: {}}
 
     def on_url(self, url: bytes) -> None:
         self.url: bytes = self.url + url
@@ -154,7 +158,11 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         if len(self.headers) == self._max_fields:
             self._raise(self._headers_too_large())
-        super().on_header(name, value)
+        # As uvicorn does it. Calling it would cost more than all the rest of this class.
+        name = name.lower()
+        if name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         if self._read > self._limits.head_bytes and self._head_size() > self._limits.head_bytes:
@@ -203,7 +211,7 @@ class BoundedProtocol(HttpToolsProtocol):
         elif self._timer is None:
             is_body = self._part is _Part.BODY
             seconds = self._limits.body_seconds if is_body else self._limits.head_seconds
-            self._timer = self.loop.call_later(seconds, self._time_out)
+            self._start_timer(seconds)
 
     def _time_out(self) -> None:
         self._timer = None
@@ -217,8 +225,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def _make_room(self) -> None:
         """End the connection that has waited longest for its client, this one if none waits."""
         connections = cast("set[BoundedProtocol]", self.connections)
-        chosen = min(connections, key=BoundedProtocol.waits_until)
-        if chosen.waits_until() == inf:
+        chosen = min(connections, key=BoundedProtocol.waits_since)
+        if chosen.waits_since() == inf:
             chosen = self
         chosen._end(
             _Refusal(
@@ -230,15 +238,21 @@ class BoundedProtocol(HttpToolsProtocol):
             lingers=False,
         )
 
-    def waits_until(self) -> float:
-        """The loop's time at which this connection ends without its client; infinite while it is served."""
-        timer = self._timer or self.timeout_keep_alive_task
-        return inf if timer is None else timer.when()
+    def waits_since(self) -> float:
+        """The loop's time since which this connection waits for its client; infinite while it is served."""
+        if self._timer is not None:
+            return self._timer.when() - self._timer_seconds
+        if self.timeout_keep_alive_task is not None:
+            return self.timeout_keep_alive_task.when() - self.timeout_keep_alive
+        return inf
+
+    def _start_timer(self, seconds: float) -> None:
+        self._timer = self.loop.call_later(seconds, self._time_out)
+        self._timer_seconds = seconds
 
     def _is_answering(self) -> bool:
         """Whether the latest request whose header block is complete is not yet answered."""
-        cycle = cast("RequestResponseCycle | None", self.cycle)
-        return cycle is not None and not cycle.response_complete
+        return self.cycle is not None and not self.cycle.response_complete  # type: ignore[redundant-expr]
 
     def _stop_timer(self) -> None:
         if self._timer is not None:

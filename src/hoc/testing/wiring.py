@@ -19,6 +19,7 @@ from hoc.testing.invitations import MemoryInvitations
 from hoc.testing.members import MemoryMembers
 from hoc.testing.ownership import MemoryOwnershipTransfers
 from hoc.testing.profiles import MemoryProfiles
+from hoc.testing.received_invitations import MemoryReceivedInvitations
 from hoc.testing.tenants import MemoryTenants
 from hoc.testing.tickets import MemoryTickets
 from hoc.testing.usage import MemoryUsage
@@ -46,6 +47,7 @@ def memory_engines(
         tickets=MemoryTickets(database),
         invitations=invitations,
         acceptances=invitations,
+        received_invitations=MemoryReceivedInvitations(database),
         accounts=MemoryIdentities(database),
         events=MemoryEventLog(database),
     )

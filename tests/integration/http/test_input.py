@@ -300,6 +300,7 @@ CURSORS: dict[str, tuple[str, dict[str, None]]] = {
     "/users": ("users", {"role": None, "status": None}),
     "/tenant/users": ("tenant_users", {}),
     "/invitations": ("invitations", {"status": None}),
+    "/received-invitations": ("received_invitations", {}),
     "/billing/invoices": ("invoices", {}),
     "/support/tickets": ("tickets", {"status": None}),
 }
@@ -307,7 +308,7 @@ CURSORS: dict[str, tuple[str, dict[str, None]]] = {
 
 def fingerprint(path: str, team: Team) -> str:
     name, filters = CURSORS[path]
-    of = team.owner if path == "/memberships" else team.tenant_id
+    of = team.owner if path in {"/memberships", "/received-invitations"} else team.tenant_id
     return hashlib.sha256(orjson.dumps([name, of, filters])).hexdigest()[:16]
 
 

@@ -44,7 +44,7 @@ def busy() -> Busy:
 async def client(busy: Busy) -> AsyncGenerator[httpx.AsyncClient]:
     limiter: Limiter[None] = Limiter(AT_ONCE, timeout_seconds=0.2)
     transport = httpx.ASGITransport(Api([Route("/", busy.answer, methods=["GET", "POST"])], limiter=limiter))
-    async with httpx.AsyncClient(transport=transport, base_url="http://service.test") as http:
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:
         yield http
 
 
@@ -108,7 +108,7 @@ async def test_both_services_share_a_limiter_that_health_ignores(
         transport = httpx.ASGITransport(create_app())
         token = development_keys(tmp_path).issue("usr_any", scopes=["accounts:admin"])
         headers = {"Authorization": f"Bearer {token}"}
-        async with httpx.AsyncClient(transport=transport, base_url="http://service.test") as http:
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:
             assert (await http.get("/api/v1/accounts/stats", headers=headers)).status_code == 200
             proxy.freeze()
             asking = asyncio.create_task(http.get("/api/v1/accounts/stats", headers=headers))

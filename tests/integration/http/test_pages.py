@@ -13,12 +13,20 @@ SAME_MOMENT = datetime(2026, 3, 14, 10, tzinfo=UTC)
 
 @pytest.fixture(scope="module")
 async def filled(console: Console) -> tuple[str, str]:
-    """A tenant with `ROWS` of everything, all of one moment; its owner, who belongs to `ROWS` tenants."""
-    tenant_id, owner = await console.tenant()
+    """A tenant with `ROWS` of everything, all of one moment; its owner, who belongs to `ROWS` tenants.
+
+    `ROWS` other tenants have invited the owner.
+    """
+    email = console.new_email()
+    tenant_id, owner = await console.tenant(await console.add_user(email))
     await console.fill(tenant_id, owner, ROWS)
     await console.invite(tenant_id, owner)
     for _ in range(ROWS - 1):
         await console.tenant(owner)
+    for _ in range(ROWS):
+        await console.invite(*await console.tenant(), email)
+    received = "UPDATE account.invitations SET created_at = :now WHERE email_key = :email"
+    await execute(console.database, received, now=SAME_MOMENT, email=email)
     for table, times in (
         ("memberships", "joined_at = :now"),
         ("support_tickets", "created_at = :now"),
@@ -41,6 +49,7 @@ async def filled(console: Console) -> tuple[str, str]:
         ("/tenant/users", "users", "user_id", ROWS + 1),
         ("/invitations", "invitations", "id", ROWS + 1),
         ("/invitations?status=accepted", "invitations", "id", ROWS),
+        ("/received-invitations", "invitations", "id", ROWS),
         ("/support/tickets", "tickets", "id", ROWS),
         ("/billing/invoices", "invoices", "invoice_id", ROWS),
     ],

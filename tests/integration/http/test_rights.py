@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import httpx
 import pytest
 from support.console import Console, Headers, problem_of, raw, serving, without_identity
 from support.waiting import until
@@ -89,6 +90,37 @@ async def test_somebody_else_cannot_accept_an_invitation(console: Console, team:
     }
 
 
+async def test_somebody_else_cannot_decline_an_invitation(console: Console, team: Team) -> None:
+    """They may look at it. It stays for the invited person, who declines it for good."""
+    email = console.new_email()
+    invited = await console.add_user(email)
+    invitation_id, token = await console.invite(team.tenant_id, team.owner, email)
+    path, body = f"/invitations/{invitation_id}", {"token": token}
+
+    async def post(use: str, user_id: str) -> httpx.Response:
+        return await console.client.post(f"{path}/{use}", json=body, headers=console.as_(user_id))
+
+    async def received() -> list[str]:
+        listed = await console.client.get("/received-invitations", headers=console.as_(invited))
+        assert token not in listed.text
+        return [item["id"] for item in listed.json()["invitations"]]
+
+    for other in (team.owner, team.viewer, await console.add_user()):
+        assert (await post("preview", other)).json()["role"] == "member"
+        refused = await post("decline", other)
+        assert (refused.status_code, problem_of(refused)["code"]) == (403, "not_your_invitation")
+    assert await received() == [invitation_id]
+    for _ in range(2):
+        declined = await post("decline", invited)
+        assert declined.json() == {"message": "Invitation declined", "invitation_id": invitation_id}
+    assert (await received(), (await post("preview", invited)).status_code) == ([], 404)
+    assert (await post("accept", invited)).status_code == 404
+    owner = console.as_(team.owner, team.tenant_id)
+    assert (await console.client.post(f"{path}/resend", headers=owner)).status_code == 409
+    listed = (await console.client.get("/invitations?status=declined", headers=owner)).json()
+    assert [item["id"] for item in listed["invitations"]] == [invitation_id]
+
+
 async def test_another_invitations_token_is_refused(console: Console, team: Team) -> None:
     one, one_token = await console.invite(team.tenant_id, team.owner)
     other, _ = await console.invite(team.tenant_id, team.owner)
@@ -97,8 +129,11 @@ async def test_another_invitations_token_is_refused(console: Console, team: Team
     assert (await console.client.post(f"/invitations/{one}/accept", json=body)).status_code == 200
 
 
-async def test_every_wrong_token_is_answered_alike(console: Console, team: Team) -> None:
-    invitation_id, token = await console.invite(team.tenant_id, team.owner)
+@pytest.mark.parametrize("use", ["accept", "preview", "decline"])
+async def test_every_wrong_token_is_answered_alike(console: Console, team: Team, use: str) -> None:
+    email = console.new_email()
+    headers = console.as_(await console.add_user(email))
+    invitation_id, token = await console.invite(team.tenant_id, team.owner, email)
     tenant_id, _, secret = token.partition(".")
     other_tenant, _ = await console.tenant()
     wrong = [
@@ -118,14 +153,18 @@ async def test_every_wrong_token_is_answered_alike(console: Console, team: Team)
         token * 20,
         "İ." + secret,
     ]
-    path = f"/invitations/{invitation_id}/accept"
-    answers = [await console.client.post(path, json={"token": each}) for each in wrong]
-    never = await console.client.post("/invitations/inv_never/accept", json={"token": token})
+
+    async def post(given: str | None, id_: str = invitation_id) -> httpx.Response:
+        path = f"/invitations/{id_}/{use}"
+        return await console.client.post(path, json={"token": given}, headers=headers)
+
+    answers = [await post(each) for each in wrong]
+    never = await post(token, "inv_never")
     assert never.status_code == 404
     assert all(without_identity(answer) == without_identity(never) for answer in answers)
-    null = await console.client.post(path, json={"token": None})
+    null = await post(None)
     assert (null.status_code, problem_of(null)["errors"][0]["pointer"]) == (400, "/token")
-    assert (await console.client.post(path, json={"token": token})).status_code == 200
+    assert (await post(token)).status_code == 200
 
 
 async def test_an_address_known_elsewhere_is_invited_like_any(console: Console, headers: Headers) -> None:

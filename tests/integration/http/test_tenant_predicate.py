@@ -12,6 +12,7 @@ from support.statements import recorded_statements
 from hoc.cus.account.L6_drivers.event_log import OF_TENANT
 from hoc.cus.account.L6_drivers.invitation_mail import CLAIM, FINISH, POSTPONE
 from hoc.cus.account.L6_drivers.members import MEMBERSHIPS_OF
+from hoc.cus.account.L6_drivers.received_invitations import RECEIVED
 from hoc.cus.account.L6_drivers.tables import SCHEMA, metadata
 
 # Slugs are unique across tenants, the courier reads mails of all tenants, events are read by sequence:
@@ -26,6 +27,11 @@ ALLOWED = {
         MEMBERSHIPS_OF.first,
         MEMBERSHIPS_OF.by_offset,
         MEMBERSHIPS_OF.by_key,
+    ),
+    "the invitations to a user's own address, across tenants": (
+        RECEIVED.first,
+        RECEIVED.by_offset,
+        RECEIVED.by_key,
     ),
     "the courier's queue": (CLAIM, POSTPONE, FINISH),
 }

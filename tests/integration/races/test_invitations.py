@@ -10,6 +10,7 @@ from support.waiting import until
 
 ROUNDS = 5
 REVOKING_ROUNDS = 50
+DECLINING_ROUNDS = 15
 
 
 @pytest.mark.parametrize("has_account", [False, True])
@@ -67,6 +68,44 @@ async def test_an_invitation_is_accepted_or_revoked(servers: TwoServers) -> None
         assert (accepted.status, revoked.status) in {(200, 409), (404, 200)}
         joined = "SELECT count(*) FROM account.memberships WHERE tenant_id = :tenant"
         assert await scalar(servers.database, joined, tenant=tenant) == (2 if accepted.status == 200 else 1)
+    assert await damage(servers.database) == []
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "outcomes"),
+    [
+        ("POST", "/accept", {(200, 409), (404, 200)}),
+        ("POST", "/resend", {(200, 404), (409, 200)}),
+        ("DELETE", "", {(200, 404), (409, 200)}),
+    ],
+    ids=["accepted", "resent", "revoked"],
+)
+async def test_an_invitation_is_declined_or_something_else(
+    servers: TwoServers, method: str, path: str, outcomes: set[tuple[int, int]]
+) -> None:
+    owner, invited = await add_users(servers.database, 2)
+    for number, tenant in enumerate(await add_tenants(servers.database, DECLINING_ROUNDS, {owner: "owner"})):
+        invitation = await add_invitation(servers.database, tenant, owner, email=f"{invited}@example.com")
+        token = {"token": invitation.token}
+        accepting = path == "/accept"
+        other = servers.call(
+            number,
+            method,
+            f"/invitations/{invitation.id}{path}",
+            user=invited if accepting else owner,
+            tenant=tenant,
+            body=token if accepting else None,
+        )
+        decline_path = f"/invitations/{invitation.id}/decline"
+        done, declined = await race(
+            [other, servers.call(number + 1, "POST", decline_path, user=invited, body=token)]
+        )
+        assert (done.status, declined.status) in outcomes
+        joined = accepting and done.status == 200
+        assert await role_of(servers.database, tenant, invited) == ("member" if joined else None)
+        status = "SELECT status FROM account.invitations WHERE tenant_id = :tenant"
+        is_declined = await scalar(servers.database, status, tenant=tenant) == "declined"
+        assert is_declined is (declined.status == 200)
     assert await damage(servers.database) == []
 
 

@@ -207,6 +207,48 @@ async def an_invitation_is_accepted_and_resent(at: Contenders) -> list[Work]:
     return await an_invitation_is_accepted_and_revoked(at, "resend")
 
 
+async def an_invitation_and_its_decline(
+    at: Contenders, rival: str, *, declined_first: bool = False
+) -> list[Work]:
+    """The invited person, who has no account, declines while ``rival`` is done."""
+    engines = at.engines()
+    invitation = await add_invitation(at.one, at.tenant, at.owners[0])
+
+    def decline(session: AsyncConnection) -> Awaitable[object]:
+        return engines.received_invitations.decline(
+            session, "newcomer", invitation.id, invitation.token, caller_verified_email=invitation.email
+        )
+
+    def other(session: AsyncConnection) -> Awaitable[object]:
+        if rival == "accept":
+            return engines.acceptances.accept(session, invitation.id, invitation.token)
+        manage = getattr(engines.invitations, rival)
+        done: Awaitable[object] = manage(session, at.tenant, at.owners[0], invitation.id)
+        return done
+
+    return at.transactions(*((decline, other) if declined_first else (other, decline)))
+
+
+async def an_invitation_is_accepted_and_declined(at: Contenders) -> list[Work]:
+    return await an_invitation_and_its_decline(at, "accept")
+
+
+async def an_invitation_is_resent_and_declined(at: Contenders) -> list[Work]:
+    return await an_invitation_and_its_decline(at, "resend")
+
+
+async def an_invitation_is_revoked_and_declined(at: Contenders) -> list[Work]:
+    return await an_invitation_and_its_decline(at, "revoke")
+
+
+async def an_invitation_is_declined_and_resent(at: Contenders) -> list[Work]:
+    return await an_invitation_and_its_decline(at, "resend", declined_first=True)
+
+
+async def an_invitation_is_declined_and_revoked(at: Contenders) -> list[Work]:
+    return await an_invitation_and_its_decline(at, "revoke", declined_first=True)
+
+
 async def invite_twice(at: Contenders, tenants: list[str], emails: list[str], **caps: int) -> list[Work]:
     """Two invitations after a first one, which makes the counters to meet at."""
     invite = at.engines(**caps).invitations.invite
@@ -305,6 +347,7 @@ ACCEPTED_IS_FINAL = [
     ("SELECT count(*) FROM account.memberships WHERE role = 'member'", 1, 1),
     ("SELECT status = 'accepted' FROM account.invitations", True, False),
 ]
+INVITATION_STATUS = "SELECT status FROM account.invitations"
 # What is stored in the end: with the mechanism, and without it.
 STORED: dict[Contention, list[tuple[str, object, object]]] = {
     owners_demote_each_other: [("SELECT count(*) FROM account.memberships WHERE role = 'owner'", 2, 1)],
@@ -313,6 +356,11 @@ STORED: dict[Contention, list[tuple[str, object, object]]] = {
     ],
     an_invitation_is_accepted_and_revoked: [*ACCEPTED_IS_FINAL],
     an_invitation_is_accepted_and_resent: [*ACCEPTED_IS_FINAL],
+    an_invitation_is_accepted_and_declined: [*ACCEPTED_IS_FINAL],
+    an_invitation_is_resent_and_declined: [(INVITATION_STATUS, "pending", "declined")],
+    an_invitation_is_revoked_and_declined: [(INVITATION_STATUS, "revoked", "declined")],
+    an_invitation_is_declined_and_resent: [(INVITATION_STATUS, "declined", "pending")],
+    an_invitation_is_declined_and_revoked: [(INVITATION_STATUS, "declined", "revoked")],
 }
 
 
@@ -325,6 +373,11 @@ STORED: dict[Contention, list[tuple[str, object, object]]] = {
         (a_transfer_is_accepted_and_canceled, rows("ownership_transfers"), [LOCK_TENANT]),
         (an_invitation_is_accepted_and_revoked, rows("invitations"), [LOCK_INVITATION]),
         (an_invitation_is_accepted_and_resent, rows("invitations"), [LOCK_INVITATION]),
+        (an_invitation_is_accepted_and_declined, rows("invitations"), [LOCK_INVITATION]),
+        (an_invitation_is_resent_and_declined, rows("invitations"), [LOCK_INVITATION]),
+        (an_invitation_is_revoked_and_declined, rows("invitations"), [LOCK_INVITATION]),
+        (an_invitation_is_declined_and_resent, rows("invitations"), [LOCK_INVITATION]),
+        (an_invitation_is_declined_and_revoked, rows("invitations"), [LOCK_INVITATION]),
         (an_address_is_invited_twice, rows("invitation_limits"), [PENDING_IS_UNIQUE, ONE_PENDING]),
         (a_tenant_invites_beyond_its_cap, rows("invitation_limits"), [TENANT_CAP]),
         (an_address_is_invited_beyond_its_cap, rows("recipient_limits"), [RECIPIENT_CAP]),

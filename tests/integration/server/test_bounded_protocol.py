@@ -208,6 +208,22 @@ def test_waiting_connections_give_way_to_new_ones(hasty: BoundedServer, half: by
             connection.close()
 
 
+def test_the_connection_that_waited_longest_gives_way() -> None:
+    """Not the idle one, although uvicorn would close that earlier."""
+    with (
+        bounded_server(connections=2, head_seconds=600) as server,
+        server.connect() as half,
+        server.connect() as idle,
+    ):
+        half.sendall(b"GET / HT")
+        idle.sendall(get("/"))
+        assert statuses(idle.recv(65_536).decode()) == [200]
+        assert statuses(server.exchange(get("/", CLOSE))) == [200]
+        assert statuses(receive_all(half)) == [503]
+        idle.sendall(get("/", CLOSE))
+        assert statuses(receive_all(idle)[-1000:]) == [200]
+
+
 def test_few_requests_wait_on_one_connection(hasty: BoundedServer) -> None:
     """And those that came before the excess are answered."""
     before = hasty.refused("pipelined")

@@ -22,6 +22,7 @@ from hoc.cus.account.L6_drivers.invitations import SqlInvitations
 from hoc.cus.account.L6_drivers.members import SqlMembers
 from hoc.cus.account.L6_drivers.ownership import SqlOwnershipTransfers
 from hoc.cus.account.L6_drivers.profiles import SqlProfiles
+from hoc.cus.account.L6_drivers.received_invitations import SqlReceivedInvitations
 from hoc.cus.account.L6_drivers.tenants import SqlTenants
 from hoc.cus.account.L6_drivers.tickets import SqlTickets
 from hoc.cus.account.L6_drivers.usage import SqlUsage
@@ -64,6 +65,7 @@ def postgres_engines(options: Options, *, clock: Clock = utc_now) -> Engines:
         tickets=SqlTickets(),
         invitations=invitations,
         acceptances=invitations,
+        received_invitations=SqlReceivedInvitations(),
         accounts=SqlIdentities(),
         events=SqlEventLog(),
     )

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING
 
 from starlette.authentication import AuthCredentials, AuthenticationBackend, UnauthenticatedUser
@@ -13,9 +14,11 @@ from starlette.websockets import WebSocketClose
 
 from hoc.concurrency.limiter import Limiter
 from hoc.cus.account.L2_api.authentication import caller_of
+from hoc.cus.account.L2_api.csrf import check_origin
 from hoc.cus.account.L2_api.problems import problem_for
 from hoc.cus.account.L2_api.request import ReceivedRequest
 from hoc.cus.account.L2_api.request_ids import identify_request
+from hoc.cus.account.L2_api.response import complete_headers
 from hoc.cus.account.L5_schemas.errors import UnavailableError
 
 if TYPE_CHECKING:  # it needs an extra
@@ -35,6 +38,7 @@ class Api:
             mounted in.
         limiter: of concurrent requests; one that is not admitted in time gets 503. None admits every request.
         rate_limits: of each client address, before its body is received, and of each caller. None for none.
+        trusted_origins: other origins whose pages may make a browser send requests that change something.
     """
 
     def __init__(
@@ -44,6 +48,7 @@ class Api:
         authentication: AuthenticationBackend | None = None,
         limiter: Limiter[None] | None = None,
         rate_limits: "RateLimits | None" = None,
+        trusted_origins: AbstractSet[str] = frozenset(),
     ) -> None:
         self.routes = routes
         self._limiter = limiter
@@ -60,6 +65,7 @@ class Api:
                 for method in route.methods or ():
                     self._with_parameters[method].append(route)
         self._authentication = authentication
+        self._trusted_origins = trusted_origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -67,7 +73,7 @@ class Api:
             return
         request_id = identify_request(scope)
         response = await self._respond(ReceivedRequest(scope, receive))
-        response.raw_headers.append((b"x-request-id", request_id.encode()))
+        complete_headers(response, request_id)
         await response(scope, receive, send)
 
     async def _respond(self, request: ReceivedRequest) -> Response:
@@ -100,6 +106,7 @@ class Api:
         await self._authenticate(request)
         if self._rate_limits is not None and (caller := caller_of(request)) is not None:
             await self._rate_limits.count_caller(caller.user_id)
+        check_origin(request, self._trusted_origins)
         response: Response = await self._route(request.scope).endpoint(request)
         return response
 

@@ -39,6 +39,10 @@ class AcceptInvitation(Body):
     token: str
 
 
+class InvitationToken(Body):
+    token: str
+
+
 class ChangeRole(Body):
     role: str
 

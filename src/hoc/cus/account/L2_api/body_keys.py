@@ -14,7 +14,7 @@ _CONTAINERS = (dict, list)
 def check_keys(body: Any, model: Any) -> None:  # noqa: ANN401 - decoded JSON; a class or an alias of one
     """Raise InvalidInputError if the body has too many keys, nested ones too.
 
-    A field that takes any object may have any number. So may the body of a type without fields.
+    A field that takes an object or a list may have any number. So may the body of a type without fields.
     """
     fields, free = _fields(model)
     if not fields or not _has_more(body, len(fields) + MAX_PROBLEMS, free):
@@ -29,13 +29,13 @@ def check_keys(body: Any, model: Any) -> None:  # noqa: ANN401 - decoded JSON; a
 
 @cache
 def _fields(model: Any) -> tuple[tuple[str, ...], frozenset[str]]:  # noqa: ANN401 - as above
-    """The fields of a body's type, and those of them that take any object."""
+    """The fields of a body's type, and those of them that take an object or a list."""
     hints = get_type_hints(model) if isinstance(model, type) else {}
     fields = {name: hint for name, hint in hints.items() if get_origin(hint) is not ClassVar}
     free = {
         name
         for name, hint in fields.items()
-        if any(get_origin(part) is dict for part in (hint, *get_args(hint)))
+        if any(get_origin(part) in _CONTAINERS for part in (hint, *get_args(hint)))
     }
     return tuple(fields), frozenset(free)
 

@@ -15,6 +15,9 @@ from starlette.routing import Route
 
 from hoc.cus.account.L2_api.operations import AnyOperation, Requires
 
+CACHED_DOCUMENT = {"Cache-Control": "max-age=300"}
+"""The headers of a document that is the same for every caller, until the next version of hoc."""
+
 _SCHEMAS = "#/components/schemas/{model}"
 _GENERAL_ERRORS = (400, 401, 403, 503)
 _BODY_ERRORS = (413, 415)
@@ -52,7 +55,8 @@ def openapi_route(operations: Sequence[AnyOperation], *, title: str, version: st
         return orjson.dumps(openapi_document(operations, title=title, version=version, server=server))
 
     async def openapi(request: Request) -> Response:
-        return Response(document(request.scope.get("root_path", "")), media_type="application/json")
+        server = request.scope.get("root_path", "")
+        return Response(document(server), headers=CACHED_DOCUMENT, media_type="application/json")
 
     return Route("/openapi.json", openapi)
 

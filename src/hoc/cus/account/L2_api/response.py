@@ -1,7 +1,7 @@
 """Results as JSON answers."""
 
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Final, cast
 from urllib.parse import quote, urlencode
 
 import orjson
@@ -11,6 +11,11 @@ from starlette.responses import Response
 from hoc.cus.account.L2_api.operations import Ensured
 from hoc.cus.account.L2_api.request import JSON
 from hoc.cus.account.L5_schemas.port_types import Page, Versioned
+
+# Bytes, because Starlette encodes the headers that it is given for each response.
+_NO_SNIFFING: Final = (b"x-content-type-options", b"nosniff")
+_NOT_STORED: Final = (b"cache-control", b"no-store")
+_REVALIDATED: Final = (b"cache-control", b"private, no-cache")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +29,22 @@ class EncodedPage:
         return Response(self.body, headers=self.headers, media_type=JSON)
 
 
+def complete_headers(response: Response, request_id: str) -> None:
+    """Add the headers of every response. No cache stores one without a ``Cache-Control`` of its own."""
+    headers = response.raw_headers
+    if not any(name == b"cache-control" for name, _ in headers):
+        headers.append(_NOT_STORED)
+    headers += ((b"x-request-id", request_id.encode()), _NO_SNIFFING)
+
+
 def respond(result: object, status: int) -> Response:
     """The answer with a handler's result."""
     if isinstance(result, Versioned):
         versioned = cast("Versioned[object]", result)
         etag = {"ETag": f'"{versioned.version}"'}
-        return Response(_encode(versioned.value), status, etag, media_type=JSON)
+        response = Response(_encode(versioned.value), status, etag, media_type=JSON)
+        response.raw_headers.append(_REVALIDATED)
+        return response
     if isinstance(result, Ensured):
         ensured = cast("Ensured[object]", result)
         return Response(_encode(ensured.value), status if ensured.was_created else 200, media_type=JSON)

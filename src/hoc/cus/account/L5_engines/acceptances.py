@@ -1,6 +1,5 @@
 """Accepting an invitation with the token from its mail."""
 
-import hmac
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -8,16 +7,16 @@ from typing import Protocol
 from hoc.cus.account.L5_engines import policy
 from hoc.cus.account.L5_engines.access import AccessReader, access_of
 from hoc.cus.account.L5_engines.email_address import email_key
-from hoc.cus.account.L5_engines.invitation_mail import token_hash
-from hoc.cus.account.L5_engines.session import Clock, Session, new_id, utc_now
-from hoc.cus.account.L5_engines.text import is_account_id, is_storable_id
-from hoc.cus.account.L5_schemas.errors import (
-    ConflictError,
-    ForbiddenError,
-    InvitationExpiredError,
-    NotFoundError,
-    TenantNotActiveError,
+from hoc.cus.account.L5_engines.invitation_links import (
+    lock_by_token,
+    no_such_invitation,
+    not_your_invitation,
+    require_open,
+    tenant_not_active,
 )
+from hoc.cus.account.L5_engines.session import Clock, Session, new_id, utc_now
+from hoc.cus.account.L5_engines.text import is_account_id
+from hoc.cus.account.L5_schemas.errors import ConflictError, ForbiddenError
 from hoc.cus.account.L5_schemas.port_types import (
     AddressHolder,
     EmailAddress,
@@ -27,8 +26,6 @@ from hoc.cus.account.L5_schemas.port_types import (
 )
 from hoc.cus.account.L5_schemas.results import AcceptInvitationResult
 from hoc.cus.account.L5_schemas.values import InvitationStatus, Role, TenantStatus
-
-MAX_TOKEN_LENGTH = 512
 
 
 class AcceptanceStore(Protocol):
@@ -126,15 +123,12 @@ class Acceptances:
         """
         now = self._clock()
         caller = None if caller_user_id is None else _Caller(caller_user_id, caller_verified_email)
-        terms = await self._lock_by_token(session, invitation_id, token)
+        terms = await lock_by_token(self._acceptances, session, invitation_id, token)
         if terms.status == InvitationStatus.ACCEPTED:
             return await self._accepted_before(session, terms, caller)
         if terms.status != InvitationStatus.PENDING:
-            raise _no_such_invitation()
-        if terms.expires_at <= now:
-            raise InvitationExpiredError("This invitation has expired. Ask for a new invitation.")
-        if terms.tenant_status is not TenantStatus.ACTIVE:
-            raise _not_active()
+            raise no_such_invitation()
+        require_open(terms, now)
         _require_grantable(terms.inviter_role, terms)
         # A second time, when a rival has created an account with this address meanwhile.
         user_id = await self._account_for(session, terms, caller, now) or await self._account_for(
@@ -151,31 +145,20 @@ class Acceptances:
         inviter = await self._access.hold_access(session, terms.tenant_id, terms.invited_by)
         _require_grantable(None if inviter is None else inviter.role, terms)
         if inviter is not None and inviter.tenant_status is not TenantStatus.ACTIVE:
-            raise _not_active()
-
-    async def _lock_by_token(self, session: Session, invitation_id: str, token: str) -> InvitationTerms:
-        tenant_id, _, secret = token.partition(".") if len(token) <= MAX_TOKEN_LENGTH else ("", "", "")
-        if not (secret and is_storable_id(tenant_id) and is_storable_id(invitation_id)):
-            raise _no_such_invitation()
-        terms = await self._acceptances.lock(session, tenant_id, invitation_id)
-        if terms is None or terms.token_hash is None:
-            raise _no_such_invitation()
-        if not hmac.compare_digest(terms.token_hash, token_hash(token)):
-            raise _no_such_invitation()
-        return terms
+            raise tenant_not_active()
 
     async def _accepted_before(
         self, session: Session, terms: InvitationTerms, caller: _Caller | None
     ) -> AcceptInvitationResult:
         user_id = terms.accepted_user_id or ""
         if caller is not None and caller.user_id != user_id:
-            raise _not_yours()
+            raise not_your_invitation()
         return await self._joined(session, terms, user_id)
 
     async def _joined(self, session: Session, terms: InvitationTerms, user_id: str) -> AcceptInvitationResult:
         access = await access_of(self._access, session, terms.tenant_id, user_id)
         if access is None:
-            raise _no_such_invitation()
+            raise no_such_invitation()
         return AcceptInvitationResult(
             success=True, message="Invitation accepted", tenant_id=terms.tenant_id, role=access.role
         )
@@ -211,7 +194,7 @@ class Acceptances:
     ) -> str:
         """The token was mailed to the caller's address, so it verifies the address."""
         if holder is None or holder.user_id != caller.user_id:
-            raise _not_yours()
+            raise not_your_invitation()
         if not holder.email_verified:
             await self._accounts.verify(session, holder.user_id, now, actor=caller.user_id)
         return holder.user_id
@@ -227,16 +210,16 @@ class Acceptances:
         """The caller gets an account under its subject, or the unclaimed one that has the address."""
         verified = caller.verified_email
         if verified is None or email_key(verified) != terms.email_key or not is_account_id(caller.user_id):
-            raise _not_yours()
+            raise not_your_invitation()
         subject = Subject(caller.user_id)
         await self._accounts.lock(session, subject)
         if await self._accounts.owner(session, subject) is not None:
-            raise _not_yours()
+            raise not_your_invitation()
         if holder is not None and not holder.is_claimed:
             await self._accounts.link(session, subject, holder.user_id, now, actor=holder.user_id)
             return holder.user_id
         if holder is not None and holder.email_verified:
-            raise _not_yours()
+            raise not_your_invitation()
         await self._accounts.displace(session, terms.email_key, caller.user_id, now, actor=caller.user_id)
         return await self._create(session, terms, subject, caller.user_id, now)
 
@@ -256,15 +239,3 @@ def _require_grantable(inviter: Role | None, terms: InvitationTerms) -> None:
         raise ForbiddenError(
             "The person who sent this invitation may no longer grant this role. Ask for a new invitation."
         )
-
-
-def _not_active() -> TenantNotActiveError:
-    return TenantNotActiveError("This tenant does not accept new members at present.")
-
-
-def _no_such_invitation() -> NotFoundError:
-    return NotFoundError("There is no such invitation, or the token is wrong.")
-
-
-def _not_yours() -> ForbiddenError:
-    return ForbiddenError("This invitation is for another account.", code="not_your_invitation")

@@ -78,6 +78,7 @@ class AccountsFacade:
         self.support = engines.support
         self.invitations = engines.invitations
         self.acceptances = engines.acceptances
+        self.received_invitations = engines.received_invitations
         self.audit = engines.audit
 
     async def list_projects(

@@ -10,6 +10,7 @@ from hoc.cus.account.L5_engines.members import Members, MemberStore
 from hoc.cus.account.L5_engines.ownership import OwnershipTransfers, OwnershipTransferStore
 from hoc.cus.account.L5_engines.profiles import Profiles, ProfileStore
 from hoc.cus.account.L5_engines.projects import Projects, TenantStore
+from hoc.cus.account.L5_engines.received_invitations import ReceivedInvitations, ReceivedInvitationStore
 from hoc.cus.account.L5_engines.session import Clock, utc_now
 from hoc.cus.account.L5_engines.support import Support, TicketStore
 from hoc.cus.account.L5_engines.usage import Usage, UsageStore
@@ -29,6 +30,7 @@ class Stores:
     tickets: TicketStore
     invitations: InvitationStore
     acceptances: AcceptanceStore
+    received_invitations: ReceivedInvitationStore
     accounts: AccountStore
     events: AuditStore
 
@@ -46,6 +48,7 @@ class Engines:
     support: Support
     invitations: Invitations
     acceptances: Acceptances
+    received_invitations: ReceivedInvitations
     audit: AuditTrail
 
 
@@ -68,6 +71,12 @@ def build_engines(stores: Stores, options: Options, *, clock: Clock = utc_now) -
             stores.acceptances,
             stores.accounts,
             stores.members,
+            clock=clock,
+        ),
+        received_invitations=ReceivedInvitations(
+            stores.received_invitations,
+            stores.acceptances,
+            stores.accounts,
             clock=clock,
         ),
         audit=AuditTrail(stores.events, stores.members),

@@ -171,7 +171,8 @@ class Invitations:
         The caller becomes its inviter.
 
         Raises InvalidInputError, NotAMemberError, ForbiddenError, TenantNotActiveError, NotFoundError,
-        ConflictError (accepted, revoked, or another is pending) or LimitExceededError (too many mails today).
+        ConflictError (accepted, revoked or declined, or another is pending) or LimitExceededError (too many
+        mails today).
         """
         terms = await self._lock_for_manager(session, tenant_id, caller_user_id, invitation_id)
         await self._require_granter(session, tenant_id, caller_user_id, terms.role)
@@ -204,6 +205,8 @@ class Invitations:
         require(policy.can_grant(access.role, terms.role), f"revoke an invitation to the role {terms.role}")
         if terms.status == InvitationStatus.ACCEPTED:
             raise ConflictError("The invitation has been accepted. Remove the member instead.")
+        if terms.status == InvitationStatus.DECLINED:
+            raise ConflictError("The invitation has been declined already.")
         revoked = await self._invitations.revoke(
             session, tenant_id, invitation_id, self._clock(), actor=caller_user_id
         )

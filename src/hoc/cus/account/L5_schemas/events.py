@@ -298,6 +298,17 @@ class InvitationRevokedEventData(EventData, event_type="invitation.revoked"):
 
 
 @dataclass(frozen=True)
+class InvitationDeclinedEventData(EventData, event_type="invitation.declined"):
+    """The invited person declined an invitation."""
+
+    tenant_id: str
+    invitation_id: str
+    email: str
+    role: Role
+    declined_at: datetime
+
+
+@dataclass(frozen=True)
 class InvitationAcceptedEventData(EventData, event_type="invitation.accepted"):
     """An invitation was accepted by the account ``user_id``."""
 

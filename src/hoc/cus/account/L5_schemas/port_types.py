@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import Enum, auto
 from typing import Any, Final, Generic, TypeVar
 
-from hoc.cus.account.L5_schemas.results import ProfileExtras
+from hoc.cus.account.L5_schemas.results import InvitationPreviewResult, ProfileExtras
 from hoc.cus.account.L5_schemas.values import BillingPeriod, Plan, Role, SubscriptionStatus, TenantStatus
 
 T = TypeVar("T")
@@ -93,6 +93,20 @@ class InvitationTerms:
     expires_at: datetime
     token_hash: bytes | None
     accepted_user_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class LinkedInvitation:
+    """An invitation read by the id in its link, not locked. ``token_hash`` is as in `InvitationTerms`."""
+
+    preview: InvitationPreviewResult
+    status: str
+    token_hash: bytes | None
+    tenant_status: TenantStatus
+
+    @property
+    def expires_at(self) -> datetime:
+        return self.preview.expires_at
 
 
 @dataclass(frozen=True, slots=True)

@@ -281,6 +281,40 @@ class MemberLeftResult:
 
 
 @dataclass(frozen=True)
+class InvitationPreviewResult:
+    """What an invitation offers, for whoever has its token. ``inviter_name`` is null without a name."""
+
+    tenant_name: str
+    inviter_name: str | None
+    role: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True)
+class InvitationDeclinedResult:
+    message: str
+    invitation_id: str
+
+
+@dataclass(frozen=True)
+class ReceivedInvitationResult:
+    """An open invitation to the caller's address. ``inviter_name`` is null without a name."""
+
+    id: str
+    tenant_name: str
+    inviter_name: str | None
+    role: str
+    created_at: datetime
+    expires_at: datetime
+
+
+@dataclass(frozen=True)
+class ReceivedInvitationsListResult:
+    invitations: list[ReceivedInvitationResult]
+    total: int
+
+
+@dataclass(frozen=True)
 class LinkedIdentityResult:
     """What an issuer calls the owner of an account. ``issuer`` is empty for the primary issuer."""
 

@@ -57,6 +57,7 @@ class InvitationStatus(StrEnum):
     ACCEPTED = "accepted"
     EXPIRED = "expired"
     REVOKED = "revoked"
+    DECLINED = "declined"
 
 
 class TicketStatus(StrEnum):

@@ -118,6 +118,10 @@ async def settle_accounts(session: SqlSession) -> None:
     await session.execute(SETTLE)
 
 
+FORMULA: Final = r"""["']*[=+\-@\uff1d\uff0b\uff0d\uff20\t\r\n]"""
+"""How a text begins that a spreadsheet may run as a formula, for `re` and for PostgreSQL alike."""
+
+
 class Output(Protocol):
     """A binary file that an export is written to."""
 
@@ -126,10 +130,6 @@ class Output(Protocol):
 
 _ISO_CREATED_AT: Final = "to_json(created_at) #>> '{}'"
 _ACTIVE: Final = " WHERE is_active"
-_CSV: Final = f"""
-    SELECT user_id, email, name, is_active::text, preferences, {_ISO_CREATED_AT} AS created_at,
-           email_verified::text, timezone, avatar_url
-    FROM {users.fullname}"""  # noqa: S608 - of constants
 _JSON_LINES: Final = f"""
     SELECT json_build_object(
                'user_id', user_id, 'email', email, 'name', name, 'is_active', is_active,
@@ -138,10 +138,27 @@ _JSON_LINES: Final = f"""
     FROM {users.fullname}"""  # noqa: S608 - of constants
 
 
+def _csv(marked: str) -> str:
+    """The query for CSV. An apostrophe precedes each text that begins like the regular expression."""
+
+    def text_of(column: str) -> str:
+        return f"regexp_replace({column}, $$^(?={marked})$$, $$'$$) AS {column}"
+
+    return f"""
+        SELECT {text_of("user_id")}, {text_of("email")}, {text_of("name")}, is_active::text, preferences,
+               {_ISO_CREATED_AT} AS created_at, email_verified::text, {text_of("timezone")},
+               {text_of("avatar_url")}
+        FROM {users.fullname}"""  # noqa: S608 - of constants
+
+
 async def copy_accounts(
-    session: AsyncConnection, output: Output, *, as_json: bool, include_inactive: bool
+    session: AsyncConnection, output: Output, *, as_json: bool, include_inactive: bool, raw: bool
 ) -> int:
-    """Write all accounts, as of one moment and in no order. Returns how many."""
+    """Write all accounts, as of one moment and in no order. Returns how many.
+
+    In CSV, an apostrophe precedes each formula; with ``raw``, only one behind an apostrophe. So a reader may
+    remove one apostrophe before a formula in any file.
+    """
     where = "" if include_inactive else _ACTIVE
     driver = await _driver(session)
     if as_json:
@@ -150,7 +167,8 @@ async def copy_accounts(
             _JSON_LINES + where, output=output, format="csv", delimiter="\x01", quote="\x02"
         )
     else:
-        done = await driver.copy_from_query(_CSV + where, output=output, format="csv", header=True)
+        query = _csv(f"'{FORMULA}" if raw else FORMULA)
+        done = await driver.copy_from_query(query + where, output=output, format="csv", header=True)
     return int(done.removeprefix("COPY "))
 
 

@@ -310,6 +310,13 @@ invitations = Table(
         postgresql_where=text("status = 'pending'"),
     ),
     Index("ix_invitations_page", "tenant_id", "created_at", "invitation_id"),
+    Index(
+        "ix_invitations_received",
+        "email_key",
+        "created_at",
+        "invitation_id",
+        postgresql_where=text("status = 'pending'"),
+    ),
 )
 
 invitation_mails = Table(

@@ -6,6 +6,7 @@ from hoc.cus.account.L2_api.console.invitations import INVITATIONS
 from hoc.cus.account.L2_api.console.ownership import OWNERSHIP
 from hoc.cus.account.L2_api.console.profile import PROFILE
 from hoc.cus.account.L2_api.console.projects import PROJECTS
+from hoc.cus.account.L2_api.console.received_invitations import RECEIVED_INVITATIONS
 from hoc.cus.account.L2_api.console.support import SUPPORT
 from hoc.cus.account.L2_api.console.users import USERS
 from hoc.cus.account.L2_api.operations import AnyOperation
@@ -14,6 +15,7 @@ CONSOLE_OPERATIONS: list[AnyOperation] = [
     *PROJECTS,
     *USERS,
     *INVITATIONS,
+    *RECEIVED_INVITATIONS,
     *OWNERSHIP,
     *PROFILE,
     *BILLING,
