@@ -159,7 +159,7 @@ def test_the_account_service_is_documented_in_full() -> None:
     expected += [_signature("", method) for method in _public_methods(AccountRepositoryProtocol)]
     assert re.findall(r"^- `([^`]+)`", page, re.MULTILINE) == expected
 
-    rows = re.findall(r"^\| `(Account\w+|MessageResponse)` \| (.*) \|$", page, re.MULTILINE)
+    rows = re.findall(r"^\| `(\w+(?:Request|Response|Params|Filter))` \| (.*) \|$", page, re.MULTILINE)
     assert {name: cells.replace("`", "") for name, cells in rows} == {
         kind.__name__: ", ".join(_field(field) for field in fields(kind))
         for kind in vars(identity).values()
