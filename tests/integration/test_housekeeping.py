@@ -76,6 +76,21 @@ async def test_ids_of_handled_messages_stay_for_ninety_days(store: Database) -> 
     assert await scalar(store, "SELECT message_id FROM account.inbound_messages") == "89"
 
 
+async def test_changes_of_addresses_stay_for_thirty_days(fresh_database: Database) -> None:
+    old, recent = await add_users(fresh_database, 2)
+    for user, days in ((old, 31), (recent, 29)):
+        await execute(
+            fresh_database,
+            "INSERT INTO account.email_changes (user_id, email, email_key, requested_at, day, requests)"
+            " VALUES (:user, 'new@example.com', 'new@example.com', :at, :day, 1)",
+            user=user,
+            at=NOW - timedelta(days=days),
+            day=(NOW - timedelta(days=days)).date(),
+        )
+    assert await housekeeping(fresh_database).delete_expired() == 1
+    assert await scalar(fresh_database, "SELECT user_id FROM account.email_changes") == recent
+
+
 async def test_hours_stay_as_long_as_statistics_look_back(store: Database) -> None:
     hours = "INSERT INTO account.account_registrations VALUES (:hour, 0, 7)"
     for days in (33, 31, 1):
