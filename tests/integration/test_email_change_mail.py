@@ -5,7 +5,7 @@ from email.message import EmailMessage
 
 import pytest
 from support.smtp import SmtpServer, smtp_server
-from support.world import PostgresWorld
+from support.world import PostgresWorld, RealClock
 
 from hoc.cus.account.L5_schemas.errors import NotFoundError
 from hoc.cus.account.L5_schemas.identity import AccountUpdateRequest
@@ -27,7 +27,7 @@ def smtp() -> Generator[SmtpServer]:
 @pytest.fixture
 async def world(fresh_database_url: str) -> AsyncGenerator[PostgresWorld]:
     database = open_database(fresh_database_url)
-    yield PostgresWorld(database)
+    yield PostgresWorld(database, RealClock())
     await database.close()
 
 
