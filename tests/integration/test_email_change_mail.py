@@ -11,7 +11,7 @@ from hoc.cus.account.L5_schemas.errors import NotFoundError
 from hoc.cus.account.L5_schemas.identity import AccountUpdateRequest
 from hoc.cus.account.wiring import open_database
 from hoc.mail.courier import Courier
-from hoc.mail.message import token_in
+from hoc.mail.message import link_in, token_in
 from hoc.mail.queues import AccountMailQueue
 from hoc.mail.smtp import SmtpSender
 
@@ -41,9 +41,9 @@ async def ask(world: PostgresWorld, user_id: str, email: str) -> None:
 
 
 def link_of(message: EmailMessage) -> str:
-    body = message.get_body(("plain",))
-    assert body is not None
-    [link] = [line for line in str(body.get_content()).splitlines() if line.startswith(LINK)]
+    link = link_in(message)
+    assert link is not None
+    assert link.startswith(LINK)
     return link
 
 

@@ -134,7 +134,7 @@ def token(
 
 @app.command("mailbox")
 def mailbox(*, as_json: Json = False, data_dir: DataDir = None) -> None:
-    """Print the invitation mails in the development mailbox, which takes the place of SMTP; oldest first."""
+    """Print the mails with links in the development mailbox, which takes the place of SMTP; oldest first."""
     from hoc.cli.development import read_mailbox, readable_mailbox
     from hoc.embedded import DataDirectory
 

@@ -6,7 +6,7 @@ from email.message import EmailMessage
 from hashlib import sha256
 from html import escape
 
-from hoc.mail.message import envelope_for, set_texts
+from hoc.mail.message import EMAIL_CHANGE_HEADER, envelope_for, set_texts
 
 _NOTICE = (
     "The e-mail address of your account has been changed, and this address no longer belongs to it.",
@@ -32,6 +32,7 @@ def compose_confirmation(mail: EmailChangeMail, sender: str) -> EmailMessage:
     asked = "Somebody, probably you, wants to use this address for an account."
     notice = f"The link ends on {expiry}. If it was not you, ignore this mail, and nothing changes."
     message = envelope_for(mail.to, sender, "Confirm your e-mail address", fingerprint)
+    message[EMAIL_CHANGE_HEADER] = "confirm"
     set_texts(
         message,
         f"{asked}\n\nTo confirm that it is yours, open this link:\n\n{mail.link}\n\n{notice}\n",

@@ -20,11 +20,14 @@ _ON_DISK: Final = policy.SMTPUTF8.clone(linesep="\n")
 
 @dataclass(frozen=True, slots=True)
 class DeliveredMail:
-    """One delivered invitation. Its repr shows no personal data."""
+    """One delivered mail with a link. Its repr shows no personal data.
+
+    ``invitation_id`` is None in a mail that confirms an address.
+    """
 
     to: str = field(repr=False)
     subject: str = field(repr=False)
-    invitation_id: str
+    invitation_id: str | None
     token: str = field(repr=False)
     link: str = field(repr=False)
 
@@ -49,7 +52,7 @@ class DevelopmentMailbox:
             ) from error
 
     def read(self) -> list[DeliveredMail]:
-        """Return the invitations, oldest first, and no other mail."""
+        """Return the mails with links, oldest first, and no other mail."""
         if not (self._path / "cur").is_dir():  # the directory that is created last
             return []
         maildir = mailbox.Maildir(self._path, create=False)
@@ -77,7 +80,7 @@ class DevelopmentMailbox:
         return DeliveredMail(
             to=str(message["To"]),
             subject=str(message["Subject"]),
-            invitation_id=str(message[INVITATION_HEADER]),
+            invitation_id=message[INVITATION_HEADER] and str(message[INVITATION_HEADER]),
             token=token_in(link),
             link=link,
         )

@@ -19,6 +19,7 @@ from hoc.cus.account.L5_engines.email_address import envelope
 from hoc.mail.sender import MailRejectedError
 
 INVITATION_HEADER: Final = "X-Hoc-Invitation-Id"
+EMAIL_CHANGE_HEADER: Final = "X-Hoc-Email-Change"
 MAX_NAME_LENGTH: Final = 80
 
 _INVISIBLE: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})  # controls, bidi overrides, lone surrogates, …
@@ -122,18 +123,23 @@ def parse_sender(sender: str) -> Address:
 
 
 def link_in(message: EmailMessage) -> str | None:
-    """Return the link of a mail built by `compose`, None if another program built it."""
+    """Return the link of an invitation's or an address's mail, None if another program built the mail."""
     body = message.get_body(("plain",))
-    if body is None or INVITATION_HEADER not in message:
+    if body is None:
         return None
-    path = re.escape(f"/invitations/{quote(str(message[INVITATION_HEADER]), safe='')}#token=")
+    if INVITATION_HEADER in message:
+        path = re.escape(f"/invitations/{quote(str(message[INVITATION_HEADER]), safe='')}#token=")
+    elif EMAIL_CHANGE_HEADER in message:
+        path = "/email-changes#token="
+    else:
+        return None
     # The link is a line by itself. A name that looks like a link is always inside a sentence.
     link = re.compile(rf"https?://\S+{path}\S+")
     return next(filter(link.fullmatch, str(body.get_content()).splitlines()), None)
 
 
 def token_in(link: str) -> str:
-    """Return the token of a link built by `invitation_link`."""
+    """Return the token of a link built by `invitation_link` or `email_change_link`."""
     return unquote(link.partition("#token=")[2])
 
 
