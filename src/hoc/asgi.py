@@ -93,7 +93,9 @@ class Accounts:
         )
         self.facade = postgres_facade(settings)
         self.identity_service = create_account_service(
-            self.database, primary_issuer=settings.primary_issuer_or_default
+            self.database,
+            primary_issuer=settings.primary_issuer_or_default,
+            mails_per_recipient_per_day=settings.invitations_per_recipient_per_day,
         )
         mails = {"mail_from": settings.mail_from, "public_url": settings.public_url}
         self._courier = Courier(

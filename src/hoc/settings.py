@@ -123,7 +123,7 @@ class Settings(BaseSettings):
         default=10_000, description="invitation mails of one tenant"
     )
     invitations_per_recipient_per_day: Count = Field(
-        default=20, description="invitation mails to one address"
+        default=20, description="mails to one address: invitations, and links that confirm it"
     )
 
     @property

@@ -159,3 +159,35 @@ async def test_only_an_active_account_asks(world: World) -> None:
             await world.accounts.update_own_profile(asking, AccountUpdateRequest(email=world.new_email()))
     with pytest.raises(AccountValidationError):
         await world.accounts.update_own_profile(user_id, AccountUpdateRequest(email="no address"))
+
+
+async def test_a_lost_address_has_to_be_confirmed(world: World) -> None:
+    """The account's row still names it, but it may belong to anybody."""
+    lost = world.new_email()
+    squatter = await world.add_user(lost, email_verified=False)
+    owner = await world.add_user()
+    await world.accounts.confirm_email_change(await ask(world, owner, lost))
+    await world.accounts.confirm_email_change(await ask(world, owner, world.new_email()))
+    token = await ask(world, squatter, lost)
+    assert await world.accounts.get_account_by_email(lost) is None
+    confirmed = await world.accounts.confirm_email_change(token)
+    assert (confirmed.user_id, confirmed.email) == (squatter, lost)
+
+
+async def test_an_address_set_for_an_owner_ends_the_change(world: World) -> None:
+    """Otherwise who has the link could undo what an administrator has set."""
+    user_id, is_set = await world.add_user(), world.new_email()
+    token = await ask(world, user_id, world.new_email())
+    await world.accounts.update_account_profile(user_id, AccountUpdateRequest("Renamed"))
+    assert (await world.accounts.pending_email_change(user_id)).user_id == user_id
+    await world.accounts.update_account_profile(user_id, AccountUpdateRequest(email=is_set))
+    with pytest.raises(NotFoundError):
+        await world.accounts.confirm_email_change(token)
+    assert (await world.accounts.get_account_profile(user_id)).email == is_set
+
+
+async def test_a_deactivated_account_gets_no_link(world: World) -> None:
+    user_id = await world.add_user()
+    await ask(world, user_id, world.new_email())
+    await world.accounts.change_account_status(user_id, AccountStatusChangeRequest(is_active=False))
+    assert await world.draw_email_token(user_id) is None

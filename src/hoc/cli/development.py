@@ -30,15 +30,15 @@ def issue_token(
         raise CommandError(str(problem)) from None
 
 
-def read_mailbox(data: DataDirectory) -> list[dict[str, str]]:
-    """Return `to`, `subject`, `invitation_id`, `token` and `link` of each delivered mail, oldest first."""
+def read_mailbox(data: DataDirectory) -> list[dict[str, str | None]]:
+    """Return `to`, `subject`, `invitation_id`, `token` and `link` of each delivered link, oldest first."""
     try:
         return [asdict(mail) for mail in DevelopmentMailbox(data.mailbox).read()]
     except OSError as problem:
         raise CommandError(f"The mailbox {data.mailbox} cannot be read ({problem.strerror}).") from problem
 
 
-def readable_mailbox(mails: list[dict[str, str]]) -> str:
+def readable_mailbox(mails: list[dict[str, str | None]]) -> str:
     """Return the mails as text for people: recipient, subject and link."""
     if not mails:
         return "No mail has been delivered here."

@@ -32,7 +32,7 @@ def compose_confirmation(mail: EmailChangeMail, sender: str) -> EmailMessage:
     asked = "Somebody, probably you, wants to use this address for an account."
     notice = f"The link ends on {expiry}. If it was not you, ignore this mail, and nothing changes."
     message = envelope_for(mail.to, sender, "Confirm your e-mail address", fingerprint)
-    message[EMAIL_CHANGE_HEADER] = "confirm"
+    message[EMAIL_CHANGE_HEADER] = "to confirm"
     set_texts(
         message,
         f"{asked}\n\nTo confirm that it is yours, open this link:\n\n{mail.link}\n\n{notice}\n",

@@ -22,7 +22,7 @@ _ON_DISK: Final = policy.SMTPUTF8.clone(linesep="\n")
 class DeliveredMail:
     """One delivered mail with a link. Its repr shows no personal data.
 
-    ``invitation_id`` is None in a mail that confirms an address.
+    ``invitation_id`` is None for a mail that confirms an address.
     """
 
     to: str = field(repr=False)
@@ -52,7 +52,7 @@ class DevelopmentMailbox:
             ) from error
 
     def read(self) -> list[DeliveredMail]:
-        """Return the mails with links, oldest first, and no other mail."""
+        """Return the mails with a link of hoc's, oldest first, and no other mail."""
         if not (self._path / "cur").is_dir():  # the directory that is created last
             return []
         maildir = mailbox.Maildir(self._path, create=False)
@@ -80,7 +80,7 @@ class DevelopmentMailbox:
         return DeliveredMail(
             to=str(message["To"]),
             subject=str(message["Subject"]),
-            invitation_id=message[INVITATION_HEADER] and str(message[INVITATION_HEADER]),
+            invitation_id=str(message[INVITATION_HEADER]) if INVITATION_HEADER in message else None,
             token=token_in(link),
             link=link,
         )

@@ -123,18 +123,18 @@ def parse_sender(sender: str) -> Address:
 
 
 def link_in(message: EmailMessage) -> str | None:
-    """Return the link of an invitation's or an address's mail, None if another program built the mail."""
+    """Return the link of a mail that hoc built, None if it has no link or another program built it."""
     body = message.get_body(("plain",))
-    if body is None:
-        return None
     if INVITATION_HEADER in message:
-        path = re.escape(f"/invitations/{quote(str(message[INVITATION_HEADER]), safe='')}#token=")
+        path = f"/invitations/{quote(str(message[INVITATION_HEADER]), safe='')}"
     elif EMAIL_CHANGE_HEADER in message:
-        path = "/email-changes#token="
+        path = "/email-changes"
     else:
         return None
+    if body is None:
+        return None
     # The link is a line by itself. A name that looks like a link is always inside a sentence.
-    link = re.compile(rf"https?://\S+{path}\S+")
+    link = re.compile(rf"https?://\S+{re.escape(path)}#token=\S+")
     return next(filter(link.fullmatch, str(body.get_content()).splitlines()), None)
 
 

@@ -32,7 +32,7 @@ from hoc.cus.account.L5_schemas.port_types import (
 )
 from hoc.cus.account.L5_schemas.results import LinkedIdentitiesResult, LinkedIdentityResult
 from hoc.testing.database import MemoryDatabase
-from hoc.testing.email_changes import pending_change, request_change, terms_of
+from hoc.testing.email_changes import cancel_change, pending_change, request_change, terms_of
 from hoc.testing.identities import new_user
 from hoc.testing.profiles import MemoryProfiles, apply_patch
 from hoc.testing.rows import UserRow, combine
@@ -95,6 +95,8 @@ class MemoryAccounts:
             patched = apply_patch(user, patch)
             if tables.account_by_email(patched.email_key) not in {None, user}:
                 raise AccountValidationError.of("email", "is another account's already")
+            if patch.email_key is not None:
+                cancel_change(tables, user.user_id, now)
             by = user.user_id if actor == user_id else actor
             return _record(tables.update_user(patched, now=now, actor=by))
 
@@ -131,10 +133,13 @@ class MemoryAccounts:
             user = tables.account(user_id)
             if user is None or not user.is_active:
                 return EmailChangeRefusal.NO_ACCOUNT
-            if not request_change(tables, user.user_id, change):
+            applied = patch
+            if user.email_key == change.email.key:
+                applied = replace(patch, email=change.email.given, email_key=change.email.key)
+            elif not request_change(tables, user.user_id, change):
                 return EmailChangeRefusal.LIMIT
             by = user.user_id if actor == user_id else actor
-            patched = apply_patch(user, patch)
+            patched = apply_patch(user, applied)
             return _record(tables.update_user(patched, now=change.requested_at, actor=by))
 
     async def pending_email_change(self, user_id: str, now: datetime) -> EmailChangeResponse | None:
@@ -142,10 +147,7 @@ class MemoryAccounts:
 
     async def cancel_email_change(self, user_id: str, now: datetime) -> None:
         async with self._database.transaction() as session:
-            tables = await session.writable()
-            if (pending := pending_change(tables, user_id, now)) is not None:
-                change = tables.email_changes[pending.user_id]
-                tables.email_changes[pending.user_id] = replace(change, is_cancelled=True, token_hash=None)
+            cancel_change(await session.writable(), user_id, now)
 
     async def confirm_email_change(
         self, user_id: str, decide: Callable[[EmailChangeTerms | None], EmailChangeTerms], now: datetime

@@ -17,9 +17,10 @@ class MemoryEmailChanges(MemoryStore):
     ) -> EmailChangeResponse | None:
         tables = await self.write(session)
         pending = pending_change(tables, user_id, now)
-        if pending is not None:
-            change = tables.email_changes[pending.user_id]
-            tables.email_changes[pending.user_id] = replace(change, token_hash=token_hash)
+        if pending is None or not tables.users[pending.user_id].is_active:
+            return None
+        change = tables.email_changes[pending.user_id]
+        tables.email_changes[pending.user_id] = replace(change, token_hash=token_hash)
         return pending
 
 
@@ -48,6 +49,13 @@ def pending_change(tables: Tables, user_id: str, now: datetime) -> EmailChangeRe
     return EmailChangeResponse(user.user_id, change.email, change.requested_at, change.expires_at)
 
 
+def cancel_change(tables: Tables, user_id: str, now: datetime) -> None:
+    """End the pending change, if there is one."""
+    if (pending := pending_change(tables, user_id, now)) is not None:
+        change = tables.email_changes[pending.user_id]
+        tables.email_changes[pending.user_id] = replace(change, is_cancelled=True, token_hash=None)
+
+
 def terms_of(tables: Tables, user_id: str) -> EmailChangeTerms | None:
     change, user = tables.email_changes.get(user_id), tables.users.get(user_id)
     if change is None or user is None:
@@ -55,7 +63,7 @@ def terms_of(tables: Tables, user_id: str) -> EmailChangeTerms | None:
     return EmailChangeTerms(
         user_id=user_id,
         is_active=user.is_active,
-        old_email=user.email,
+        old_email=None if user.email_key is None else user.email,
         email=change.email,
         email_key=change.email_key,
         token_hash=change.token_hash,

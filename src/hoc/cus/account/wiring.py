@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
-from hoc.cus.account.L5_engines.account_service import AccountService
+from hoc.cus.account.L5_engines.account_service import MAILS_PER_RECIPIENT_PER_DAY, AccountService
 from hoc.cus.account.L5_engines.accounts_facade import AccountsFacade
 from hoc.cus.account.L5_engines.engines import Engines, Stores, build_engines
 from hoc.cus.account.L5_engines.event_feed import EventFeed
@@ -73,10 +73,19 @@ def postgres_engines(options: Options, *, clock: Clock = utc_now) -> Engines:
 
 
 def create_account_service(
-    database: Database, *, primary_issuer: str | None = None, clock: Clock = utc_now
+    database: Database,
+    *,
+    primary_issuer: str | None = None,
+    clock: Clock = utc_now,
+    mails_per_recipient_per_day: int = MAILS_PER_RECIPIENT_PER_DAY,
 ) -> AccountService:
     """The identity service on PostgreSQL. It opens its own transactions on ``database``."""
-    return AccountService(AccountRepository(database), primary_issuer=primary_issuer, clock=clock)
+    return AccountService(
+        AccountRepository(database),
+        primary_issuer=primary_issuer,
+        clock=clock,
+        mails_per_recipient_per_day=mails_per_recipient_per_day,
+    )
 
 
 def event_feed() -> EventFeed:

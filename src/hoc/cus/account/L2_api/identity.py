@@ -71,7 +71,8 @@ async def get_account(service: AccountService, call: Call) -> AccountProfileResp
     scopes=WRITERS,
     own="user_id",
     body=AccountUpdateRequest,
-    errors=(404,),
+    errors=(404, 429),
+    queues_mail=True,
 )
 async def update_account(service: AccountService, call: Call[AccountUpdateRequest]) -> AccountProfileResponse:
     """Change an account's name and address. An owner's new address has to be confirmed by its mailbox."""
@@ -202,16 +203,19 @@ async def cancel_email_change(service: AccountService, call: Call) -> MessageRes
 @Operation(
     "POST",
     "/accounts/email-changes/confirm",
-    AccountProfileResponse,
+    MessageResponse,
     requires=NOTHING,
     body=EmailConfirmationRequest,
     errors=(404, 409, 410),
+    queues_mail=True,
 )
 async def confirm_email_change(
     service: AccountService, call: Call[EmailConfirmationRequest]
-) -> AccountProfileResponse:
+) -> MessageResponse:
     """Confirm a change of an address with the token mailed to it."""
-    return await service.confirm_email_change(call.body.token)
+    # The profile is not for whoever has the link, which may have gone to a mistyped address.
+    await service.confirm_email_change(call.body.token)
+    return MessageResponse("The address is confirmed")
 
 
 @Operation(

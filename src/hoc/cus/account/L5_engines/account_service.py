@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Protocol
 
-from hoc.cus.account.L5_engines.email_address import email_key, fold, parse_email
+from hoc.cus.account.L5_engines.email_address import fold, parse_email
 from hoc.cus.account.L5_engines.email_changes import account_of, new_change, require_confirmable
 from hoc.cus.account.L5_engines.paging import MAX_LIMIT, MAX_OFFSET, CursorScope
 from hoc.cus.account.L5_engines.profiles import MAX_PREFERENCES_BYTES, checked_preferences, refused
@@ -42,6 +42,7 @@ from hoc.cus.account.L5_schemas.port_types import (
     AddressRefusal,
     EmailChangeRefusal,
     EmailChangeTerms,
+    InvitationLimits,
     LinkOutcome,
     NewAccount,
     NewEmailChange,
@@ -54,6 +55,7 @@ from hoc.cus.account.L5_schemas.results import LinkedIdentitiesResult
 
 MAX_TERM_LENGTH = 255
 MAX_PROVIDER_LENGTH = 64
+MAILS_PER_RECIPIENT_PER_DAY = InvitationLimits().per_recipient_per_day
 _RETRY_TOMORROW = 86_400
 MAX_COUNTED = 10_000
 
@@ -85,8 +87,8 @@ class AccountRepositoryProtocol(Protocol):
     ) -> AccountProfileResponse | None:
         """Apply the patch's name and address. None: there is no such active account.
 
-        A verified address is taken from an account that has not verified it. Raises AccountValidationError
-        when the address is taken.
+        An address ends a pending change of it. A verified address is taken from an account that has not
+        verified it. Raises AccountValidationError when the address is taken.
         """
         ...
 
@@ -116,7 +118,10 @@ class AccountRepositoryProtocol(Protocol):
     async def request_email_change(
         self, user_id: str, patch: AccountPatch, change: NewEmailChange, *, actor: str | None
     ) -> AccountProfileResponse | EmailChangeRefusal:
-        """Store a change to confirm in place of an earlier one, queue its mail, and apply the patch."""
+        """Store a change to confirm in place of an earlier one, queue its mail, and apply the patch.
+
+        Another spelling of the account's own address is applied at once, with the patch.
+        """
         ...
 
     async def pending_email_change(self, user_id: str, now: datetime) -> EmailChangeResponse | None: ...
@@ -175,7 +180,8 @@ class AccountService:
 
     ``actor`` is the user who asks for a change; the event and the audit trail name it. None: nobody in
     particular. The matches of a search term are counted up to ``max_counted``. A ``user_id`` is an account's
-    id, or a subject of the primary issuer that is linked to the account.
+    id, or a subject of the primary issuer that is linked to the account. One address gets at most
+    ``mails_per_recipient_per_day`` mails in a UTC day, with those of invitations.
     """
 
     def __init__(
@@ -185,11 +191,13 @@ class AccountService:
         primary_issuer: str | None = None,
         clock: Clock = utc_now,
         max_counted: int = MAX_COUNTED,
+        mails_per_recipient_per_day: int = MAILS_PER_RECIPIENT_PER_DAY,
     ) -> None:
         self.repository = repository
         self._primary_issuer = primary_issuer
         self._clock = clock
         self._max_counted = max_counted
+        self._mails_per_recipient_per_day = mails_per_recipient_per_day
 
     async def ensure_account(
         self, request: AccountEnsureRequest, *, actor: str | None = None
@@ -240,6 +248,8 @@ class AccountService:
         self, user_id: str, request: AccountUpdateRequest, *, actor: str | None = None
     ) -> AccountProfileResponse:
         """Change the name, the address, or both. A new address is unverified, unless the request says so.
+
+        An address ends a change of it that has yet to be confirmed.
 
         Raises AccountNotFoundError or AccountValidationError, also for a taken address.
         """
@@ -326,12 +336,11 @@ class AccountService:
         with _validation():
             name = None if request.name is None else clean_line("name", request.name)
             address = parse_email(request.email)
-        account = await self.get_account_profile(user_id)
-        if email_key(account.email) == address.key:  # the same mailbox in another spelling
-            return await self.update_account_profile(user_id, request, actor=actor)
         patch = AccountPatch(name=name, name_key=None if name is None else fold(name))
-        change = new_change(address, self._clock())
-        outcome = await self.repository.request_email_change(user_id, patch, change, actor=actor)
+        change = new_change(
+            address, self._clock(), mails_per_recipient_per_day=self._mails_per_recipient_per_day
+        )
+        outcome = await self.repository.request_email_change(_storable(user_id), patch, change, actor=actor)
         if outcome is EmailChangeRefusal.LIMIT:
             raise LimitExceededError(
                 "Too many changes of an address were asked for today, of this account or to this address."

@@ -13,8 +13,6 @@ from hoc.cus.account.L5_schemas.port_types import EmailAddress, EmailChangeTerms
 
 LIFETIME: Final = timedelta(hours=24)
 PER_ACCOUNT_PER_DAY: Final = 5
-PER_RECIPIENT_PER_DAY: Final = 20
-"""Shared with the mails of invitations to the same mailbox."""
 MAX_TOKEN_LENGTH: Final = 512
 
 
@@ -38,8 +36,8 @@ async def issue_email_token(
     return None if change is None else (change, token)
 
 
-def new_change(email: EmailAddress, now: datetime) -> NewEmailChange:
-    return NewEmailChange(email, now, now + LIFETIME, PER_ACCOUNT_PER_DAY, PER_RECIPIENT_PER_DAY)
+def new_change(email: EmailAddress, now: datetime, *, mails_per_recipient_per_day: int) -> NewEmailChange:
+    return NewEmailChange(email, now, now + LIFETIME, PER_ACCOUNT_PER_DAY, mails_per_recipient_per_day)
 
 
 def account_of(token: str) -> str:

@@ -246,11 +246,12 @@ class EmailChangeTerms:
     """A change of an account's address, locked for a decision.
 
     ``token_hash`` is SHA-256, None until its mail is composed. ``is_active``: the account is.
+    ``old_email`` is None if the account has lost its address.
     """
 
     user_id: str
     is_active: bool
-    old_email: str
+    old_email: str | None
     email: str
     email_key: str
     token_hash: bytes | None

@@ -1,6 +1,7 @@
 """Account records, for the identity service. Every method is a transaction of its own."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -224,14 +225,18 @@ class AccountRepository:
         async def update(session: SqlSession) -> AnyRow | None:
             return await UPDATE.run(session, user_id, patch, now, actor=actor)
 
-        async def displace_and_update(session: AsyncConnection) -> AnyRow | None:
-            await self._identities.displace(session, patch.email_key or "", user_id, now, actor=actor)
-            return await update(session)
+        async def update_address(session: AsyncConnection) -> AnyRow | None:
+            if patch.email_key is not None and patch.email_verified:
+                await self._identities.displace(session, patch.email_key, user_id, now, actor=actor)
+            row = await update(session)
+            await self._email_changes.cancel(session, user_id, now)
+            return row
 
         # Two accounts that take each other's address wait for each other: one of them has to begin again.
-        takes_over = patch.email_key is not None and patch.email_verified
         row = await (
-            self._database.transact(displace_and_update) if takes_over else self._database.write(update)
+            self._database.write(update)
+            if patch.email_key is None
+            else self._database.transact(update_address)
         )
         return None if row is None else _record(row)
 
@@ -280,12 +285,15 @@ class AccountRepository:
         self, user_id: str, patch: AccountPatch, change: NewEmailChange, *, actor: str | None
     ) -> AccountProfileResponse | EmailChangeRefusal:
         async def request(session: AsyncConnection) -> AccountProfileResponse | EmailChangeRefusal:
-            account_id = await self._email_changes.lock_account(session, user_id)
-            if account_id is None:
+            account = await self._email_changes.lock_account(session, user_id)
+            if account is None:
                 return EmailChangeRefusal.NO_ACCOUNT
-            if await self._email_changes.request(session, account_id, change) is None:
+            applied = patch
+            if account.email_key == change.email.key:  # the same mailbox in another spelling
+                applied = replace(patch, email=change.email.given, email_key=change.email.key)
+            elif await self._email_changes.request(session, account.user_id, change) is None:
                 return EmailChangeRefusal.LIMIT
-            row = await UPDATE.run(session, account_id, patch, change.requested_at, actor=actor)
+            row = await UPDATE.run(session, account.user_id, applied, change.requested_at, actor=actor)
             return EmailChangeRefusal.NO_ACCOUNT if row is None else _record(row)
 
         return await self._database.transact(request)

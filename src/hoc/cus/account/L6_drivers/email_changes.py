@@ -1,5 +1,6 @@
 """Changes of addresses that have yet to be confirmed, and the queue of their mails."""
 
+from dataclasses import dataclass
 from datetime import datetime
 
 import uuid_utils
@@ -50,7 +51,7 @@ IS_PENDING = (
 )
 
 LOCK_ACCOUNT = (
-    select(users.c.user_id)
+    select(users.c.user_id, users.c.email_key)
     .where(users.c.user_id == ACCOUNT, users.c.is_active)
     .with_for_update(key_share=True)
 )
@@ -130,11 +131,12 @@ CANCEL = (
     .returning(email_changes.c.user_id)
 )
 
+# The account first, as a request does: two transactions that lock in one order cannot wait for each other.
 LOCK = (
     select(
         email_changes.c.user_id,
         users.c.is_active,
-        users.c.email.label("old_email"),
+        case((users.c.email_key.is_not(None), users.c.email)).label("old_email"),
         email_changes.c.email,
         email_changes.c.email_key,
         email_changes.c.token_hash,
@@ -142,7 +144,7 @@ LOCK = (
         email_changes.c.cancelled_at.is_not(None).label("is_cancelled"),
         email_changes.c.confirmed_at.is_not(None).label("is_confirmed"),
     )
-    .join_from(email_changes, users, users.c.user_id == email_changes.c.user_id)
+    .join_from(users, email_changes, users.c.user_id == email_changes.c.user_id)
     .where(email_changes.c.user_id == USER)
     .with_for_update(key_share=True)
 )
@@ -162,7 +164,12 @@ NOTIFY = (
 
 ISSUE_TOKEN = (
     update(email_changes)
-    .where(email_changes.c.user_id == USER, IS_PENDING)
+    .where(
+        email_changes.c.user_id == USER,
+        IS_PENDING,
+        users.c.user_id == email_changes.c.user_id,
+        users.c.is_active,
+    )
     .values(token_hash=param("token_hash", LargeBinary))
     .returning(*RESULT)
 )
@@ -194,13 +201,21 @@ FINISH = delete(account_mails).where(account_mails.c.mail_id == MAIL).returning(
 _change = record_of(EmailChangeResponse, PENDING, REQUEST)
 
 
+@dataclass(frozen=True, slots=True)
+class LockedAccount:
+    """``email_key``: None when the account has lost its address."""
+
+    user_id: str
+    email_key: str | None
+
+
 class SqlEmailChanges:
     """In the caller's transaction. A ``user_id`` may be a linked subject where it says so."""
 
-    async def lock_account(self, session: SqlSession, user_id: str) -> str | None:
-        """Lock an active account, which a linked subject may name. Returns its id, None without one."""
+    async def lock_account(self, session: SqlSession, user_id: str) -> "LockedAccount | None":
+        """Lock an active account, which a linked subject may name. None: there is no such account."""
         row = await fetch_one(session, LOCK_ACCOUNT, user_id=user_id)
-        return None if row is None else str(row.user_id)
+        return None if row is None else LockedAccount(*row)
 
     async def request(
         self, session: SqlSession, user_id: str, change: NewEmailChange
@@ -235,15 +250,17 @@ class SqlEmailChanges:
         row = await fetch_one(session, LOCK, user_id=user_id)
         return None if row is None else EmailChangeTerms(*row)
 
-    async def confirm(self, session: SqlSession, user_id: str, old_email: str, now: datetime) -> None:
+    async def confirm(self, session: SqlSession, user_id: str, old_email: str | None, now: datetime) -> None:
         """Mark the change as confirmed, and queue the notice to the address that it replaced."""
         await fetch_one(session, CONFIRM, user_id=user_id, now=now)
-        await fetch_one(session, NOTIFY, user_id=user_id, notice_to=old_email, mail_id=_mail_id(), now=now)
+        if old_email is not None:
+            notice = {"notice_to": old_email, "mail_id": _mail_id()}
+            await fetch_one(session, NOTIFY, user_id=user_id, now=now, **notice)
 
     async def issue_token(
         self, session: SqlSession, user_id: str, *, token_hash: bytes, now: datetime
     ) -> EmailChangeResponse | None:
-        """Give the pending change this token; earlier tokens are void. None: no change is pending."""
+        """Give an active account's pending change this token; earlier ones are void. None: there is none."""
         row = await fetch_one(session, ISSUE_TOKEN, user_id=user_id, token_hash=token_hash, now=now)
         return None if row is None else _change(row)
 
