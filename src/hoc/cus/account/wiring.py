@@ -1,8 +1,5 @@
 """Puts the account package together: engines on PostgreSQL's drivers, configured from settings."""
 
-from collections.abc import Awaitable, Callable
-from typing import TypeAlias
-
 from hoc.cus.account.L5_engines.account_service import MAILS_PER_RECIPIENT_PER_DAY, AccountService
 from hoc.cus.account.L5_engines.accounts_facade import AccountsFacade
 from hoc.cus.account.L5_engines.engines import Engines, Stores, build_engines
@@ -10,7 +7,7 @@ from hoc.cus.account.L5_engines.event_feed import EventFeed
 from hoc.cus.account.L5_engines.idempotency import Idempotency
 from hoc.cus.account.L5_engines.session import Clock, utc_now
 from hoc.cus.account.L5_schemas.options import Options
-from hoc.cus.account.L5_schemas.port_types import Access, InvitationLimits, Subject
+from hoc.cus.account.L5_schemas.port_types import Access, AccessFetch, InvitationLimits, OwnerFetch, Subject
 from hoc.cus.account.L5_schemas.results import SupportContactResult
 from hoc.cus.account.L6_drivers.accounts import AccountRepository
 from hoc.cus.account.L6_drivers.billing import SqlBilling
@@ -41,10 +38,6 @@ __all__ = [
     "postgres_engines",
     "postgres_facade",
 ]
-
-
-AccessFetch: TypeAlias = Callable[[list[tuple[str, Subject]]], Awaitable[dict[tuple[str, Subject], Access]]]
-OwnerFetch: TypeAlias = Callable[[list[Subject]], Awaitable[dict[Subject, str]]]
 
 
 def open_database(url: str, *, pool_size: int = 10, statement_timeout_ms: int = 5_000) -> Database:

@@ -1,8 +1,6 @@
 """Whose account a caller is: a subject is linked to an account, or it is an account's own id."""
 
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import TypeAlias
 
 from starlette.authentication import AuthenticationBackend, AuthenticationError
 from starlette.requests import HTTPConnection
@@ -10,10 +8,7 @@ from starlette.requests import HTTPConnection
 from hoc.concurrency.batching import BatchLoader
 from hoc.cus.account.L2_api.authentication import Caller
 from hoc.cus.account.L5_engines.access import require_reader
-from hoc.cus.account.L5_schemas.port_types import Access, Subject
-
-AccessFetch: TypeAlias = Callable[[list[tuple[str, Subject]]], Awaitable[dict[tuple[str, Subject], Access]]]
-OwnerFetch: TypeAlias = Callable[[list[Subject]], Awaitable[dict[Subject, str]]]
+from hoc.cus.account.L5_schemas.port_types import AccessFetch, OwnerFetch, Subject
 
 
 class Callers:

@@ -1,9 +1,10 @@
 """Types that cross the engines' ports in either direction and are not API results."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import Enum, auto
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 from hoc.cus.account.L5_schemas.results import InvitationPreviewResult, ProfileExtras
 from hoc.cus.account.L5_schemas.values import BillingPeriod, Plan, Role, SubscriptionStatus, TenantStatus
@@ -200,6 +201,13 @@ class Subject:
 
     id: str
     issuer: str = ""
+
+
+AccessFetch: TypeAlias = Callable[[list[tuple[str, Subject]]], Awaitable[dict[tuple[str, Subject], Access]]]
+"""Reads the memberships of subjects in tenants in one round trip."""
+
+OwnerFetch: TypeAlias = Callable[[list[Subject]], Awaitable[dict[Subject, str]]]
+"""Reads the ids of the accounts that subjects are linked to, in one round trip."""
 
 
 @dataclass(frozen=True, slots=True)
