@@ -81,6 +81,16 @@ async def test_a_linked_subject_is_a_user_id(world: World) -> None:
         await accounts.get_account_profile(user_id)
 
 
+async def test_a_linked_subject_verifies_its_own_address(world: World) -> None:
+    request = sign_up(world)
+    user_id = await world.add_user(request.email, email_verified=False)
+    await world.accounts.link_identity(user_id, request.user_id)
+    verified = AccountUpdateRequest(email=request.email, email_verified=True)
+    account = await world.accounts.update_account_profile(request.user_id, verified)
+    assert await world.accounts.get_account_by_email(request.email) == account
+    assert "user.email_lost" not in {event.type for event in await world.events(user_id=user_id)}
+
+
 async def test_an_unverified_address_claims_nothing(world: World) -> None:
     request = sign_up(world, email_verified=False)
     _, user_id = await invited(world, request.email)

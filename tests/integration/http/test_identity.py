@@ -174,28 +174,6 @@ async def test_a_search_finds_inactive_accounts_when_asked_to(console: Console) 
         assert len((await console.identity.get(search, params=asked, headers=headers)).json()) == count
 
 
-async def test_an_address_that_is_not_proved_joins_nothing(console: Console) -> None:
-    """Mallory asks for the address of somebody who is invited then, and accepts by the mailed link."""
-    tenant_id, owner = await console.tenant()
-    mallory, victim_email = await console.add_user(), console.new_email()
-    profile = f"{PREFIX}/profile/{mallory}"
-    asked = await console.identity.put(profile, json={"email": victim_email}, headers=console.as_(mallory))
-    assert asked.status_code == 200, asked.text
-    assert asked.json()["email"] != victim_email
-    pending = await console.identity.get(f"{profile}/email-change", headers=console.as_(mallory))
-    assert pending.json()["email"] == victim_email
-    invitation_id, token = await console.invite(tenant_id, owner, victim_email, "admin")
-    accepted = await console.client.post(f"/invitations/{invitation_id}/accept", json={"token": token})
-    assert accepted.status_code == 200, accepted.text
-    assert await console.role_of(tenant_id, mallory) is None
-    victim = {"user_id": console.new_id(), "email": victim_email, "name": "Victim", "email_verified": True}
-    ensured = await console.identity.post(
-        f"{PREFIX}/ensure", json=victim, headers=console.scoped("accounts:write")
-    )
-    assert ensured.status_code == 200, ensured.text
-    assert await console.role_of(tenant_id, ensured.json()["user_id"]) == "admin"
-
-
 async def test_an_owner_does_not_vouch_for_the_address(console: Console) -> None:
     user_id = await console.add_user()
     for body in ({"email_verified": True}, {"email": console.new_email(), "email_verified": True}):
