@@ -172,12 +172,3 @@ async def test_a_search_finds_inactive_accounts_when_asked_to(console: Console) 
     for value, count in (("false", 0), ("true", 1)):
         asked = params | {"include_inactive": value}
         assert len((await console.identity.get(search, params=asked, headers=headers)).json()) == count
-
-
-async def test_an_owner_does_not_vouch_for_the_address(console: Console) -> None:
-    user_id = await console.add_user()
-    for body in ({"email_verified": True}, {"email": console.new_email(), "email_verified": True}):
-        refused = await console.identity.put(
-            f"{PREFIX}/profile/{user_id}", json=body, headers=console.as_(user_id)
-        )
-        assert (refused.status_code, refused.json()["code"]) == (403, "missing_scope")
