@@ -1,5 +1,8 @@
 """An owner's new address: it proves nothing until the link mailed to it is used."""
 
+from base64 import urlsafe_b64decode
+from hashlib import sha256
+
 import pytest
 from support.world import World
 
@@ -159,3 +162,16 @@ async def test_only_an_active_account_asks(world: World) -> None:
             await world.accounts.update_own_profile(asking, AccountUpdateRequest(email=world.new_email()))
     with pytest.raises(AccountValidationError):
         await world.accounts.update_own_profile(user_id, AccountUpdateRequest(email="no address"))
+
+
+async def test_a_mailed_secret_has_256_bits_and_is_not_stored(world: World) -> None:
+    """Neither an invitation's nor that of a change of an address; their SHA-256 is."""
+    tenant_id, owner = await world.tenant()
+    _, invited = await world.invite(tenant_id, owner)
+    tokens = [invited, await ask(world, owner, world.new_email())]
+    stored = repr(await world.rows())
+    for token in tokens:
+        secret = token.partition(".")[2]
+        assert len(urlsafe_b64decode(f"{secret}=")) == 32
+        assert secret not in stored
+        assert repr(sha256(token.encode()).digest()) in stored
