@@ -1,5 +1,8 @@
 """An owner's new address: it proves nothing until the link mailed to it is used."""
 
+from base64 import urlsafe_b64decode
+from hashlib import sha256
+
 import pytest
 from support.world import World
 
@@ -191,3 +194,16 @@ async def test_a_deactivated_account_gets_no_link(world: World) -> None:
     await ask(world, user_id, world.new_email())
     await world.accounts.change_account_status(user_id, AccountStatusChangeRequest(is_active=False))
     assert await world.draw_email_token(user_id) is None
+
+
+async def test_a_mailed_secret_has_256_bits_and_is_not_stored(world: World) -> None:
+    """Neither an invitation's nor that of a change of an address; their SHA-256 is."""
+    tenant_id, owner = await world.tenant()
+    _, invited = await world.invite(tenant_id, owner)
+    tokens = [invited, await ask(world, owner, world.new_email())]
+    stored = repr(await world.rows())
+    for token in tokens:
+        secret = token.partition(".")[2]
+        assert len(urlsafe_b64decode(f"{secret}=")) == 32
+        assert secret not in stored
+        assert repr(sha256(token.encode()).digest()) in stored

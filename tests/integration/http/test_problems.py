@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 from support.console import Console, ConsoleOn, Headers, problem_of, raw
+from support.routes import ROUTES, Route
 
 from hoc.server import create_app
 
@@ -92,11 +93,11 @@ async def test_401_says_how_to_authenticate(console: Console, authorization: str
     assert answer.headers["www-authenticate"] == "Bearer"
 
 
-async def test_bad_credentials_are_refused_on_the_public_route_too(console: Console) -> None:
-    answer = await console.client.post(
-        "/invitations/inv_1/accept", json={"token": "x"}, headers={"Authorization": "Bearer a.b.c"}
-    )
-    assert answer.status_code == 401
+@pytest.mark.parametrize("route", ROUTES.values(), ids=str)
+async def test_bad_credentials_are_refused_on_every_route(console: Console, route: Route) -> None:
+    """On the public ones, too."""
+    answer = await console.client.request(**route.request(), headers={"Authorization": "Bearer a.b.c"})
+    assert (answer.status_code, problem_of(answer)["code"]) == (401, "not_authenticated")
 
 
 async def test_429_says_when_to_return(console_on: ConsoleOn, database_url: str) -> None:
