@@ -127,6 +127,27 @@ async def test_the_lock_of_a_subject_gives_it_one_account(database_url: str, *, 
 
 
 @in_place_and_taken_out
+async def test_the_lock_of_a_subject_keeps_it_from_a_second_account(
+    database_url: str, *, taken_out: bool
+) -> None:
+    """A subject of the primary issuer signs up while somebody links it to another account."""
+    async with opened(database_url) as database:
+        if taken_out:
+            rewrite(database, LOCK_SUBJECT)
+        [user] = await add_users(database, 1)
+        accounts = create_account_service(database)
+        subject = uuid.uuid4().hex
+        request = AccountEnsureRequest(subject, _new_email(), "Ada", email_verified=True)
+        async with meeting(database_url, "LOCK TABLE account.users IN SHARE MODE") as held:
+            ensuring = await held.join(accounts.ensure_account(request))
+            linking = await held.join(accounts.link_identity(user, subject))
+        account, _ = await ensuring
+        assert account.user_id == subject
+        [linked] = await asyncio.gather(linking, return_exceptions=True)
+        assert isinstance(linked, ConflictError) is not taken_out
+
+
+@in_place_and_taken_out
 async def test_the_lock_of_an_account_keeps_its_last_identity(database_url: str, *, taken_out: bool) -> None:
     async with opened(database_url) as database:
         user, _ = await _unclaimed(database)
