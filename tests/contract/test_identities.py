@@ -271,3 +271,15 @@ async def test_a_verified_caller_displaces_who_holds_the_address(world: World) -
         )
     assert await world.role_of(tenant_id, subject) == "member"
     assert await world.role_of(tenant_id, squatter) is None
+
+
+async def test_an_account_keeps_its_address_under_a_linked_subject(world: World) -> None:
+    """To verify the address that it has takes the address from nobody."""
+    email = world.new_email()
+    user_id = await world.add_user(email, email_verified=False)
+    subject = world.new_id()
+    await world.accounts.link_identity(user_id, subject)
+    update = AccountUpdateRequest(email=email, email_verified=True)
+    assert (await world.accounts.update_account_profile(subject, update)).email == email
+    types = [event.type for event in await world.events(user_id=user_id)]
+    assert types[-2:] == ["user.identity_linked", "user.profile_updated"]

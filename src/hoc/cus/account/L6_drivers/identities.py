@@ -183,7 +183,7 @@ def _displace() -> AnySelect:
             users.c.deleted_at.is_(None),
             users.c.is_active,
             ~users.c.email_verified,
-            users.c.user_id != USER,
+            users.c.user_id != ACCOUNT,
         )
         .values(email_key=None, version=users.c.version + 1, updated_at=NOW)
         .returning(users.c.user_id, users.c.email)
