@@ -12,7 +12,7 @@ from support.two_servers import AT_ONCE, TwoServers
 
 from hoc.cus.account.L5_engines.invitation_mail import token_hash
 from hoc.cus.account.L5_schemas.errors import AccountValidationError, ConflictError
-from hoc.cus.account.L5_schemas.identity import AccountEnsureRequest
+from hoc.cus.account.L5_schemas.identity import AccountEnsureRequest, AccountProfileResponse
 from hoc.cus.account.L5_schemas.options import Options
 from hoc.cus.account.wiring import create_account_service, postgres_engines
 from hoc.database import Database
@@ -116,7 +116,7 @@ async def test_the_lock_of_a_subject_gives_it_one_account(database_url: str, *, 
             rewrite(database, LOCK_SUBJECT)
         accounts = create_account_service(database)
         subject = uuid.uuid4().hex
-        claims = []
+        claims: list[asyncio.Task[tuple[AccountProfileResponse, bool]]] = []
         async with meeting(database_url, "LOCK TABLE account.linked_identities IN SHARE MODE") as held:
             for _ in range(2):
                 _, email = await _unclaimed(database)
