@@ -281,3 +281,38 @@ async def test_a_verified_caller_displaces_who_holds_the_address(world: World) -
         )
     assert await world.role_of(tenant_id, subject) == "member"
     assert await world.role_of(tenant_id, squatter) is None
+
+
+async def test_an_account_keeps_its_address_under_a_linked_subject(world: World) -> None:
+    """To verify the address that it has takes the address from nobody."""
+    email = world.new_email()
+    user_id = await world.add_user(email, email_verified=False)
+    subject = world.new_id()
+    await world.accounts.link_identity(user_id, subject)
+    update = AccountUpdateRequest(email=email, email_verified=True)
+    assert (await world.accounts.update_account_profile(subject, update)).email == email
+    types = [event.type for event in await world.events(user_id=user_id)]
+    assert types[-2:] == ["user.identity_linked", "user.profile_updated"]
+
+
+@pytest.mark.parametrize("is_signed_in", [False, True])
+async def test_accepting_verifies_an_address_that_was_changed(world: World, *, is_signed_in: bool) -> None:
+    """Of an account that nobody has claimed: else a newcomer would displace who has accepted."""
+    email, subject = world.new_email(), world.new_id()
+    _, user_id = await invited(world, world.new_email())
+    await world.accounts.update_account_profile(user_id, AccountUpdateRequest(email=email))
+    tenant_id, owner = await world.tenant()
+    invitation_id, token = await world.invite(tenant_id, owner, email)
+    caller = {"caller_user_id": subject, "caller_verified_email": email} if is_signed_in else {}
+    async with world.transaction() as session:
+        await world.engines.acceptances.accept(session, invitation_id, token, **caller)
+    assert await world.role_of(tenant_id, user_id) == "member"
+    claimant = subject if is_signed_in else world.new_id()
+    account, _ = await ensure(world, sign_up(world, user_id=claimant, email=email))
+    assert account.user_id == user_id
+    assert await refused(world, sign_up(world, email=email)) == "address_claimed"
+    updates = [e for e in await world.events(user_id=user_id) if e.type == "user.profile_updated"]
+    assert [one.data["updated_fields"] for one in updates][:2] == [
+        ["email", "email_verified"],
+        ["email_verified"],
+    ]

@@ -160,3 +160,31 @@ async def test_another_issuers_subject_is_nobody(deployment: Deployment, provide
     )
     assert linked.status_code == 200, linked.text
     assert (await deployment.client.get(path, headers=as_gateway)).json()["user_id"] == subject
+
+
+async def test_another_issuers_subject_makes_no_change_in_a_name(
+    deployment: Deployment, provider: Provider
+) -> None:
+    """The event names the issuer, where the subject alone would be somebody's account."""
+    subject, email, _ = person(provider)
+    await deployment.sign_up(subject, email)
+    as_gateway = SERVICE | {"X-Hoc-User-Id": subject}
+    path = f"{IDENTITY_MOUNT}/accounts/profile/{subject}"
+    renamed = await deployment.client.put(path, json={"name": "Renamed"}, headers=as_gateway)
+    assert renamed.status_code == 200, renamed.text
+    assert (await deployment.events(user_id=subject))[-1].actor == f"gateway {subject}"
+
+
+async def test_the_longest_subject_of_another_issuer_is_served(
+    deployment: Deployment, provider: Provider
+) -> None:
+    subject, email, _ = person(provider)
+    await deployment.sign_up(subject, email)
+    longest = SERVICE | {"X-Hoc-User-Id": "x" * 255}
+    path = f"{IDENTITY_MOUNT}/accounts/profile/{subject}"
+    renamed = await deployment.client.put(path, json={"name": "Renamed"}, headers=longest)
+    assert renamed.status_code == 200, renamed.text
+    created = await deployment.client.post(
+        f"{MOUNT}/projects", json={"name": "Mine"}, headers=longest | {"Idempotency-Key": "once"}
+    )
+    assert (created.status_code, created.json()["code"]) == (403, "no_account"), created.text

@@ -18,9 +18,10 @@ QueryT = TypeVar("QueryT", default=None)
 class Call(Generic[BodyT, QueryT]):
     """``body`` and ``query`` are of the operation's declared types, None where it declares none.
 
-    The caller's ``user_id`` is its account's id where the operation asks for more than a scope, else the
-    subject in the credentials. ``session`` is open; it is None where the operation opens none.
-    ``expected_version`` is the version in ``If-Match``, None when the request names none.
+    The caller's ``user_id`` is its account's id where the operation asks for more than a scope. Else it is
+    the subject in the credentials, and for another than the primary issuer's what `Callers.account_of` says.
+    ``session`` is open; it is None where the operation opens none. ``expected_version`` is the version in
+    ``If-Match``, None when the request names none.
     ``identify`` says whom a token is of, None for an invalid one.
     """
 

@@ -1,6 +1,7 @@
 """Whose account a caller is: a subject is linked to an account, or it is an account's own id."""
 
 from dataclasses import replace
+from hashlib import sha256
 
 from starlette.authentication import AuthenticationBackend, AuthenticationError
 from starlette.requests import HTTPConnection
@@ -8,6 +9,7 @@ from starlette.requests import HTTPConnection
 from hoc.concurrency.batching import BatchLoader
 from hoc.cus.account.L2_api.authentication import Caller
 from hoc.cus.account.L5_engines.access import require_reader
+from hoc.cus.account.L5_engines.text import MAX_ID_LENGTH
 from hoc.cus.account.L5_schemas.port_types import AccessFetch, OwnerFetch, Subject
 
 
@@ -48,7 +50,7 @@ class Callers:
         subject = self._subject(caller)
         user_id = await self._owners.get(subject)
         if user_id is None:
-            user_id = subject.id if subject.issuer == "" else f"{subject.issuer} {subject.id}"
+            user_id = subject.id if subject.issuer == "" else _id_of_nobody(subject)
         return caller if user_id == caller.user_id else _as_account(caller, user_id)
 
     async def account_id(self, user_id: str) -> str:
@@ -75,6 +77,12 @@ class Callers:
 
     def _subject(self, caller: Caller) -> Subject:
         return Subject(caller.user_id, "" if self.is_primary(caller) else caller.issuer or "")
+
+
+def _id_of_nobody(subject: Subject) -> str:
+    """An id of at most 255 characters for an unlinked subject. No account's id contains a space."""
+    named = f"{subject.issuer} {subject.id}"
+    return named if len(named) <= MAX_ID_LENGTH else f"sha256 {sha256(named.encode()).hexdigest()}"
 
 
 def _as_account(caller: Caller, user_id: str) -> Caller:

@@ -126,6 +126,9 @@ class Endpoint(Generic[RulesT]):
     async def _require_scope(self, call: Call[object, object]) -> None:
         operation = self._operation
         if not set(operation.scopes).isdisjoint(call.scopes):
+            # Events name who made a change. Another issuer's subject may be the id of somebody's account.
+            if not self._callers.is_primary(call.caller):
+                call.optional_caller = await self._callers.account_of(call.caller)
             return
         if operation.own is not None:
             owner = call.path[operation.own]

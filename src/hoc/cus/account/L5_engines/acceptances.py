@@ -187,17 +187,14 @@ class Acceptances:
             raise ForbiddenError(
                 "Sign in as the account with the invited address, then accept.", code="sign_in_required"
             )
-        return holder.user_id
+        return await self._verified(session, holder, now)
 
     async def _for_account(
         self, session: Session, holder: AddressHolder | None, caller: _Caller, now: datetime
     ) -> str:
-        """The token was mailed to the caller's address, so it verifies the address."""
         if holder is None or holder.user_id != caller.user_id:
             raise not_your_invitation()
-        if not holder.email_verified:
-            await self._accounts.verify(session, holder.user_id, now, actor=caller.user_id)
-        return holder.user_id
+        return await self._verified(session, holder, now)
 
     async def _for_newcomer(
         self,
@@ -217,11 +214,17 @@ class Acceptances:
             raise not_your_invitation()
         if holder is not None and not holder.is_claimed:
             await self._accounts.link(session, subject, holder.user_id, now, actor=holder.user_id)
-            return holder.user_id
+            return await self._verified(session, holder, now)
         if holder is not None and holder.email_verified:
             raise not_your_invitation()
         await self._accounts.displace(session, terms.email_key, caller.user_id, now, actor=caller.user_id)
         return await self._create(session, terms, subject, caller.user_id, now)
+
+    async def _verified(self, session: Session, holder: AddressHolder, now: datetime) -> str:
+        """The holder's id. The token was mailed to the holder's address, so it verifies the address."""
+        if not holder.email_verified:
+            await self._accounts.verify(session, holder.user_id, now, actor=holder.user_id)
+        return holder.user_id
 
     async def _create(
         self, session: Session, terms: InvitationTerms, subject: Subject, user_id: str, now: datetime

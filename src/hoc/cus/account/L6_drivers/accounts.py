@@ -175,14 +175,18 @@ class AccountRepository:
             if (stored := await self._stored.get(account.user_id)) is not None:
                 return stored, False
 
-            async def ensured(session: SqlSession) -> AnyRow | None:
+            async def ensured(session: AsyncConnection) -> AnyRow | None:
+                # Locked, so that nobody links the subject to another account meanwhile.
+                await self._identities.lock(session, account.subject)
+                if await self._identities.owner(session, account.subject) is not None:
+                    return None
                 # A second time when nothing came back: a rival's row, committed meanwhile, is visible only to
                 # a new statement.
                 return await _ensured(session, account, now, actor) or await _ensured(
                     session, account, now, actor
                 )
 
-            row = await self._database.write(ensured)
+            row = await self._database.transact(ensured)
             if row is not None:
                 return _record(row), row.was_created
         return await self._database.transact(lambda session: self._claim(session, account, now, actor))
