@@ -24,7 +24,7 @@ EVERYTHING = (
     'u1,Ada@Example.com,"Lovelace, ""Ada"" ",true,"{""a"": {""b"": [1, ""é\\n\\\\""]}}",'
     "2025-01-31T09:30:00.123456+01:00,true,Europe/Berlin,https://example.com/a.png\n"
     "u2,zoë@bücher.example,Zoë \N{KELVIN SIGN},,,,,,\n"
-    "u3,ada@example.com,Gone,false,,2026-01-01T00:00:00Z,f,,\n"
+    "u3,gone@example.com,Gone,false,,2026-01-01T00:00:00Z,f,,\n"
 )
 STORED = """
     SELECT user_id, email, email_key, name, name_key, is_active, preferences, created_at, email_verified,
@@ -202,7 +202,8 @@ CSV_ROWS = (
         "email: is another account's already",
     ),
     ("o,o@example.com.,O,,,", "email: "),
-    ("good2,there@example.com,Not active,false,,", None),
+    ("r,there@example.com,Not active,false,,", "email: is another account's already"),
+    ("good2,good2@example.com,Not active,false,,", None),
     ("f,f@example.com,F\0,,,", "name: must not contain control characters"),
     ("p,p@example.com,\u200b,,,", "name: must contain visible characters"),
     ("q,q@example.com,Ada\u202egnp.exe,,,", "name: must not contain characters that change the direction"),

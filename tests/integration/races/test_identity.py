@@ -74,7 +74,7 @@ async def test_one_of_many_accounts_is_revived_at_an_address(servers: TwoServers
     users = await add_users(servers.database, RIVALS)
     for user in users:
         [moved] = await race([servers.identity(0, "PUT", f"/profile/{user}", {"email": email})])
-        [off] = await race([_status(servers, 0, user, is_active=False)])
+        [off] = await race([servers.identity(0, "DELETE", f"/profile/{user}")])
         assert (moved.status, off.status) == (200, 200)
     answers = await race([_status(servers, n, user, is_active=True) for n, user in enumerate(users)])
     assert sorted(answer.status for answer in answers) == [200] + [400] * (RIVALS - 1)

@@ -34,7 +34,7 @@ from hoc.cus.account.L5_schemas.identity import (
 )
 from hoc.cus.account.L5_schemas.options import Options
 from hoc.cus.account.L5_schemas.port_types import InvitationLimits
-from hoc.cus.account.L6_drivers import account_inserts, accounts, invitations
+from hoc.cus.account.L6_drivers import account_inserts, accounts, identities
 from hoc.cus.account.wiring import create_account_service, postgres_engines
 from hoc.database import Database, connections
 
@@ -44,8 +44,8 @@ Mechanism: TypeAlias = tuple[str, str] | str
 
 LOCK_TENANT = (r"(FROM account\.tenants\s[^()]*)FOR NO KEY UPDATE$", r"\1")
 LOCK_INVITATION = (r"(FROM account\.invitations\s[^()]*)FOR UPDATE$", r"\1")
-LOCK_ACCOUNT = (r"(FROM account\.users\s[^()]*)FOR NO KEY UPDATE$", r"\1")
-LOCK_ACCOUNT_WHILE_JOINING = (r"(FROM account\.users\s[^()]*)FOR SHARE$", r"\1")
+LOCK_ACCOUNT = (r"(?s)(FROM account\.users\s+WHERE \S+ = coalesce\(.*)FOR NO KEY UPDATE$", r"\1")
+LOCK_ACCOUNT_WHILE_JOINING = (r"(FROM account\.users\s[^()]*)FOR NO KEY UPDATE$", r"\1")
 LOCK_WHILE_MERGING = (r"FOR NO KEY UPDATE\)", ")")
 ENSURE_ONLY_IF_ABSENT = (r"ON CONFLICT DO NOTHING", "")
 TENANT_CAP = (r"account\.invitation_limits\.sent < ", "0 < ")
@@ -326,7 +326,7 @@ async def two_accounts_are_revived_at_an_address(at: Contenders) -> list[Work]:
     users = await add_users(at.one, 2)
     for user in users:
         await at.services[0].update_account_profile(user, AccountUpdateRequest(email="one@example.com"))
-        await at.services[0].change_account_status(user, INACTIVE)
+        await at.services[0].delete_account(user)
     active = AccountStatusChangeRequest(is_active=True)
     return [
         service.change_account_status(user, active) for service, user in zip(at.services, users, strict=True)
@@ -504,7 +504,7 @@ async def test_a_second_attempt_gets_two_out_of_a_deadlock(
     at: Contenders, monkeypatch: pytest.MonkeyPatch, *, taken_out: bool
 ) -> None:
     """Joining with a new account counts it before the member; deactivating counts the member before it."""
-    for module in (account_inserts, accounts, invitations):
+    for module in (account_inserts, accounts, identities):
         monkeypatch.setattr(module, "any_shard", lambda: 0)
     owner, user = await add_users(at.one, 2)
     [tenant] = await add_tenants(at.one, 1, {owner: "owner", user: "member"})

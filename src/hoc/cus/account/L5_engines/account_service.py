@@ -359,8 +359,12 @@ class AccountService:
         return pending
 
     async def cancel_email_change(self, user_id: str) -> bool:
-        """End the pending change of an account's address, if there is one. Its link is dead."""
-        await self.repository.cancel_email_change(_storable(user_id), self._clock())
+        """End the pending change of an account's address, if there is one. Its link is dead.
+
+        Raises AccountNotFoundError.
+        """
+        account = await self.get_account_profile(user_id)
+        await self.repository.cancel_email_change(account.user_id, self._clock())
         return True
 
     async def confirm_email_change(self, token: str) -> AccountProfileResponse:
