@@ -42,10 +42,26 @@ END
 $$
 """
 
+# In a function, because each of its statements sees what was committed before it: a link that another
+# transaction made while this one waited for the lock. The hash is that of "issuer subject".
+HOLD_UNLINKED = """
+CREATE FUNCTION account.hold_unlinked(subject text) RETURNS boolean
+LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock_shared(7463121, hashtext(' ' || subject));
+    RETURN NOT EXISTS (
+        SELECT FROM account.linked_identities AS linked
+        WHERE linked.issuer = '' AND linked.subject = hold_unlinked.subject
+    );
+END
+$$
+"""
+
 
 def upgrade() -> None:
     op.execute("CREATE EXTENSION IF NOT EXISTS pg_trgm")
     op.execute(JSON_MERGE_PATCH)
+    op.execute(HOLD_UNLINKED)
     _create_accounts()
     _create_tenants()
     _create_invitations()
@@ -546,3 +562,4 @@ def downgrade() -> None:
     ):
         op.drop_table(table, schema=SCHEMA)
     op.execute("DROP FUNCTION account.json_merge_patch(jsonb, jsonb)")
+    op.execute("DROP FUNCTION account.hold_unlinked(text)")

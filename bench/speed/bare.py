@@ -20,7 +20,7 @@ from starlette.routing import Route
 from statements import Statement
 
 from hoc.cus.account.L5_schemas.port_types import AccountPatch
-from hoc.cus.account.L6_drivers import accounts, invitation_sending, profiles
+from hoc.cus.account.L6_drivers import account_inserts, invitation_sending, profiles
 
 ACCOUNT = """
     SELECT user_id, email, name, is_active, preferences, created_at, updated_at
@@ -30,7 +30,7 @@ MEMBERS = """
     FROM account.memberships m JOIN account.users u USING (user_id)
     WHERE m.tenant_id = $1 AND m.is_active ORDER BY m.joined_at, m.user_id LIMIT $2"""
 MEMBERS_AFTER = MEMBERS.replace("ORDER BY", "AND (m.joined_at, m.user_id) > ($3, $4) ORDER BY")
-ENSURE = Statement.of(accounts.ENSURE)
+ENSURE = Statement.of(account_inserts.ENSURE)
 INVITE = Statement.of(invitation_sending.CREATE)
 UPDATE = Statement.of(profiles.UPDATE.statement)
 UNCHANGED = vars(AccountPatch())
@@ -58,6 +58,8 @@ async def ensure(request: Request) -> Response:
         email_key=body["email"],
         name=body["name"],
         name_key=body["name"],
+        email_verified=False,
+        has_generated_id=False,
         now=datetime.now(UTC),
         actor="bench",
         shard=random.randrange(16),

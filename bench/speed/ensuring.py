@@ -10,7 +10,7 @@ from scene import Scene
 from servers import bare, hoc, peer
 from statements import Statement
 
-from hoc.cus.account.L6_drivers.accounts import ENSURE
+from hoc.cus.account.L6_drivers.account_inserts import ENSURE
 
 EXISTING = 20_000
 PATH = "/accounts/ensure"
@@ -105,6 +105,8 @@ def _for_pgbench() -> str:
         email_key="'person' || :number || '@example.com'",
         name="'Person ' || :number",
         name_key="'person ' || :number",
+        email_verified="false",
+        has_generated_id="false",
         now="clock_timestamp()",
         actor="'bench'",
         shard=":shard",

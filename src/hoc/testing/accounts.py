@@ -76,7 +76,7 @@ class MemoryAccounts:
                 if holder.email_verified:
                     return AddressRefusal.CLAIMED
                 tables.displace(key, account.user_id, now=now, actor=actor)
-            made = new_user(account, now, is_claimed=True)
+            made = new_user(account, now)
             tables.add_user(made, actor=actor)
             if account.has_generated_id:
                 tables.link(subject, account.user_id, now=now, actor=actor)

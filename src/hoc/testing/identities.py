@@ -23,13 +23,12 @@ class MemoryIdentities(MemoryStore):
         account: NewAccount,
         now: datetime,
         *,
-        is_claimed: bool,
         actor: str | None,
     ) -> bool:
         tables = await self.write(session)
         if account.user_id in tables.users or tables.account_by_email(account.email.key) is not None:
             return False
-        tables.add_user(new_user(account, now, is_claimed=is_claimed), actor=actor)
+        tables.add_user(new_user(account, now), actor=actor)
         return True
 
     async def lock(self, session: MemorySession, subject: Subject) -> None:  # noqa: ARG002 - all is locked
@@ -53,7 +52,8 @@ class MemoryIdentities(MemoryStore):
         (await self.write(session)).displace(email_key, user_id, now=now, actor=actor)
 
 
-def new_user(account: NewAccount, now: datetime, *, is_claimed: bool) -> UserRow:
+def new_user(account: NewAccount, now: datetime) -> UserRow:
+    """Under an id that was generated the account is unclaimed until a subject is linked to it."""
     return UserRow(
         account.user_id,
         account.email.given,
@@ -63,5 +63,5 @@ def new_user(account: NewAccount, now: datetime, *, is_claimed: bool) -> UserRow
         created_at=now,
         updated_at=now,
         has_generated_id=account.has_generated_id,
-        is_claimed=is_claimed,
+        is_claimed=not account.has_generated_id,
     )

@@ -46,9 +46,9 @@ class AccountStore(Protocol):
         ...
 
     async def create(
-        self, session: Session, account: NewAccount, now: datetime, *, is_claimed: bool, actor: str | None
+        self, session: Session, account: NewAccount, now: datetime, *, actor: str | None
     ) -> bool:
-        """Store an active account. False: its id or its address is taken."""
+        """Store an active account, unclaimed if its id was generated. False: its id or address is taken."""
         ...
 
     async def lock(self, session: Session, subject: Subject) -> None:
@@ -232,8 +232,7 @@ class Acceptances:
         """The new account's id. Under its subject's id it is claimed. None: the address is taken."""
         address = EmailAddress(terms.email, terms.email_key)
         account = NewAccount(subject, user_id, address, name=None, name_key=None, email_verified=True)
-        is_claimed = not account.has_generated_id
-        created = await self._accounts.create(session, account, now, is_claimed=is_claimed, actor=user_id)
+        created = await self._accounts.create(session, account, now, actor=user_id)
         return user_id if created else None
 
 

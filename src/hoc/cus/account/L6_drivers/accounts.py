@@ -6,19 +6,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
-    Boolean,
     ColumnElement,
     CompoundSelect,
-    String,
-    Text,
-    false,
     literal,
     literal_column,
     select,
-    true,
     union_all,
 )
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hoc.concurrency.batching import BatchLoader
@@ -44,36 +38,18 @@ from hoc.cus.account.L5_schemas.port_types import (
     Window,
 )
 from hoc.cus.account.L5_schemas.results import LinkedIdentitiesResult
-from hoc.cus.account.L6_drivers.account_inserts import any_shard, registered
+from hoc.cus.account.L6_drivers.account_inserts import ENSURE, RECORD, any_shard, ensure
 from hoc.cus.account.L6_drivers.account_lists import COMMON, LISTS, RARE, STATS, search_values
 from hoc.cus.account.L6_drivers.account_status import LOCK, LOCK_TENANTS, SET_ACTIVE
 from hoc.cus.account.L6_drivers.account_updates import AccountUpdate
 from hoc.cus.account.L6_drivers.email_changes import SqlEmailChanges
-from hoc.cus.account.L6_drivers.execution import AnyRow, AnySelect, SqlSession, fetch_all, fetch_one, param
-from hoc.cus.account.L6_drivers.fragments import NOW, USER, any_of
+from hoc.cus.account.L6_drivers.execution import AnyRow, SqlSession, fetch_all, fetch_one
+from hoc.cus.account.L6_drivers.fragments import any_of
 from hoc.cus.account.L6_drivers.identities import SqlIdentities
-from hoc.cus.account.L6_drivers.outbox import ACTOR
 from hoc.cus.account.L6_drivers.profiles import SqlProfiles
 from hoc.cus.account.L6_drivers.row_mapping import record_of
 from hoc.cus.account.L6_drivers.tables import linked_identities, users
 from hoc.database import Database
-
-EMAIL = param("email", String)
-EMAIL_KEY = param("email_key", String)
-NAME = param("name", String)
-NAME_KEY = param("name_key", Text)
-EMAIL_VERIFIED = param("email_verified", Boolean)
-HAS_GENERATED_ID = param("has_generated_id", Boolean)
-
-RECORD = (
-    users.c.user_id,
-    users.c.email,
-    users.c.name,
-    users.c.is_active,
-    users.c.preferences,
-    users.c.created_at,
-    users.c.updated_at,
-)
 
 
 def _of_subjects(*conditions: ColumnElement[bool]) -> CompoundSelect[*tuple[Any, ...]]:
@@ -98,34 +74,6 @@ FIND_STORED = _of_subjects()
 FIND_BY_EMAIL = select(*RECORD, users.c.email_key).where(
     any_of(users.c.email_key, "email_keys"), users.c.is_active, users.c.deleted_at.is_(None)
 )
-
-
-def _ensure() -> AnySelect:
-    stored, *counted = registered(
-        insert(users)
-        .values(
-            user_id=USER,
-            email=EMAIL,
-            email_key=EMAIL_KEY,
-            name=NAME,
-            name_key=NAME_KEY,
-            email_verified=EMAIL_VERIFIED,
-            has_generated_id=HAS_GENERATED_ID,
-            created_at=NOW,
-            updated_at=NOW,
-        )
-        .on_conflict_do_nothing(),
-        actor=ACTOR,
-    )
-    made = select(*(stored.c[column.name] for column in RECORD), true().label("was_created"))
-    there = select(*RECORD, false().label("was_created")).where(
-        users.c.user_id == USER, ~select(stored.c.user_id).exists()
-    )
-    both = union_all(made, there).subquery("both")
-    return select(both).add_cte(*counted)
-
-
-ENSURE = _ensure()
 
 
 UPDATE = AccountUpdate("name", "email", "email_verified", result=AccountProfileResponse)
@@ -175,18 +123,14 @@ class AccountRepository:
             if (stored := await self._stored.get(account.user_id)) is not None:
                 return stored, False
 
-            async def ensured(session: AsyncConnection) -> AnyRow | None:
-                # Locked, so that nobody links the subject to another account meanwhile.
-                await self._identities.lock(session, account.subject)
-                if await self._identities.owner(session, account.subject) is not None:
-                    return None
+            async def ensured(session: SqlSession) -> AnyRow | None:
                 # A second time when nothing came back: a rival's row, committed meanwhile, is visible only to
                 # a new statement.
-                return await _ensured(session, account, now, actor) or await _ensured(
-                    session, account, now, actor
+                return await ensure(session, account, now, actor=actor) or await ensure(
+                    session, account, now, actor=actor
                 )
 
-            row = await self._database.transact(ensured)
+            row = await self._database.write(ensured)
             if row is not None:
                 return _record(row), row.was_created
         return await self._database.transact(lambda session: self._claim(session, account, now, actor))
@@ -196,8 +140,12 @@ class AccountRepository:
     ) -> tuple[AccountProfileResponse, bool] | AddressRefusal:
         """Link the subject to the unclaimed account that has its verified address, or create an account."""
         await self._identities.lock(session, account.subject)
-        if (owner := await self._identities.owner(session, account.subject)) is not None:
-            return await self._of_id(session, owner), False
+        if account.has_generated_id:
+            owner = await self._identities.owner(session, account.subject)
+        else:
+            owner = account.user_id
+        if owner is not None and (stored := await self._stored_as(session, owner)) is not None:
+            return stored, False
         # A second time, when a rival has taken the address meanwhile.
         for _ in range(2):
             holder = await self._identities.holder(session, account.email.key)
@@ -208,20 +156,22 @@ class AccountRepository:
                 await self._identities.verify(
                     session, holder.user_id, now, actor=actor, name=account.name, name_key=account.name_key
                 )
-                return await self._of_id(session, holder.user_id), False
+                claimed = await self._stored_as(session, holder.user_id)
+                return AddressRefusal.TAKEN if claimed is None else (claimed, False)
             if holder is not None and holder.email_verified:
                 return AddressRefusal.CLAIMED
             await self._identities.displace(session, account.email.key, account.user_id, now, actor=actor)
-            row = await _ensured(session, account, now, actor)
+            row = await ensure(session, account, now, actor=actor)
             if row is not None:
                 if account.has_generated_id:
                     await self._identities.link(session, account.subject, account.user_id, now, actor=actor)
                 return _record(row), row.was_created
         return AddressRefusal.TAKEN
 
-    async def _of_id(self, session: SqlSession, user_id: str) -> AccountProfileResponse:
-        [row] = await fetch_all(session, FIND_STORED, user_ids=[user_id])
-        return _record(row)
+    async def _stored_as(self, session: SqlSession, user_id: str) -> AccountProfileResponse | None:
+        """The account with this id, or that the primary issuer's subject with this id is linked to."""
+        rows = await fetch_all(session, FIND_STORED, user_ids=[user_id])
+        return _record(rows[-1]) if rows else None
 
     async def update_account_profile(
         self, user_id: str, patch: AccountPatch, now: datetime, *, actor: str | None
@@ -315,7 +265,7 @@ class AccountRepository:
         async def confirm(session: AsyncConnection) -> AccountProfileResponse | None:
             change = decide(await self._email_changes.lock(session, user_id))
             if change.is_confirmed:
-                return await self._of_id(session, user_id)
+                return await self._stored_as(session, user_id)
             await self._identities.displace(session, change.email_key, user_id, now, actor=user_id)
             patch = AccountPatch(email=change.email, email_key=change.email_key, email_verified=True)
             row = await UPDATE.run(session, user_id, patch, now, actor=user_id)
@@ -419,23 +369,3 @@ class AccountRepository:
         except UnavailableError:
             return False
         return True
-
-
-async def _ensured(
-    session: SqlSession, account: NewAccount, now: datetime, actor: str | None
-) -> AnyRow | None:
-    """The account's row, created unless its id is there. None: another account has the address."""
-    return await fetch_one(
-        session,
-        ENSURE,
-        user_id=account.user_id,
-        email=account.email.given,
-        email_key=account.email.key,
-        name=account.name,
-        name_key=account.name_key,
-        email_verified=account.email_verified,
-        has_generated_id=account.has_generated_id,
-        now=now,
-        actor=actor,
-        shard=any_shard(),
-    )

@@ -5,7 +5,6 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
-    Boolean,
     ColumnElement,
     Integer,
     String,
@@ -29,11 +28,11 @@ from hoc.cus.account.L5_schemas.events import (
 )
 from hoc.cus.account.L5_schemas.port_types import AddressHolder, NewAccount, Subject
 from hoc.cus.account.L5_schemas.results import LinkedIdentityResult
-from hoc.cus.account.L6_drivers.account_inserts import any_shard, registered
+from hoc.cus.account.L6_drivers.account_inserts import ensure
 from hoc.cus.account.L6_drivers.advisory_locks import AdvisoryLock
 from hoc.cus.account.L6_drivers.execution import AnyRow, AnySelect, SqlSession, fetch_all, fetch_one, param
 from hoc.cus.account.L6_drivers.fragments import ACCOUNT, NOW, USER
-from hoc.cus.account.L6_drivers.outbox import ACTOR, names_of, recorded
+from hoc.cus.account.L6_drivers.outbox import names_of, recorded
 from hoc.cus.account.L6_drivers.row_mapping import record_of
 from hoc.cus.account.L6_drivers.tables import linked_identities, users
 
@@ -86,26 +85,6 @@ LOCK_ACCOUNT = (
     .where(users.c.user_id == ACCOUNT, users.c.is_active)
     .with_for_update(key_share=True)
 )
-
-
-_CREATED, *_COUNTED = registered(
-    insert(users)
-    .values(
-        user_id=USER,
-        email=param("email", String),
-        email_key=EMAIL_KEY,
-        name=NAME,
-        name_key=NAME_KEY,
-        email_verified=param("email_verified", Boolean),
-        has_generated_id=param("has_generated_id", Boolean),
-        is_claimed=param("is_claimed", Boolean),
-        created_at=NOW,
-        updated_at=NOW,
-    )
-    .on_conflict_do_nothing(),
-    actor=ACTOR,
-)
-CREATE = select(_CREATED.c.user_id).add_cte(*_COUNTED)
 
 
 def _link() -> AnySelect:
@@ -237,31 +216,11 @@ class SqlIdentities:
         return None if row is None else _holder(row)
 
     async def create(
-        self,
-        session: SqlSession,
-        account: NewAccount,
-        now: datetime,
-        *,
-        is_claimed: bool,
-        actor: str | None,
+        self, session: SqlSession, account: NewAccount, now: datetime, *, actor: str | None
     ) -> bool:
-        """Store an active account. False: its id or its address is taken."""
-        row = await fetch_one(
-            session,
-            CREATE,
-            user_id=account.user_id,
-            email=account.email.given,
-            email_key=account.email.key,
-            name=account.name,
-            name_key=account.name_key,
-            email_verified=account.email_verified,
-            has_generated_id=account.has_generated_id,
-            is_claimed=is_claimed,
-            now=now,
-            actor=actor,
-            shard=any_shard(),
-        )
-        return row is not None
+        """Store an active account, unclaimed if its id was generated. False: its id or address is taken."""
+        row = await ensure(session, account, now, actor=actor)
+        return row is not None and row.was_created
 
     async def is_active(self, session: SqlSession, user_id: str) -> bool | None:
         """Whether the account is active. None: there is no such account."""
@@ -291,16 +250,7 @@ class SqlIdentities:
         self, session: SqlSession, subject: Subject, user_id: str, now: datetime, *, actor: str | None
     ) -> bool:
         """Link a subject to an account. False: the subject is linked already."""
-        row = await fetch_one(
-            session,
-            LINK,
-            issuer=subject.issuer,
-            subject=subject.id,
-            user_id=user_id,
-            now=now,
-            actor=actor,
-        )
-        return row is not None
+        return await self._change(session, LINK, subject, user_id, now=now, actor=actor)
 
     async def verify(
         self,
@@ -339,16 +289,20 @@ class SqlIdentities:
     async def unlink(
         self, session: SqlSession, subject: Subject, user_id: str, now: datetime, *, actor: str | None
     ) -> bool:
-        row = await fetch_one(
-            session,
-            UNLINK,
-            issuer=subject.issuer,
-            subject=subject.id,
-            user_id=user_id,
-            now=now,
-            actor=actor,
-        )
-        return row is not None
+        return await self._change(session, UNLINK, subject, user_id, now=now, actor=actor)
+
+    async def _change(
+        self,
+        session: SqlSession,
+        statement: AnySelect,
+        subject: Subject,
+        user_id: str,
+        *,
+        now: datetime,
+        actor: str | None,
+    ) -> bool:
+        values = {"issuer": subject.issuer, "subject": subject.id, "user_id": user_id}
+        return await fetch_one(session, statement, **values, now=now, actor=actor) is not None
 
 
 def _holder(row: AnyRow) -> AddressHolder:
