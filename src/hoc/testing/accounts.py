@@ -165,10 +165,6 @@ class MemoryAccounts:
             tables.email_changes[user_id] = replace(tables.email_changes[user_id], is_confirmed=True)
             return _record(tables.update_user(patched, now=now, actor=user_id))
 
-    async def account_id(self, subject: Subject) -> str | None:
-        linked = self._database.committed().identities.get(subject)
-        return None if linked is None else linked.user_id
-
     async def list_identities(self, user_id: str) -> LinkedIdentitiesResult | None:
         tables = self._database.committed()
         user = tables.account(user_id)

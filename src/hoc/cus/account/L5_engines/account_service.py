@@ -138,10 +138,6 @@ class AccountRepositoryProtocol(Protocol):
         """
         ...
 
-    async def account_id(self, subject: Subject) -> str | None:
-        """The account that the subject is linked to."""
-        ...
-
     async def list_identities(self, user_id: str) -> LinkedIdentitiesResult | None:
         """The active account's linked identities, oldest first. None: there is no such active account."""
         ...

@@ -90,7 +90,6 @@ class AccountRepository:
         self._profiles = SqlProfiles()
         self._identities = SqlIdentities()
         self._email_changes = SqlEmailChanges()
-        self._owners = BatchLoader(self._find_owners)
         self._by_id = BatchLoader(self._find)
         self._stored = BatchLoader(self._find_stored)
         self._by_email = BatchLoader(self._find_by_email)
@@ -273,13 +272,6 @@ class AccountRepository:
             return None if row is None else _record(row)
 
         return await self._database.transact(confirm)
-
-    async def account_id(self, subject: Subject) -> str | None:
-        return await self._owners.get(subject)
-
-    async def _find_owners(self, subjects: list[Subject]) -> dict[Subject, str]:
-        async with self._database.reading() as session:
-            return await self._identities.owners(session, subjects)
 
     async def list_identities(self, user_id: str) -> LinkedIdentitiesResult | None:
         account = await self.get_account_by_id(user_id)
