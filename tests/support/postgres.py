@@ -34,10 +34,11 @@ class TestServer:
     template: str
 
     @asynccontextmanager
-    async def new_database(self) -> AsyncGenerator[str]:
-        """Yield the URL of a migrated, empty database. Afterwards close its connections and drop it."""
+    async def new_database(self, *, migrated: bool = True) -> AsyncGenerator[str]:
+        """Yield the URL of an empty database, with its tables or before them. Afterwards drop it."""
         name = _new_name()
-        await _execute(self.url, f'CREATE DATABASE "{name}" TEMPLATE "{self.template}"')
+        template = self.template if migrated else "template0"
+        await _execute(self.url, f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
         try:
             yield _with_database(self.url, name)
         finally:

@@ -216,6 +216,7 @@ def test_the_connection_that_waited_longest_gives_way() -> None:
         server.connect() as idle,
     ):
         half.sendall(b"GET / HT")
+        time.sleep(0.1)  # the loop's clock counts milliseconds, and both could begin to wait in the same one
         idle.sendall(get("/"))
         assert statuses(idle.recv(65_536).decode()) == [200]
         assert statuses(server.exchange(get("/", CLOSE))) == [200]
