@@ -52,7 +52,9 @@ def main() -> None:
         settings = {"max_connections": str(MAX_CONNECTIONS), "development": "true"}
         with hoc_serve(place / "data", **settings) as server:
             profile = _profile(server, place / "data")
-            _neighbour(server, profile, 2)  # warms up
+            _, failed = _neighbour(server, profile, 2)  # warms up
+            if failed:
+                raise SystemExit(f"The neighbour's own requests fail: {failed} of them.")
             columns = f"{'ratio':>8}{'+ MiB':>8}{'refused':>9}{'failed':>8}"
             print(f"{'':16}{'p50 alone, ms':>15}{'flooded, ms':>13}{columns}")
             for flood in FLOODS:
@@ -76,7 +78,7 @@ def _profile(server: Server, data: Path) -> bytes:
     answer.raise_for_status()
     lines = [
         "GET /api/v1/accounts/profile/neighbour HTTP/1.1",
-        "Host: a",
+        "Host: 127.0.0.1",
         f"Authorization: Bearer {token}",
         "",
         "",

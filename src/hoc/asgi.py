@@ -22,6 +22,7 @@ from hoc.cus.account.L2_api.endpoints import Dependencies, routes
 from hoc.cus.account.L2_api.feed import FEED_OPERATIONS
 from hoc.cus.account.L2_api.identity import IDENTITY_OPERATIONS
 from hoc.cus.account.L2_api.openapi import CACHED_DOCUMENT, openapi_route
+from hoc.cus.account.L2_api.request import BodyParser
 from hoc.cus.account.wiring import (
     access_reader,
     create_account_service,
@@ -115,6 +116,7 @@ class Accounts:
                 primary_issuer=settings.primary_issuer_or_default,
                 authentication=authentication,
             ),
+            bodies=BodyParser(Limiter(1, timeout_seconds=ADMISSION_TIMEOUT_SECONDS)),
             pages=SingleFlight(),
             idempotency=idempotency(),
             on_mail_queued=self._courier.wake,

@@ -1,15 +1,18 @@
 """Far more keys than a body's type has are refused before they are validated."""
 
+import asyncio
+from itertools import pairwise
 from typing import Any
 
 import orjson
 import pytest
 from starlette.requests import Request
 
+from hoc.concurrency.limiter import Limiter
 from hoc.cus.account.L2_api.bodies import AcceptInvitation, CursorQuery, UpdateProfile
 from hoc.cus.account.L2_api.body_keys import check_keys
 from hoc.cus.account.L2_api.problems import MAX_PROBLEMS
-from hoc.cus.account.L2_api.request import MAX_QUERY_PARAMETERS, parse_body, parse_query
+from hoc.cus.account.L2_api.request import MAX_QUERY_PARAMETERS, BodyParser, parse_body, parse_query
 from hoc.cus.account.L5_schemas.errors import InvalidInputError
 from hoc.cus.account.L5_schemas.identity import AccountEnsureRequest
 
@@ -68,3 +71,22 @@ def test_pydantic_sees_no_body_with_too_many_keys(model: Any, monkeypatch: pytes
     monkeypatch.setattr("hoc.cus.account.L2_api.request._adapter", None)
     with pytest.raises(InvalidInputError):
         parse_body(orjson.dumps(MANY), model)
+
+
+async def test_large_bodies_let_other_requests_in_between() -> None:
+    """Each takes a millisecond: a flood parsed at once would keep the event loop from everybody else."""
+    parser = BodyParser(Limiter(1, timeout_seconds=5))
+    happened: list[str] = []
+
+    async def send() -> None:
+        with pytest.raises(InvalidInputError):
+            await parser.parse(orjson.dumps(MANY), AcceptInvitation)
+        happened.append("parsed")
+
+    async def be_served() -> None:
+        while happened.count("parsed") < 5:
+            happened.append("served")
+            await asyncio.sleep(0)
+
+    await asyncio.gather(*(send() for _ in range(5)), be_served())
+    assert all("served" in pair for pair in pairwise(happened))

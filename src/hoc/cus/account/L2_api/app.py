@@ -13,18 +13,16 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
 from hoc.concurrency.limiter import Limiter
+from hoc.cus.account.L2_api.admission import take_slot
 from hoc.cus.account.L2_api.authentication import caller_of
 from hoc.cus.account.L2_api.csrf import check_origin
 from hoc.cus.account.L2_api.problems import problem_for
 from hoc.cus.account.L2_api.request import ReceivedRequest
 from hoc.cus.account.L2_api.request_ids import identify_request
 from hoc.cus.account.L2_api.response import complete_headers
-from hoc.cus.account.L5_schemas.errors import UnavailableError
 
 if TYPE_CHECKING:  # it needs an extra
     from hoc.cus.account.L2_api.rate_limits import RateLimits
-
-RETRY_AFTER_SECONDS = 1
 
 
 class Api:
@@ -89,14 +87,7 @@ class Api:
     async def _admit(self, request: ReceivedRequest) -> Response:
         if self._limiter is None:
             return await self._handle(request)
-        try:
-            await self._limiter.acquire()
-        except TimeoutError:
-            raise UnavailableError(
-                "The server is overloaded. Nothing was changed."
-                " Retry after the number of seconds in Retry-After.",
-                retry_after=RETRY_AFTER_SECONDS,
-            ) from None
+        await take_slot(self._limiter)
         try:
             return await self._handle(request)
         finally:

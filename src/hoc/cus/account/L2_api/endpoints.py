@@ -17,11 +17,11 @@ from hoc.cus.account.L2_api.callers import Callers
 from hoc.cus.account.L2_api.operations import CALLER, MEMBER, NO_SESSION, NOTHING, TENANT, AnyOperation, Opens
 from hoc.cus.account.L2_api.request import (
     JSON,
+    BodyParser,
     ReceivedRequest,
     check_path,
     expected_version,
     json_body,
-    parse_body,
     parse_query,
 )
 from hoc.cus.account.L2_api.response import EncodedPage, encode_page, respond
@@ -40,6 +40,7 @@ class Dependencies:
 
     database: Database
     callers: Callers
+    bodies: BodyParser
     pages: SingleFlight[EncodedPage]
     idempotency: Idempotency
     on_mail_queued: Callable[[], None]
@@ -66,6 +67,7 @@ class Endpoint(Generic[RulesT]):
         self._rules = rules
         self._database = dependencies.database
         self._callers = dependencies.callers
+        self._bodies = dependencies.bodies
         self._pages = dependencies.pages
         self._idempotency = dependencies.idempotency
         self._on_mail_queued = dependencies.on_mail_queued
@@ -86,7 +88,7 @@ class Endpoint(Generic[RulesT]):
         operation = self._operation
         if operation.body is not None:
             raw = json_body(request, optional=operation.body_optional)
-            call.body = operation.body() if raw is None else parse_body(raw, operation.body)
+            call.body = operation.body() if raw is None else await self._bodies.parse(raw, operation.body)
         if operation.query is not None:
             call.query = parse_query(request, operation.query)
         if operation.conditional:

@@ -1,5 +1,6 @@
 """Parsing a request's parts into typed values, or refusing them with what is wrong and where."""
 
+import asyncio
 import re
 from collections.abc import Callable
 from functools import cache
@@ -11,6 +12,8 @@ from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
+from hoc.concurrency.limiter import Limiter
+from hoc.cus.account.L2_api.admission import take_slot
 from hoc.cus.account.L2_api.bodies import Query
 from hoc.cus.account.L2_api.body_keys import check_keys
 from hoc.cus.account.L2_api.problems import invalid_fields
@@ -25,6 +28,7 @@ from hoc.cus.account.L5_schemas.errors import (
 QueryT = TypeVar("QueryT", bound=Query)
 
 MAX_BODY_BYTES = 65_536
+_SMALL_BODY_BYTES = 4_096
 JSON = "application/json"
 
 _adapter: Callable[[Any], TypeAdapter[Any]] = cache(TypeAdapter)
@@ -90,6 +94,28 @@ def json_body(request: ReceivedRequest, *, optional: bool) -> bytes | None:
     if len(request.received) > MAX_BODY_BYTES:
         raise HTTPException(413, f"The body must not exceed {MAX_BODY_BYTES} bytes.")
     return request.received
+
+
+class BodyParser:
+    """Parses bodies, the large ones one at a time: the event loop serves other requests between two of them.
+
+    Args:
+        large_bodies: its one slot is held while a large body is parsed.
+    """
+
+    def __init__(self, large_bodies: Limiter[None]) -> None:
+        self._large_bodies = large_bodies
+
+    async def parse(self, raw: bytes, model: Any) -> Any:  # noqa: ANN401 - as `parse_body`
+        """`parse_body`. Raises UnavailableError, too, when other large bodies take too long."""
+        if len(raw) <= _SMALL_BODY_BYTES:
+            return parse_body(raw, model)
+        await take_slot(self._large_bodies)
+        try:
+            await asyncio.sleep(0)  # without it, all that wait would be parsed in this turn of the event loop
+            return parse_body(raw, model)
+        finally:
+            self._large_bodies.release(None)
 
 
 def parse_body(raw: bytes, model: Any) -> Any:  # noqa: ANN401 - a class or an alias of one, and an instance of it
