@@ -18,17 +18,25 @@ from support.postgres import TestServer
 from hoc.bulk.importing import BATCH
 from hoc.cus.account.wiring import create_account_service, open_database
 
-HEADER = "user_id,email,name,is_active,preferences,created_at,email_verified,timezone,avatar_url"
+HEADER = (
+    "user_id,email,name,is_active,preferences,created_at,email_verified,email_lost,timezone,locale,avatar_url,"
+    "oauth_provider,last_login_at,has_generated_id,is_claimed,deleted_at"
+)
 EVERYTHING = (
     f"{HEADER}\n"
     'u1,Ada@Example.com,"Lovelace, ""Ada"" ",true,"{""a"": {""b"": [1, ""é\\n\\\\""]}}",'
-    "2025-01-31T09:30:00.123456+01:00,true,Europe/Berlin,https://example.com/a.png\n"
-    "u2,zoë@bücher.example,Zoë \N{KELVIN SIGN},,,,,,\n"
-    "u3,gone@example.com,Gone,false,,2026-01-01T00:00:00Z,f,,\n"
+    "2025-01-31T09:30:00.123456+01:00,true,false,Europe/Berlin,de-at,https://example.com/a.png,"
+    "google,2026-02-03T04:05:06Z,,,\n"
+    "u2,zoë@bücher.example,Zoë \N{KELVIN SIGN},,,,,,,,,,,,,\n"
+    "u3,gone@example.com,Gone,false,,2026-01-01T00:00:00Z,f,,,,,,,,,\n"
+    "u4,gone@example.com,Deleted,false,,,,,,,,,,,,2026-01-02T00:00:00Z\n"
+    "u5,ada@example.com,Lost,,,,,true,,,,,,,,\n"
+    "usr_6,invited@example.com,Invited,,,,,,,,,,,true,false,\n"
 )
 STORED = """
     SELECT user_id, email, email_key, name, name_key, is_active, preferences, created_at, email_verified,
-           timezone, avatar_url
+           timezone, locale, avatar_url, oauth_provider, last_login_at, has_generated_id, is_claimed,
+           deleted_at
     FROM account.users ORDER BY user_id"""
 
 
@@ -106,8 +114,8 @@ async def test_every_column_is_stored_by_the_rules_of_services(
     file = write(tmp_path / "accounts.csv", EVERYTHING)
     done = hoc("import", file, "--data-dir", tmp_path, HOC_DATABASE_URL=fresh_database_url)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith(summary(3, 0, 0))
-    ada, zoe, gone = await stored(fresh_database_url)
+    assert done.stdout.startswith(summary(6, 0, 0))
+    ada, zoe, gone, deleted, lost, invited = await stored(fresh_database_url)
     assert json.loads(ada.pop("preferences")) == {"a": {"b": [1, "é\n\\"]}}
     assert ada == {
         "user_id": "u1",
@@ -119,10 +127,22 @@ async def test_every_column_is_stored_by_the_rules_of_services(
         "created_at": datetime(2025, 1, 31, 8, 30, 0, 123456, UTC),
         "email_verified": True,
         "timezone": "Europe/Berlin",
+        "locale": "de-AT",
         "avatar_url": "https://example.com/a.png",
+        "oauth_provider": "google",
+        "last_login_at": datetime(2026, 2, 3, 4, 5, 6, tzinfo=UTC),
+        "has_generated_id": False,
+        "is_claimed": True,
+        "deleted_at": None,
     }
     assert (zoe["name_key"], zoe["is_active"], zoe["preferences"]) == ("zoë \N{KELVIN SIGN}", True, "{}")
-    assert (gone["is_active"], gone["email_verified"]) == (False, False)
+    assert (gone["is_active"], gone["email_verified"], gone["deleted_at"]) == (False, False, None)
+    assert (deleted["email_key"], deleted["deleted_at"]) == (
+        gone["email_key"],
+        datetime(2026, 1, 2, tzinfo=UTC),
+    )
+    assert (lost["email"], lost["email_key"]) == ("ada@example.com", None)
+    assert (invited["has_generated_id"], invited["is_claimed"]) == (True, False)
     await assert_exact(fresh_database_url)
 
 
@@ -150,7 +170,7 @@ def test_an_export_has_only_active_accounts_by_default(fresh_database_url: str, 
     hoc("import", file, "--data-dir", tmp_path, HOC_DATABASE_URL=fresh_database_url)
     printed = hoc("export", "--data-dir", tmp_path, HOC_DATABASE_URL=fresh_database_url)
     rows = list(csv.DictReader(printed.stdout.splitlines()))
-    assert sorted(row["user_id"] for row in rows) == ["u1", "u2"]
+    assert sorted(row["user_id"] for row in rows) == ["u1", "u2", "u5", "usr_6"]
     assert ",".join(rows[0]) == HEADER
 
 
@@ -232,6 +252,14 @@ JSON_ROWS = (
     (r'{"user_id": "f", "email": "f@example.com", "name": "F", "preferences": {"a": "\u0000"}}', "NUL"),
     ('{"user_id": "g", "email": "g@example.com", "name": "G", "timezone": "Mars"}', "timezone: must be"),
     ('{"user_id": "h", "email": "h@example.com"}', "name: is missing"),
+    (
+        '{"user_id": "i", "email": "i@example.com", "name": "I", "deleted_at": "2026-01-01T00:00:00Z"}',
+        "deleted_at: must be empty for an active account",
+    ),
+    (
+        '{"user_id": "j", "email": "j@example.com", "name": "J", "is_claimed": false}',
+        "is_claimed: must be true unless has_generated_id is true",
+    ),
     ('{"user_id": "good3", "email": "good3@example.com", "name": "Good"}', None),
 )
 
@@ -283,7 +311,7 @@ async def test_a_row_is_reported_by_the_line_it_begins_on(fresh_database_url: st
 
 async def test_existing_accounts_are_left_unchanged(fresh_database_url: str, tmp_path: Path) -> None:
     file = write(tmp_path / "f.csv", EVERYTHING)
-    for outcome in (summary(3, 0, 0), summary(0, 3, 0)):
+    for outcome in (summary(6, 0, 0), summary(0, 6, 0)):
         done = hoc("import", file, "--data-dir", tmp_path, HOC_DATABASE_URL=fresh_database_url)
         assert done.stdout.startswith(outcome)
     before = await stored(fresh_database_url)
@@ -317,6 +345,35 @@ def test_a_missing_file_is_explained_in_one_line(fresh_database_url: str, tmp_pa
         line, code = refusal(command, missing, "--data-dir", tmp_path, HOC_DATABASE_URL=fresh_database_url)
         assert str(missing) in line
         assert code == 1
+
+
+async def test_no_account_is_stored_under_a_linked_subject(fresh_database_url: str, tmp_path: Path) -> None:
+    """Its subject signs in to another account, so nobody could reach it."""
+    async with connected(fresh_database_url) as connection:
+        await connection.execute("""
+            INSERT INTO account.users (user_id, email, email_key)
+            VALUES ('ada', 'a@example.com', 'a@example.com');
+            INSERT INTO account.linked_identities (issuer, subject, user_id)
+            VALUES ('', 'linked', 'ada'), ('https://id.example.com', 'free', 'ada')""")
+    file = write(
+        tmp_path / "accounts.csv",
+        "user_id,email,name\nlinked,linked@example.com,Linked\nfree,free@example.com,Free\n",
+    )
+    done = hoc("import", file, "--data-dir", tmp_path, HOC_DATABASE_URL=fresh_database_url)
+    assert done.returncode == 1
+    assert done.stderr == "line 2: user_id: is linked to another account already\n"
+    assert [row["user_id"] for row in await stored(fresh_database_url)] == ["ada", "free"]
+
+
+async def test_an_imported_account_has_an_event_unless_it_is_deleted(
+    fresh_database_url: str, tmp_path: Path
+) -> None:
+    file = write(tmp_path / "accounts.csv", EVERYTHING)
+    hoc("import", file, "--data-dir", tmp_path, HOC_DATABASE_URL=fresh_database_url)
+    async with connected(fresh_database_url) as connection:
+        recorded = await connection.fetch("SELECT type, user_id FROM account.outbox ORDER BY user_id")
+    users = ["u1", "u2", "u3", "u5", "usr_6"]
+    assert [tuple(row) for row in recorded] == [("user.created", user) for user in users]
 
 
 async def test_standard_input_is_read(fresh_database_url: str, tmp_path: Path) -> None:

@@ -7,8 +7,9 @@ from typing import Any, Final, NoReturn, TypeAlias
 import orjson
 
 from hoc.bulk.files import Row
+from hoc.cus.account.L5_engines.account_service import MAX_PROVIDER_LENGTH
 from hoc.cus.account.L5_engines.email_address import fold, parse_email
-from hoc.cus.account.L5_engines.profiles import checked_preferences, known_timezone
+from hoc.cus.account.L5_engines.profiles import canonical_locale, checked_preferences, known_timezone
 from hoc.cus.account.L5_engines.text import clean_line, is_account_id
 from hoc.cus.account.L5_schemas.errors import InvalidInputError
 
@@ -19,8 +20,15 @@ COLUMNS: Final = (
     "preferences",
     "created_at",
     "email_verified",
+    "email_lost",
     "timezone",
+    "locale",
     "avatar_url",
+    "oauth_provider",
+    "last_login_at",
+    "has_generated_id",
+    "is_claimed",
+    "deleted_at",
 )
 MAX_URL_LENGTH: Final = 2_048
 
@@ -43,18 +51,32 @@ def account_row(row: Row, line: int, now: datetime) -> AccountRow:
         _reject("name", "is missing")
     # The name may be empty, because such an account can exist and be exported.
     name = _optional(row, "name", lambda value: clean_line("name", value))
+    is_active = _boolean(row, "is_active", default=True)
+    deleted_at = _timestamp(row, "deleted_at")
+    if is_active and deleted_at is not None:
+        _reject("deleted_at", "must be empty for an active account")
+    has_generated_id = _boolean(row, "has_generated_id", default=False)
+    is_claimed = _boolean(row, "is_claimed", default=True)
+    if not (is_claimed or has_generated_id):
+        _reject("is_claimed", "must be true unless has_generated_id is true")
     return (
         line,
         user_id,
         address.given,
-        address.key,
+        None if _boolean(row, "email_lost", default=False) else address.key,
         name,
         None if name is None else fold(name),
-        _boolean(row, "is_active", default=True),
+        is_active,
         _timestamp(row, "created_at") or now,
         _boolean(row, "email_verified", default=False),
         _optional(row, "timezone", known_timezone),
-        _optional(row, "avatar_url", lambda url: clean_line("avatar_url", url, max_length=MAX_URL_LENGTH)),
+        _optional(row, "locale", canonical_locale),
+        _line(row, "avatar_url", MAX_URL_LENGTH),
+        _line(row, "oauth_provider", MAX_PROVIDER_LENGTH),
+        _timestamp(row, "last_login_at"),
+        has_generated_id,
+        is_claimed,
+        deleted_at,
         _preferences(row),
     )
 
@@ -73,6 +95,10 @@ def _text(row: Row, column: str) -> str | None:
 def _optional(row: Row, column: str, checked: Callable[[str], str]) -> str | None:
     value = _text(row, column)
     return None if value is None else checked(value)
+
+
+def _line(row: Row, column: str, max_length: int) -> str | None:
+    return _optional(row, column, lambda value: clean_line(column, value, max_length=max_length))
 
 
 def _boolean(row: Row, column: str, *, default: bool) -> bool:

@@ -128,10 +128,10 @@ async def _store(
     counts: ImportCounts,
     report: Callable[[Rejection], None],
 ) -> None:
-    there, taken = 0, list[int]()
+    there, taken = 0, dict[int, str]()
     if batch.accounts:
         there, taken = await database.transact(lambda session: store_accounts(session, batch.accounts, now))
-    rejections = batch.rejections + [Rejection(line, "email: is another account's already") for line in taken]
+    rejections = batch.rejections + [Rejection(line, reason) for line, reason in taken.items()]
     for rejection in sorted(rejections, key=lambda rejection: rejection.line):
         report(rejection)
     counts.imported += len(batch.accounts) - there - len(taken)

@@ -59,7 +59,8 @@ def registered(
 ) -> tuple[CTE, CTE, CTE, CTE]:
     """The CTE of the rows that ``new_accounts`` stores, the two that count them, and the one of their events.
 
-    Accounts created before ``hours_since`` are not counted by hour: those counts would soon be deleted.
+    Of an import, accounts created before ``hours_since`` are not counted by hour, as those counts would soon
+    be deleted, and a deleted account has no event.
     """
     stored = new_accounts.returning(*users.c).cte("stored")
     totals = insert(account_totals).from_select(
@@ -84,9 +85,11 @@ def registered(
         index_elements=[account_registrations.c.hour, account_registrations.c.shard],
         set_={"accounts": account_registrations.c.accounts + hours.excluded.accounts},
     )
+    is_import = hours_since is not None
     created = recorded(
         UserCreatedEventData,
         stored,
+        *([stored.c.deleted_at.is_(None)] if is_import else []),
         at=stored.c.updated_at,
         actor=actor,
         name=func.coalesce(stored.c.name, ""),

@@ -6,6 +6,7 @@ from typing import Any, Final, Protocol
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     DateTime,
     MetaData,
@@ -27,7 +28,7 @@ from hoc.cus.account.L6_drivers.account_inserts import any_shard, registered
 from hoc.cus.account.L6_drivers.advisory_locks import AdvisoryLock
 from hoc.cus.account.L6_drivers.execution import SqlSession, fetch_all, param
 from hoc.cus.account.L6_drivers.fragments import NOW, any_of
-from hoc.cus.account.L6_drivers.tables import users
+from hoc.cus.account.L6_drivers.tables import linked_identities, users
 
 COPIED: Final = (
     "email",
@@ -38,8 +39,17 @@ COPIED: Final = (
     "created_at",
     "email_verified",
     "timezone",
+    "locale",
     "avatar_url",
+    "oauth_provider",
+    "last_login_at",
+    "has_generated_id",
+    "is_claimed",
+    "deleted_at",
 )
+
+_TAKEN: Final = "email: is another account's already"
+_LINKED: Final = "user_id: is linked to another account already"
 
 # As long as housekeeping keeps the counts, which is longer than statistics look back.
 _HOURS_COUNTED: Final = timedelta(days=32)
@@ -58,6 +68,9 @@ STAGED: Final = tuple(staged.c.keys())
 
 CREATE_STAGED = CreateTable(staged, if_not_exists=True)
 
+# Without an issuer of its own, a subject is one of the primary issuer.
+IS_LINKED = exists().where(linked_identities.c.issuer == "", linked_identities.c.subject == staged.c.user_id)
+
 _STORED, *_COUNTED = registered(
     insert(users)
     .from_select(
@@ -67,14 +80,16 @@ _STORED, *_COUNTED = registered(
             *(staged.c[name] for name in COPIED),
             cast(staged.c.preferences, JSONB),
             NOW,
-        ).order_by(staged.c.line),
+        )
+        .where(~IS_LINKED)
+        .order_by(staged.c.line),
     )
     .on_conflict_do_nothing(),
     actor=null(),
     hours_since=param("hours_since", DateTime(timezone=True)),
 )
 STORE = (
-    select(staged.c.line, staged.c.user_id)
+    select(staged.c.line, staged.c.user_id, IS_LINKED.label("is_linked"))
     .where(~exists().where(_STORED.c.user_id == staged.c.user_id))
     .order_by(staged.c.line)
     .add_cte(*_COUNTED)
@@ -88,7 +103,7 @@ SETTLE = text(f"VACUUM (ANALYZE, SKIP_LOCKED) {users.fullname}")
 
 async def store_accounts(
     session: AsyncConnection, accounts: Sequence[tuple[Any, ...]], now: datetime
-) -> tuple[int, list[int]]:
+) -> tuple[int, dict[int, str]]:
     """Store the accounts whose id and address are not taken. Waits for other imports to commit.
 
     Args:
@@ -97,7 +112,7 @@ async def store_accounts(
         now: becomes ``updated_at``.
 
     Returns:
-        How many ids existed before, and the ``line`` of each account whose address was taken.
+        How many ids existed before, and what was taken by the ``line`` of each other account not stored.
     """
     await session.execute(LOCK_IMPORTS)
     await session.execute(CREATE_STAGED)
@@ -107,7 +122,9 @@ async def store_accounts(
     # Another statement, because it sees the rows that a rival committed while STORE waited for it.
     found = await fetch_all(session, THERE, user_ids=[row.user_id for row in left]) if left else []
     there = {row.user_id for row in found}
-    return len(there), [row.line for row in left if row.user_id not in there]
+    return len(there), {
+        row.line: _LINKED if row.is_linked else _TAKEN for row in left if row.user_id not in there
+    }
 
 
 async def settle_accounts(session: SqlSession) -> None:
@@ -128,27 +145,51 @@ class Output(Protocol):
     def write(self, data: bytes, /) -> object: ...
 
 
-_ISO_CREATED_AT: Final = "to_json(created_at) #>> '{}'"
+_EXPORTED: Final = (
+    "user_id",
+    "email",
+    "name",
+    "is_active",
+    "preferences",
+    "created_at",
+    "email_verified",
+    "email_lost",
+    "timezone",
+    "locale",
+    "avatar_url",
+    "oauth_provider",
+    "last_login_at",
+    "has_generated_id",
+    "is_claimed",
+    "deleted_at",
+)
+_EMAIL_LOST: Final = "(email_key IS NULL)"
 _ACTIVE: Final = " WHERE is_active"
-_JSON_LINES: Final = f"""
-    SELECT json_build_object(
-               'user_id', user_id, 'email', email, 'name', name, 'is_active', is_active,
-               'preferences', preferences, 'created_at', created_at,
-               'email_verified', email_verified, 'timezone', timezone, 'avatar_url', avatar_url)
-    FROM {users.fullname}"""  # noqa: S608 - of constants
+
+
+def _json_lines() -> str:
+    fields = (f"'{name}', {_EMAIL_LOST if name == 'email_lost' else name}" for name in _EXPORTED)
+    return f"SELECT json_build_object({', '.join(fields)}) FROM {users.fullname}"  # noqa: S608 - of constants
 
 
 def _csv(marked: str) -> str:
     """The query for CSV. An apostrophe precedes each text that begins like the regular expression."""
+    cells = (f"{_cell(name, marked)} AS {name}" for name in _EXPORTED)
+    return f"SELECT {', '.join(cells)} FROM {users.fullname}"  # noqa: S608 - of constants
 
-    def text_of(column: str) -> str:
-        return f"regexp_replace({column}, $$^(?={marked})$$, $$'$$) AS {column}"
 
-    return f"""
-        SELECT {text_of("user_id")}, {text_of("email")}, {text_of("name")}, is_active::text, preferences,
-               {_ISO_CREATED_AT} AS created_at, email_verified::text, {text_of("timezone")},
-               {text_of("avatar_url")}
-        FROM {users.fullname}"""  # noqa: S608 - of constants
+def _cell(name: str, marked: str) -> str:
+    if name == "email_lost":
+        return f"{_EMAIL_LOST}::text"
+    match users.c[name].type:
+        case Boolean():
+            return f"{name}::text"
+        case DateTime():
+            return f"to_json({name}) #>> '{{}}'"
+        case JSONB():
+            return name
+        case _:
+            return f"regexp_replace({name}, $$^(?={marked})$$, $$'$$)"
 
 
 async def copy_accounts(
@@ -164,7 +205,7 @@ async def copy_accounts(
     if as_json:
         # CSV whose delimiter and quote cannot occur in JSON text, so that nothing is ever quoted.
         done = await driver.copy_from_query(
-            _JSON_LINES + where, output=output, format="csv", delimiter="\x01", quote="\x02"
+            _json_lines() + where, output=output, format="csv", delimiter="\x01", quote="\x02"
         )
     else:
         query = _csv(f"'{FORMULA}" if raw else FORMULA)
