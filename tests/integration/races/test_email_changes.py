@@ -141,6 +141,36 @@ async def test_requests_at_once_pass_their_cap_without_a_lock_only(
         assert len(refused) == (0 if taken_out else 1)
 
 
+THE_COUNT = "SELECT FROM account.recipient_limits WHERE email_key = $1 FOR UPDATE"
+RECIPIENT_CAP = (r"WHERE account\.recipient_limits\.sent < \S+", "")
+
+
+@pytest.mark.parametrize("taken_out", [False, True])
+async def test_mails_at_once_pass_a_mailbox_cap_without_it_only(
+    database_url: str, *, taken_out: bool
+) -> None:
+    """The statement counts the mail only if the cap still allows it once it has waited for the count."""
+    async with opened(database_url) as database:
+        if taken_out:
+            rewrite(database, RECIPIENT_CAP)
+        email = _new_email()
+        await execute(
+            database,
+            "INSERT INTO account.recipient_limits (email_key, day, sent)"
+            " VALUES (:email, (now() AT TIME ZONE 'UTC')::date, 1)",
+            email=email,
+        )
+        accounts = create_account_service(database, mails_per_recipient_per_day=2)
+        async with meeting(database_url, THE_COUNT, email) as held:
+            asking = [
+                await held.join(accounts.update_own_profile(user, AccountUpdateRequest(email=email)))
+                for user in await add_users(database, 2)
+            ]
+        outcomes = await asyncio.gather(*asking, return_exceptions=True)
+        refused = [outcome for outcome in outcomes if isinstance(outcome, LimitExceededError)]
+        assert len(refused) == (0 if taken_out else 1)
+
+
 def _new_email() -> str:
     return f"{uuid.uuid4().hex}@example.com"
 
