@@ -74,7 +74,10 @@ class Database:
         return await self._write(work, self.engine.begin)
 
     async def write(self, work: Callable[[DirectConnection], Awaitable[T]]) -> T:
-        """Run ``work``, whose only statement is a transaction by itself. Retries as `transact` does."""
+        """Run ``work``, each of whose statements is a transaction by itself, and one of which writes.
+
+        Retries as `transact` does.
+        """
         return await self._write(work, self._reading)
 
     async def close(self) -> None:

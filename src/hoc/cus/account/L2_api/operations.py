@@ -42,7 +42,7 @@ class Opens(Enum):
     READ = auto()
     """A connection on which each statement is a transaction by itself."""
     STATEMENT = auto()
-    """The same, for a handler whose one statement writes."""
+    """The same, for a handler of whose statements one writes."""
     TRANSACTION = auto()
     """One transaction, which is run again when it loses a deadlock."""
 

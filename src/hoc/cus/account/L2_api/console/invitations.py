@@ -2,7 +2,15 @@
 
 from hoc.cus.account.L2_api.bodies import AcceptInvitation, InviteUser, ResendInvitation, StatusQuery
 from hoc.cus.account.L2_api.call import Call
-from hoc.cus.account.L2_api.operations import NOTHING, READ, TENANT, TRANSACTION, AnyOperation, Operation
+from hoc.cus.account.L2_api.operations import (
+    NOTHING,
+    READ,
+    STATEMENT,
+    TENANT,
+    TRANSACTION,
+    AnyOperation,
+    Operation,
+)
 from hoc.cus.account.L5_engines.accounts_facade import AccountsFacade
 from hoc.cus.account.L5_schemas.port_types import Page
 from hoc.cus.account.L5_schemas.results import AcceptInvitationResult, InvitationListResult, InvitationResult
@@ -13,7 +21,7 @@ from hoc.cus.account.L5_schemas.results import AcceptInvitationResult, Invitatio
     "/users/invite",
     InvitationResult,
     requires=TENANT,
-    opens=TRANSACTION,
+    opens=STATEMENT,
     status=201,
     body=InviteUser,
     errors=(409, 429),

@@ -2,7 +2,7 @@
 
 from hoc.cus.account.L2_api.bodies import CreateTicket, StatusQuery
 from hoc.cus.account.L2_api.call import Call
-from hoc.cus.account.L2_api.operations import MEMBER, READ, TENANT, TRANSACTION, AnyOperation, Operation
+from hoc.cus.account.L2_api.operations import MEMBER, READ, STATEMENT, TENANT, AnyOperation, Operation
 from hoc.cus.account.L5_engines.accounts_facade import AccountsFacade
 from hoc.cus.account.L5_schemas.port_types import Page
 from hoc.cus.account.L5_schemas.results import (
@@ -23,7 +23,7 @@ async def get_support_contact(accounts: AccountsFacade, call: Call) -> SupportCo
     "/support/tickets",
     SupportTicketResult,
     requires=TENANT,
-    opens=TRANSACTION,
+    opens=STATEMENT,
     status=201,
     body=CreateTicket,
     idempotent=True,
