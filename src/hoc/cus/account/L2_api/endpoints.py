@@ -72,6 +72,11 @@ class Endpoint(Generic[RulesT]):
         self._idempotency = dependencies.idempotency
         self._on_mail_queued = dependencies.on_mail_queued
         self._is_page = operation.is_page
+        # A single statement about the caller alone finds the account of the primary issuer's subject itself.
+        self._finds_account_later = operation.requires is CALLER and operation.opens in {
+            Opens.READ,
+            Opens.STATEMENT,
+        }
 
     async def handle(self, request: ReceivedRequest) -> Response:
         call: Call[object, object] = Call(
@@ -119,10 +124,7 @@ class Endpoint(Generic[RulesT]):
         call.optional_caller = await self._callers.member(call.tenant_id, call.caller)
 
     async def _find_account(self, call: Call[object, object], caller: Caller) -> None:
-        operation = self._operation
-        # A single statement about the caller alone finds the account of the primary issuer's subject itself.
-        is_found_later = operation.requires is CALLER and operation.opens in {Opens.READ, Opens.STATEMENT}
-        if not (is_found_later and self._callers.is_primary(caller)):
+        if not (self._finds_account_later and self._callers.is_primary(caller)):
             call.optional_caller = await self._callers.account_of(caller)
 
     async def _require_scope(self, call: Call[object, object]) -> None:
