@@ -316,3 +316,14 @@ async def test_accepting_verifies_an_address_that_was_changed(world: World, *, i
         ["email", "email_verified"],
         ["email_verified"],
     ]
+
+
+async def test_every_issuer_is_the_primary_one_unless_one_is(world: World) -> None:
+    """So do callers count; a link under another issuer would never be found."""
+    accounts = world.accounts_with(primary_issuer=None)
+    request = sign_up(world, issuer=OTHER)
+    account, was_created = await accounts.ensure_account(request)
+    assert (account.user_id, was_created) == (request.user_id, True)
+    linked = await accounts.link_identity(request.user_id, f"{request.user_id}-2", issuer=OTHER)
+    assert [identity.issuer for identity in linked.identities] == [""]
+    assert (await accounts.get_account_profile(f"{request.user_id}-2")).user_id == request.user_id

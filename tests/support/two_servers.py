@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from support.identities import PRIMARY_ISSUER
 from support.postgres import opened
 from support.races import Request, meeting, race
 from support.servers import development_keys, server_process
@@ -25,6 +26,7 @@ _SETTINGS = {
     "pool_size": str(AT_ONCE // 2),
     "invitations_per_tenant_per_day": str(TENANT_CAP),
     "invitations_per_recipient_per_day": str(RECIPIENT_CAP),
+    "primary_issuer": PRIMARY_ISSUER,
 }
 
 

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import pytest
 from sqlalchemy import null, select, union_all
 from sqlalchemy.ext.asyncio import AsyncSession
+from support.identities import PRIMARY_ISSUER
 from support.roles import ROLES
 from support.seed import add_accounts
 
@@ -120,7 +121,9 @@ class World(ABC):
         """Store an active account and return its id."""
 
     @abstractmethod
-    def accounts_with(self, *, max_counted: int = MAX_COUNTED) -> AccountService:
+    def accounts_with(
+        self, *, max_counted: int = MAX_COUNTED, primary_issuer: str | None = PRIMARY_ISSUER
+    ) -> AccountService:
         """The identity service, counting a search term's matches so far."""
 
     @abstractmethod
@@ -231,8 +234,15 @@ class MemoryWorld(World):
     def engines_with(self, options: Options) -> Engines:
         return memory_engines(self.database, options=options, clock=self.clock)
 
-    def accounts_with(self, *, max_counted: int = MAX_COUNTED) -> AccountService:
-        return AccountService(MemoryAccounts(self.database), clock=self.clock, max_counted=max_counted)
+    def accounts_with(
+        self, *, max_counted: int = MAX_COUNTED, primary_issuer: str | None = PRIMARY_ISSUER
+    ) -> AccountService:
+        return AccountService(
+            MemoryAccounts(self.database),
+            primary_issuer=primary_issuer,
+            clock=self.clock,
+            max_counted=max_counted,
+        )
 
     def transaction(self) -> AbstractAsyncContextManager[Any]:
         return self.database.transaction()
@@ -290,8 +300,15 @@ class PostgresWorld(World):
     def engines_with(self, options: Options) -> Engines:
         return postgres_engines(options, clock=self.clock)
 
-    def accounts_with(self, *, max_counted: int = MAX_COUNTED) -> AccountService:
-        return AccountService(AccountRepository(self.database), clock=self.clock, max_counted=max_counted)
+    def accounts_with(
+        self, *, max_counted: int = MAX_COUNTED, primary_issuer: str | None = PRIMARY_ISSUER
+    ) -> AccountService:
+        return AccountService(
+            AccountRepository(self.database),
+            primary_issuer=primary_issuer,
+            clock=self.clock,
+            max_counted=max_counted,
+        )
 
     def transaction(self) -> AbstractAsyncContextManager[Any]:
         return self.database.transaction()

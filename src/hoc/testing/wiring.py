@@ -54,9 +54,11 @@ def memory_engines(
     return build_engines(stores, options or Options(), clock=clock)
 
 
-def memory_account_service(database: MemoryDatabase, *, clock: Clock = utc_now) -> AccountService:
+def memory_account_service(
+    database: MemoryDatabase, *, primary_issuer: str | None = None, clock: Clock = utc_now
+) -> AccountService:
     """The identity service on the same accounts as the facade on this database."""
-    return AccountService(MemoryAccounts(database), clock=clock)
+    return AccountService(MemoryAccounts(database), primary_issuer=primary_issuer, clock=clock)
 
 
 async def email_change_token(session: MemorySession, user_id: str, *, clock: Clock = utc_now) -> str:

@@ -5,6 +5,7 @@ import uuid
 from dataclasses import replace
 
 import pytest
+from support.identities import PRIMARY_ISSUER
 from support.postgres import opened
 from support.races import meeting, race, rewrite
 from support.seed import add_invitation, add_tenants, add_users, damage, execute, scalar
@@ -100,7 +101,7 @@ async def test_the_lock_of_an_address_lets_one_claim_it(database_url: str, *, ta
         user, email = await _unclaimed(database)
         if taken_out:
             rewrite(database, LOCK_HOLDER)
-        accounts = create_account_service(database)
+        accounts = create_account_service(database, primary_issuer=PRIMARY_ISSUER)
         requests = [AccountEnsureRequest(uuid.uuid4().hex, email, "Ada", email_verified=True)] * 2
         requests[1] = replace(requests[1], user_id=uuid.uuid4().hex)
         async with meeting(database_url, THE_ACCOUNT, user) as held:
@@ -117,7 +118,7 @@ async def test_the_lock_of_a_subject_gives_it_one_account(database_url: str, *, 
     async with opened(database_url) as database:
         if taken_out:
             rewrite(database, LOCK_SUBJECT)
-        accounts = create_account_service(database)
+        accounts = create_account_service(database, primary_issuer=PRIMARY_ISSUER)
         subject = uuid.uuid4().hex
         claims: list[asyncio.Task[tuple[AccountProfileResponse, bool]]] = []
         async with meeting(database_url, "LOCK TABLE account.linked_identities IN SHARE MODE") as held:
@@ -138,7 +139,7 @@ async def test_the_lock_of_a_subject_keeps_it_from_a_second_account(
         if taken_out:
             rewrite(database, LOCK_SUBJECT)
         [user] = await add_users(database, 1)
-        accounts = create_account_service(database)
+        accounts = create_account_service(database, primary_issuer=PRIMARY_ISSUER)
         subject = uuid.uuid4().hex
         request = AccountEnsureRequest(subject, _new_email(), "Ada", email_verified=True)
         async with meeting(database_url, HAS_ADDRESS, uuid.uuid4().hex, request.email) as held:
@@ -154,7 +155,7 @@ async def test_the_lock_of_a_subject_keeps_it_from_a_second_account(
 async def test_the_lock_of_an_account_keeps_its_last_identity(database_url: str, *, taken_out: bool) -> None:
     async with opened(database_url) as database:
         user, _ = await _unclaimed(database)
-        accounts = create_account_service(database)
+        accounts = create_account_service(database, primary_issuer=PRIMARY_ISSUER)
         subjects = [uuid.uuid4().hex for _ in range(2)]
         for subject in subjects:
             await accounts.link_identity(user, subject, issuer=OTHER)

@@ -226,11 +226,13 @@ class AccountService:
         return ensured
 
     def _issuer(self, issuer: str | None) -> str:
-        """The issuer as it is stored: empty for the primary one."""
-        if issuer is None or issuer == self._primary_issuer:
+        """The issuer as it is stored: empty for the primary one, and for all when none is the primary one."""
+        if issuer is None:
             return ""
         if not is_storable_id(issuer):
             raise InvalidInputError.of("issuer", "must be 1 to 255 characters without control characters")
+        if self._primary_issuer in {None, issuer}:
+            return ""
         return issuer
 
     async def get_account_profile(self, user_id: str) -> AccountProfileResponse:
