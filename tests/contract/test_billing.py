@@ -171,7 +171,7 @@ async def test_a_credit_note_is_an_invoice_below_zero(world: World) -> None:
     tenant_id, _ = await world.tenant()
     record = world.engines.billing.record_invoice
     async with world.transaction() as session:
-        note = {"amount_cents": -(2**63 - 1), "currency": "BHD", "period_start": APRIL}
+        note: dict[str, Any] = {"amount_cents": -(2**63 - 1), "currency": "BHD", "period_start": APRIL}
         owed = await record(session, tenant_id, **invoice("in_1", currency="JPY"))
         credit = await record(
             session,

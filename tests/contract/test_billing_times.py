@@ -199,11 +199,11 @@ async def test_a_time_outside_1900_to_2999_is_refused(world: World, moment: date
     tenant_id, owner = await world.tenant()
     billing = world.engines.billing
     async with world.transaction() as session:
-        for given in ({"as_of": moment}, {"period_start": moment}, {"period_end": moment}):
+        for name in ("as_of", "period_start", "period_end"):
             with pytest.raises(InvalidInputError, match="within the years 1900 to 2999"):
-                await billing.record_invoice(session, tenant_id, **invoice("in_1") | given)
+                await billing.record_invoice(session, tenant_id, **invoice("in_1", **{name: moment}))
         for name in ("as_of", "current_period_start", "current_period_end", "next_invoice_date"):
-            values = {"plan": "pro"} | PERIOD | {name: moment}
+            values: dict[str, Any] = {"plan": "pro"} | PERIOD | {name: moment}
             with pytest.raises(InvalidInputError, match="within the years 1900 to 2999"):
                 await billing.set_subscription(session, tenant_id, **values)
         for name in ("since", "until"):
