@@ -16,6 +16,8 @@ from support.command_line import HOC, environment, hoc, refusal
 from support.postgres import TestServer
 
 from hoc.bulk.importing import BATCH
+from hoc.cus.account.L5_engines.paging import MAX_CURSOR_LENGTH
+from hoc.cus.account.L5_schemas.identity import AccountListParams
 from hoc.cus.account.wiring import create_account_service, open_database
 
 HEADER = (
@@ -231,7 +233,11 @@ CSV_ROWS = (
     ('h,h@example.com,H,,{"a":,', "preferences: must be JSON"),
     ("i,i@example.com,I,,[],", "preferences: must be a JSON object"),
     ("j,j@example.com,J,,,2026-01-01T00:00:00", "created_at: must be an ISO 8601 time with its zone"),
-    ("k,k@example.com,K,,,0001-01-01T00:00:00+05:00", "created_at: must be an ISO 8601 time with its zone"),
+    ("k,k@example.com,K,,,0001-01-01T00:00:00+05:00", "created_at: must be within the years 1900 to 2999"),
+    ("s,s@example.com,S,,,9999-12-31T23:59:59.999999Z", "created_at: must be within the years 1900 to 2999"),
+    ("t,t@example.com,T,,,3000-01-01T00:00:00Z", "created_at: must be within the years 1900 to 2999"),
+    (",,,,,", None),
+    (" , ,", None),
     ("l,l@example.com,L", "has 3 values for 6 columns"),
     (f"m,m@example.com,{'M' * 200_000},,,", "is not CSV"),
     ("good1,good1@example.com,Good,,,", None),
@@ -299,7 +305,7 @@ async def test_only_a_row_that_is_not_utf_8_is_rejected(fresh_database_url: str,
     file = tmp_path / "latin"
     file.write_bytes(b"user_id,email,name\na,a@example.com,Zo\xeb\nb,b@example.com,Bea\n")
     done = hoc("import", file, "--data-dir", tmp_path, HOC_DATABASE_URL=fresh_database_url)
-    assert done.stderr == "line 2: name: must not contain control characters or line breaks\n"
+    assert done.stderr == "line 2: is not in UTF-8, but perhaps in Windows-1252: save the file as UTF-8\n"
     assert [row["user_id"] for row in await stored(fresh_database_url)] == ["b"]
 
 
@@ -307,6 +313,64 @@ async def test_a_row_is_reported_by_the_line_it_begins_on(fresh_database_url: st
     file = write(tmp_path / "f.csv", '\ufeffuser_id,email,name\na,a@example.com,"A\nA"\nb,b,B\n')
     done = hoc("import", file, "--data-dir", tmp_path, HOC_DATABASE_URL=fresh_database_url)
     assert [line.split(":")[0] for line in done.stderr.splitlines()] == ["line 2", "line 4"]
+
+
+def test_the_lines_that_an_open_quote_takes_are_counted(fresh_database_url: str, tmp_path: Path) -> None:
+    good = "".join(f"u{number},u{number}@example.com,Ada\n" for number in range(50))
+    file = write(tmp_path / "f.csv", f'user_id,email,name\nq1,q1@example.com,"Bob\n{good}')
+    done = hoc("import", file, "--data-dir", tmp_path, HOC_DATABASE_URL=fresh_database_url)
+    assert done.stderr.startswith("line 2: a quote that opens here is never closed")
+    assert "lines 2 to 52" in done.stderr
+    assert done.stdout.startswith(summary(0, 0, 51))
+
+
+EXTREMES = (
+    "1900-01-01T00:00:00Z",
+    "1900-01-01T14:00:00.000001+14:00",
+    "2999-12-31T23:59:59.999999Z",
+    "2999-12-31T11:59:59.999999-12:00",
+)
+
+
+async def test_extreme_accounts_are_walked_and_exported(
+    postgres_server: TestServer, fresh_database_url: str, tmp_path: Path
+) -> None:
+    """The cursors and files that hoc makes of any allowed account are taken back."""
+    rows = [
+        {
+            "user_id": f"{number:03}{letter * 252}",
+            "email": f"u{number}@example.com",
+            "name": letter * 255,
+            "created_at": EXTREMES[number % 4],
+            "last_login_at": EXTREMES[number % 3],
+            **({"is_active": False, "deleted_at": EXTREMES[number % 4]} if number % 5 == 0 else {}),
+        }
+        for number, letter in enumerate('a\\"é漢😀' * 20)
+    ]
+    file = write(tmp_path / "in.jsonl", "\n".join(map(json.dumps, rows)))
+    done = hoc("import", file, "--data-dir", tmp_path, HOC_DATABASE_URL=fresh_database_url)
+    assert (done.returncode, done.stderr) == (0, "")
+    database = open_database(fresh_database_url, pool_size=1)
+    try:
+        service = create_account_service(database)
+        walked: list[str] = []
+        cursor = None
+        while not walked or cursor is not None:
+            page = await service.list_accounts(AccountListParams(page_size=7, is_active=None, cursor=cursor))
+            walked += [account.user_id for account in page.accounts]
+            cursor = page.next_cursor
+            assert cursor is None or len(cursor) <= MAX_CURSOR_LENGTH
+    finally:
+        await database.close()
+    assert sorted(walked) == sorted(str(row["user_id"]) for row in rows)
+    for kind in ("csv", "jsonl"):
+        exported = tmp_path / f"out.{kind}"
+        options = ("--include-inactive", "--data-dir", tmp_path)
+        assert hoc("export", exported, *options, HOC_DATABASE_URL=fresh_database_url).returncode == 0
+        async with postgres_server.new_database() as other:
+            done = hoc("import", exported, "--data-dir", tmp_path, HOC_DATABASE_URL=other)
+            assert (done.returncode, done.stderr) == (0, "")
+            assert await stored(other) == await stored(fresh_database_url)
 
 
 async def test_existing_accounts_are_left_unchanged(fresh_database_url: str, tmp_path: Path) -> None:

@@ -112,9 +112,11 @@ async def test_times_are_utc_whatever_zone_they_come_in(world: World) -> None:
     [
         {"plan": "PRO"},
         {"plan": "platinum"},
-        {"status": "paused"},
+        {"status": "PAUSED"},
         {"billing_period": "weekly"},
         {"current_period_end": MARCH},
+        {"current_period_end": datetime(3000, 1, 1, tzinfo=UTC)},
+        {"next_invoice_date": datetime(1899, 12, 31, 23, 59, tzinfo=UTC)},
         {"current_period_start": datetime(2026, 3, 1)},  # noqa: DTZ001 - that is what is wrong with it
         {"next_invoice_date": datetime(2026, 3, 1)},  # noqa: DTZ001 - that is what is wrong with it
     ],
@@ -133,10 +135,13 @@ async def test_a_bad_subscription_is_refused(world: World, change: dict[str, Any
         {"invoice_id": ""},
         {"invoice_id": "a\x00"},
         {"invoice_id": "x" * 256},
-        {"amount_cents": -1},
+        {"amount_cents": -(2**63)},
         {"amount_cents": 2**63},
+        {"currency": "eur"},
+        {"currency": "BTC"},
+        {"currency": ""},
         {"status": "PAID"},
-        {"status": "unpaid"},
+        {"status": "sent"},
         {"description": ""},
         {"description": "nul\x00"},
         {"period_start": datetime(2026, 3, 1)},  # noqa: DTZ001 - that is what is wrong with it
@@ -160,6 +165,59 @@ async def test_invoices_are_listed_newest_period_first(world: World) -> None:
         page = (await world.engines.billing.list_invoices(session, tenant_id, limit=1, offset=1)).value
     assert listed == InvoiceListResult([may, april, march], 3, None)
     assert (page.invoices, page.total) == ([april], 3)
+
+
+async def test_a_credit_note_is_an_invoice_below_zero(world: World) -> None:
+    tenant_id, _ = await world.tenant()
+    record = world.engines.billing.record_invoice
+    async with world.transaction() as session:
+        note: dict[str, Any] = {"amount_cents": -(2**63 - 1), "currency": "BHD", "period_start": APRIL}
+        owed = await record(session, tenant_id, **invoice("in_1", currency="JPY"))
+        credit = await record(
+            session,
+            tenant_id,
+            **invoice("cn_1", **note),
+        )
+        paid = await world.engines.billing.record_payment(session, tenant_id, invoice_id="cn_1")
+        listed = await world.facade.get_billing_invoices(session, tenant_id)
+    assert isinstance(listed, InvoiceListResult)
+    assert listed.invoices == [credit, owed]
+    assert paid == credit, "a payment leaves the amount and the currency"
+    assert [(each.amount_cents, each.currency) for each in listed.invoices] == [
+        (-(2**63 - 1), "BHD"),
+        (4_900, "JPY"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "stored", "plan"),
+    [
+        ("in_trial", "trialing", "pro"),
+        ("unpaid", "past_due", "pro"),
+        ("paused", "canceled", "free"),
+        ("incomplete", "canceled", "free"),
+        ("refunded", "canceled", "free"),
+    ],
+)
+async def test_a_providers_status_becomes_one_of_hocs(
+    world: World, given: str, stored: str, plan: str
+) -> None:
+    tenant_id, _ = await world.tenant()
+    async with world.transaction() as session:
+        put = await world.engines.billing.set_subscription(
+            session, tenant_id, plan="pro", status=given, **PERIOD
+        )
+    assert (put.status, put.plan) == (stored, plan)
+
+
+@pytest.mark.parametrize(
+    ("given", "stored"), [("unpaid", "open"), ("refunded", "void"), ("partially_refunded", "paid")]
+)
+async def test_an_invoices_status_becomes_one_of_hocs(world: World, given: str, stored: str) -> None:
+    tenant_id, _ = await world.tenant()
+    async with world.transaction() as session:
+        put = await world.engines.billing.record_invoice(session, tenant_id, **invoice("in_1", status=given))
+    assert put.status == stored
 
 
 async def test_an_invoice_is_replaced_by_its_id(world: World) -> None:

@@ -182,11 +182,31 @@ async def test_paying_or_canceling_nothing_is_refused(world: World) -> None:
     assert {answer[0] for answer in refused} == {NotFoundError}
 
 
-async def test_a_time_at_the_end_of_time_in_a_far_zone_is_refused(world: World) -> None:
-    tenant_id, _ = await world.tenant()
-    early = datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=14)))
+FAR_EAST, FAR_WEST = timezone(timedelta(hours=14)), timezone(-timedelta(hours=12))
+OUTSIDE = (
+    datetime(1, 1, 1, tzinfo=UTC),
+    datetime(1, 1, 1, tzinfo=FAR_EAST),
+    datetime(1601, 1, 1, tzinfo=UTC),
+    datetime(1900, 1, 1, 13, 59, tzinfo=FAR_EAST),
+    datetime(2999, 12, 31, 12, tzinfo=FAR_WEST),
+    datetime.max.replace(tzinfo=UTC),
+    datetime.max.replace(tzinfo=FAR_WEST),
+)
+
+
+@pytest.mark.parametrize("moment", OUTSIDE)
+async def test_a_time_outside_1900_to_2999_is_refused(world: World, moment: datetime) -> None:
+    tenant_id, owner = await world.tenant()
+    billing = world.engines.billing
     async with world.transaction() as session:
-        moments: list[dict[str, Any]] = [{"as_of": early}, {"period_start": early}]
-        for given in moments:
-            with pytest.raises(InvalidInputError, match="years 1 to 9999"):
-                await world.engines.billing.record_invoice(session, tenant_id, **invoice("in_1", **given))
+        for name in ("as_of", "period_start", "period_end"):
+            with pytest.raises(InvalidInputError, match="within the years 1900 to 2999"):
+                await billing.record_invoice(session, tenant_id, **invoice("in_1", **{name: moment}))
+        for name in ("as_of", "current_period_start", "current_period_end", "next_invoice_date"):
+            values: dict[str, Any] = {"plan": "pro"} | PERIOD | {name: moment}
+            with pytest.raises(InvalidInputError, match="within the years 1900 to 2999"):
+                await billing.set_subscription(session, tenant_id, **values)
+        for name in ("since", "until"):
+            bounds: dict[str, Any] = {name: moment}
+            with pytest.raises(InvalidInputError, match="within the years 1900 to 2999"):
+                await world.facade.audit.list(session, tenant_id, owner, **bounds)

@@ -93,11 +93,12 @@ TENANT_CASES: Final = {
             amount_cents=2**63 - 1,
             status="open",
             description="Not for everybody",
+            currency="JPY",
             actor=OPERATOR,
         ),
         lambda it, _: it.event(
             events.TenantInvoiceRecordedEventData(
-                it.tenant_id, "in_1", MARCH, APRIL, 2**63 - 1, InvoiceStatus.OPEN, recorded_at=it.now
+                it.tenant_id, "in_1", MARCH, APRIL, 2**63 - 1, InvoiceStatus.OPEN, "JPY", recorded_at=it.now
             ),
             OPERATOR,
         ),

@@ -1,7 +1,7 @@
 """Validates a row of a file by the rules of the services, and turns it into a row to store."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final, NoReturn, TypeAlias
 
 import orjson
@@ -11,6 +11,7 @@ from hoc.cus.account.L5_engines.account_service import MAX_PROVIDER_LENGTH
 from hoc.cus.account.L5_engines.email_address import fold, parse_email
 from hoc.cus.account.L5_engines.profiles import canonical_locale, checked_preferences, known_timezone
 from hoc.cus.account.L5_engines.text import clean_line, is_account_id
+from hoc.cus.account.L5_engines.times import utc_time
 from hoc.cus.account.L5_schemas.errors import InvalidInputError
 
 REQUIRED: Final = ("user_id", "email", "name")
@@ -119,11 +120,11 @@ def _timestamp(row: Row, column: str) -> datetime | None:
         return None
     try:
         moment = datetime.fromisoformat(value)
-        if moment.tzinfo is not None:
-            return moment.astimezone(UTC)
-    except (ValueError, OverflowError):
-        pass
-    _reject(column, "must be an ISO 8601 time with its zone, such as 2026-01-31T09:30:00Z")
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        _reject(column, "must be an ISO 8601 time with its zone, such as 2026-01-31T09:30:00Z")
+    return utc_time(column, moment)
 
 
 def _preferences(row: Row) -> str:

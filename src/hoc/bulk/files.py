@@ -16,6 +16,11 @@ from hoc.cus.account.L6_drivers.bulk_accounts import FORMULA
 _SUFFIXES = {".csv": "csv", ".json": "jsonl", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 _MARKED = re.compile(f"'{FORMULA}")
 _BOM = b"\xef\xbb\xbf"
+_HEAD = 1_024
+# UTF-32's little-endian mark begins like UTF-16's.
+_ENCODINGS = {b"\xff\xfe\0\0": "UTF-32", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
+_SEPARATORS = {b";": "semicolons (;)", b"\t": "tabs", b"|": "bars (|)"}
+_NOT_UTF_8 = "is not in UTF-8, but perhaps in Windows-1252: save the file as UTF-8"
 
 Row: TypeAlias = dict[str, Any]
 
@@ -32,11 +37,30 @@ class FileError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class Record:
+    """A row of a file, and the lines that it begins and ends on, counted from 1."""
+
+    line: int
+    last_line: int
+    values: Row
+
+
+@dataclass(frozen=True, slots=True)
 class Rejection:
-    """A rejected row: the line that it begins on, counted from 1, and the reason."""
+    """A rejected row: the line that it begins on, counted from 1, the reason, and the line it ends on."""
 
     line: int
     reason: str
+    last_line: int | None = None
+
+    @property
+    def lines(self) -> int:
+        """How many lines the row takes: more than one, if a quote is closed too late or never."""
+        return 1 if self.last_line is None else self.last_line - self.line + 1
+
+    def __str__(self) -> str:
+        taken = f"; a quote makes lines {self.line} to {self.last_line} one row" if self.lines > 1 else ""
+        return f"line {self.line}: {self.reason}{taken}"
 
 
 class Rows:
@@ -58,66 +82,103 @@ class Rows:
         self._known = frozenset(known)
         self.bytes_read = 0
 
-    def __iter__(self) -> Iterator[tuple[int, Row] | Rejection]:
-        """Raises FileError for a wrong header."""
+    def __iter__(self) -> Iterator[Record | Rejection]:
+        """Raises FileError for another encoding, no JSON lines, or a wrong header."""
+        head = self._file.peek(_HEAD)[:_HEAD]
+        if encoding := _encoding_of(head):
+            raise FileError(f"is in {encoding}: save it as UTF-8")
         return self._json_rows() if self._format is Format.JSONL else self._csv_rows()
 
     def _lines(self) -> Iterator[bytes]:
         for line in self._file:
             text = line.removeprefix(_BOM) if self.bytes_read == 0 else line
             self.bytes_read += len(line)
-            yield text
+            if b"\r" in text[:-2]:  # line ends of old Macs
+                yield from text.splitlines(keepends=True)
+            else:
+                yield text
 
-    def _json_rows(self) -> Iterator[tuple[int, Row] | Rejection]:
+    def _json_rows(self) -> Iterator[Record | Rejection]:
+        is_first = True
         for number, line in enumerate(self._lines(), start=1):
             if line.isspace():
                 continue
+            if is_first and line.lstrip().startswith(b"["):
+                raise FileError(
+                    f"line {number}: is a JSON array, but JSON lines are needed: one object a line, without"
+                    " brackets around them and commas between them; `jq -c '.[]'` makes them of an array"
+                )
+            is_first = False
             try:
                 row: Row | list[Any] | str | float | None = orjson.loads(line)
             except orjson.JSONDecodeError:
-                yield Rejection(number, "is not JSON")
+                yield Rejection(number, "is not JSON" if _is_utf_8(line) else _NOT_UTF_8)
                 continue
             if not isinstance(row, dict):
                 yield Rejection(number, "is not a JSON object")
             elif unknown := row.keys() - self._known:
                 yield Rejection(number, self._unknown(unknown))
             else:
-                yield number, row
+                yield Record(number, number, row)
 
-    def _csv_rows(self) -> Iterator[tuple[int, Row] | Rejection]:
+    def _csv_rows(self) -> Iterator[Record | Rejection]:
+        if separator := _separator_of(self._file.peek(_HEAD)):
+            raise FileError(f"the columns are separated by {separator}; CSV has commas (,)")
         # Bytes that are not UTF-8 become surrogates, for which their own row is rejected and no other.
-        reader = csv.reader(line.decode("utf-8", "surrogateescape") for line in self._lines())
+        lines = (line.decode("utf-8", "surrogateescape") for line in self._lines())
+        reader = csv.reader(lines, strict=True)
         header: list[str] | None = None
         while True:
             number = reader.line_num + 1
             try:
                 values = next(reader)
             except StopIteration:
-                return
+                break
             except csv.Error as problem:
-                yield Rejection(number, f"is not CSV ({problem})")
+                if header is None:
+                    raise FileError(f"line {number}: the header is not CSV ({problem})") from None
+                yield Rejection(number, self._not_csv(problem), reader.line_num)
                 continue
-            if not values:
+            if not any(value.strip() for value in values):
                 continue
             if header is None:
-                header = self._checked(values)
-            elif len(values) != len(header):
-                yield Rejection(number, f"has {len(values)} values for {len(header)} columns")
+                header = self._checked(values, number)
             else:
-                yield number, {name: _value(cell) for name, cell in zip(header, values, strict=True)}
+                yield _row(values, header, number, reader.line_num)
+        if header is None:
+            raise FileError(f"is empty: the first line of CSV names its columns, {', '.join(self._required)}")
 
-    def _checked(self, header: list[str]) -> list[str]:
+    def _not_csv(self, problem: csv.Error) -> str:
+        is_open = str(problem) == "unexpected end of data"
+        return "a quote that opens here is never closed" if is_open else f"is not CSV ({problem})"
+
+    def _checked(self, given: list[str], line: int) -> list[str]:
+        header = [name.strip().casefold() for name in given]
+        if not all(map(_is_text, header)):
+            raise FileError(_NOT_UTF_8)
+        if self._known.isdisjoint(header):
+            names = ", ".join(self._required)
+            raise FileError(f"line {line}: the header is missing: the first line names the columns, {names}")
         if unknown := set(header) - self._known:
-            raise FileError(f"line 1: {self._unknown(unknown)}")
+            raise FileError(f"line {line}: {self._unknown(unknown)}")
         if missing := [name for name in self._required if name not in header]:
-            raise FileError(f"line 1: the header lacks {', '.join(missing)}")
+            raise FileError(f"line {line}: the header lacks {', '.join(missing)}")
         if len(set(header)) < len(header):
-            raise FileError("line 1: the header has a column twice")
+            raise FileError(f"line {line}: the header has a column twice")
         return header
 
     def _unknown(self, names: Iterable[str]) -> str:
         listed = ", ".join(repr(name[:40]) for name in sorted(names))
         return f"unknown column {listed}; the known columns are {', '.join(sorted(self._known))}"
+
+
+def _row(values: list[str], header: list[str], line: int, last_line: int) -> Record | Rejection:
+    if not all(map(_is_text, values)):
+        return Rejection(line, _NOT_UTF_8, last_line)
+    if len(values) != len(header):
+        return Rejection(line, f"has {len(values)} values for {len(header)} columns", last_line)
+    cells = {name: _value(cell) for name, cell in zip(header, values, strict=True)}
+    return Record(line, last_line, cells)
 
 
 def _value(cell: str) -> str | None:
@@ -135,3 +196,33 @@ def file_format(name: str) -> Format | None:
 def _format_of(file: io.BufferedReader) -> Format:
     start = file.peek(1024).removeprefix(_BOM).lstrip()
     return Format.JSONL if start.startswith((b"{", b"[")) else Format.CSV
+
+
+def _encoding_of(head: bytes) -> str | None:
+    """Return the name of a file's encoding if its first bytes show another one than UTF-8."""
+    for mark, name in _ENCODINGS.items():
+        if head.startswith(mark):
+            return name
+    # Without a mark, every other byte of Latin text in UTF-16 is a NUL.
+    return "UTF-16" if head[:4].count(0) == 2 else None  # noqa: PLR2004 - of the first four
+
+
+def _separator_of(head: bytes) -> str | None:
+    """Return how the header separates its columns, unless it does so by commas."""
+    header = head.removeprefix(_BOM).lstrip().splitlines()[:1]
+    if not header or b"," in header[0]:
+        return None
+    return next((name for separator, name in _SEPARATORS.items() if separator in header[0]), None)
+
+
+def _is_utf_8(line: bytes) -> bool:
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _is_text(cell: str) -> bool:
+    """Whether no byte of the cell was outside UTF-8."""
+    return cell.isascii() or not any("\udc80" <= character <= "\udcff" for character in cell)

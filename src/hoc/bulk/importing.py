@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Final
 
 from hoc.bulk.account_rows import COLUMNS, REQUIRED, AccountRow, account_row
-from hoc.bulk.files import Rejection, Rows
+from hoc.bulk.files import Record, Rejection, Rows
 from hoc.cus.account.L5_engines.session import utc_now
 from hoc.cus.account.L5_schemas.errors import InvalidInputError
 from hoc.cus.account.L6_drivers.bulk_accounts import settle_accounts, store_accounts
@@ -23,7 +23,7 @@ STATEMENT_TIMEOUT_MS: Final = 600_000
 
 @dataclass(slots=True)
 class ImportCounts:
-    """The numbers of a file's rows by outcome."""
+    """The numbers of a file's rows by outcome. A rejected row of several lines counts as so many."""
 
     imported: int = 0
     already_there: int = 0
@@ -98,15 +98,15 @@ def _batches(rows: Rows, now: datetime) -> Iterator[_Batch]:
             if isinstance(row, Rejection):
                 batch.rejections.append(row)
             else:
-                _sort(*row, batch, seen, now)
+                _sort(row, batch, seen, now)
         yield batch
 
 
-def _sort(line: int, row: dict[str, object], batch: _Batch, seen: dict[str, int], now: datetime) -> None:
+def _sort(row: Record, batch: _Batch, seen: dict[str, int], now: datetime) -> None:
     try:
-        account = account_row(row, line, now)
+        account = account_row(row.values, row.line, now)
     except InvalidInputError as problem:
-        batch.rejections.append(Rejection(line, str(problem)))
+        batch.rejections.append(Rejection(row.line, str(problem), row.last_line))
         return
     _, user_id, *content = account
     # A digest takes less memory than the row, and every row of the file is remembered.
@@ -118,7 +118,7 @@ def _sort(line: int, row: dict[str, object], batch: _Batch, seen: dict[str, int]
     elif first == digest:
         batch.repeated += 1
     else:
-        batch.rejections.append(Rejection(line, "user_id: is on an earlier line with other content"))
+        batch.rejections.append(Rejection(row.line, "user_id: is on an earlier line with other content"))
 
 
 async def _store(
@@ -136,4 +136,4 @@ async def _store(
         report(rejection)
     counts.imported += len(batch.accounts) - there - len(taken)
     counts.already_there += there + batch.repeated
-    counts.rejected += len(rejections)
+    counts.rejected += sum(rejection.lines for rejection in rejections)

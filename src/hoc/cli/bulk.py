@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager, nullcontext
-from io import BufferedReader
+from io import BufferedReader, BufferedWriter, TextIOWrapper
 from pathlib import Path
 from typing import BinaryIO, Final, cast
 
@@ -18,8 +18,9 @@ from hoc.bulk.exporting import export_accounts
 from hoc.bulk.files import FileError, Format, Rejection, file_format
 from hoc.bulk.importing import ImportCounts, import_accounts
 from hoc.cli.configuration import load_settings, running_database
-from hoc.cli.errors import CommandError, database_errors
+from hoc.cli.errors import CommandError, OutputError, database_errors
 from hoc.cli.migrate import migrate_database
+from hoc.cli.output import Output
 from hoc.cli.progress import print_step
 from hoc.embedded import DataDirectory, EmbeddedPostgres
 
@@ -109,18 +110,17 @@ def _size(file: BufferedReader) -> int | None:
 @contextmanager
 def _report(console: Console, rejects: Path | None) -> Generator[Callable[[Rejection], None]]:
     if rejects is None:
-        yield lambda rejection: console.out(_line(rejection), highlight=False)
+        yield lambda rejection: _print(console, str(rejection))
         return
+    with TextIOWrapper(_opened(rejects), encoding="utf-8") as file:
+        yield lambda rejection: print(rejection, file=file)
+
+
+def _print(console: Console, line: str) -> None:
     try:
-        file = rejects.open("w", encoding="utf-8")
+        console.out(line, highlight=False)
     except OSError as problem:
-        raise CommandError(f"{rejects} cannot be written ({problem.strerror}).") from problem
-    with file:
-        yield lambda rejection: print(_line(rejection), file=file)
-
-
-def _line(rejection: Rejection) -> str:
-    return f"line {rejection.line}: {rejection.reason}"
+        raise OutputError(f"standard error cannot be written: {problem.strerror}.") from problem
 
 
 def _progress(console: Console) -> Progress:
@@ -138,19 +138,41 @@ def _progress(console: Console) -> Progress:
 @contextmanager
 def _writing(name: str) -> Generator[BinaryIO]:
     if name == STANDARD_STREAM:
+        if sys.stdout is None:
+            raise CommandError("standard output is closed.")
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
     path = Path(name)
+    if path.exists() and not path.is_file():  # a device or a pipe stays what it is
+        with _opened(path) as file:
+            yield file
+        return
+    path = path.resolve()  # a link stays a link
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        # The file holds personal data, so other users must not read it.
-        with open(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:  # noqa: PTH123 - of a descriptor
+        with _opened(unfinished, path) as file:
             yield file
-        unfinished.replace(path)
-    except OSError as problem:
-        if problem.filename is None:
-            raise  # it comes from the database
-        raise CommandError(f"{name} cannot be written ({problem.strerror}).") from problem
+        _replace(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def _opened(path: Path, shown: Path | None = None) -> BinaryIO:
+    """Open a file for writing. It holds personal data, so other users must not read it."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    except OSError as problem:
+        raise _unwritable(shown or path, problem) from problem
+    return BufferedWriter(Output(descriptor, str(shown or path)))
+
+
+def _replace(unfinished: Path, path: Path) -> None:
+    try:
+        unfinished.replace(path)
+    except OSError as problem:
+        raise _unwritable(path, problem) from problem
+
+
+def _unwritable(path: Path, problem: OSError) -> OutputError:
+    return OutputError(f"{path} cannot be written: {problem.strerror}.")

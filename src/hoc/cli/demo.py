@@ -241,6 +241,7 @@ async def _bill(engines: Engines, session: AsyncConnection, tenant_id: str, cale
             amount_cents=cents,
             status=status,
             description=f"Plan pro, {start:%B %Y}",
+            currency="USD",
         )
 
 

@@ -1,5 +1,6 @@
 """The errors of a command, each in one line for its user."""
 
+import signal
 from collections.abc import Generator
 from contextlib import contextmanager
 
@@ -9,13 +10,25 @@ _OTHER_SCHEMA = {"3F000", "42P01", "42703"}  # undefined schema, table, column
 # Connections, standby servers, authorization, catalog, permission, resources, locks, intervention, system.
 _REFUSALS = ("08", "25006", "28", "3D", "42501", "53", "55P03", "57", "58")
 
+_CLOSED_PIPE = 128 + signal.SIGPIPE  # as of a program that SIGPIPE ends
+
 
 class CommandError(Exception):
     """A command cannot be carried out. The user sees the message and nothing else."""
 
 
+class OutputError(CommandError):
+    """An output cannot be written."""
+
+
+class ClosedPipeError(OutputError):
+    """The program that read an output has ended, as `head` does. The user sees nothing."""
+
+
 def explain(problem: Exception) -> tuple[str | None, int]:
     """Return the message and the exit code of an exception. The message of a defect in hoc is None."""
+    if isinstance(problem, ClosedPipeError):
+        return "", _CLOSED_PIPE
     if isinstance(problem, typer.TyperException):
         return problem.format_message(), problem.exit_code
     # The command has loaded these modules already if the exception is one of theirs.

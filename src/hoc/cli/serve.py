@@ -16,7 +16,7 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
 from hoc.cli.configuration import hoc_command, is_development, load_settings, reveal
-from hoc.cli.errors import CommandError
+from hoc.cli.errors import CommandError, OutputError
 from hoc.cli.listening import Address, answers, bound, listen, resolve
 from hoc.cli.migrate import migrate_database
 from hoc.cli.progress import print_step
@@ -232,6 +232,15 @@ def _once_it_answers(address: Address, ready: Callable[[], None], ended: Event) 
 
 def _announce(data: DataDirectory, state: ServerState, stopping: Event) -> None:
     data.write_server(state)
+    try:
+        _welcome(data, state)
+    except OutputError as problem:
+        print_step(str(problem))  # it serves all the same
+    if stopping.is_set():  # the signal came before uvicorn had installed its handler
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _welcome(data: DataDirectory, state: ServerState) -> None:
     settings = load_settings()
     url = f"{state.http}{settings.mount_path.rstrip('/')}"
     typer.echo(f"\nhoc serves on {url}\n{_caller_authentication(settings)}")
@@ -240,8 +249,6 @@ def _announce(data: DataDirectory, state: ServerState, stopping: Event) -> None:
         typer.echo("\nCreate a tenant to try it with, and print a curl line that lists its users:")
         typer.echo(f"\n  {hoc_command('demo', data)}")
     typer.echo("\nCtrl-C stops it.")
-    if stopping.is_set():  # the signal came before uvicorn had installed its handler
-        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _caller_authentication(settings: Settings) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar, Final, TypeVar
 
+import orjson
 from pydantic import TypeAdapter, ValidationError
 
 from hoc.cus.account.L5_engines.billing import Billing
@@ -66,6 +67,7 @@ class InvoiceData:
     amount_cents: int
     status: str
     description: str
+    currency: str | None = None
 
 
 INBOUND: Final = (PaymentCompletedData, SubscriptionCreatedData, SubscriptionCanceledData, InvoiceData)
@@ -107,6 +109,7 @@ def billing_handlers(billing: Billing) -> dict[str, Handler]:
             amount_cents=data.amount_cents,
             status=data.status,
             description=data.description,
+            currency=data.currency,
             as_of=message.time,
         )
 
@@ -122,9 +125,9 @@ _adapter: Callable[[Any], TypeAdapter[Any]] = TypeAdapter
 
 
 def _read(model: type[T], message: InboundMessage) -> T:
-    """Parse the message's data, ignoring unknown fields. Raises InvalidInputError."""
+    """Parse the message's data strictly, but ignore unknown fields. Raises InvalidInputError."""
     try:
-        data: T = _adapter(model).validate_python(message.data)
+        data: T = _adapter(model).validate_json(orjson.dumps(message.data), strict=True)
     except ValidationError as refusal:
         problems = tuple(
             FieldProblem("".join(f"/{part}" for part in found["loc"]), found["msg"])

@@ -19,6 +19,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hoc.concurrency.background import BackgroundLoop
+from hoc.cus.account.L5_engines.times import utc_time
 from hoc.cus.account.L5_schemas.errors import InvalidInputError, UnavailableError
 from hoc.cus.account.L6_drivers.errors import explain_outage
 from hoc.cus.account.L6_drivers.inbound import SqlInbound, StoredMessage
@@ -126,6 +127,7 @@ class Inbound:
         message = _stored(received)
         delivery = received.metadata.num_delivered or 1
         try:
+            _given_time(received)  # a time out of bounds is refused, and not replaced
             with process_span(message.subject, received.headers):
                 outcome = "handled" if await self._handle(message, handler) else "repeated"
         except UnavailableError:
@@ -225,18 +227,23 @@ def _stored(received: Msg) -> StoredMessage:
     position = f"{received.metadata.stream}:{received.metadata.sequence.stream}"
     given = headers.get("Nats-Msg-Id") or headers.get("ce-id") or position
     time = received.metadata.timestamp
-    if (happened := headers.get("ce-time")) is not None:
-        try:
-            parsed = datetime.fromisoformat(happened)
-        except ValueError:
-            parsed = time
-        time = parsed if parsed.tzinfo else time
+    with suppress(InvalidInputError):
+        time = _given_time(received) or time
     return StoredMessage(
         message_id=given if len(given) <= _MAX_ID_LENGTH else position,
         subject=received.subject[:_MAX_ID_LENGTH],
         time=time,
         data=received.data,
     )
+
+
+def _given_time(received: Msg) -> datetime | None:
+    """The time in ``ce-time``, or None without one. Raises InvalidInputError for a year out of bounds."""
+    try:
+        time = datetime.fromisoformat((received.headers or {}).get("ce-time", ""))
+    except ValueError:
+        return None
+    return utc_time("ce-time", time) if time.tzinfo else None
 
 
 def _parsed(message: StoredMessage) -> InboundMessage:

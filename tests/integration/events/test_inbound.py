@@ -217,3 +217,50 @@ async def until_outcome(outcomes: Outcomes, outcome: str) -> None:
         return outcome in outcomes
 
     await until(came)
+
+
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59.999999Z"])
+async def test_a_ce_time_out_of_bounds_is_a_dead_letter(site: Site, moment: str) -> None:
+    """The messages after it are handled."""
+    async with receiving(site, {"order.*": noting}) as (_, outcomes):
+        await site.nats.publish("order.placed", {}, "wrong", time=moment)
+        await site.nats.publish("order.placed", {}, "right", time="2026-03-01T00:00:00Z")
+        await outcomes.until("parked", "handled")
+    [letter] = await dead_letters(site)
+    assert letter.reason == "ce-time: must be within the years 1900 to 2999"
+
+
+WRONG: tuple[tuple[dict[str, Any], str], ...] = (
+    ({"period_start": "0001-01-01T00:00:00Z"}, "period_start: must be within the years 1900 to 2999"),
+    ({"period_end": "9999-12-31T23:59:59.999999Z"}, "period_end: must be within the years 1900 to 2999"),
+    ({"amount_cents": 19.0}, "/amount_cents Input should be a valid integer"),
+    ({"amount_cents": True}, "/amount_cents Input should be a valid integer"),
+    ({"amount_cents": "4900"}, "/amount_cents Input should be a valid integer"),
+    ({"currency": "EURO"}, "currency: must be a code of ISO 4217"),
+)
+
+
+async def test_a_wrong_invoice_is_a_dead_letter(site: Site) -> None:
+    async with receiving(site, billing_handlers(site.world.engines.billing)) as (_, outcomes):
+        for number, (change, _) in enumerate(WRONG):
+            data = INVOICE | {"tenant_id": "ten_none", "status": "open"} | change
+            await site.nats.publish("invoice.created", data, f"wrong-{number}")
+        await outcomes.until(*["parked"] * len(WRONG))
+    reasons = {letter.id: letter.reason for letter in await dead_letters(site)}
+    assert [why for n, (_, why) in enumerate(WRONG) if why not in reasons[f"wrong-{n}"]] == []
+
+
+async def test_credit_notes_and_providers_statuses_arrive(site: Site) -> None:
+    tenant_id, _ = await site.world.tenant()
+    billing = site.world.engines.billing
+    async with receiving(site, billing_handlers(billing)) as (_, outcomes):
+        subscription = {"tenant_id": tenant_id, "plan": "pro", "status": "unpaid"} | PERIOD
+        await site.nats.publish("subscription.created", subscription, "subscription")
+        credit = {"tenant_id": tenant_id, "status": "refunded", "currency": "JPY", "amount_cents": -500}
+        await site.nats.publish("invoice.created", INVOICE | credit, "credit")
+        await outcomes.until("handled", "handled")
+    async with site.database.reading() as session:
+        summary = await billing.summary(session, tenant_id)
+        [invoice] = (await billing.list_invoices(session, tenant_id)).value.invoices
+    assert (summary.plan, summary.status) == ("pro", "past_due")
+    assert (invoice.amount_cents, invoice.currency, invoice.status) == (-500, "JPY", "void")

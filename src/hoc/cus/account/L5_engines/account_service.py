@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from hoc.cus.account.L5_engines.email_address import fold, parse_email
 from hoc.cus.account.L5_engines.email_changes import account_of, new_change, require_confirmable
+from hoc.cus.account.L5_engines.numbers import is_whole, why_not_whole
 from hoc.cus.account.L5_engines.paging import MAX_LIMIT, MAX_OFFSET, CursorScope
 from hoc.cus.account.L5_engines.profiles import MAX_PREFERENCES_BYTES, checked_preferences, refused
 from hoc.cus.account.L5_engines.session import Clock, new_id, utc_now
@@ -457,10 +458,10 @@ class AccountService:
         ``total`` is exact; with a search term it stops at 10,000 (``total_capped``).
         """
         with _validation():
-            if params.page < 1:
-                raise InvalidInputError.of_parameter("page", "must be 1 or more")
-            if not 1 <= params.page_size <= MAX_LIMIT:
-                raise InvalidInputError.of_parameter("page_size", f"must be 1 to {MAX_LIMIT}")
+            if not is_whole(params.page) or params.page < 1:
+                raise InvalidInputError.of_parameter("page", "must be a whole number, 1 or more")
+            if wrong := why_not_whole(params.page_size, 1, MAX_LIMIT):
+                raise InvalidInputError.of_parameter("page_size", wrong)
             offset = (params.page - 1) * params.page_size
             if offset > MAX_OFFSET:
                 raise InvalidInputError.of_parameter(
@@ -486,8 +487,8 @@ class AccountService:
         Raises AccountValidationError.
         """
         with _validation():
-            if not 1 <= params.limit <= MAX_LIMIT:
-                raise InvalidInputError.of_parameter("limit", f"must be 1 to {MAX_LIMIT}")
+            if wrong := why_not_whole(params.limit, 1, MAX_LIMIT):
+                raise InvalidInputError.of_parameter("limit", wrong)
             term = _term("query", params.query)
             if term is None:
                 raise InvalidInputError.of_parameter("query", "must not be empty")

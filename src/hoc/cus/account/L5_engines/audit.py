@@ -1,13 +1,14 @@
 """The audit trail: a tenant's events, for its owners and admins."""
 
 import re
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Protocol
 
 from hoc.cus.account.L5_engines.access import AccessReader, access_of, require, require_reader
 from hoc.cus.account.L5_engines.paging import CursorScope
 from hoc.cus.account.L5_engines.session import Session
 from hoc.cus.account.L5_engines.text import is_storable_id
+from hoc.cus.account.L5_engines.times import utc_time
 from hoc.cus.account.L5_schemas.errors import InvalidInputError
 from hoc.cus.account.L5_schemas.events import EVENTS
 from hoc.cus.account.L5_schemas.port_types import AuditFilter, Page, UncountedSlice, Window
@@ -80,11 +81,4 @@ def _times(wanted: AuditFilter) -> tuple[tuple[str, datetime | None], ...]:
 
 
 def _zoned(name: str, time: datetime | None) -> datetime | None:
-    if time is None:
-        return None
-    if time.tzinfo is None:
-        raise InvalidInputError.of_parameter(name, "must carry a time zone, as in 2026-03-14T10:00:00Z")
-    try:
-        return time.astimezone(UTC)
-    except OverflowError:
-        raise InvalidInputError.of_parameter(name, "must be within the years 1 to 9999") from None
+    return None if time is None else utc_time(name, time, InvalidInputError.of_parameter)

@@ -1,16 +1,22 @@
 """A tenant's subscription and invoices: shown by the console, written by the billing system."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Protocol, Unpack
 
+from hoc.cus.account.L5_engines.numbers import why_not_whole
 from hoc.cus.account.L5_engines.paging import CursorScope, PageArguments
+from hoc.cus.account.L5_engines.provider_statuses import invoice_status, subscription_status
 from hoc.cus.account.L5_engines.session import Clock, Session, utc_now
 from hoc.cus.account.L5_engines.text import choice, clean_text, is_storable_id
+from hoc.cus.account.L5_engines.times import utc_time
+from hoc.cus.account.L5_schemas.currencies import DECIMAL_PLACES
 from hoc.cus.account.L5_schemas.errors import InvalidInputError, NotFoundError
 from hoc.cus.account.L5_schemas.port_types import Page, Slice, Subscription, Window
 from hoc.cus.account.L5_schemas.results import BillingSummaryResult, InvoiceListResult, InvoiceSummaryResult
 from hoc.cus.account.L5_schemas.values import BillingPeriod, InvoiceStatus, Plan, SubscriptionStatus
+
+MAX_AMOUNT = 2**63 - 1
 
 NO_SUBSCRIPTION = "This tenant has no subscription: the free plan is not invoiced."
 
@@ -121,19 +127,21 @@ class Billing:
         A canceled subscription puts the tenant on the free plan. Nothing changes when the same subscription
         is stored, or one as of a later time than ``as_of``, which is now unless given.
 
+        ``status`` is hoc's, or a provider's in ``provider_statuses``.
+
         Raises InvalidInputError or NotFoundError.
         """
         now = self._clock()
         subscription = Subscription(
             tenant_id=tenant_id,
             plan=choice("plan", plan, Plan),
-            status=choice("status", status, SubscriptionStatus),
+            status=subscription_status(status),
             billing_period=choice("billing_period", billing_period, BillingPeriod),
-            current_period_start=_utc("current_period_start", current_period_start),
-            current_period_end=_utc("current_period_end", current_period_end),
+            current_period_start=utc_time("current_period_start", current_period_start),
+            current_period_end=utc_time("current_period_end", current_period_end),
             next_invoice_date=None
             if next_invoice_date is None
-            else _utc("next_invoice_date", next_invoice_date),
+            else utc_time("next_invoice_date", next_invoice_date),
         )
         if subscription.current_period_end <= subscription.current_period_start:
             raise InvalidInputError.of("current_period_end", "must be after current_period_start")
@@ -167,6 +175,7 @@ class Billing:
         amount_cents: int,
         status: str,
         description: str,
+        currency: str | None = None,
         as_of: datetime | None = None,
         actor: str | None = None,
     ) -> InvoiceSummaryResult:
@@ -174,6 +183,9 @@ class Billing:
 
         Args:
             invoice_id: the billing system's own.
+            amount_cents: in the currency's minor unit. It is negative for a credit note.
+            status: hoc's, or a provider's in ``provider_statuses``.
+            currency: the code of ISO 4217, such as EUR; None if it is unknown.
             as_of: now, unless given.
 
         Returns:
@@ -184,15 +196,18 @@ class Billing:
         now = self._clock()
         if not is_storable_id(invoice_id):
             raise InvalidInputError.of("invoice_id", "must be 1 to 255 characters of text")
-        if not 0 <= amount_cents < 2**63:
-            raise InvalidInputError.of("amount_cents", f"must be 0 to {2**63 - 1}")
+        if wrong := why_not_whole(amount_cents, -MAX_AMOUNT, MAX_AMOUNT):
+            raise InvalidInputError.of("amount_cents", wrong)
+        if currency is not None and currency not in DECIMAL_PLACES:
+            raise InvalidInputError.of("currency", "must be a code of ISO 4217, such as EUR")
         invoice = InvoiceSummaryResult(
             invoice_id=invoice_id,
-            period_start=_utc("period_start", period_start),
-            period_end=_utc("period_end", period_end),
+            period_start=utc_time("period_start", period_start),
+            period_end=utc_time("period_end", period_end),
             amount_cents=amount_cents,
-            status=choice("status", status, InvoiceStatus),
+            status=invoice_status(status),
             description=clean_text("description", description, max_length=1_000),
+            currency=currency,
         )
         moment = _as_of(as_of, now)
         await self._lock(session, tenant_id)
@@ -235,16 +250,7 @@ class Billing:
 
 
 def _as_of(given: datetime | None, now: datetime) -> datetime:
-    return now if given is None else _utc("as_of", given)
-
-
-def _utc(field: str, value: datetime) -> datetime:
-    if value.tzinfo is None:
-        raise InvalidInputError.of(field, "must carry a time zone")
-    try:
-        return value.astimezone(UTC)
-    except OverflowError:
-        raise InvalidInputError.of(field, "must be within the years 1 to 9999") from None
+    return now if given is None else utc_time("as_of", given)
 
 
 def _no_such_tenant() -> NotFoundError:

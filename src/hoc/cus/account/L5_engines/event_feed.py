@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from hoc.cus.account.L5_engines.numbers import why_not_whole
 from hoc.cus.account.L5_engines.paging import MAX_LIMIT
 from hoc.cus.account.L5_engines.session import Session
 from hoc.cus.account.L5_schemas.errors import InvalidInputError
@@ -25,10 +26,10 @@ class EventFeed:
 
         Raises InvalidInputError.
         """
-        if not 0 <= after < 2**63:
-            raise InvalidInputError.of_parameter("after", f"must be 0 to {2**63 - 1}")
-        if not 1 <= limit <= MAX_LIMIT:
-            raise InvalidInputError.of_parameter("limit", f"must be 1 to {MAX_LIMIT}")
+        if wrong := why_not_whole(after, 0, 2**63 - 1):
+            raise InvalidInputError.of_parameter("after", wrong)
+        if wrong := why_not_whole(limit, 1, MAX_LIMIT):
+            raise InvalidInputError.of_parameter("limit", wrong)
         events = await self._events.in_sequence(session, after, limit)
         last = events[-1].sequence if events else None
         return EventFeedResult(events, after if last is None else last)

@@ -6,6 +6,7 @@ from typing import Protocol, Unpack
 from hoc.cus.account.L5_engines import policy
 from hoc.cus.account.L5_engines.access import AccessReader, access_of, require, require_reader, require_writer
 from hoc.cus.account.L5_engines.email_address import parse_email
+from hoc.cus.account.L5_engines.numbers import why_not_whole
 from hoc.cus.account.L5_engines.paging import CursorScope, PageArguments
 from hoc.cus.account.L5_engines.session import Clock, Session, new_id, utc_now
 from hoc.cus.account.L5_engines.text import choice, choice_filter
@@ -245,8 +246,8 @@ class Invitations:
         invited_by: str,
         expires_in_days: int,
     ) -> NewInvitation:
-        if not 1 <= expires_in_days <= MAX_DAYS:
-            raise InvalidInputError.of("expires_in_days", f"must be 1 to {MAX_DAYS}")
+        if wrong := why_not_whole(expires_in_days, 1, MAX_DAYS):
+            raise InvalidInputError.of("expires_in_days", wrong)
         now = self._clock()
         return NewInvitation(
             tenant_id=tenant_id,

@@ -5,10 +5,12 @@ from typing import Protocol, Unpack
 
 from hoc.cus.account.L5_engines import policy
 from hoc.cus.account.L5_engines.access import AccessReader, require, require_writer
+from hoc.cus.account.L5_engines.numbers import is_whole
 from hoc.cus.account.L5_engines.paging import MAX_LIMIT, CursorScope, PageArguments
 from hoc.cus.account.L5_engines.session import Clock, Session, utc_now
 from hoc.cus.account.L5_engines.text import choice, choice_filter
 from hoc.cus.account.L5_schemas.errors import (
+    InvalidInputError,
     LastOwnerError,
     NotFoundError,
     OwnMembershipError,
@@ -140,6 +142,8 @@ class Members:
         Raises InvalidInputError, OwnMembershipError, NotAMemberError, TenantNotActiveError, NotFoundError,
         ForbiddenError (the caller is no owner), StaleVersionError or LastOwnerError.
         """
+        if expected_version is not None and not is_whole(expected_version):
+            raise InvalidInputError.of("expected_version", "must be a whole number, an int")
         role = choice("role", new_role, Role)
         if caller_user_id == target_user_id:
             raise OwnMembershipError("You cannot change your own role. Transfer ownership or leave instead.")

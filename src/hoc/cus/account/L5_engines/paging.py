@@ -7,13 +7,15 @@ from typing import Any, TypedDict
 
 import orjson
 
+from hoc.cus.account.L5_engines.numbers import why_not_whole
 from hoc.cus.account.L5_engines.text import is_storable_id
 from hoc.cus.account.L5_schemas.errors import InvalidInputError
 from hoc.cus.account.L5_schemas.port_types import Slice, SortKey, UncountedSlice, Window
 
 MAX_LIMIT = 100
 MAX_OFFSET = 10_000
-MAX_CURSOR_LENGTH = 1_024
+# Room for an id of 255 characters of four bytes each, in base64.
+MAX_CURSOR_LENGTH = 2_048
 
 _FINGERPRINT_LENGTH = 8
 
@@ -35,12 +37,10 @@ class CursorScope:
 
     def window(self, limit: int = 50, offset: int = 0, cursor: str | None = None) -> Window:
         """Return the rows to read. Raises InvalidInputError, also for another list's cursor."""
-        if not 1 <= limit <= MAX_LIMIT:
-            raise InvalidInputError.of_parameter("limit", f"must be 1 to {MAX_LIMIT}")
-        if not 0 <= offset <= MAX_OFFSET:
-            raise InvalidInputError.of_parameter(
-                "offset", f"must be 0 to {MAX_OFFSET}; read further by cursor"
-            )
+        if wrong := why_not_whole(limit, 1, MAX_LIMIT):
+            raise InvalidInputError.of_parameter("limit", wrong)
+        if wrong := why_not_whole(offset, 0, MAX_OFFSET):
+            raise InvalidInputError.of_parameter("offset", f"{wrong}; read further by cursor")
         if cursor is None:
             return Window(limit, offset)
         if offset:

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import orjson
 
 from hoc.cus.account.L5_engines.email_address import fold
+from hoc.cus.account.L5_engines.numbers import is_whole
 from hoc.cus.account.L5_engines.session import Clock, Session, utc_now
 from hoc.cus.account.L5_engines.text import clean_line
 from hoc.cus.account.L5_schemas.errors import InvalidInputError, NotFoundError, StaleVersionError
@@ -83,6 +84,8 @@ class Profiles:
 
         Raises InvalidInputError, NotFoundError or StaleVersionError.
         """
+        if expected_version is not None and not is_whole(expected_version):
+            raise InvalidInputError.of("expected_version", "must be a whole number, an int")
         name = None if display_name is None else clean_line("display_name", display_name)
         patch = AccountPatch(
             name=name,

@@ -5,6 +5,7 @@ import secrets
 from datetime import date, datetime
 from typing import Protocol, Unpack
 
+from hoc.cus.account.L5_engines.numbers import why_not_whole
 from hoc.cus.account.L5_engines.paging import CursorScope, PageArguments
 from hoc.cus.account.L5_engines.session import Clock, Session, new_id, utc_now
 from hoc.cus.account.L5_engines.text import choice, choice_filter, clean_line, clean_text
@@ -178,10 +179,9 @@ class Projects:
 
         Raises InvalidInputError or NotFoundError.
         """
-        try:
-            target = Onboarding(state)
-        except ValueError:
-            raise InvalidInputError.of("state", f"must be {min(Onboarding)} to {max(Onboarding)}") from None
+        if wrong := why_not_whole(state, min(Onboarding), max(Onboarding)):
+            raise InvalidInputError.of("state", wrong)
+        target = Onboarding(state)
         await self._tenants.advance_onboarding(session, tenant_id, target, self._clock(), actor=actor)
         return (await self._require(session, tenant_id)).value
 
@@ -195,8 +195,8 @@ class Projects:
         for name, value in quotas.items():
             if name not in QUOTAS:
                 raise InvalidInputError.of(name, f"is not a quota; the quotas are {', '.join(QUOTAS)}")
-            if value is not None and not 0 <= value < 2**31:
-                raise InvalidInputError.of(name, f"must be 0 to {2**31 - 1}")
+            if value is not None and (wrong := why_not_whole(value, 0, 2**31 - 1)):
+                raise InvalidInputError.of(name, wrong)
         await self._tenants.set_quotas(session, tenant_id, quotas, self._clock(), actor=actor)
         return (await self._require(session, tenant_id)).value
 

@@ -3,6 +3,7 @@
 from datetime import date, datetime
 from typing import Protocol
 
+from hoc.cus.account.L5_engines.numbers import why_not_whole
 from hoc.cus.account.L5_engines.session import Clock, Session, utc_now
 from hoc.cus.account.L5_schemas.errors import InvalidInputError, LimitExceededError, NotFoundError
 from hoc.cus.account.L5_schemas.results import UsageResult
@@ -37,8 +38,8 @@ class Usage:
             NotFoundError: the tenant does not exist, or is not active.
         """
         for name, value in (("runs", runs), ("tokens", tokens)):
-            if not 0 <= value <= MAX_INCREMENT:
-                raise InvalidInputError.of(name, f"must be 0 to {MAX_INCREMENT}")
+            if wrong := why_not_whole(value, 0, MAX_INCREMENT):
+                raise InvalidInputError.of(name, wrong)
         now = self._clock()
         counted = await self._usage.add(session, tenant_id, runs=runs, tokens=tokens, day=now.date())
         if counted is not None:

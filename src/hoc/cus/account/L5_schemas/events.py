@@ -184,6 +184,7 @@ class TenantInvoiceRecordedEventData(EventData, event_type="tenant.invoice_recor
     period_end: datetime
     amount_cents: int
     status: InvoiceStatus
+    currency: str | None
     recorded_at: datetime
 
 

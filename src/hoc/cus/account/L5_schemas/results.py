@@ -151,6 +151,7 @@ class InvoiceSummaryResult:
     amount_cents: int
     status: str
     description: str
+    currency: str | None = None
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,10 @@ from dataclasses import dataclass, fields
 from enum import IntEnum, StrEnum
 from typing import Final
 
+FIRST_YEAR: Final = 1900
+LAST_YEAR: Final = 2999
+"""The years of times that others give. Without the years 1, 1601 and 9999: they often mean "no time"."""
+
 
 class Role(StrEnum):
     """A member's role in a tenant, from the most to the least powerful."""

@@ -63,6 +63,7 @@ INVOICE_COLUMNS = (
     invoices.c.amount_cents,
     invoices.c.status,
     invoices.c.description,
+    invoices.c.currency,
 )
 
 INVOICES = Paged(
@@ -141,6 +142,7 @@ def _put_invoice() -> AnySelect:
         "amount_cents": param("amount_cents", BigInteger),
         "status": param("status", String),
         "description": param("description", Text),
+        "currency": param("currency", String),
     }
     before = select(*invoices.c).where(THIS_INVOICE).cte("before")
     is_same = _is_same(before, given)
@@ -257,6 +259,7 @@ class SqlBilling:
             amount_cents=invoice.amount_cents,
             status=invoice.status,
             description=invoice.description,
+            currency=invoice.currency,
             now=now,
             as_of=as_of,
             actor=actor,

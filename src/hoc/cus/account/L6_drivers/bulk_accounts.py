@@ -201,15 +201,19 @@ async def copy_accounts(
     remove one apostrophe before a formula in any file.
     """
     where = "" if include_inactive else _ACTIVE
-    driver = await _driver(session)
     if as_json:
-        # CSV whose delimiter and quote cannot occur in JSON text, so that nothing is ever quoted.
-        done = await driver.copy_from_query(
-            _json_lines() + where, output=output, format="csv", delimiter="\x01", quote="\x02"
-        )
+        query = _json_lines()
+        # Neither delimiter nor quote can occur in JSON text, so nothing is ever quoted.
+        options: dict[str, Any] = {"delimiter": "\x01", "quote": "\x02"}
     else:
-        query = _csv(f"'{FORMULA}" if raw else FORMULA)
-        done = await driver.copy_from_query(query + where, output=output, format="csv", header=True)
+        query, options = _csv(f"'{FORMULA}" if raw else FORMULA), {"header": True}
+    driver = await _driver(session)
+    try:
+        done = await driver.copy_from_query(query + where, output=output, format="csv", **options)
+    except BaseException:
+        # asyncpg would wait for the rest of the rows, for as long as the statement may take.
+        driver.terminate()
+        raise
     return int(done.removeprefix("COPY "))
 
 

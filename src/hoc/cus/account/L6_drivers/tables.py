@@ -36,6 +36,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSON, JSONB, UUID
 
 from hoc.cus.account.L5_schemas.values import (
+    FIRST_YEAR,
+    LAST_YEAR,
     QUOTAS,
     BillingPeriod,
     InvitationStatus,
@@ -84,6 +86,13 @@ def _version() -> Column[int]:
 
 def _tenant() -> Column[str]:
     return Column("tenant_id", String(255), ForeignKey(f"{SCHEMA}.tenants.tenant_id"), nullable=False)
+
+
+def _within_years(*columns: str) -> Iterable[CheckConstraint]:
+    """Times that others give are within the years that hoc takes, so no list or export meets an infinity."""
+    first, end = f"'{FIRST_YEAR}-01-01 00:00:00+00'", f"'{LAST_YEAR + 1}-01-01 00:00:00+00'"
+    for column in columns:
+        yield CheckConstraint(f"{column} >= {first} AND {column} < {end}", name=f"{column}_years")
 
 
 def _one_of(column: str, values: Iterable[str]) -> CheckConstraint:
@@ -137,6 +146,7 @@ users = Table(
     _version(),
     CheckConstraint("deleted_at IS NULL OR NOT is_active", name="deleted_is_inactive"),
     CheckConstraint("is_claimed OR has_generated_id", name="unclaimed_has_generated_id"),
+    *_within_years("created_at", "last_login_at", "deleted_at"),
     Index("uq_users_email_key", "email_key", unique=True, postgresql_where=text("deleted_at IS NULL")),
     Index("ix_users_page", "created_at", "user_id"),
     Index("ix_users_page_by_status", "is_active", "created_at", "user_id"),
@@ -375,6 +385,7 @@ subscriptions = Table(
     _one_of("plan", Plan),
     _one_of("status", SubscriptionStatus),
     _one_of("billing_period", BillingPeriod),
+    *_within_years("current_period_start", "current_period_end", "next_invoice_date", "as_of"),
 )
 
 invoices = Table(
@@ -389,8 +400,11 @@ invoices = Table(
     Column("description", Text, nullable=False),
     Column("as_of", DateTime(timezone=True), comment="the row as of the latest time wins"),
     _time("updated_at"),
+    Column("currency", String(3), comment="of ISO 4217; null when the billing system did not say"),
     PrimaryKeyConstraint("tenant_id", "invoice_id"),
     _one_of("status", InvoiceStatus),
+    *_within_years("period_start", "period_end", "as_of"),
+    CheckConstraint("currency ~ '^[A-Z]{3}$'", name="currency"),
     Index("ix_invoices_page", "tenant_id", "period_start", "invoice_id"),
 )
 
