@@ -99,6 +99,7 @@ def _create_accounts() -> None:
         sa.PrimaryKeyConstraint("user_id"),
         sa.CheckConstraint("deleted_at IS NULL OR NOT is_active", name="deleted_is_inactive"),
         sa.CheckConstraint("is_claimed OR has_generated_id", name="unclaimed_has_generated_id"),
+        *_within_years("created_at", "last_login_at", "deleted_at"),
         comment="one record for the console and the identity side",
     )
     op.create_index(
@@ -344,6 +345,7 @@ def _create_billing() -> None:
         _one_of("plan", "free", "pro", "enterprise"),
         _one_of("status", "trialing", "active", "past_due", "canceled"),
         _one_of("billing_period", "monthly", "yearly"),
+        *_within_years("current_period_start", "current_period_end", "next_invoice_date", "as_of"),
     )
     _create(
         "invoices",
@@ -356,8 +358,11 @@ def _create_billing() -> None:
         sa.Column("description", sa.Text(), nullable=False),
         _time("as_of", comment="the row as of the latest time wins"),
         _now("updated_at"),
+        sa.Column("currency", sa.String(3), comment="of ISO 4217; null when the billing system did not say"),
         sa.PrimaryKeyConstraint("tenant_id", "invoice_id"),
         _one_of("status", "draft", "open", "paid", "void", "uncollectible"),
+        *_within_years("period_start", "period_end", "as_of"),
+        sa.CheckConstraint("currency ~ '^[A-Z]{3}$'", name="currency"),
     )
     _index("ix_invoices_page", "invoices", "tenant_id", "period_start", "invoice_id")
     _create(
@@ -515,6 +520,16 @@ def _version() -> sa.Column[int]:
 
 def _role() -> sa.CheckConstraint:
     return _one_of("role", "owner", "admin", "member", "viewer")
+
+
+def _within_years(*columns: str) -> list[sa.CheckConstraint]:
+    return [
+        sa.CheckConstraint(
+            f"{column} >= '1900-01-01 00:00:00+00' AND {column} < '3000-01-01 00:00:00+00'",
+            name=f"{column}_years",
+        )
+        for column in columns
+    ]
 
 
 def _one_of(column: str, *values: str) -> sa.CheckConstraint:

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import zipfile
 from asyncio.subprocess import PIPE, Process
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -57,23 +56,15 @@ async def test_up_down_and_up_again(empty_database_url: str) -> None:
     assert await current_revision(empty_database_url) == revision
 
 
-async def test_stored_infinities_become_allowed_times(empty_database_url: str) -> None:
-    """Others cannot be stored any more, whoever stores them."""
-    insert = """INSERT INTO account.users (user_id, email, created_at, last_login_at)
-        VALUES ($1, 'ada@example.com', '-infinity', 'infinity')"""
+async def test_no_infinite_time_can_be_stored(empty_database_url: str) -> None:
     await migrate(empty_database_url)
-    await migrate(empty_database_url, "0001")
     connection = await asyncpg.connect(empty_database_url)
     try:
-        await connection.execute(insert, "before")
-        await migrate(empty_database_url)
-        row = await connection.fetchrow("SELECT created_at, last_login_at FROM account.users")
-        assert tuple(row or ()) == (
-            datetime(1900, 1, 1, tzinfo=UTC),
-            datetime(2999, 12, 31, 23, 59, 59, 999999, UTC),
-        )
-        with pytest.raises(asyncpg.CheckViolationError):
-            await connection.execute(insert, "after")
+        for column in ("created_at", "last_login_at"):
+            with pytest.raises(asyncpg.CheckViolationError):
+                await connection.execute(
+                    f"INSERT INTO account.users (user_id, email, {column}) VALUES ('a', 'a', '-infinity')"
+                )
     finally:
         await connection.close()
 
