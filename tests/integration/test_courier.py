@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
 from support.postgres import opened
 from support.races import Request, meeting, race, rewrite
 from support.seed import add_tenants, add_users, execute, scalar
@@ -17,7 +19,7 @@ from support.servers import development_keys, server_process
 from support.smtp import SmtpServer, smtp_server
 from support.waiting import until
 
-from hoc.asgi import create_courier
+from hoc.asgi import Accounts, create_courier
 from hoc.cus.account.L5_engines.invitation_mail import issue_token
 from hoc.cus.account.L5_engines.session import utc_now
 from hoc.cus.account.L5_schemas.errors import AccountsError
@@ -152,6 +154,23 @@ async def _is_sent(office: Office, mails: int = 1) -> bool:
     return len(office.smtp.messages()) >= mails and await office.queued() == 0
 
 
+async def test_a_hosts_own_sender_gets_the_mails(office: Office) -> None:
+    sent: list[str] = []
+
+    class Sender:
+        async def send(self, message: EmailMessage) -> None:
+            sent.append(str(message["To"]))
+
+    async def is_sent() -> bool:
+        return sent == [EMAIL] and await office.queued() == 0
+
+    settings = SETTINGS.model_copy(update={"database_url": SecretStr(office.url)})
+    await office.invite()
+    async with Accounts(settings, mail=Sender()).lifespan():
+        await until(is_sent)
+    assert await office.delivery() == ("sent", None)
+
+
 async def test_mail_waits_for_the_mail_server(office: Office, caplog: pytest.LogCaptureFixture) -> None:
     invitation_id = await office.invite()
     office.smtp.refuse("RCPT", f"451 4.3.0 <{EMAIL}> try later")
@@ -223,6 +242,21 @@ async def test_a_mail_that_never_got_out_has_failed(office: Office) -> None:
     reason = "the invitation expired before the mail could be sent"
     assert await office.delivery() == ("failed", reason)
     assert await office.failures() == [reason]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "delivery = 'failed'",
+        "delivery_error = 'why'",
+        "delivery = NULL, delivery_error = 'why'",
+        "delivery = 'lost'",
+    ],
+)
+async def test_a_failed_mail_has_a_reason_and_no_other(office: Office, change: str) -> None:
+    await office.invite()
+    with pytest.raises(IntegrityError):
+        await execute(office.database, f"UPDATE account.invitations SET {change}")
 
 
 async def test_the_state_is_of_the_newest_mail(office: Office) -> None:

@@ -79,7 +79,8 @@ class MailTemplates:
             auto_reload=False,
             cache_size=-1,  # what was tried at the start is what is used
         )
-        self._environment.filters.update(date=_date, datetime=_datetime)
+        filters: dict[str, Any] = self._environment.filters
+        filters.update(date=_date, datetime=_datetime)
         self._languages = {each.name for each in _language_directories(directories)}
         if language not in self._languages:
             known = ", ".join(sorted(self._languages))
