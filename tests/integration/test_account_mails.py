@@ -119,6 +119,19 @@ async def test_an_address_that_was_lost_gets_no_notice(owner: Owner) -> None:
     assert await owner.queued() == 0
 
 
+@pytest.mark.parametrize(("attempts", "sent"), [(499, 1), (500, 0)])
+async def test_a_notice_is_given_up_after_days(owner: Owner, attempts: int, sent: int) -> None:
+    """Nothing else ends it: it has no link that expires."""
+    await execute(
+        owner.database,
+        "INSERT INTO account.account_mails (mail_id, user_id, notice_to, attempts, due_at)"
+        f" VALUES ('notice', '{owner.id}', 'old@example.org', {attempts}, now())",
+    )
+    await owner.courier().deliver_due()
+    assert len(owner.smtp.messages()) == sent
+    assert await owner.queued() == 0
+
+
 async def test_a_link_waits_for_the_mail_server(owner: Owner, caplog: pytest.LogCaptureFixture) -> None:
     await owner.ask()
     owner.smtp.refuse("RCPT", f"451 4.3.0 <{NEW}> try later")

@@ -159,6 +159,7 @@ async def test_an_internationalized_local_part_needs_smtputf8() -> None:
         ("RCPT", "550 5.1.1 Unknown. Check the address and try again.", MailRejectedError),
         ("RCPT", "550 5.1.1 User unknown in relay recipient table", MailRejectedError),
         ("RCPT", "550 No such user here", MailRejectedError),
+        ("RCPT", "550 <relay.limit@temporary.example> is unknown", MailRejectedError),
         ("RCPT", "552 5.2.2 Mailbox full", MailRejectedError),
         ("RCPT", "556 5.1.10 The domain has a null MX", MailRejectedError),
         ("DATA", "550 5.1.1 <ada@example.org> is unknown", MailRejectedError),

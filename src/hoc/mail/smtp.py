@@ -33,6 +33,7 @@ _ENHANCED: Final = re.compile(r"5\.\d{1,3}\.\d{1,3}\b")
 _ABOUT_RECIPIENT: Final = re.compile(r"5\.(?:1\.(?![78]$)|2\.|4\.4$|6\.7$)")
 _RECIPIENT_CODES: Final = frozenset({550, 551, 552, 553, 556})
 """What a server without enhanced codes says of a mailbox. Only those: 554 and 53x are about the session."""
+_ADDRESS: Final = re.compile(r"\S+@\S+")
 _LATER: Final = re.compile(r"\b(?:again|try|retry)\b[^.]*\blater\b|\blater time\b|temporar", re.IGNORECASE)
 _ABOUT_US: Final = re.compile(
     r"relay|authenti|\bsend(?:er|ing)\b|\blog ?in\b|too many|\brate\b|limit|spam|policy|reputation|block",
@@ -166,11 +167,12 @@ def _is_about_recipient(code: int, enhanced: re.Match[str] | None, text: str) ->
 
     Everything else is about us, the sender's server or account, and ends when that is mended.
     """
-    if code < _PERMANENT or _LATER.search(text):
+    said = _ADDRESS.sub("", text)
+    if code < _PERMANENT or _LATER.search(said):
         return False
     if enhanced:
         return _ABOUT_RECIPIENT.match(enhanced[0]) is not None
-    return code in _RECIPIENT_CODES and not _ABOUT_US.search(text)
+    return code in _RECIPIENT_CODES and not _ABOUT_US.search(said)
 
 
 def _starttls_option(query: str, *, implicit_tls: bool) -> str | None:
