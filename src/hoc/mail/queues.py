@@ -64,11 +64,11 @@ class MailQueue(Protocol[MailT]):
         """Remove a mail that was sent."""
         ...
 
-    async def fail(self, session: AsyncConnection, mail: MailT, reason: str, now: datetime) -> None:
+    async def fail(self, session: AsyncConnection, mail: MailT, reason: str, now: datetime, /) -> None:
         """Remove a mail that cannot be delivered."""
         ...
 
-    async def drop(self, session: AsyncConnection, mail: MailT, now: datetime) -> None:
+    async def drop(self, session: AsyncConnection, mail: MailT, now: datetime, /) -> None:
         """Remove a mail of which `compose` said that there is nothing to send."""
         ...
 
