@@ -267,6 +267,8 @@ def _create_invitations() -> None:
         _word("role"),
         _word("status", default="pending"),
         sa.Column("token_hash", sa.LargeBinary(), comment="SHA-256; null until the mail is composed"),
+        sa.Column("delivery", sa.String(16), comment="what became of the mail; null: none is sent"),
+        sa.Column("delivery_error", sa.String(255)),
         _id("invited_by"),
         _now("created_at"),
         _now("updated_at"),
@@ -276,6 +278,10 @@ def _create_invitations() -> None:
         sa.PrimaryKeyConstraint("tenant_id", "invitation_id"),
         _role(),
         _one_of("status", "pending", "accepted", "expired", "revoked", "declined"),
+        _one_of("delivery", "queued", "sent", "delayed", "failed"),
+        sa.CheckConstraint(
+            "(delivery_error IS NOT NULL) = (delivery IS NOT DISTINCT FROM 'failed')", name="failed_has_error"
+        ),
     )
     op.create_index(
         "uq_invitations_pending",

@@ -1,7 +1,7 @@
 """`Accounts`: everything that runs behind the HTTP routes, put together from settings."""
 
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from functools import cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING
@@ -17,21 +17,25 @@ from hoc.concurrency.single_flight import SingleFlight
 from hoc.cus.account.L2_api.app import Api
 from hoc.cus.account.L2_api.callers import Callers
 from hoc.cus.account.L2_api.console import CONSOLE_OPERATIONS
+from hoc.cus.account.L2_api.console.invitations import issue_invitation_link
 from hoc.cus.account.L2_api.csrf import origin_of, parse_origins
 from hoc.cus.account.L2_api.endpoints import Dependencies, routes
 from hoc.cus.account.L2_api.feed import FEED_OPERATIONS
 from hoc.cus.account.L2_api.identity import IDENTITY_OPERATIONS
 from hoc.cus.account.L2_api.openapi import CACHED_DOCUMENT, openapi_route
 from hoc.cus.account.L2_api.request import BodyParser
+from hoc.cus.account.L5_engines.link_patterns import link_pattern
 from hoc.cus.account.wiring import (
     access_reader,
     create_account_service,
     event_feed,
     idempotency,
     open_database,
+    options_of,
     owner_reader,
     postgres_facade,
 )
+from hoc.database import Database
 from hoc.events.asyncapi import asyncapi_document
 from hoc.events.billing import billing_handlers
 from hoc.events.message import Handler
@@ -41,7 +45,8 @@ from hoc.events.wakeups import CommitNotifier
 from hoc.housekeeping import Housekeeping
 from hoc.mail.courier import Courier
 from hoc.mail.mailbox import DevelopmentMailbox
-from hoc.mail.queues import AccountMailQueue, InvitationQueue
+from hoc.mail.message import parse_sender
+from hoc.mail.queues import AccountMailQueue, AnyMailQueue, InvitationQueue
 from hoc.mail.sender import MailSender
 from hoc.settings import Settings
 
@@ -72,6 +77,7 @@ class Accounts:
         handlers: of others' events, by subject, beside those of billing; a handler for one of billing's
             subjects replaces that. They need `Settings.nats_url`.
         observer: is called for each event that is published, received or set aside.
+        mail: sends the mails, in place of SMTP (`Settings.smtp_url`) and the development mailbox.
 
     Raises:
         ValueError: a setting is missing or wrong.
@@ -84,6 +90,7 @@ class Accounts:
         authentication: AuthenticationBackend | None = None,
         handlers: Mapping[str, Handler] | None = None,
         observer: EventObserver | None = None,
+        mail: MailSender | None = None,
     ) -> None:
         if settings.database_url is None:
             raise ValueError("HOC_DATABASE_URL is not set: name the PostgreSQL database to use.")
@@ -98,10 +105,7 @@ class Accounts:
             primary_issuer=settings.primary_issuer_or_default,
             mails_per_recipient_per_day=settings.invitations_per_recipient_per_day,
         )
-        mails = {"mail_from": settings.mail_from, "public_url": settings.public_url}
-        self._courier = Courier(
-            self.database, mail_sender(settings), [InvitationQueue(**mails), AccountMailQueue(**mails)]
-        )
+        self._courier = create_courier(self.database, settings, mail) if settings.send_mail else None
         self._housekeeping = Housekeeping(self.database)
         self._commit_notifier = CommitNotifier(self.database)
         self.database.after_write(self._commit_notifier.notify)
@@ -119,15 +123,20 @@ class Accounts:
             bodies=BodyParser(Limiter(1, timeout_seconds=ADMISSION_TIMEOUT_SECONDS)),
             pages=SingleFlight(),
             idempotency=idempotency(),
-            on_mail_queued=self._courier.wake,
+            on_mail_queued=(lambda: None) if self._courier is None else self._courier.wake,
         )
         limiter: Limiter[None] = Limiter(settings.max_requests, timeout_seconds=ADMISSION_TIMEOUT_SECONDS)
         rate_limits = rate_limits_of(settings)
         trusted_origins = _trusted_origins(settings)
+        console = [
+            operation
+            for operation in CONSOLE_OPERATIONS
+            if settings.invitation_links or operation is not issue_invitation_link
+        ]
         self.console_app = Api(
             [
-                *routes(CONSOLE_OPERATIONS, self.facade, dependencies),
-                openapi_route(CONSOLE_OPERATIONS, title="hoc console", version=version("hoc")),
+                *routes(console, self.facade, dependencies),
+                openapi_route(console, title="hoc console", version=version("hoc")),
             ],
             authentication=authentication,
             limiter=limiter,
@@ -154,7 +163,7 @@ class Accounts:
         """Deliver mail, relay events and tidy up while the host application runs; then disconnect."""
         try:
             async with (
-                self._courier.running(),
+                self._courier.running() if self._courier is not None else nullcontext(),
                 self._housekeeping.running(),
                 self._commit_notifier.running(),
                 self.events.running(),
@@ -196,10 +205,39 @@ def rate_limits_of(settings: Settings) -> "RateLimits | None":
     )
 
 
+def create_courier(database: Database, settings: Settings, sender: MailSender | None) -> Courier:
+    """The courier of all mails. Raises ValueError for a wrong setting or template."""
+    try:
+        from hoc.mail.templating import MailTemplates  # noqa: PLC0415 - a host that sends no mail has no extra
+    except ImportError as missing:
+        raise _needs_extra(missing) from None
+    parse_sender(settings.mail_from)
+    templates = MailTemplates(settings.mail_templates, language=settings.mail_language)
+    invitation_link = options_of(settings).invitation_url
+    email_change_link = link_pattern(
+        "HOC_EMAIL_CHANGE_URL", settings.email_change_url, settings.public_url, "token"
+    )
+    queues: list[AnyMailQueue] = [
+        InvitationQueue(settings.mail_from, invitation_link, templates),
+        AccountMailQueue(settings.mail_from, email_change_link, templates),
+    ]
+    return Courier(database, sender or mail_sender(settings), queues)
+
+
+def _needs_extra(missing: ImportError) -> ValueError:
+    return ValueError(
+        f"Mail needs the library {missing.name}: pip install 'hoc[mail]'. A host that sends no mail needs"
+        " none: set HOC_SEND_MAIL=false."
+    )
+
+
 def mail_sender(settings: Settings) -> MailSender:
     """SMTP when it is configured, the development mailbox otherwise."""
     if settings.smtp_url is not None:
-        from hoc.mail.smtp import SmtpSender  # noqa: PLC0415 - only SMTP needs the extra
+        try:
+            from hoc.mail.smtp import SmtpSender  # noqa: PLC0415 - only SMTP needs this library
+        except ImportError as missing:
+            raise _needs_extra(missing) from None
 
         return SmtpSender.from_url(settings.smtp_url.get_secret_value())
     from hoc.embedded import DataDirectory  # noqa: PLC0415 - only a development server has one

@@ -72,7 +72,7 @@ class Settings(BaseSettings):
     )
     log_requests: bool = Field(default=False, description="log every answered request with its route")
     public_url: str = Field(
-        default="http://127.0.0.1:8201", description="base URL of invitation links, never taken from requests"
+        default="http://127.0.0.1:8201", description="base URL of links in mails, never taken from requests"
     )
     trusted_origins: str | None = Field(
         default=None, description="other origins whose pages may send changes for a user signed in by cookie"
@@ -83,6 +83,26 @@ class Settings(BaseSettings):
         default=None, description="smtp:// or smtps:// URL; unset: the development mailbox"
     )
     mail_from: str = Field(default="accounts@localhost.localdomain", description="sender of invitation mail")
+    send_mail: bool = Field(
+        default=True, description="send mail; off: you pass the links of invitations on yourself"
+    )
+    mail_templates: Path | None = Field(
+        default=None, description="directory of templates that replace hoc's own, file by file"
+    )
+    mail_language: str = Field(
+        default="en", description="language of mails to recipients whose locale has no templates"
+    )
+    invitation_url: str = Field(
+        default="{public_url}/invitations/{invitation_id}#token={token}",
+        description="pattern of invitation links",
+    )
+    email_change_url: str = Field(
+        default="{public_url}/email-changes#token={token}",
+        description="pattern of links that confirm an address",
+    )
+    invitation_links: bool = Field(
+        default=False, description="answer an inviter's request for an invitation's link over HTTP"
+    )
 
     jwt_issuer: str | None = Field(default=None, description="`iss` that tokens must carry")
     jwt_audience: str | None = Field(default=None, description="`aud` that tokens must carry")

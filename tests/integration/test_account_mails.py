@@ -14,6 +14,7 @@ from support.servers import development_keys, server_process
 from support.smtp import SmtpServer, smtp_server
 from support.waiting import until
 
+from hoc.asgi import create_courier
 from hoc.cli.development import read_mailbox, readable_mailbox
 from hoc.cus.account.L5_schemas.errors import AccountsError
 from hoc.cus.account.L5_schemas.identity import AccountStatusChangeRequest, AccountUpdateRequest
@@ -22,13 +23,13 @@ from hoc.database import Database
 from hoc.embedded import DataDirectory
 from hoc.mail.courier import Courier
 from hoc.mail.mailbox import DevelopmentMailbox
-from hoc.mail.message import link_in, token_in
-from hoc.mail.queues import AccountMailQueue, InvitationQueue
+from hoc.mail.message import link_in
 from hoc.mail.sender import MailSender
 from hoc.mail.smtp import SmtpSender
+from hoc.settings import Settings
 
 NEW = "ada.new@example.org"
-MAILS = {"mail_from": "accounts@hoc.example", "public_url": "https://app.example.com"}
+SETTINGS = Settings.model_construct(mail_from="accounts@hoc.example", public_url="https://app.example.com")
 
 
 class Owner:
@@ -39,10 +40,8 @@ class Owner:
         self.accounts = create_account_service(database)
 
     def courier(self, database: Database | None = None, sender: MailSender | None = None) -> Courier:
-        return Courier(
-            database or self.database,
-            sender or SmtpSender.from_url(self.smtp.url),
-            [InvitationQueue(**MAILS), AccountMailQueue(**MAILS)],
+        return create_courier(
+            database or self.database, SETTINGS, sender or SmtpSender.from_url(self.smtp.url)
         )
 
     async def ask(self, email: str = NEW) -> None:
@@ -68,7 +67,7 @@ class Owner:
 
     def tokens(self) -> list[str]:
         links = [link_in(mail.message) for mail in self.smtp.messages()]
-        return [token_in(link) for link in links if link is not None]
+        return [token for _, token in filter(None, links)]
 
     async def is_sent(self, mails: int) -> bool:
         return len(self.smtp.messages()) >= mails and await self.queued() == 0
@@ -117,6 +116,19 @@ async def test_an_address_that_was_lost_gets_no_notice(owner: Owner) -> None:
     await owner.ask()
     await owner.courier().deliver_due()
     assert await owner.confirms(owner.tokens()[-1])
+    assert await owner.queued() == 0
+
+
+@pytest.mark.parametrize(("attempts", "sent"), [(499, 1), (500, 0)])
+async def test_a_notice_is_given_up_after_days(owner: Owner, attempts: int, sent: int) -> None:
+    """Nothing else ends it: it has no link that expires."""
+    await execute(
+        owner.database,
+        "INSERT INTO account.account_mails (mail_id, user_id, notice_to, attempts, due_at)"
+        f" VALUES ('notice', '{owner.id}', 'old@example.org', {attempts}, now())",
+    )
+    await owner.courier().deliver_due()
+    assert len(owner.smtp.messages()) == sent
     assert await owner.queued() == 0
 
 

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
 from support.postgres import opened
 from support.races import Request, meeting, race, rewrite
 from support.seed import add_tenants, add_users, execute, scalar
@@ -17,18 +19,22 @@ from support.servers import development_keys, server_process
 from support.smtp import SmtpServer, smtp_server
 from support.waiting import until
 
+from hoc.asgi import Accounts, create_courier
+from hoc.cus.account.L5_engines.invitation_mail import issue_token
+from hoc.cus.account.L5_engines.session import utc_now
 from hoc.cus.account.L5_schemas.errors import AccountsError
 from hoc.cus.account.L5_schemas.options import Options
+from hoc.cus.account.L6_drivers.invitation_mail import SqlInvitationMail
 from hoc.cus.account.L6_drivers.tables import metadata
 from hoc.cus.account.wiring import postgres_engines
 from hoc.database import Database
 from hoc.mail.courier import Courier
-from hoc.mail.message import link_in, token_in
-from hoc.mail.queues import AccountMailQueue, InvitationQueue
+from hoc.mail.message import link_in
 from hoc.mail.smtp import SmtpSender
+from hoc.settings import Settings
 
 EMAIL = "grace@example.org"
-MAILS = {"mail_from": "accounts@hoc.example", "public_url": "https://app.example.com"}
+SETTINGS = Settings.model_construct(mail_from="accounts@hoc.example", public_url="https://app.example.com")
 
 
 class Office:
@@ -40,10 +46,8 @@ class Office:
         self.invitations, self.acceptances = engines.invitations, engines.acceptances
 
     def courier(self, database: Database | None = None, sender: Any = None) -> Courier:
-        return Courier(
-            database or self.database,
-            sender or SmtpSender.from_url(self.smtp.url),
-            [InvitationQueue(**MAILS), AccountMailQueue(**MAILS)],
+        return create_courier(
+            database or self.database, SETTINGS, sender or SmtpSender.from_url(self.smtp.url)
         )
 
     async def invite(self, email: str = EMAIL) -> str:
@@ -68,6 +72,23 @@ class Office:
         assert isinstance(count, int)
         return count
 
+    async def delivery(self) -> tuple[str | None, str | None]:
+        """What its inviter sees of the mail of the only invitation."""
+        async with self.database.reading() as session:
+            listed = await self.invitations.list(session, self.tenant, self.owner)
+        [invitation] = listed.value.invitations
+        return invitation.delivery, invitation.delivery_error
+
+    async def failures(self) -> list[str]:
+        """The reasons in the events of failed mails."""
+        async with self.database.reading() as session:
+            rows = await session.execute(
+                text(
+                    "SELECT payload->>'reason' FROM account.outbox WHERE type = 'invitation.delivery_failed'"
+                )
+            )
+        return [str(row[0]) for row in rows]
+
     async def due_again(self) -> None:
         """Make every queued mail due."""
         await execute(self.database, "UPDATE account.invitation_mails SET due_at = now() - interval '1 s'")
@@ -75,7 +96,7 @@ class Office:
     def tokens(self) -> list[str]:
         """The tokens of the mails that arrived, in order."""
         links = [link_in(mail.message) for mail in self.smtp.messages()]
-        return [token_in(link) for link in links if link is not None]
+        return [token for _, token in filter(None, links)]
 
 
 @pytest.fixture
@@ -133,15 +154,35 @@ async def _is_sent(office: Office, mails: int = 1) -> bool:
     return len(office.smtp.messages()) >= mails and await office.queued() == 0
 
 
+async def test_a_hosts_own_sender_gets_the_mails(office: Office) -> None:
+    sent: list[str] = []
+
+    class Sender:
+        async def send(self, message: EmailMessage) -> None:
+            sent.append(str(message["To"]))
+
+    async def is_sent() -> bool:
+        return sent == [EMAIL] and await office.queued() == 0
+
+    settings = SETTINGS.model_copy(update={"database_url": SecretStr(office.url)})
+    await office.invite()
+    async with Accounts(settings, mail=Sender()).lifespan():
+        await until(is_sent)
+    assert await office.delivery() == ("sent", None)
+
+
 async def test_mail_waits_for_the_mail_server(office: Office, caplog: pytest.LogCaptureFixture) -> None:
     invitation_id = await office.invite()
     office.smtp.refuse("RCPT", f"451 4.3.0 <{EMAIL}> try later")
+    assert await office.delivery() == ("queued", None)
     await office.courier().deliver_due()
     assert await office.queued() == 1
+    assert await office.delivery() == ("delayed", None)
     assert await office.courier().deliver_due() == 0
     office.smtp.recover()
     await office.due_again()
     await office.courier().deliver_due()
+    assert await office.delivery() == ("sent", None)
     [token] = office.tokens()
     assert await office.accepts(invitation_id, token)
     assert f"invitation {invitation_id} postponed" in caplog.text
@@ -168,6 +209,108 @@ async def test_refused_mail_is_given_up(office: Office, caplog: pytest.LogCaptur
     assert await office.queued() == 0
     assert f"invitation {invitation_id} given up" in caplog.text
     assert EMAIL not in caplog.text
+    reason = "the mail server refused the recipient (SMTP 550 5.1.1)"
+    assert await office.delivery() == ("failed", reason)
+    assert await office.failures() == [reason]
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "554 5.7.1 Relay access denied",
+        "530 5.7.0 Authentication required",
+        "550 5.4.5 Daily sending limit exceeded",
+        "554 Not now, try again later",
+    ],
+)
+async def test_mail_waits_for_what_is_about_the_sender(office: Office, reply: str) -> None:
+    await office.invite()
+    office.smtp.refuse("RCPT", reply)
+    await office.courier().deliver_due()
+    assert await office.delivery() == ("delayed", None)
+    office.smtp.recover()
+    await office.due_again()
+    await office.courier().deliver_due()
+    assert await office.delivery() == ("sent", None)
+    assert await office.failures() == []
+
+
+async def test_a_mail_that_never_got_out_has_failed(office: Office) -> None:
+    await office.invite()
+    await execute(office.database, "UPDATE account.invitations SET expires_at = now()")
+    await office.courier().deliver_due()
+    reason = "the invitation expired before the mail could be sent"
+    assert await office.delivery() == ("failed", reason)
+    assert await office.failures() == [reason]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "delivery = 'failed'",
+        "delivery_error = 'why'",
+        "delivery = NULL, delivery_error = 'why'",
+        "delivery = 'lost'",
+    ],
+)
+async def test_a_failed_mail_has_a_reason_and_no_other(office: Office, change: str) -> None:
+    await office.invite()
+    with pytest.raises(IntegrityError):
+        await execute(office.database, f"UPDATE account.invitations SET {change}")
+
+
+async def test_the_state_is_of_the_newest_mail(office: Office) -> None:
+    """Resent while the first mail is on its way: the second one is still queued."""
+    invitation_id = await office.invite()
+    await office.courier(sender=Interrupted(office, partial(office.resend, invitation_id))).deliver_due()
+    assert await office.delivery() == ("queued", None)
+
+
+async def test_a_link_stays_valid_beside_a_claimed_mail(office: Office) -> None:
+    """A courier that has claimed the mail composes none after the inviter got the link."""
+    invitation_id = await office.invite()
+    async with office.database.transaction() as session:
+        now = utc_now()
+        mails = SqlInvitationMail()
+        [due] = await mails.claim(session, now=now, lease_until=now, batch=1)
+    async with office.database.transaction() as session:
+        given = await office.invitations.link(session, office.tenant, office.owner, invitation_id)
+    async with office.database.transaction() as session:
+        assert await issue_token(mails, session, due.tenant_id, due.invitation_id, now=utc_now()) is None
+        await mails.finish(session, due)
+    assert await office.delivery() == (None, None)
+    assert await office.accepts(invitation_id, given.token)
+
+
+async def test_a_courier_and_a_resend_lock_in_one_order(office: Office) -> None:
+    """Settling a mail while its invitation is resent: the one waits for the other, without a deadlock."""
+    invitation_id = await office.invite()
+    async with office.database.transaction() as session:
+        now = utc_now()
+        mails = SqlInvitationMail()
+        [due] = await mails.claim(session, now=now, lease_until=now, batch=1)
+
+    async def settle() -> None:
+        async with office.database.transaction() as settling:
+            await mails.finish(settling, due)
+
+    async with meeting(office.url, "SELECT FROM account.invitations FOR UPDATE") as held:
+        tasks = [await held.join(office.resend(invitation_id)), await held.join(settle())]
+    await asyncio.gather(*tasks)
+    assert (await office.delivery())[0] in {"queued", "sent"}
+
+
+async def test_a_mail_is_in_the_language_of_its_recipient(office: Office) -> None:
+    [invited] = await add_users(office.database, 1)
+    await execute(
+        office.database,
+        f"UPDATE account.users SET locale = 'de-AT', email_key = '{EMAIL}' WHERE user_id = '{invited}'",
+    )
+    await office.invite()
+    await office.invite("somebody@example.org")
+    await office.courier().deliver_due()
+    subjects = [str(mail.message["Subject"]) for mail in office.smtp.messages()]
+    assert sorted(subject.split(" ")[0] for subject in subjects) == ["Einladung", "You"]
 
 
 async def test_a_mail_that_raises_holds_up_no_other(office: Office, caplog: pytest.LogCaptureFixture) -> None:

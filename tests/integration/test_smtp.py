@@ -18,9 +18,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from support.smtp import smtp_server
 
-from hoc.mail.message import InvitationMail, compose, invitation_link, link_in
+from hoc.mail.message import InvitationMail, compose_invitation, link_in
 from hoc.mail.sender import MailError, MailRejectedError, MailUnavailableError
 from hoc.mail.smtp import SmtpSender
+from hoc.mail.templating import MailTemplates
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
     from support.smtp import Command, SmtpServer
 
 TOKEN = "s3cret." * 20
-LINK = invitation_link("https://app.example.com", "0198c0de", TOKEN)
+LINK = f"https://app.example.com/invitations/0198c0de#token={TOKEN}"
+TEMPLATES = MailTemplates()
 MAIL = InvitationMail(
     to="ada@example.org",
     tenant_name="Société Générale",
@@ -44,11 +46,17 @@ MAIL = InvitationMail(
 
 
 def invitation(to: str = MAIL.to) -> EmailMessage:
-    return compose(replace(MAIL, to=to), "Accounts <accounts@hoc.example>")
+    return compose_invitation(replace(MAIL, to=to), "Accounts <accounts@hoc.example>", TEMPLATES)
 
 
 @pytest.fixture
 def server() -> Iterator[SmtpServer]:
+    with smtp_server() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def shared_server() -> Iterator[SmtpServer]:
     with smtp_server() as running:
         yield running
 
@@ -102,7 +110,7 @@ async def test_a_mail_arrives_byte_for_byte(server: SmtpServer) -> None:
     assert (mail.sender, mail.recipients) == ("accounts@hoc.example", ["ada@example.org"])
     assert mail.content == message.as_bytes()
     assert mail.message["Subject"] == "You are invited to Société Générale"
-    assert link_in(mail.message) == LINK
+    assert link_in(mail.message) == (LINK, TOKEN)
     assert not mail.tls
     assert mail.user is None
 
@@ -134,12 +142,33 @@ async def test_an_internationalized_local_part_needs_smtputf8() -> None:
         ("RCPT", "421 4.3.2 Shutting down", MailUnavailableError),
         ("RCPT", "550 5.1.1 <ada@example.org> is unknown", MailRejectedError),
         ("DATA", "452 4.3.1 Disk full", MailUnavailableError),
-        ("DATA", "554 5.6.0 Refused: ada@example.org", MailRejectedError),
+        ("DATA", "554 5.6.0 Refused: ada@example.org", MailUnavailableError),
+        # About us: mended on our side, or over tomorrow.
+        ("RCPT", "554 5.7.1 <ada@example.org>: Relay access denied", MailUnavailableError),
+        ("RCPT", "550 relay not permitted", MailUnavailableError),
+        ("RCPT", "530 5.7.0 Authentication required", MailUnavailableError),
+        ("RCPT", "550 5.4.5 Daily sending limit exceeded", MailUnavailableError),
+        ("RCPT", "550 Daily sending limit exceeded for ada@example.org", MailUnavailableError),
+        ("RCPT", "554 Too busy, try again later", MailUnavailableError),
+        ("RCPT", "550 5.2.1 Too many messages, please resend at a later time", MailUnavailableError),
+        ("RCPT", "550 5.1.8 Sender's domain not found", MailUnavailableError),
+        ("RCPT", "554 5.7.1 Blocked, see https://list.example", MailUnavailableError),
+        ("DATA", "550 5.7.1 Looks like spam", MailUnavailableError),
+        ("DATA", "554 Transaction failed", MailUnavailableError),
+        # About the recipient: no retry helps.
+        ("RCPT", "550 5.1.1 Unknown. Check the address and try again.", MailRejectedError),
+        ("RCPT", "550 5.1.1 User unknown in relay recipient table", MailRejectedError),
+        ("RCPT", "550 No such user here", MailRejectedError),
+        ("RCPT", "550 <relay.limit@temporary.example> is unknown", MailRejectedError),
+        ("RCPT", "552 5.2.2 Mailbox full", MailRejectedError),
+        ("RCPT", "556 5.1.10 The domain has a null MX", MailRejectedError),
+        ("DATA", "550 5.1.1 <ada@example.org> is unknown", MailRejectedError),
     ],
 )
-async def test_only_a_refusal_of_the_mail_itself_is_permanent(
-    server: SmtpServer, command: Command, reply: str, expected: type[MailError]
+async def test_only_a_refusal_of_the_recipient_is_permanent(
+    shared_server: SmtpServer, command: Command, reply: str, expected: type[MailError]
 ) -> None:
+    server, sent = shared_server, len(shared_server.messages())
     sender = SmtpSender.from_url(server.url)
     server.refuse(command, reply)
     error = await failure(sender, invitation())
@@ -148,7 +177,7 @@ async def test_only_a_refusal_of_the_mail_itself_is_permanent(
 
     server.recover()
     await sender.send(invitation())
-    assert len(server.messages()) == 1
+    assert len(server.messages()) == sent + 1
 
 
 async def test_an_absent_server_is_a_temporary_failure(server: SmtpServer) -> None:

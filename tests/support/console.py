@@ -107,6 +107,7 @@ def raw(headers: Headers, name: str = "", value: bytes = b"") -> list[tuple[byte
 async def serving(url: str, directory: Path, **settings: Any) -> AsyncGenerator[Console]:
     """Both services on a database, until its connections are closed; keys and mail are in ``directory``."""
     keys = DevelopmentKeys(directory / "development-key.pem")
+    settings = {"invitation_links": True} | settings
     given = Settings(database_url=SecretStr(url), data_dir=directory, **settings)
     served = Accounts(given, authentication=anywhere(keys))
     mounts = [Mount(MOUNT, served.console_app), Mount(IDENTITY_MOUNT, served.identity_app)]

@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Final
 
 from support.event_scene import OPERATOR, Case
+from support.events import ParsedEvent
 
 from hoc.cus.account.L5_schemas import events
 from hoc.cus.account.L5_schemas.values import Role, TicketCategory, TicketPriority, TicketStatus
@@ -78,6 +79,33 @@ PEOPLE_CASES: Final = {
             it.team.admin,
         ),
         again=lambda it, s: it.facade.invitations.resend(s, it.tenant_id, it.team.viewer, it.invitation_id),
+    ),
+    "invitation.delivery_failed": Case(
+        lambda it, s: it.world.settle_mail(s, it.tenant_id, it.invitation_id, failure="no such mailbox"),
+        lambda it, _: ParsedEvent(
+            events.InvitationDeliveryFailedEventData(
+                it.tenant_id,
+                it.invitation_id,
+                it.email,
+                Role.MEMBER,
+                it.team.owner,
+                "no such mailbox",
+                failed_at=it.now,
+            ),
+            actor=None,
+            tenant_id=it.tenant_id,
+            user_id=None,
+        ),
+    ),
+    "invitation.link_issued": Case(
+        lambda it, s: it.facade.invitations.link(s, it.tenant_id, it.team.admin, it.invitation_id),
+        lambda it, _: it.event(
+            events.InvitationLinkIssuedEventData(
+                it.tenant_id, it.invitation_id, it.email, Role.MEMBER, it.team.admin, issued_at=it.now
+            ),
+            it.team.admin,
+        ),
+        again=lambda it, s: it.facade.invitations.link(s, it.tenant_id, it.team.viewer, it.invitation_id),
     ),
     "invitation.revoked": Case(
         lambda it, s: it.facade.invitations.revoke(s, it.tenant_id, it.team.admin, it.invitation_id),

@@ -70,6 +70,9 @@ MUTATIONS: Final[dict[str, Operation]] = {
     "invitations.revoke": lambda it, s: it.facade.invitations.revoke(
         s, it.tenant_id, it.team.owner, it.invitation_id
     ),
+    "invitations.link": lambda it, s: it.facade.invitations.link(
+        s, it.tenant_id, it.team.owner, it.invitation_id
+    ),
     "received_invitations.decline": lambda it, s: it.facade.received_invitations.decline(
         s, it.invited, it.invitation_id, it.token
     ),

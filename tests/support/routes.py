@@ -219,6 +219,7 @@ ROUTES = _table(
         "POST /accounts/invitations/{invitation_id}/resend", MANAGE, {"expires_in_days": 7}, invitation
     ),
     Route("DELETE /accounts/invitations/{invitation_id}", MANAGE, prepare=invitation),
+    Route("POST /accounts/invitations/{invitation_id}/link", MANAGE, prepare=invitation),
     Route("GET /accounts/received-invitations", "200 200 200 200 200 200 200 401"),
     Route(
         "POST /accounts/invitations/{invitation_id}/preview",

@@ -4,7 +4,7 @@ import itertools
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
@@ -25,16 +25,22 @@ from hoc.cus.account.L5_engines.session import utc_now
 from hoc.cus.account.L5_schemas.errors import AccountsError, NotFoundError
 from hoc.cus.account.L5_schemas.identity import AccountStatusChangeRequest
 from hoc.cus.account.L5_schemas.options import Options
-from hoc.cus.account.L5_schemas.port_types import Page
+from hoc.cus.account.L5_schemas.port_types import DueMail, Page
 from hoc.cus.account.L5_schemas.results import EventResult
 from hoc.cus.account.L6_drivers import event_log
 from hoc.cus.account.L6_drivers.accounts import AccountRepository
 from hoc.cus.account.L6_drivers.email_changes import SqlEmailChanges
 from hoc.cus.account.L6_drivers.invitation_mail import SqlInvitationMail
-from hoc.cus.account.L6_drivers.tables import events, metadata, outbox
+from hoc.cus.account.L6_drivers.tables import events, invitation_mails, metadata, outbox
 from hoc.cus.account.wiring import postgres_engines
 from hoc.database import Database
-from hoc.testing import MemoryDatabase, email_change_token, invitation_token, memory_engines
+from hoc.testing import (
+    MemoryDatabase,
+    deliver_invitation,
+    email_change_token,
+    invitation_token,
+    memory_engines,
+)
 from hoc.testing.accounts import MemoryAccounts
 
 T = TypeVar("T")
@@ -129,6 +135,12 @@ class World(ABC):
     @abstractmethod
     async def draw(self, session: Any, tenant_id: str, invitation_id: str) -> str:
         """The token that the invitation's mail carries."""
+
+    @abstractmethod
+    async def settle_mail(
+        self, session: Any, tenant_id: str, invitation_id: str, *, delayed: bool = False, failure: str = ""
+    ) -> None:
+        """Say what became of an invitation's mail, as the courier does, if one is queued. Default: sent."""
 
     @abstractmethod
     async def draw_email_token(self, user_id: str) -> str | None:
@@ -261,6 +273,19 @@ class MemoryWorld(World):
     async def draw(self, session: Any, tenant_id: str, invitation_id: str) -> str:
         return await invitation_token(session, tenant_id, invitation_id, clock=self.clock)
 
+    async def settle_mail(
+        self, session: Any, tenant_id: str, invitation_id: str, *, delayed: bool = False, failure: str = ""
+    ) -> None:
+        with suppress(NotFoundError):
+            await deliver_invitation(
+                session,
+                tenant_id,
+                invitation_id,
+                delayed=delayed,
+                failure=failure or None,
+                clock=self.clock,
+            )
+
     async def draw_email_token(self, user_id: str) -> str | None:
         async with self.transaction() as session:
             try:
@@ -334,6 +359,23 @@ class PostgresWorld(World):
         drawn = await issue_token(SqlInvitationMail(), session, tenant_id, invitation_id, now=self.clock())
         assert drawn is not None
         return drawn[1]
+
+    async def settle_mail(
+        self, session: Any, tenant_id: str, invitation_id: str, *, delayed: bool = False, failure: str = ""
+    ) -> None:
+        queued = select(invitation_mails).where(
+            invitation_mails.c.tenant_id == tenant_id, invitation_mails.c.invitation_id == invitation_id
+        )
+        row = (await session.execute(queued)).one_or_none()
+        if row is None:
+            return
+        mails, mail = SqlInvitationMail(), DueMail(row.mail_id, tenant_id, invitation_id, 1)
+        if delayed:
+            await mails.postpone(session, mail, self.clock())
+        elif failure:
+            await mails.fail(session, mail, failure, self.clock())
+        else:
+            await mails.finish(session, mail)
 
     async def draw_email_token(self, user_id: str) -> str | None:
         async with self.transaction() as session:

@@ -2,15 +2,13 @@
 
 # ruff: noqa: RUF001 - lookalike letters are what is tested
 
-from datetime import UTC, datetime
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hoc.cus.account.L5_engines.email_address import email_key, fold, parse_email
 from hoc.cus.account.L5_schemas.errors import InvalidInputError
-from hoc.mail.message import InvitationMail, compose
+from hoc.mail.message import envelope_for
 
 SPELLINGS = {
     "v@example.com": [
@@ -85,8 +83,5 @@ def test_mail_can_be_sent_to_an_address_that_is_taken(address: str) -> None:
 
 def _mailed_to(address: str) -> tuple[str, str]:
     """The recipient's folded local part and domain in the mail, from which the SMTP envelope is made."""
-    mail = InvitationMail(
-        address, "Acme", None, "member", "inv-1", "token", "https://x.example/", datetime.now(UTC)
-    )
-    [recipient] = compose(mail, "accounts@example.com")["To"].addresses
+    [recipient] = envelope_for(address, "accounts@example.com", "Hello", "1")["To"].addresses
     return fold(recipient.username), recipient.domain.lower()

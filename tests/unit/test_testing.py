@@ -26,6 +26,7 @@ def test_it_exports_its_documented_names() -> None:
         "MemoryDatabase",
         "MemorySession",
         "RecordingPublisher",
+        "deliver_invitation",
         "email_change_token",
         "invitation_token",
         "memory_account_service",

@@ -23,7 +23,11 @@ def relay(data: DataDirectory) -> None:
     if nats_url is None:
         raise CommandError(f"No NATS runs for {data.path}: set HOC_NATS_URL to the NATS to publish to.")
     dictConfig(logging_config(settings.log_format))
-    found = {"database_url": SecretStr(database_url), "nats_url": SecretStr(nats_url)}
+    found = {
+        "database_url": SecretStr(database_url),
+        "nats_url": SecretStr(nats_url),
+        "send_mail": False,  # a relay needs no templates
+    }
     with database_errors(database_url):
         asyncio.run(_run(settings.model_copy(update=found)))
 

@@ -1,17 +1,18 @@
 """The mails about the change of an account's address: to confirm it, and to tell the old address."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from email.message import EmailMessage
 from hashlib import sha256
-from html import escape
+from typing import TYPE_CHECKING
 
-from hoc.mail.message import EMAIL_CHANGE_HEADER, envelope_for, set_texts
+from hoc.mail.message import add_link, envelope_for, set_texts
 
-_NOTICE = (
-    "The e-mail address of your account has been changed, and this address no longer belongs to it.",
-    "If you did not change it, tell the support of the service at once.",
-)
+if TYPE_CHECKING:
+    from datetime import datetime
+    from email.message import EmailMessage
+
+    from hoc.mail.templating import MailTemplates
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,38 +24,30 @@ class EmailChangeMail:
     link: str = field(repr=False)
     expires_at: datetime
     """Timezone-aware."""
+    locale: str | None
+    """The account's, a BCP 47 tag."""
 
 
-def compose_confirmation(mail: EmailChangeMail, sender: str) -> EmailMessage:
+def compose_confirmation(mail: EmailChangeMail, sender: str, templates: MailTemplates) -> EmailMessage:
     """Build the mail to the new address. Raises as `envelope_for`."""
-    fingerprint = sha256(mail.token.encode()).hexdigest()[:32]
-    expiry = mail.expires_at.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    asked = "Somebody, probably you, wants to use this address for an account."
-    notice = f"The link ends on {expiry}. If it was not you, ignore this mail, and nothing changes."
-    message = envelope_for(mail.to, sender, "Confirm your e-mail address", fingerprint)
-    message[EMAIL_CHANGE_HEADER] = "to confirm"
-    set_texts(
-        message,
-        f"{asked}\n\nTo confirm that it is yours, open this link:\n\n{mail.link}\n\n{notice}\n",
-        _page(
-            f"<p>{asked}</p>",
-            f'<p><a href="{escape(mail.link)}">Confirm this address</a></p>',
-            f"<p>{notice}</p>",
-        ),
-        fingerprint,
-    )
+    texts = templates.render("confirmation", mail.locale, link=mail.link, expires_at=mail.expires_at)
+    fingerprint = _fingerprint(mail.token)
+    message = envelope_for(mail.to, sender, texts.subject, fingerprint)
+    add_link(message, mail.link, mail.token)
+    set_texts(message, texts, fingerprint)
     return message
 
 
-def compose_notice(to: str, mail_id: str, sender: str) -> EmailMessage:
+def compose_notice(
+    to: str, locale: str | None, mail_id: str, sender: str, templates: MailTemplates
+) -> EmailMessage:
     """Build the mail to the replaced address, which does not name the new one. Raises as `envelope_for`."""
-    fingerprint = sha256(mail_id.encode()).hexdigest()[:32]
-    message = envelope_for(to, sender, "Your e-mail address has been changed", fingerprint)
-    set_texts(
-        message, "\n\n".join(_NOTICE) + "\n", _page(*(f"<p>{part}</p>" for part in _NOTICE)), fingerprint
-    )
+    texts = templates.render("notice", locale)
+    fingerprint = _fingerprint(mail_id)
+    message = envelope_for(to, sender, texts.subject, fingerprint)
+    set_texts(message, texts, fingerprint)
     return message
 
 
-def _page(*parts: str) -> str:
-    return "\n".join(("<!doctype html>", '<html lang="en">', '<meta charset="utf-8">', *parts, "</html>", ""))
+def _fingerprint(secret: str) -> str:
+    return sha256(secret.encode()).hexdigest()[:32]

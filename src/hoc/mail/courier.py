@@ -14,7 +14,7 @@ from hoc.cus.account.L5_engines.session import utc_now
 from hoc.cus.account.L5_schemas.errors import UnavailableError
 from hoc.cus.account.L6_drivers.errors import explain_outage
 from hoc.database import Database
-from hoc.mail.queues import MailQueue, QueuedMail
+from hoc.mail.queues import AnyMailQueue, QueuedMail
 from hoc.mail.sender import MailRejectedError, MailSender, MailUnavailableError
 
 BATCH = 5  # the sender takes at most 30 seconds for each, so a batch is delivered within its lease
@@ -29,7 +29,7 @@ _log = logging.getLogger("hoc.mail")
 class Courier:
     """Delivers the mails of ``queues`` through ``sender``."""
 
-    def __init__(self, database: Database, sender: MailSender, queues: Sequence[MailQueue]) -> None:
+    def __init__(self, database: Database, sender: MailSender, queues: Sequence[AnyMailQueue]) -> None:
         self._database = database
         self._sender = sender
         self._queues = queues
@@ -65,7 +65,7 @@ class Courier:
     async def _deliver_batch(self) -> bool:
         return await self.deliver_due() > 0
 
-    async def _try_to_deliver(self, queue: MailQueue, mail: QueuedMail) -> None:
+    async def _try_to_deliver(self, queue: AnyMailQueue, mail: QueuedMail) -> None:
         try:
             await self._deliver(queue, mail)
         except UnavailableError:
@@ -75,22 +75,32 @@ class Courier:
             _log.error("mail of %s postponed: %s", mail.about, type(problem).__name__)
             await self._postpone(queue, mail)
 
-    async def _deliver(self, queue: MailQueue, mail: QueuedMail) -> None:
+    async def _deliver(self, queue: AnyMailQueue, mail: QueuedMail) -> None:
         async with self._database.transaction() as session:
             message = await queue.compose(session, mail, now=utc_now())
-        if message is not None:
-            try:
-                await self._sender.send(message())
-            except MailUnavailableError as problem:
-                _log.warning("mail of %s postponed: %s", mail.about, problem)
-                await self._postpone(queue, mail)
-                return
-            except MailRejectedError as problem:
-                _log.error("mail of %s given up: %s", mail.about, problem)
-        async with self._database.transaction() as session:
-            await queue.finish(session, mail.mail_id)
+        if message is None:
+            async with self._database.transaction() as session:
+                await queue.drop(session, mail, utc_now())
+            return
+        try:
+            await self._sender.send(message())
+        except MailUnavailableError as problem:
+            _log.warning("mail of %s postponed: %s", mail.about, problem)
+            await self._postpone(queue, mail)
+        except MailRejectedError as problem:
+            _log.error("mail of %s given up: %s", mail.about, problem)
+            async with self._database.transaction() as session:
+                await queue.fail(session, mail, _reason(problem), utc_now())
+        else:
+            async with self._database.transaction() as session:
+                await queue.finish(session, mail)
 
-    async def _postpone(self, queue: MailQueue, mail: QueuedMail) -> None:
+    async def _postpone(self, queue: AnyMailQueue, mail: QueuedMail) -> None:
         pause = min(FIRST_PAUSE * 2 ** min(mail.attempts - 1, 10), LONGEST_PAUSE)
         async with self._database.transaction() as session:
-            await queue.postpone(session, mail.mail_id, utc_now() + pause)
+            await queue.postpone(session, mail, utc_now() + pause)
+
+
+def _reason(problem: MailRejectedError) -> str:
+    """The error's text as one line that can be stored: a host's sender may write anything."""
+    return "".join(filter(str.isprintable, str(problem))) or "the mail was rejected"

@@ -11,7 +11,7 @@ from email.message import EmailMessage
 from pathlib import Path
 from typing import Final
 
-from hoc.mail.message import INVITATION_HEADER, link_in, token_in
+from hoc.mail.message import INVITATION_HEADER, link_in
 from hoc.mail.sender import MailUnavailableError
 
 _KEY: Final = re.compile(r"(\d+)\.M(\d+)P\d+Q(\d+)\.")  # how mailbox.Maildir names a message
@@ -74,14 +74,15 @@ class DevelopmentMailbox:
         except (KeyError, FileNotFoundError):  # deleted since it was listed
             return None
         message = message_from_bytes(content, EmailMessage, policy=policy.SMTPUTF8)
-        link = link_in(message)
-        if link is None:
+        found = link_in(message)
+        if found is None:
             return None
+        link, token = found
         return DeliveredMail(
             to=str(message["To"]),
             subject=str(message["Subject"]),
             invitation_id=str(message[INVITATION_HEADER]) if INVITATION_HEADER in message else None,
-            token=token_in(link),
+            token=token,
             link=link,
         )
 

@@ -1,4 +1,4 @@
-"""The invitation mail: its link, its text, and how to find the link in a mail."""
+"""The invitation mail, what all mails have, and how to find the link in a mail."""
 
 from __future__ import annotations
 
@@ -11,17 +11,20 @@ from email import policy
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import format_datetime
-from html import escape
-from typing import Final
-from urllib.parse import quote, unquote, urlsplit
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote, unquote
 
 from hoc.cus.account.L5_engines.email_address import envelope
 from hoc.mail.sender import MailRejectedError
 
+if TYPE_CHECKING:  # it needs an extra, which reading the development mailbox does not
+    from hoc.mail.templating import MailTemplates, MailTexts
+
 INVITATION_HEADER: Final = "X-Hoc-Invitation-Id"
-EMAIL_CHANGE_HEADER: Final = "X-Hoc-Email-Change"
+LINK_HEADER: Final = "X-Hoc-Link"
 MAX_NAME_LENGTH: Final = 80
 
+_PLACE: Final = "{token}"
 _INVISIBLE: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})  # controls, bidi overrides, lone surrogates, …
 _JOINERS: Final = "\u200c\u200d"  # invisible too, but words (Persian, Hindi) and emoji are spelt with them
 # In `evil.example`, `https://…`, `mailto:…` and `ada@…`, also full-width: mail programs make links of those.
@@ -46,39 +49,26 @@ class InvitationMail:
     link: str = field(repr=False)
     expires_at: datetime
     """Timezone-aware."""
+    locale: str | None = field(default=None, repr=False)
+    """The recipient's, a BCP 47 tag."""
 
 
-def invitation_link(public_url: str, invitation_id: str, token: str) -> str:
-    """Return the link that accepts an invitation.
-
-    ``public_url`` is configuration (HOC_PUBLIC_URL), never a request's Host header. The token is the
-    fragment, which browsers do not send, so that it reaches no access log and no Referer. Raises ValueError
-    if ``public_url`` is not an absolute http(s) URL without query and fragment.
-    """
-    path = f"/invitations/{quote(invitation_id, safe='')}#token={quote(token, safe='')}"
-    return _checked_base(public_url) + path
-
-
-def _checked_base(public_url: str) -> str:
-    parts = urlsplit(public_url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
-        raise ValueError(
-            "HOC_PUBLIC_URL must be an absolute http(s) URL without query and fragment,"
-            f" such as https://app.example.com; it is {public_url!r}"
-        )
-    return public_url.rstrip("/")
-
-
-def email_change_link(public_url: str, token: str) -> str:
-    """Return the link that confirms the change of an address. Raises ValueError as `invitation_link`."""
-    return f"{_checked_base(public_url)}/email-changes#token={quote(token, safe='')}"
-
-
-def compose(mail: InvitationMail, sender: str) -> EmailMessage:
+def compose_invitation(mail: InvitationMail, sender: str, templates: MailTemplates) -> EmailMessage:
     """Build the mail, as plain text with an HTML alternative. Raises as `envelope_for`."""
-    message = envelope_for(mail.to, sender, f"You are invited to {_tenant(mail)}", _fingerprint(mail))
+    texts = templates.render(
+        "invitation",
+        mail.locale,
+        tenant_name=_name(mail.tenant_name),
+        inviter_name=_name(mail.inviter_name or ""),
+        role=_clean(mail.role),
+        link=mail.link,
+        expires_at=mail.expires_at,
+    )
+    fingerprint = _fingerprint(mail)
+    message = envelope_for(mail.to, sender, texts.subject, fingerprint)
     message[INVITATION_HEADER] = _header_text(_clean(mail.invitation_id))
-    set_texts(message, _text(mail), _html(mail), _fingerprint(mail))
+    add_link(message, mail.link, mail.token)
+    set_texts(message, texts, fingerprint)
     return message
 
 
@@ -105,10 +95,15 @@ def envelope_for(to: str, sender: str, subject: str, fingerprint: str) -> EmailM
     return message
 
 
-def set_texts(message: EmailMessage, text: str, html: str, fingerprint: str) -> None:
+def add_link(message: EmailMessage, link: str, token: str) -> None:
+    """Have `link_in` find the link. The header has no token, because mail servers log headers."""
+    message[LINK_HEADER] = link.replace(quote(token, safe=""), _PLACE)
+
+
+def set_texts(message: EmailMessage, texts: MailTexts, fingerprint: str) -> None:
     # Quoted-printable passes every server unchanged. A server without 8BITMIME would re-encode 8bit.
-    message.set_content(text, cte="quoted-printable")
-    message.add_alternative(html, subtype="html", cte="quoted-printable")
+    message.set_content(texts.text, cte="quoted-printable")
+    message.add_alternative(texts.html, subtype="html", cte="quoted-printable")
     message.set_boundary(f"=_{fingerprint}")  # `=_` never occurs in quoted-printable (RFC 2045, 6.7)
 
 
@@ -122,25 +117,16 @@ def parse_sender(sender: str) -> Address:
     return Address(_header_text(_clean(named["name"])) if named else "", parsed.username, parsed.domain)
 
 
-def link_in(message: EmailMessage) -> str | None:
-    """Return the link of a mail that hoc built, None if it has no link or another program built it."""
+def link_in(message: EmailMessage) -> tuple[str, str] | None:
+    """Return the link of a mail that hoc built, and its token. None: it has no link, or is not hoc's."""
     body = message.get_body(("plain",))
-    if INVITATION_HEADER in message:
-        path = f"/invitations/{quote(str(message[INVITATION_HEADER]), safe='')}"
-    elif EMAIL_CHANGE_HEADER in message:
-        path = "/email-changes"
-    else:
-        return None
-    if body is None:
+    if body is None or LINK_HEADER not in message:
         return None
     # The link is a line by itself. A name that looks like a link is always inside a sentence.
-    link = re.compile(rf"https?://\S+{re.escape(path)}#token=\S+")
-    return next(filter(link.fullmatch, str(body.get_content()).splitlines()), None)
-
-
-def token_in(link: str) -> str:
-    """Return the token of a link built by `invitation_link` or `email_change_link`."""
-    return unquote(link.partition("#token=")[2])
+    before, _, after = str(message[LINK_HEADER]).partition(_PLACE)
+    link = re.compile(rf"{re.escape(before)}(\S+){re.escape(after)}")
+    found = next(filter(None, map(link.fullmatch, str(body.get_content()).splitlines())), None)
+    return None if found is None else (found[0], unquote(found[1]))
 
 
 def _address(text: str) -> Address:
@@ -172,33 +158,5 @@ def _header_text(line: str) -> str:
     return line.replace("=?", "= ?")
 
 
-def _tenant(mail: InvitationMail) -> str:
-    return _name(mail.tenant_name) or "a team"
-
-
 def _fingerprint(mail: InvitationMail) -> str:
     return hmac.new(mail.token.encode(), mail.invitation_id.encode(), "sha256").hexdigest()[:32]
-
-
-def _sentences(mail: InvitationMail) -> tuple[str, str]:
-    inviter = _name(mail.inviter_name or "")
-    invited = f"{inviter} has invited you" if inviter else "You have been invited"
-    expiry = mail.expires_at.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    invitation = f"{invited} to join {_tenant(mail)} as {_clean(mail.role)}."
-    notice = f"It is for this address only and ends on {expiry}. If you did not expect it, ignore this mail."
-    return invitation, notice
-
-
-def _text(mail: InvitationMail) -> str:
-    invitation, notice = _sentences(mail)
-    return f"{invitation}\n\nTo accept, open this link:\n\n{mail.link}\n\n{notice}\n"
-
-
-def _html(mail: InvitationMail) -> str:
-    invitation, notice = _sentences(mail)
-    return (
-        '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n'
-        f"<p>{escape(invitation)}</p>\n"
-        f'<p><a href="{escape(mail.link)}">Accept the invitation</a></p>\n'
-        f"<p>{escape(notice)}</p>\n</html>\n"
-    )

@@ -4,17 +4,24 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from email.message import EmailMessage
 from functools import partial
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hoc.cus.account.L5_engines.email_changes import issue_email_token
 from hoc.cus.account.L5_engines.invitation_mail import issue_token
+from hoc.cus.account.L5_engines.link_patterns import filled
 from hoc.cus.account.L5_schemas.port_types import DueAccountMail, DueMail, InvitationMailContent
 from hoc.cus.account.L6_drivers.email_changes import SqlAccountMail, SqlEmailChanges
 from hoc.cus.account.L6_drivers.invitation_mail import SqlInvitationMail
 from hoc.mail.account_mail import EmailChangeMail, compose_confirmation, compose_notice
-from hoc.mail.message import InvitationMail, compose, email_change_link, invitation_link
+from hoc.mail.message import InvitationMail, compose_invitation
+
+if TYPE_CHECKING:
+    from hoc.mail.templating import MailTemplates
+
+NOTICE_ATTEMPTS: Final = 500
+"""About five days (RFC 5321, 4.5.4.1). Other mails are dropped when their link has expired."""
 
 
 class QueuedMail(Protocol):
@@ -30,15 +37,18 @@ class QueuedMail(Protocol):
     def about(self) -> str: ...
 
 
-class MailQueue(Protocol):
+MailT = TypeVar("MailT", bound=QueuedMail)
+
+
+class MailQueue(Protocol[MailT]):
     async def claim(
         self, session: AsyncConnection, *, now: datetime, lease_until: datetime, batch: int
-    ) -> Sequence[QueuedMail]:
+    ) -> Sequence[MailT]:
         """Claim due mails that no other courier is claiming. They are due again at ``lease_until``."""
         ...
 
     async def compose(
-        self, session: AsyncConnection, mail: QueuedMail, *, now: datetime
+        self, session: AsyncConnection, mail: MailT, *, now: datetime
     ) -> Callable[[], EmailMessage] | None:
         """What makes the message, from outside of the transaction. None: there is nothing to send any more.
 
@@ -46,28 +56,47 @@ class MailQueue(Protocol):
         """
         ...
 
-    async def postpone(self, session: AsyncConnection, mail_id: str, due_at: datetime) -> None: ...
+    async def postpone(self, session: AsyncConnection, mail: MailT, due_at: datetime) -> None:
+        """Have a mail that could not be sent wait until ``due_at``."""
+        ...
 
-    async def finish(self, session: AsyncConnection, mail_id: str) -> None: ...
+    async def finish(self, session: AsyncConnection, mail: MailT) -> None:
+        """Remove a mail that was sent."""
+        ...
+
+    async def fail(self, session: AsyncConnection, mail: MailT, reason: str, now: datetime, /) -> None:
+        """Remove a mail that cannot be delivered."""
+        ...
+
+    async def drop(self, session: AsyncConnection, mail: MailT, now: datetime, /) -> None:
+        """Remove a mail of which `compose` said that there is nothing to send."""
+        ...
+
+
+AnyMailQueue: TypeAlias = MailQueue[Any]
 
 
 class InvitationQueue:
-    """Mails of invitations. ``public_url`` is the base of their links."""
+    """Mails of invitations. ``link`` is the pattern of their links."""
 
-    def __init__(self, *, mail_from: str, public_url: str) -> None:
+    def __init__(self, mail_from: str, link: str, templates: "MailTemplates") -> None:
         self._mail_from = mail_from
-        self._public_url = public_url
+        self._link = link
+        self._templates = templates
         self._mails = SqlInvitationMail()
         self.claim = self._mails.claim
         self.postpone = self._mails.postpone
         self.finish = self._mails.finish
+        self.fail = self._mails.fail
+        self.drop = self._mails.drop
 
     async def compose(
-        self, session: AsyncConnection, mail: QueuedMail, *, now: datetime
+        self, session: AsyncConnection, mail: DueMail, *, now: datetime
     ) -> Callable[[], EmailMessage] | None:
-        assert isinstance(mail, DueMail)  # noqa: S101 - from this queue
         issued = await issue_token(self._mails, session, mail.tenant_id, mail.invitation_id, now=now)
-        return None if issued is None else partial(compose, self._mail(*issued), self._mail_from)
+        if issued is None:
+            return None
+        return partial(compose_invitation, self._mail(*issued), self._mail_from, self._templates)
 
     def _mail(self, content: InvitationMailContent, token: str) -> InvitationMail:
         return InvitationMail(
@@ -77,36 +106,47 @@ class InvitationQueue:
             role=content.role,
             invitation_id=content.invitation_id,
             token=token,
-            link=invitation_link(self._public_url, content.invitation_id, token),
+            link=filled(self._link, invitation_id=content.invitation_id, token=token),
             expires_at=content.expires_at,
+            locale=content.locale,
         )
 
 
 class AccountMailQueue:
-    """Mails that confirm the change of an address, and notices to the address that was replaced."""
+    """Mails that confirm the change of an address, and notices to the address that was replaced.
 
-    def __init__(self, *, mail_from: str, public_url: str) -> None:
+    ``link`` is the pattern of the links that confirm.
+    """
+
+    def __init__(self, mail_from: str, link: str, templates: "MailTemplates") -> None:
         self._mail_from = mail_from
-        self._public_url = public_url
+        self._link = link
+        self._templates = templates
         self._changes = SqlEmailChanges()
         mails = SqlAccountMail()
         self.claim = mails.claim
         self.postpone = mails.postpone
         self.finish = mails.finish
+        self.fail = mails.fail
+        self.drop = mails.drop
 
     async def compose(
-        self, session: AsyncConnection, mail: QueuedMail, *, now: datetime
+        self, session: AsyncConnection, mail: DueAccountMail, *, now: datetime
     ) -> Callable[[], EmailMessage] | None:
-        assert isinstance(mail, DueAccountMail)  # noqa: S101 - from this queue
         if mail.notice_to is not None:
-            return partial(compose_notice, mail.notice_to, mail.mail_id, self._mail_from)
+            if mail.attempts > NOTICE_ATTEMPTS:
+                return None
+            return partial(
+                compose_notice, mail.notice_to, mail.locale, mail.mail_id, self._mail_from, self._templates
+            )
         issued = await issue_email_token(self._changes, session, mail.user_id, now=now)
         if issued is None:
             return None
         change, token = issued
-        link = email_change_link(self._public_url, token)
+        link = filled(self._link, token=token)
         return partial(
             compose_confirmation,
-            EmailChangeMail(change.email, token, link, change.expires_at),
+            EmailChangeMail(change.email, token, link, change.expires_at, mail.locale),
             self._mail_from,
+            self._templates,
         )

@@ -13,11 +13,17 @@ class MailError(Exception):
 
 
 class MailRejectedError(MailError):
-    """This mail can never be delivered (SMTP 5xx for its recipient or content): do not retry."""
+    """This recipient can never get the mail, such as an address that does not exist: do not retry.
+
+    Its text is the reason that the inviter sees.
+    """
 
 
 class MailUnavailableError(MailError):
-    """The mail server cannot take the mail now (absent, slow, SMTP 4xx, misconfigured): retry later."""
+    """The mail cannot be sent now, for a reason that is not the recipient's: retry later.
+
+    The mail server is absent, slow, misconfigured or answers 4xx, or refuses us: no relaying, a limit.
+    """
 
 
 class MailSender(Protocol):

@@ -29,6 +29,7 @@ pass a `MemorySession` to the facade in place of an AsyncSession, and commit it 
 from hoc.testing.database import MemoryDatabase, MemorySession
 from hoc.testing.publisher import RecordingPublisher
 from hoc.testing.wiring import (
+    deliver_invitation,
     email_change_token,
     invitation_token,
     memory_account_service,
@@ -40,6 +41,7 @@ __all__ = [
     "MemoryDatabase",
     "MemorySession",
     "RecordingPublisher",
+    "deliver_invitation",
     "email_change_token",
     "invitation_token",
     "memory_account_service",

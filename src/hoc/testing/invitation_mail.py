@@ -1,11 +1,13 @@
-"""The content of an invitation's mail, and its token."""
+"""The content of an invitation's mail, its token, and what becomes of it."""
 
 from dataclasses import replace
 from datetime import datetime
 
+from hoc.cus.account.L5_schemas.events import InvitationDeliveryFailedEventData
 from hoc.cus.account.L5_schemas.port_types import InvitationMailContent
-from hoc.cus.account.L5_schemas.values import InvitationStatus
+from hoc.cus.account.L5_schemas.values import InvitationStatus, MailDelivery
 from hoc.testing.database import MemorySession
+from hoc.testing.rows import combine
 from hoc.testing.store import MemoryStore
 
 
@@ -23,8 +25,10 @@ class MemoryInvitationMail(MemoryStore):
         row = tables.invitations.get((tenant_id, invitation_id))
         if row is None or row.status != InvitationStatus.PENDING or row.expires_at <= now:
             return None
+        if row.delivery is None:
+            return None
         tables.invitations[tenant_id, invitation_id] = replace(row, token_hash=token_hash)
-        inviter = tables.users.get(row.invited_by)
+        inviter, invited = tables.users.get(row.invited_by), tables.account_by_email(row.email_key)
         return InvitationMailContent(
             tenant_id=tenant_id,
             invitation_id=invitation_id,
@@ -33,4 +37,26 @@ class MemoryInvitationMail(MemoryStore):
             tenant_name=tables.tenants[tenant_id].name,
             inviter_name=None if inviter is None else inviter.name,
             expires_at=row.expires_at,
+            locale=None if invited is None else invited.locale,
         )
+
+    async def settle(
+        self,
+        session: MemorySession,
+        tenant_id: str,
+        invitation_id: str,
+        delivery: MailDelivery,
+        *,
+        reason: str | None,
+        now: datetime,
+    ) -> bool:
+        """Say what became of the mail of an invitation. False: no mail of it is queued."""
+        tables = await self.write(session)
+        row = tables.invitations.get((tenant_id, invitation_id))
+        if row is None or row.delivery not in {MailDelivery.QUEUED, MailDelivery.DELAYED}:
+            return False
+        tables.invitations[tenant_id, invitation_id] = replace(row, delivery=delivery, delivery_error=reason)
+        if reason is not None:
+            event = combine(InvitationDeliveryFailedEventData, row, reason=reason, failed_at=now)
+            tables.record(event, actor=None, at=now)
+        return True

@@ -6,6 +6,7 @@ from datetime import datetime
 from hoc.cus.account.L5_schemas.events import (
     InvitationAcceptedEventData,
     InvitationCreatedEventData,
+    InvitationLinkIssuedEventData,
     InvitationResentEventData,
     InvitationRevokedEventData,
     MemberJoinedEventData,
@@ -19,7 +20,7 @@ from hoc.cus.account.L5_schemas.port_types import (
     SortKey,
     Window,
 )
-from hoc.cus.account.L5_schemas.results import InvitationResult
+from hoc.cus.account.L5_schemas.results import ExtendedInvitationResult
 from hoc.cus.account.L5_schemas.values import InvitationStatus, Role, TenantStatus
 from hoc.testing.database import MemorySession
 from hoc.testing.invitation_sending import count_mail, has_expired, obstacles_to, pending_to
@@ -35,7 +36,7 @@ class MemoryInvitations(MemoryStore):
         invitation: NewInvitation,
         granters: list[Role],
         limits: InvitationLimits,
-    ) -> InvitationResult | None:
+    ) -> ExtendedInvitationResult | None:
         tables = await self.write(session)
         if not _may_grant(tables, invitation, granters):
             return None
@@ -64,7 +65,7 @@ class MemoryInvitations(MemoryStore):
         *,
         status: InvitationStatus | None,
         now: datetime,
-    ) -> Slice[InvitationResult]:
+    ) -> Slice[ExtendedInvitationResult]:
         shown = (
             _result(replace(row, status=InvitationStatus.EXPIRED) if has_expired(row, now) else row)
             for (owner_id, _), row in self.read(session).invitations.items()
@@ -97,7 +98,7 @@ class MemoryInvitations(MemoryStore):
         invitation: NewInvitation,
         granters: list[Role],
         limits: InvitationLimits,
-    ) -> InvitationResult | None:
+    ) -> ExtendedInvitationResult | None:
         tables = await self.write(session)
         if not _may_grant(tables, invitation, granters):
             return None
@@ -114,6 +115,8 @@ class MemoryInvitations(MemoryStore):
             token_hash=None,
             invited_by=invitation.invited_by,
             expires_at=invitation.expires_at,
+            delivery=invitation.delivery,
+            delivery_error=None,
         )
         now = invitation.created_at
         event = combine(InvitationResentEventData, renewed, resent_at=now)
@@ -128,7 +131,7 @@ class MemoryInvitations(MemoryStore):
         now: datetime,
         *,
         actor: str,
-    ) -> InvitationResult | None:
+    ) -> ExtendedInvitationResult | None:
         tables = await self.write(session)
         row = tables.invitations.get((tenant_id, invitation_id))
         if row is None:
@@ -138,6 +141,22 @@ class MemoryInvitations(MemoryStore):
         event = InvitationRevokedEventData(tenant_id, invitation_id, row.email, row.role, revoked_at=now)
         tables.record(event, actor=actor, at=now)
         return _stored(tables, replace(row, status=InvitationStatus.REVOKED, token_hash=None))
+
+    async def hand_out(
+        self,
+        session: MemorySession,
+        tenant_id: str,
+        invitation_id: str,
+        *,
+        token_hash: bytes,
+        now: datetime,
+        actor: str,
+    ) -> None:
+        tables = await self.write(session)
+        row = tables.invitations[tenant_id, invitation_id]
+        _stored(tables, replace(row, token_hash=token_hash, delivery=None, delivery_error=None))
+        event = combine(InvitationLinkIssuedEventData, row, issued_by=actor, issued_at=now)
+        tables.record(event, actor=actor, at=now)
 
     async def add_member(
         self, session: MemorySession, terms: InvitationTerms, user_id: str, now: datetime
@@ -171,10 +190,10 @@ def _may_grant(tables: Tables, invitation: NewInvitation, granters: list[Role]) 
     )
 
 
-def _stored(tables: Tables, row: InvitationRow) -> InvitationResult:
+def _stored(tables: Tables, row: InvitationRow) -> ExtendedInvitationResult:
     tables.invitations[row.tenant_id, row.invitation_id] = row
     return _result(row)
 
 
-def _result(row: InvitationRow) -> InvitationResult:
-    return combine(InvitationResult, row, id=row.invitation_id)
+def _result(row: InvitationRow) -> ExtendedInvitationResult:
+    return combine(ExtendedInvitationResult, row, id=row.invitation_id)

@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 import orjson
 
 from hoc.cus.account.L5_schemas.results import EventResult, ProfileExtras, SupportTicketResult
-from hoc.cus.account.L5_schemas.values import PLAN_QUOTAS, Onboarding, Plan, Role, TenantStatus
+from hoc.cus.account.L5_schemas.values import PLAN_QUOTAS, MailDelivery, Onboarding, Plan, Role, TenantStatus
 
 T = TypeVar("T")
 
@@ -118,6 +118,8 @@ class InvitationRow:
     invited_by: str
     created_at: datetime
     expires_at: datetime
+    delivery: MailDelivery | None
+    delivery_error: str | None = None
     token_hash: bytes | None = None
     accepted_user_id: str | None = None
 

@@ -8,6 +8,7 @@ from hoc.cus.account.L5_engines.invitation_mail import issue_token
 from hoc.cus.account.L5_engines.session import Clock, utc_now
 from hoc.cus.account.L5_schemas.errors import NotFoundError
 from hoc.cus.account.L5_schemas.options import Options
+from hoc.cus.account.L5_schemas.values import MailDelivery
 from hoc.testing.accounts import MemoryAccounts
 from hoc.testing.billing import MemoryBilling
 from hoc.testing.database import MemoryDatabase, MemorySession
@@ -77,10 +78,31 @@ async def invitation_token(
 ) -> str:
     """Issue the invitation a token, as its mail would have. Earlier tokens are void.
 
-    Raises NotFoundError (there is no such invitation that is pending).
+    Raises NotFoundError (there is no such invitation that is pending and mailed).
     """
     mails = MemoryInvitationMail(session.database)
     issued = await issue_token(mails, session, tenant_id, invitation_id, now=clock())
     if issued is None:
-        raise NotFoundError("There is no such invitation that is pending.")
+        raise NotFoundError("There is no such invitation that is pending and mailed.")
     return issued[1]
+
+
+async def deliver_invitation(
+    session: MemorySession,
+    tenant_id: str,
+    invitation_id: str,
+    *,
+    delayed: bool = False,
+    failure: str | None = None,
+    clock: Clock = utc_now,
+) -> None:
+    """Mark the queued mail of an invitation as sent, ``delayed``, or failed with the reason ``failure``.
+
+    Raises NotFoundError (no mail of such an invitation is queued).
+    """
+    delivery = (
+        MailDelivery.DELAYED if delayed else MailDelivery.SENT if failure is None else MailDelivery.FAILED
+    )
+    mails = MemoryInvitationMail(session.database)
+    if not await mails.settle(session, tenant_id, invitation_id, delivery, reason=failure, now=clock()):
+        raise NotFoundError("No mail of such an invitation is queued.")

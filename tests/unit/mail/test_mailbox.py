@@ -9,15 +9,20 @@ import sys
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import pytest
 
 from hoc.mail.mailbox import DeliveredMail, DevelopmentMailbox
-from hoc.mail.message import InvitationMail, compose, invitation_link
+from hoc.mail.message import InvitationMail, compose_invitation
 from hoc.mail.sender import MailUnavailableError
+from hoc.mail.templating import MailTemplates
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+TEMPLATES = MailTemplates()
 
 
 def invitation(
@@ -31,10 +36,10 @@ def invitation(
         role="member",
         invitation_id=f"id-{number}",
         token=token,
-        link=invitation_link("http://127.0.0.1:8201", f"id-{number}", token),
+        link=f"http://127.0.0.1:8201/invitations/id-{number}#token={quote(token, safe='')}",
         expires_at=datetime(2031, 2, 3, tzinfo=UTC),
     )
-    return compose(mail, "hoc@localhost")
+    return compose_invitation(mail, "hoc@localhost", TEMPLATES)
 
 
 async def test_an_invitation_is_read_as_it_was_sent(tmp_path: Path) -> None:

@@ -8,27 +8,22 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from email import message_from_bytes, policy
 from email.message import EmailMessage
-from html import escape
 from html.parser import HTMLParser
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from markupsafe import escape
 
-from hoc.mail.message import (
-    MAX_NAME_LENGTH,
-    InvitationMail,
-    compose,
-    invitation_link,
-    link_in,
-    parse_sender,
-    token_in,
-)
+from hoc.cus.account.L5_engines.link_patterns import filled, link_pattern
+from hoc.mail.message import MAX_NAME_LENGTH, InvitationMail, compose_invitation, link_in, parse_sender
 from hoc.mail.sender import MailRejectedError
+from hoc.mail.templating import MailTemplates
 
 SENDER = "Accounts <accounts@hoc.example>"
 TOKEN = "t0k.en-_~" + "x" * 150
-LINK = invitation_link("https://app.example.com", "0198c0de", TOKEN)
+LINK = f"https://app.example.com/invitations/0198c0de#token={TOKEN}"
+TEMPLATES = MailTemplates()
 MAIL = InvitationMail(
     to="ada@example.org",
     tenant_name="Analytical Engines",
@@ -47,6 +42,7 @@ HEADERS = [
     "Message-ID",
     "Auto-Submitted",
     "X-Hoc-Invitation-Id",
+    "X-Hoc-Link",
     "MIME-Version",
     "Content-Type",
 ]
@@ -77,6 +73,10 @@ attacks = st.lists(
     ),
     max_size=6,
 ).map("".join)
+
+
+def compose(mail: InvitationMail, sender: str) -> EmailMessage:
+    return compose_invitation(mail, sender, TEMPLATES)
 
 
 def parse(content: bytes) -> EmailMessage:
@@ -111,10 +111,11 @@ def test_a_mail_names_inviter_tenant_role_and_expiry() -> None:
     assert message["Date"].datetime.tzinfo is not None
     text = part(message, "plain")
     assert "Charles has invited you to join Analytical Engines as admin." in text
-    assert "2031-02-03 02:05 UTC" in text
+    assert "February 3, 2031, 2:05:00\u202fAM UTC" in text
     assert LINK in text.splitlines()
-    assert link_in(message) == LINK
+    assert link_in(message) == (LINK, TOKEN)
     assert LINK in part(message, "html")
+    assert TOKEN not in str(message["X-Hoc-Link"]), "mail servers log headers"
 
 
 def test_a_mail_without_names_is_still_readable() -> None:
@@ -143,7 +144,7 @@ def test_names_add_no_header_no_markup_and_no_link(tenant: str, inviter: str | N
     assert len(str(message["Subject"]).splitlines()) == 1
     assert str(message["To"]) == "ada@example.org"
     assert len(part(message, "plain").splitlines()) == 7
-    assert link_in(message) == LINK
+    assert link_in(message) == (LINK, TOKEN)
     html = Tags()
     html.feed(part(message, "html"))
     assert html.opened == ["html", "meta", "p", "p", "a", "p"]
@@ -192,7 +193,7 @@ def test_a_name_in_a_mail_is_no_link(name: str, mailed: str) -> None:
     assert str(message["Subject"]) == f"You are invited to {mailed}"
     sentence = f"{mailed} has invited you to join {mailed} as admin."
     assert sentence in part(message, "plain").splitlines()
-    assert escape(sentence) in part(message, "html")
+    assert str(escape(sentence)) in part(message, "html")
 
 
 @settings(deadline=None)
@@ -280,10 +281,26 @@ def test_a_sender_is_an_address_with_or_without_a_name(sender: str, header: str)
     assert str(message_from_bytes(message.as_bytes(), EmailMessage, policy=policy.SMTPUTF8)["From"]) == header
 
 
+INVITATION_URL = "{public_url}/invitations/{invitation_id}#token={token}"
+
+
+def pattern(of: str = INVITATION_URL, public_url: str = "https://app.example.com") -> str:
+    return link_pattern("HOC_INVITATION_URL", of, public_url, "invitation_id", "token")
+
+
 def test_a_link_has_its_token_in_the_fragment() -> None:
-    link = invitation_link("https://app.example.com/console/", "id/../x", "a+b/c=#&?")
-    assert link == "https://app.example.com/console/invitations/id%2F..%2Fx#token=a%2Bb%2Fc%3D%23%26%3F"
-    assert token_in(link) == "a+b/c=#&?"
+    link = filled(pattern(public_url="https://x/console/"), invitation_id="id/../x", token="a+b/c=#&?")
+    assert link == "https://x/console/invitations/id%2F..%2Fx#token=a%2Bb%2Fc%3D%23%26%3F"
+
+
+@pytest.mark.parametrize(
+    "of",
+    [INVITATION_URL, "{public_url}/join/{token}?i={invitation_id}&l=de", "http://x/{invitation_id}/{token}/"],
+)
+def test_a_link_of_any_pattern_is_found_in_its_mail(of: str) -> None:
+    link = filled(pattern(of), invitation_id="0198c0de", token="ten/1.secret")
+    sent = compose(replace(MAIL, link=link, token="ten/1.secret"), SENDER)
+    assert link_in(parse(sent.as_bytes())) == (link, "ten/1.secret")
 
 
 @pytest.mark.parametrize(
@@ -291,7 +308,25 @@ def test_a_link_has_its_token_in_the_fragment() -> None:
 )
 def test_an_invalid_public_url_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match="HOC_PUBLIC_URL"):
-        invitation_link(url, "id", "token")
+        pattern(public_url=url)
+
+
+@pytest.mark.parametrize(
+    "of",
+    [
+        "",
+        "{public_url}/{invitation_id}",
+        "{public_url}/{token}",
+        "{public_url}/{invitation_id}/{token}/{email}",
+        "{public_url}/{invitation_id}/{token}/{",
+        "/invitations/{invitation_id}#{token}",
+        "javascript:{invitation_id}{token}",
+        "{public_url}/{invitation_id} {token}",
+    ],
+)
+def test_a_wrong_pattern_of_links_is_refused(of: str) -> None:
+    with pytest.raises(ValueError, match="HOC_INVITATION_URL"):
+        pattern(of)
 
 
 def test_other_mail_has_no_invitation_link() -> None:

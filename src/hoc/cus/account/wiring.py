@@ -5,6 +5,7 @@ from hoc.cus.account.L5_engines.accounts_facade import AccountsFacade
 from hoc.cus.account.L5_engines.engines import Engines, Stores, build_engines
 from hoc.cus.account.L5_engines.event_feed import EventFeed
 from hoc.cus.account.L5_engines.idempotency import Idempotency
+from hoc.cus.account.L5_engines.link_patterns import link_pattern
 from hoc.cus.account.L5_engines.session import Clock, utc_now
 from hoc.cus.account.L5_schemas.options import Options
 from hoc.cus.account.L5_schemas.port_types import Access, AccessFetch, InvitationLimits, OwnerFetch, Subject
@@ -117,7 +118,7 @@ def owner_reader(database: Database) -> OwnerFetch:
 
 
 def options_of(settings: Settings) -> Options:
-    """The settings that the rules look at."""
+    """The settings that the rules look at. Raises ValueError if one is wrong."""
     return Options(
         support_contact=SupportContactResult(
             settings.support_email, settings.support_hours, settings.support_response_time
@@ -126,4 +127,8 @@ def options_of(settings: Settings) -> Options:
             settings.invitations_per_tenant_per_day, settings.invitations_per_recipient_per_day
         ),
         tenants_per_user_per_day=settings.tenants_per_user_per_day,
+        send_mail=settings.send_mail,
+        invitation_url=link_pattern(
+            "HOC_INVITATION_URL", settings.invitation_url, settings.public_url, "invitation_id", "token"
+        ),
     )

@@ -110,6 +110,8 @@ class Acceptances:
         With nobody signed in, the account that has verified the invited address joins, or one that an
         invitation made and nobody has claimed, or a new one. A caller who is signed in must be the account
         with the invited address, which is verified by that, or have no account yet and a verified address.
+        A token that was not mailed (`Invitations.link`) verifies no address, and an account that somebody has
+        claimed must sign in.
 
         Args:
             caller_user_id: the account's id, or the subject of the primary issuer that has no account yet.
@@ -176,25 +178,31 @@ class Acceptances:
             return await self._by_token_alone(session, terms, holder, now)
         if await self._accounts.is_active(session, caller.user_id) is None:
             return await self._for_newcomer(session, terms, holder, caller, now)
-        return await self._for_account(session, holder, caller, now)
+        return await self._for_account(session, terms, holder, caller, now)
 
     async def _by_token_alone(
         self, session: Session, terms: InvitationTerms, holder: AddressHolder | None, now: datetime
     ) -> str | None:
         if holder is None:
-            return await self._create(session, terms, Subject(""), new_id("usr"), now)
-        if holder.is_claimed and not holder.email_verified:
+            mailed = terms.delivery is not None
+            return await self._create(session, terms, Subject(""), new_id("usr"), now, email_verified=mailed)
+        if holder.is_claimed and not (holder.email_verified and terms.delivery is not None):
             raise ForbiddenError(
                 "Sign in as the account with the invited address, then accept.", code="sign_in_required"
             )
-        return await self._verified(session, holder, now)
+        return await self._by_token(session, terms, holder, now)
 
     async def _for_account(
-        self, session: Session, holder: AddressHolder | None, caller: _Caller, now: datetime
+        self,
+        session: Session,
+        terms: InvitationTerms,
+        holder: AddressHolder | None,
+        caller: _Caller,
+        now: datetime,
     ) -> str:
         if holder is None or holder.user_id != caller.user_id:
             raise not_your_invitation()
-        return await self._verified(session, holder, now)
+        return await self._by_token(session, terms, holder, now)
 
     async def _for_newcomer(
         self,
@@ -218,20 +226,35 @@ class Acceptances:
         if holder is not None and holder.email_verified:
             raise not_your_invitation()
         await self._accounts.displace(session, terms.email_key, caller.user_id, now, actor=caller.user_id)
-        return await self._create(session, terms, subject, caller.user_id, now)
+        return await self._create(session, terms, subject, caller.user_id, now, email_verified=True)
+
+    async def _by_token(
+        self, session: Session, terms: InvitationTerms, holder: AddressHolder, now: datetime
+    ) -> str:
+        """The holder's id. A token that was mailed to the holder's address verifies the address."""
+        return holder.user_id if terms.delivery is None else await self._verified(session, holder, now)
 
     async def _verified(self, session: Session, holder: AddressHolder, now: datetime) -> str:
-        """The holder's id. The token was mailed to the holder's address, so it verifies the address."""
+        """The holder's id, once the address is marked as verified."""
         if not holder.email_verified:
             await self._accounts.verify(session, holder.user_id, now, actor=holder.user_id)
         return holder.user_id
 
     async def _create(
-        self, session: Session, terms: InvitationTerms, subject: Subject, user_id: str, now: datetime
+        self,
+        session: Session,
+        terms: InvitationTerms,
+        subject: Subject,
+        user_id: str,
+        now: datetime,
+        *,
+        email_verified: bool,
     ) -> str | None:
         """The new account's id. Under its subject's id it is claimed. None: the address is taken."""
         address = EmailAddress(terms.email, terms.email_key)
-        account = NewAccount(subject, user_id, address, name=None, name_key=None, email_verified=True)
+        account = NewAccount(
+            subject, user_id, address, name=None, name_key=None, email_verified=email_verified
+        )
         created = await self._accounts.create(session, account, now, actor=user_id)
         return user_id if created else None
 

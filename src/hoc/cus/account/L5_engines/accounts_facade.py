@@ -295,7 +295,9 @@ class AccountsFacade:
                 session, tenant_id, caller_user_id, status=status, limit=limit, offset=offset, cursor=cursor
             )
         )
-        return page if isinstance(page, AccountsErrorResult) else page.value
+        if isinstance(page, AccountsErrorResult):
+            return page
+        return InvitationListResult(list(page.value.invitations), page.value.total)
 
     async def accept_invitation(
         self,

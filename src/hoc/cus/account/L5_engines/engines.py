@@ -64,7 +64,7 @@ def build_engines(stores: Stores, options: Options, *, clock: Clock = utc_now) -
         invitations=Invitations(
             stores.invitations,
             stores.members,
-            limits=options.invitation_limits,
+            options=options,
             clock=clock,
         ),
         acceptances=Acceptances(

@@ -2,7 +2,7 @@
 
 An invitation is created without a token. The courier issues one when it composes the mail, and stores
 only its SHA-256: the token exists in the delivered mail and nowhere else, and a mail that has to be
-sent again carries a new one.
+sent again carries a new one. `Invitations.link` issues one that is not mailed.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ class InvitationMailStore(Protocol):
         token_hash: bytes,
         now: datetime,
     ) -> InvitationMailContent | None:
-        """Give a pending, unexpired invitation this token; None when it is not pending any more."""
+        """Give a pending, unexpired, mailed invitation this token; None when it is not that any more."""
         ...
 
 
@@ -32,13 +32,17 @@ async def issue_token(
 ) -> tuple[InvitationMailContent, str] | None:
     """The mail's content and a new raw token, which names the tenant; every earlier token is dead.
 
-    None when the invitation is not pending any more.
+    None when the invitation is not pending any more, or not to be mailed.
     """
-    token = f"{tenant_id}.{new_secret()}"
+    token = new_token(tenant_id)
     content = await mails.issue_token(
         session, tenant_id, invitation_id, token_hash=token_hash(token), now=now
     )
     return None if content is None else (content, token)
+
+
+def new_token(tenant_id: str) -> str:
+    return f"{tenant_id}.{new_secret()}"
 
 
 def token_hash(token: str) -> bytes:

@@ -1,4 +1,4 @@
-"""Inviting a person by e-mail; resending and revoking invitations."""
+"""Inviting a person by e-mail or by a link; resending and revoking invitations."""
 
 from datetime import datetime, timedelta
 from typing import Protocol, Unpack
@@ -6,6 +6,8 @@ from typing import Protocol, Unpack
 from hoc.cus.account.L5_engines import policy
 from hoc.cus.account.L5_engines.access import AccessReader, access_of, require, require_reader, require_writer
 from hoc.cus.account.L5_engines.email_address import parse_email
+from hoc.cus.account.L5_engines.invitation_mail import new_token, token_hash
+from hoc.cus.account.L5_engines.link_patterns import filled
 from hoc.cus.account.L5_engines.numbers import why_not_whole
 from hoc.cus.account.L5_engines.paging import CursorScope, PageArguments
 from hoc.cus.account.L5_engines.session import Clock, Session, new_id, utc_now
@@ -16,6 +18,7 @@ from hoc.cus.account.L5_schemas.errors import (
     LimitExceededError,
     NotFoundError,
 )
+from hoc.cus.account.L5_schemas.options import Options
 from hoc.cus.account.L5_schemas.port_types import (
     Access,
     EmailAddress,
@@ -28,10 +31,11 @@ from hoc.cus.account.L5_schemas.port_types import (
     Window,
 )
 from hoc.cus.account.L5_schemas.results import (
-    InvitationListResult,
-    InvitationResult,
+    ExtendedInvitationListResult,
+    ExtendedInvitationResult,
+    InvitationLinkResult,
 )
-from hoc.cus.account.L5_schemas.values import InvitationStatus, Role
+from hoc.cus.account.L5_schemas.values import InvitationStatus, MailDelivery, Role
 
 DEFAULT_DAYS = 7
 MAX_DAYS = 30
@@ -45,7 +49,7 @@ class InvitationStore(Protocol):
         invitation: NewInvitation,
         granters: list[Role],
         limits: InvitationLimits,
-    ) -> InvitationResult | None:
+    ) -> ExtendedInvitationResult | None:
         """Store the invitation and queue its mail, in one statement. None: nothing was stored.
 
         The tenant must be active and the inviter an active member in one of the ``granters`` roles. No active
@@ -65,7 +69,7 @@ class InvitationStore(Protocol):
         *,
         status: InvitationStatus | None,
         now: datetime,
-    ) -> Slice[InvitationResult]:
+    ) -> Slice[ExtendedInvitationResult]:
         """Newest first. A pending invitation past its time is counted and shown as expired."""
         ...
 
@@ -77,7 +81,7 @@ class InvitationStore(Protocol):
         invitation: NewInvitation,
         granters: list[Role],
         limits: InvitationLimits,
-    ) -> InvitationResult | None:
+    ) -> ExtendedInvitationResult | None:
         """Make a locked invitation pending, void its token and queue its mail, in one statement.
 
         None: nothing was stored, as for `create`.
@@ -86,7 +90,20 @@ class InvitationStore(Protocol):
 
     async def revoke(
         self, session: Session, tenant_id: str, invitation_id: str, now: datetime, *, actor: str
-    ) -> InvitationResult | None: ...
+    ) -> ExtendedInvitationResult | None: ...
+
+    async def hand_out(
+        self,
+        session: Session,
+        tenant_id: str,
+        invitation_id: str,
+        *,
+        token_hash: bytes,
+        now: datetime,
+        actor: str,
+    ) -> None:
+        """Give a locked, pending invitation a token that is not mailed, and queue its mail no longer."""
+        ...
 
 
 class Invitations:
@@ -95,12 +112,13 @@ class Invitations:
         invitations: InvitationStore,
         access: AccessReader,
         *,
-        limits: InvitationLimits | None = None,
+        options: Options | None = None,
         clock: Clock = utc_now,
     ) -> None:
         self._invitations = invitations
         self._access = access
-        self._limits = limits or InvitationLimits()
+        self._options = options or Options()
+        self._limits = self._options.invitation_limits
         self._clock = clock
 
     async def invite(
@@ -112,7 +130,7 @@ class Invitations:
         email: str,
         role: str = Role.MEMBER,
         expires_in_days: int = DEFAULT_DAYS,
-    ) -> InvitationResult:
+    ) -> ExtendedInvitationResult:
         """Invite an address. The mail is sent after the caller's commit.
 
         Raises InvalidInputError, NotAMemberError, ForbiddenError, TenantNotActiveError, LimitExceededError
@@ -143,7 +161,7 @@ class Invitations:
         *,
         status: str | None = None,
         **page: Unpack[PageArguments],
-    ) -> Page[InvitationListResult]:
+    ) -> Page[ExtendedInvitationListResult]:
         """The tenant's invitations, newest first, for owners and admins.
 
         Raises InvalidInputError, NotAMemberError, TenantNotActiveError or ForbiddenError.
@@ -156,7 +174,7 @@ class Invitations:
         rows = await self._invitations.page(
             session, tenant_id, window, status=status_filter, now=self._clock()
         )
-        return Page(InvitationListResult(rows.rows, rows.total), scope.next_cursor(rows))
+        return Page(ExtendedInvitationListResult(rows.rows, rows.total), scope.next_cursor(rows))
 
     async def resend(
         self,
@@ -166,7 +184,7 @@ class Invitations:
         invitation_id: str,
         *,
         expires_in_days: int = DEFAULT_DAYS,
-    ) -> InvitationResult:
+    ) -> ExtendedInvitationResult:
         """Send a pending or expired invitation again, with a new term and a new token. Old tokens are void.
 
         The caller becomes its inviter.
@@ -196,7 +214,7 @@ class Invitations:
 
     async def revoke(
         self, session: Session, tenant_id: str, caller_user_id: str, invitation_id: str
-    ) -> InvitationResult:
+    ) -> ExtendedInvitationResult:
         """Revoke an invitation to a role that the caller may grant. To revoke it again changes nothing.
 
         Raises NotAMemberError, ForbiddenError, TenantNotActiveError, NotFoundError or ConflictError.
@@ -214,6 +232,34 @@ class Invitations:
         if revoked is None:
             raise _no_such_invitation()
         return revoked
+
+    async def link(
+        self, session: Session, tenant_id: str, caller_user_id: str, invitation_id: str
+    ) -> InvitationLinkResult:
+        """Issue the link of a pending invitation, for a caller who may grant its role to pass on.
+
+        No mail is sent any more, and earlier links are void. Whoever accepts by this link has not shown that
+        the invited address is theirs.
+
+        Raises NotAMemberError, ForbiddenError, TenantNotActiveError, NotFoundError or ConflictError.
+        """
+        terms = await self._lock_for_manager(session, tenant_id, caller_user_id, invitation_id)
+        access = require_writer(await self._access.hold_access(session, tenant_id, caller_user_id))
+        require(policy.can_grant(access.role, terms.role), f"pass on an invitation to the role {terms.role}")
+        now = self._clock()
+        if terms.status != InvitationStatus.PENDING or terms.expires_at <= now:
+            status = InvitationStatus.EXPIRED if terms.status == InvitationStatus.PENDING else terms.status
+            raise ConflictError(f"An invitation that is {status} has no link.")
+        token = new_token(tenant_id)
+        await self._invitations.hand_out(
+            session, tenant_id, invitation_id, token_hash=token_hash(token), now=now, actor=caller_user_id
+        )
+        return InvitationLinkResult(
+            invitation_id,
+            token,
+            filled(self._options.invitation_url, invitation_id=invitation_id, token=token),
+            terms.expires_at,
+        )
 
     async def _lock_for_manager(
         self, session: Session, tenant_id: str, caller_user_id: str, invitation_id: str
@@ -258,6 +304,7 @@ class Invitations:
             invited_by=invited_by,
             created_at=now,
             expires_at=now + timedelta(days=expires_in_days),
+            delivery=MailDelivery.QUEUED if self._options.send_mail else None,
         )
 
 

@@ -288,6 +288,31 @@ class InvitationResentEventData(EventData, event_type="invitation.resent"):
 
 
 @dataclass(frozen=True)
+class InvitationDeliveryFailedEventData(EventData, event_type="invitation.delivery_failed"):
+    """An invitation's mail cannot be delivered. The invitation is still pending, and can be resent."""
+
+    tenant_id: str
+    invitation_id: str
+    email: str
+    role: Role
+    invited_by: str
+    reason: str
+    failed_at: datetime
+
+
+@dataclass(frozen=True)
+class InvitationLinkIssuedEventData(EventData, event_type="invitation.link_issued"):
+    """A member took an invitation's link, to pass it on. Earlier links are void; no event has the link."""
+
+    tenant_id: str
+    invitation_id: str
+    email: str
+    role: Role
+    issued_by: str
+    issued_at: datetime
+
+
+@dataclass(frozen=True)
 class InvitationRevokedEventData(EventData, event_type="invitation.revoked"):
     """An invitation was revoked."""
 

@@ -17,3 +17,7 @@ class Options:
     )
     invitation_limits: InvitationLimits = field(default_factory=InvitationLimits)
     tenants_per_user_per_day: int = 20
+    send_mail: bool = True
+    """False queues no mail of invitations."""
+    invitation_url: str = "http://127.0.0.1:8201/invitations/{invitation_id}#token={token}"
+    """Pattern of invitation links."""

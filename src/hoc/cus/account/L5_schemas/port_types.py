@@ -7,7 +7,14 @@ from enum import Enum, auto
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 from hoc.cus.account.L5_schemas.results import InvitationPreviewResult, ProfileExtras
-from hoc.cus.account.L5_schemas.values import BillingPeriod, Plan, Role, SubscriptionStatus, TenantStatus
+from hoc.cus.account.L5_schemas.values import (
+    BillingPeriod,
+    MailDelivery,
+    Plan,
+    Role,
+    SubscriptionStatus,
+    TenantStatus,
+)
 
 T = TypeVar("T")
 
@@ -79,7 +86,8 @@ class InvitationTerms:
     """An invitation locked for a decision.
 
     ``token_hash`` is SHA-256, None until the invitation's mail is composed. ``inviter_role`` is None when the
-    inviter is no active member any more.
+    inviter is no active member any more. ``delivery`` is None if the token was not mailed, so that it proves
+    nothing about the address.
     """
 
     tenant_id: str
@@ -94,6 +102,7 @@ class InvitationTerms:
     expires_at: datetime
     token_hash: bytes | None
     accepted_user_id: str | None
+    delivery: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +121,10 @@ class LinkedInvitation:
 
 @dataclass(frozen=True, slots=True)
 class InvitationMailContent:
-    """The content of an invitation's mail, except its token."""
+    """The content of an invitation's mail, except its token.
+
+    ``locale`` is that of the account with the address, None if it has none.
+    """
 
     tenant_id: str
     invitation_id: str
@@ -121,6 +133,7 @@ class InvitationMailContent:
     tenant_name: str
     inviter_name: str | None
     expires_at: datetime
+    locale: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,12 +155,14 @@ class DueAccountMail:
     """A mail about an account, claimed for sending. ``attempts`` includes this one.
 
     ``notice_to`` is an address that was replaced; None: the account's pending change is to be confirmed.
+    ``locale`` is the account's.
     """
 
     mail_id: str
     attempts: int
     user_id: str
     notice_to: str | None
+    locale: str | None
 
     @property
     def about(self) -> str:
@@ -156,6 +171,8 @@ class DueAccountMail:
 
 @dataclass(frozen=True, slots=True)
 class NewInvitation:
+    """An invitation to store. ``delivery`` is None if no mail is to be queued."""
+
     tenant_id: str
     invitation_id: str
     email: str
@@ -164,6 +181,7 @@ class NewInvitation:
     invited_by: str
     created_at: datetime
     expires_at: datetime
+    delivery: MailDelivery | None
 
 
 @dataclass(frozen=True, slots=True)

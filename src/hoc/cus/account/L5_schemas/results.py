@@ -5,7 +5,7 @@ to operations beyond it. Times are timezone-aware UTC; amounts are integer cents
 with slots, orjson takes more than three times as long.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any, Final
 
@@ -227,7 +227,7 @@ class ProfileExtras:
     locale: str | None = None
 
 
-PROFILE_EXTRAS: Final = tuple(field.name for field in fields(ProfileExtras))
+PROFILE_EXTRAS: Final = tuple(each.name for each in fields(ProfileExtras))
 
 
 @dataclass(frozen=True)
@@ -238,6 +238,35 @@ class ExtendedProfileResult(ProfileExtras, ProfileResult):
 @dataclass(frozen=True)
 class ExtendedProfileUpdateResult(ProfileExtras, ProfileUpdateResult):
     """The specification's answer to an update, and the extras."""
+
+
+@dataclass(frozen=True)
+class ExtendedInvitationResult(InvitationResult):
+    """The specification's invitation, and what became of its mail.
+
+    ``delivery`` is a `MailDelivery`, null if no mail is sent. ``delivery_error`` says why it ``failed``.
+    """
+
+    delivery: str | None
+    delivery_error: str | None
+
+
+@dataclass(frozen=True)
+class ExtendedInvitationListResult:
+    """The fields of the specification's list, with extended invitations."""
+
+    invitations: list[ExtendedInvitationResult]
+    total: int
+
+
+@dataclass(frozen=True)
+class InvitationLinkResult:
+    """A new link of an invitation, which makes all earlier ones void. Its repr does not show it."""
+
+    invitation_id: str
+    token: str = field(repr=False)
+    link: str = field(repr=False)
+    expires_at: datetime
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,18 @@ class InvitationStatus(StrEnum):
     DECLINED = "declined"
 
 
+class MailDelivery(StrEnum):
+    """What became of an invitation's mail."""
+
+    QUEUED = "queued"
+    SENT = "sent"
+    """The mail server has accepted it."""
+    DELAYED = "delayed"
+    """An attempt failed for a reason that is not the recipient's. hoc tries again."""
+    FAILED = "failed"
+    """It cannot be delivered. hoc does not try again."""
+
+
 class TicketStatus(StrEnum):
     OPEN = "open"
     IN_PROGRESS = "in_progress"

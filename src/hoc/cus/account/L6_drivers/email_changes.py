@@ -186,7 +186,13 @@ CLAIM = (
     update(account_mails)
     .where(account_mails.c.mail_id.in_(_DUE))
     .values(due_at=DUE_AT, attempts=account_mails.c.attempts + 1)
-    .returning(*account_mails.c)
+    .returning(
+        *account_mails.c,
+        select(users.c.locale)
+        .where(users.c.user_id == account_mails.c.user_id)
+        .scalar_subquery()
+        .label("locale"),
+    )
 )
 
 POSTPONE = (
@@ -273,14 +279,22 @@ class SqlAccountMail:
     ) -> list[DueAccountMail]:
         """Claim due mails that no other courier is claiming. They are due again at ``lease_until``."""
         rows = await fetch_all(session, CLAIM, now=now, due_at=lease_until, batch=batch)
-        return [DueAccountMail(row.mail_id, row.attempts, row.user_id, row.notice_to) for row in rows]
+        return [
+            DueAccountMail(row.mail_id, row.attempts, row.user_id, row.notice_to, row.locale) for row in rows
+        ]
 
-    async def postpone(self, session: SqlSession, mail_id: str, due_at: datetime) -> None:
-        await fetch_one(session, POSTPONE, mail_id=mail_id, due_at=due_at)
+    async def postpone(self, session: SqlSession, mail: DueAccountMail, due_at: datetime) -> None:
+        await fetch_one(session, POSTPONE, mail_id=mail.mail_id, due_at=due_at)
 
-    async def finish(self, session: SqlSession, mail_id: str) -> None:
+    async def finish(self, session: SqlSession, mail: DueAccountMail) -> None:
         """Remove a sent mail from the queue. If another change was asked for meanwhile, its mail stays."""
-        await fetch_one(session, FINISH, mail_id=mail_id)
+        await fetch_one(session, FINISH, mail_id=mail.mail_id)
+
+    async def fail(self, session: SqlSession, mail: DueAccountMail, _reason: str, _now: datetime) -> None:
+        await self.finish(session, mail)
+
+    async def drop(self, session: SqlSession, mail: DueAccountMail, _now: datetime) -> None:
+        await self.finish(session, mail)
 
 
 def _mail_id() -> str:

@@ -2,17 +2,34 @@
 
 from datetime import datetime
 
-from sqlalchemy import Integer, LargeBinary, String, delete, select, update
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    Integer,
+    LargeBinary,
+    String,
+    Update,
+    delete,
+    exists,
+    null,
+    select,
+    update,
+)
 from sqlalchemy.types import DateTime
 
+from hoc.cus.account.L5_schemas.events import InvitationDeliveryFailedEventData
 from hoc.cus.account.L5_schemas.port_types import DueMail, InvitationMailContent
-from hoc.cus.account.L6_drivers.execution import SqlSession, fetch_all, fetch_one, param
+from hoc.cus.account.L5_schemas.values import MailDelivery
+from hoc.cus.account.L6_drivers.execution import AnySelect, SqlSession, fetch_all, fetch_one, param
 from hoc.cus.account.L6_drivers.fragments import NOW
 from hoc.cus.account.L6_drivers.invitation_sending import IS_PENDING, THIS
+from hoc.cus.account.L6_drivers.outbox import recorded
 from hoc.cus.account.L6_drivers.tables import invitation_mails, invitations, tenants, users
 
 MAIL = param("mail_id", String)
 DUE_AT = param("due_at", DateTime(timezone=True))
+MAX_REASON_LENGTH = 255
+EXPIRED = "the invitation expired before the mail could be sent"
 
 ISSUE_TOKEN = (
     update(invitations)
@@ -20,6 +37,7 @@ ISSUE_TOKEN = (
         THIS,
         IS_PENDING,
         invitations.c.expires_at > NOW,
+        invitations.c.delivery.is_not(None),
         tenants.c.tenant_id == invitations.c.tenant_id,
     )
     .values(token_hash=param("token_hash", LargeBinary))
@@ -32,6 +50,10 @@ ISSUE_TOKEN = (
         .where(users.c.user_id == invitations.c.invited_by)
         .scalar_subquery()
         .label("inviter_name"),
+        select(users.c.locale)
+        .where(users.c.email_key == invitations.c.email_key, users.c.deleted_at.is_(None))
+        .scalar_subquery()
+        .label("locale"),
     )
 )
 
@@ -50,16 +72,68 @@ CLAIM = (
     .returning(*invitation_mails.c)
 )
 
-POSTPONE = (
-    update(invitation_mails)
-    .where(invitation_mails.c.mail_id == MAIL)
-    .values(due_at=DUE_AT)
-    .returning(invitation_mails.c.mail_id)
-)
+# The invitation first, as whoever resends it does: those who lock in one order cannot wait for each other.
+HOLD = select(invitations.c.invitation_id).where(THIS).with_for_update(key_share=True)
 
-FINISH = (
-    delete(invitation_mails).where(invitation_mails.c.mail_id == MAIL).returning(invitation_mails.c.mail_id)
-)
+
+def _delivered(settled: CTE, delivery: MailDelivery, *conditions: ColumnElement[bool]) -> Update:
+    """Sets what became of the mail whose row ``settled`` is."""
+    return (
+        update(invitations)
+        .where(THIS, exists().select_from(settled), *conditions)
+        .values(delivery=delivery, delivery_error=None)
+    )
+
+
+def _postpone() -> AnySelect:
+    waiting = (
+        update(invitation_mails)
+        .where(invitation_mails.c.mail_id == MAIL)
+        .values(due_at=DUE_AT)
+        .returning(invitation_mails.c.mail_id)
+        .cte("waiting")
+    )
+    delayed = _delivered(waiting, MailDelivery.DELAYED).cte("delayed")
+    return select(waiting.c.mail_id).add_cte(delayed)
+
+
+def _finished() -> CTE:
+    return (
+        delete(invitation_mails)
+        .where(invitation_mails.c.mail_id == MAIL)
+        .returning(invitation_mails.c.mail_id)
+        .cte("finished")
+    )
+
+
+def _finish() -> AnySelect:
+    finished = _finished()
+    return select(finished.c.mail_id).add_cte(_delivered(finished, MailDelivery.SENT).cte("sent"))
+
+
+def _fail(*conditions: ColumnElement[bool]) -> AnySelect:
+    finished = _finished()
+    failed = (
+        _delivered(finished, MailDelivery.FAILED, *conditions)
+        .values(delivery_error=param("reason", String))
+        .returning(
+            invitations.c.tenant_id,
+            invitations.c.invitation_id,
+            invitations.c.email,
+            invitations.c.role,
+            invitations.c.invited_by,
+            invitations.c.delivery_error.label("reason"),
+        )
+        .cte("failed")
+    )
+    delivery_failed = recorded(InvitationDeliveryFailedEventData, failed, actor=null())
+    return select(finished.c.mail_id).add_cte(delivery_failed)
+
+
+POSTPONE = _postpone()
+FINISH = _finish()
+FAIL = _fail()
+DROP = _fail(IS_PENDING, invitations.c.expires_at <= NOW)
 
 
 class SqlInvitationMail:
@@ -84,6 +158,7 @@ class SqlInvitationMail:
             tenant_name=row.tenant_name,
             inviter_name=row.inviter_name,
             expires_at=row.expires_at,
+            locale=row.locale,
         )
 
     async def claim(
@@ -93,9 +168,23 @@ class SqlInvitationMail:
         rows = await fetch_all(session, CLAIM, now=now, due_at=lease_until, batch=batch)
         return [DueMail(row.mail_id, row.tenant_id, row.invitation_id, row.attempts) for row in rows]
 
-    async def postpone(self, session: SqlSession, mail_id: str, due_at: datetime) -> None:
-        await fetch_one(session, POSTPONE, mail_id=mail_id, due_at=due_at)
+    async def postpone(self, session: SqlSession, mail: DueMail, due_at: datetime) -> None:
+        await self._settle(session, POSTPONE, mail, due_at=due_at)
 
-    async def finish(self, session: SqlSession, mail_id: str) -> None:
+    async def finish(self, session: SqlSession, mail: DueMail) -> None:
         """Remove a sent mail from the queue. If its invitation was resent meanwhile, the new mail stays."""
-        await fetch_one(session, FINISH, mail_id=mail_id)
+        await self._settle(session, FINISH, mail)
+
+    async def fail(self, session: SqlSession, mail: DueMail, reason: str, now: datetime) -> None:
+        """Remove a mail that cannot be delivered, and say so of its invitation."""
+        await self._settle(session, FAIL, mail, reason=reason[:MAX_REASON_LENGTH], now=now)
+
+    async def drop(self, session: SqlSession, mail: DueMail, now: datetime) -> None:
+        """Remove a mail of an invitation that has ended. One that expired before has failed."""
+        await self._settle(session, DROP, mail, reason=EXPIRED, now=now)
+
+    @staticmethod
+    async def _settle(session: SqlSession, statement: AnySelect, mail: DueMail, **values: object) -> None:
+        key = {"tenant_id": mail.tenant_id, "invitation_id": mail.invitation_id}
+        await fetch_one(session, HOLD, **key)
+        await fetch_one(session, statement, **key, mail_id=mail.mail_id, **values)

@@ -37,6 +37,7 @@ EMAIL_KEY = param("email_key", String)
 ROLE = param("role", String)
 INVITED_BY = param("invited_by", String)
 EXPIRES_AT = param("expires_at", DateTime(timezone=True))
+DELIVERY = param("delivery", String)
 DAY = param("day", Date)
 PER_TENANT = param("per_tenant", Integer)
 PER_RECIPIENT = param("per_recipient", Integer)
@@ -54,6 +55,8 @@ RESULT = (
     invitations.c.created_at,
     invitations.c.expires_at,
     invitations.c.invited_by,
+    invitations.c.delivery,
+    invitations.c.delivery_error,
 )
 
 IS_MEMBER = (
@@ -139,13 +142,13 @@ def _granter(slots: CTE) -> CTE:
 
 
 def _queue(written: Any) -> Any:  # noqa: ANN401 - SQLAlchemy's CTE types do not compose
-    """Queue the mail of a written invitation, in place of one that is still queued."""
+    """Queue the mail of a written invitation, if it is to be mailed, in place of one that is still queued."""
     given = {"mail_id": param("mail_id", String), "attempts": literal(0), "due_at": NOW}
     return (
         insert(invitation_mails)
         .from_select(
             ["tenant_id", "invitation_id", *given],
-            select(TENANT, written.c.id, *given.values()),
+            select(TENANT, written.c.id, *given.values()).where(written.c.delivery.is_not(None)),
         )
         .on_conflict_do_update(
             index_elements=[invitation_mails.c.tenant_id, invitation_mails.c.invitation_id],
@@ -182,6 +185,7 @@ def _create() -> AnySelect:
         "created_at": NOW,
         "updated_at": NOW,
         "expires_at": EXPIRES_AT,
+        "delivery": DELIVERY,
     }
     written = (
         insert(invitations)
@@ -192,7 +196,7 @@ def _create() -> AnySelect:
         .on_conflict_do_update(
             index_elements=[invitations.c.tenant_id, invitations.c.email_key],
             index_where=IS_PENDING,
-            set_=given | {"token_hash": None},
+            set_=given | {"token_hash": None, "delivery_error": None},
             where=invitations.c.expires_at <= NOW,
         )
         .returning(*RESULT)
@@ -220,6 +224,8 @@ def _reissue() -> AnySelect:
             invited_by=INVITED_BY,
             expires_at=EXPIRES_AT,
             updated_at=NOW,
+            delivery=DELIVERY,
+            delivery_error=None,
         )
         .returning(*RESULT)
         .cte("written")

@@ -6,9 +6,11 @@ from typing import Any
 import uuid_utils
 from sqlalchemy import (
     ColumnElement,
+    LargeBinary,
     String,
     and_,
     case,
+    delete,
     func,
     literal,
     select,
@@ -18,6 +20,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from hoc.cus.account.L5_schemas.events import (
     InvitationAcceptedEventData,
+    InvitationLinkIssuedEventData,
     InvitationRevokedEventData,
     MemberJoinedEventData,
 )
@@ -29,12 +32,13 @@ from hoc.cus.account.L5_schemas.port_types import (
     Slice,
     Window,
 )
-from hoc.cus.account.L5_schemas.results import InvitationResult
+from hoc.cus.account.L5_schemas.results import ExtendedInvitationResult
 from hoc.cus.account.L5_schemas.values import InvitationStatus, Role, TenantStatus
 from hoc.cus.account.L6_drivers.execution import AnyRow, AnySelect, SqlSession, fetch_all, fetch_one, param
 from hoc.cus.account.L6_drivers.fragments import NOW, TENANT, USER
 from hoc.cus.account.L6_drivers.invitation_sending import (
     CREATE,
+    INVITATION,
     INVITED_BY,
     IS_PENDING,
     OBSTACLES,
@@ -42,10 +46,11 @@ from hoc.cus.account.L6_drivers.invitation_sending import (
     RESULT,
     THIS,
 )
-from hoc.cus.account.L6_drivers.outbox import follows, recorded
+from hoc.cus.account.L6_drivers.outbox import ACTOR, follows, recorded
 from hoc.cus.account.L6_drivers.paging import Paged
 from hoc.cus.account.L6_drivers.row_mapping import record_of
 from hoc.cus.account.L6_drivers.tables import (
+    invitation_mails,
     invitations,
     member_counts,
     memberships,
@@ -121,6 +126,31 @@ def _revoke() -> AnySelect:
 REVOKE = _revoke()
 
 
+def _hand_out() -> AnySelect:
+    """Gives a pending invitation a token that is not mailed, and takes its mail out of the queue."""
+    unqueued = (
+        delete(invitation_mails)
+        .where(invitation_mails.c.tenant_id == TENANT, invitation_mails.c.invitation_id == INVITATION)
+        .cte("unqueued")
+    )
+    issued = (
+        update(invitations)
+        .where(THIS, IS_PENDING)
+        .values(
+            token_hash=param("token_hash", LargeBinary), delivery=None, delivery_error=None, updated_at=NOW
+        )
+        .returning(
+            invitations.c.tenant_id, invitations.c.invitation_id, invitations.c.email, invitations.c.role
+        )
+        .cte("issued")
+    )
+    link_issued = recorded(InvitationLinkIssuedEventData, issued, issued_by=ACTOR)
+    return select(issued.c.invitation_id).add_cte(unqueued, link_issued)
+
+
+HAND_OUT = _hand_out()
+
+
 def _add_member() -> AnySelect:
     accepted = (
         update(invitations)
@@ -160,7 +190,7 @@ def _add_member() -> AnySelect:
 ADD_MEMBER = _add_member()
 
 
-_result = record_of(InvitationResult, CREATE, REISSUE, REVOKE, *PAGES.values())
+_result = record_of(ExtendedInvitationResult, CREATE, REISSUE, REVOKE, *PAGES.values())
 
 
 class SqlInvitations:
@@ -170,7 +200,7 @@ class SqlInvitations:
         invitation: NewInvitation,
         granters: list[Role],
         limits: InvitationLimits,
-    ) -> InvitationResult | None:
+    ) -> ExtendedInvitationResult | None:
         values = _values(invitation, limits) | {"mail_id": _mail_id(), "granters": granters}
         row = await fetch_one(session, CREATE, **values)
         return None if row is None else _result(row)
@@ -194,7 +224,7 @@ class SqlInvitations:
         *,
         status: InvitationStatus | None,
         now: datetime,
-    ) -> Slice[InvitationResult]:
+    ) -> Slice[ExtendedInvitationResult]:
         values = {"tenant_id": tenant_id, "now": now} | ({} if status is None else {"status": status})
         return await PAGES[status is not None].fetch(session, window, _result, **values)
 
@@ -211,18 +241,38 @@ class SqlInvitations:
         invitation: NewInvitation,
         granters: list[Role],
         limits: InvitationLimits,
-    ) -> InvitationResult | None:
+    ) -> ExtendedInvitationResult | None:
         values = _values(invitation, limits) | {"mail_id": _mail_id(), "granters": granters}
         row = await fetch_one(session, REISSUE, **values)
         return None if row is None else _result(row)
 
     async def revoke(
         self, session: SqlSession, tenant_id: str, invitation_id: str, now: datetime, *, actor: str
-    ) -> InvitationResult | None:
+    ) -> ExtendedInvitationResult | None:
         row = await fetch_one(
             session, REVOKE, tenant_id=tenant_id, invitation_id=invitation_id, now=now, actor=actor
         )
         return None if row is None else _result(row)
+
+    async def hand_out(
+        self,
+        session: SqlSession,
+        tenant_id: str,
+        invitation_id: str,
+        *,
+        token_hash: bytes,
+        now: datetime,
+        actor: str,
+    ) -> None:
+        await fetch_one(
+            session,
+            HAND_OUT,
+            tenant_id=tenant_id,
+            invitation_id=invitation_id,
+            token_hash=token_hash,
+            now=now,
+            actor=actor,
+        )
 
     async def add_member(
         self, session: SqlSession, terms: InvitationTerms, user_id: str, now: datetime
@@ -254,6 +304,7 @@ def _values(invitation: NewInvitation, limits: InvitationLimits) -> dict[str, An
         "day": invitation.created_at.date(),
         "per_tenant": limits.per_tenant_per_day,
         "per_recipient": limits.per_recipient_per_day,
+        "delivery": invitation.delivery,
     }
 
 
@@ -271,4 +322,5 @@ def _terms(row: AnyRow, standing: AnyRow) -> InvitationTerms:
         expires_at=row.expires_at,
         token_hash=row.token_hash,
         accepted_user_id=row.accepted_user_id,
+        delivery=row.delivery,
     )

@@ -42,6 +42,7 @@ from hoc.cus.account.L5_schemas.values import (
     BillingPeriod,
     InvitationStatus,
     InvoiceStatus,
+    MailDelivery,
     Onboarding,
     Plan,
     Role,
@@ -303,6 +304,8 @@ invitations = Table(
     Column("role", String(16), nullable=False),
     Column("status", String(16), nullable=False, server_default=InvitationStatus.PENDING),
     Column("token_hash", LargeBinary, comment="SHA-256; null until the mail is composed"),
+    Column("delivery", String(16), comment="what became of the mail; null: none is sent"),
+    Column("delivery_error", String(255)),
     _id("invited_by"),
     _time("created_at"),
     _time("updated_at"),
@@ -312,6 +315,10 @@ invitations = Table(
     PrimaryKeyConstraint("tenant_id", "invitation_id"),
     _one_of("role", Role),
     _one_of("status", InvitationStatus),
+    _one_of("delivery", MailDelivery),
+    CheckConstraint(
+        "(delivery_error IS NOT NULL) = (delivery IS NOT DISTINCT FROM 'failed')", name="failed_has_error"
+    ),
     Index(
         "uq_invitations_pending",
         "tenant_id",

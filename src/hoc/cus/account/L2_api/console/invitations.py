@@ -13,13 +13,18 @@ from hoc.cus.account.L2_api.operations import (
 )
 from hoc.cus.account.L5_engines.accounts_facade import AccountsFacade
 from hoc.cus.account.L5_schemas.port_types import Page
-from hoc.cus.account.L5_schemas.results import AcceptInvitationResult, InvitationListResult, InvitationResult
+from hoc.cus.account.L5_schemas.results import (
+    AcceptInvitationResult,
+    ExtendedInvitationListResult,
+    ExtendedInvitationResult,
+    InvitationLinkResult,
+)
 
 
 @Operation(
     "POST",
     "/users/invite",
-    InvitationResult,
+    ExtendedInvitationResult,
     requires=TENANT,
     opens=STATEMENT,
     status=201,
@@ -28,17 +33,19 @@ from hoc.cus.account.L5_schemas.results import AcceptInvitationResult, Invitatio
     idempotent=True,
     queues_mail=True,
 )
-async def invite_user(accounts: AccountsFacade, call: Call[InviteUser]) -> InvitationResult:
+async def invite_user(accounts: AccountsFacade, call: Call[InviteUser]) -> ExtendedInvitationResult:
     """Invite an address."""
     return await accounts.invitations.invite(
         call.session, call.tenant_id, call.caller_id, **call.body.model_dump()
     )
 
 
-@Operation("GET", "/invitations", Page[InvitationListResult], requires=TENANT, opens=READ, query=StatusQuery)
+@Operation(
+    "GET", "/invitations", Page[ExtendedInvitationListResult], requires=TENANT, opens=READ, query=StatusQuery
+)
 async def list_invitations(
     accounts: AccountsFacade, call: Call[None, StatusQuery]
-) -> Page[InvitationListResult]:
+) -> Page[ExtendedInvitationListResult]:
     """List invitations, for owners and admins."""
     return await accounts.invitations.list(call.session, call.tenant_id, call.caller_id, **call.query.given())
 
@@ -67,7 +74,7 @@ async def accept_invitation(accounts: AccountsFacade, call: Call[AcceptInvitatio
 @Operation(
     "POST",
     "/invitations/{invitation_id}/resend",
-    InvitationResult,
+    ExtendedInvitationResult,
     requires=TENANT,
     opens=TRANSACTION,
     body=ResendInvitation,
@@ -76,7 +83,9 @@ async def accept_invitation(accounts: AccountsFacade, call: Call[AcceptInvitatio
     idempotent=True,
     queues_mail=True,
 )
-async def resend_invitation(accounts: AccountsFacade, call: Call[ResendInvitation]) -> InvitationResult:
+async def resend_invitation(
+    accounts: AccountsFacade, call: Call[ResendInvitation]
+) -> ExtendedInvitationResult:
     """Send an invitation again with a new link."""
     return await accounts.invitations.resend(
         call.session, call.tenant_id, call.caller_id, call.path["invitation_id"], **call.body.model_dump()
@@ -86,14 +95,29 @@ async def resend_invitation(accounts: AccountsFacade, call: Call[ResendInvitatio
 @Operation(
     "DELETE",
     "/invitations/{invitation_id}",
-    InvitationResult,
+    ExtendedInvitationResult,
     requires=TENANT,
     opens=TRANSACTION,
     errors=(404, 409),
 )
-async def revoke_invitation(accounts: AccountsFacade, call: Call) -> InvitationResult:
+async def revoke_invitation(accounts: AccountsFacade, call: Call) -> ExtendedInvitationResult:
     """Revoke an invitation."""
     return await accounts.invitations.revoke(
+        call.session, call.tenant_id, call.caller_id, call.path["invitation_id"]
+    )
+
+
+@Operation(
+    "POST",
+    "/invitations/{invitation_id}/link",
+    InvitationLinkResult,
+    requires=TENANT,
+    opens=TRANSACTION,
+    errors=(404, 409),
+)
+async def issue_invitation_link(accounts: AccountsFacade, call: Call) -> InvitationLinkResult:
+    """Issue an invitation's link to its inviter instead of mailing it."""
+    return await accounts.invitations.link(
         call.session, call.tenant_id, call.caller_id, call.path["invitation_id"]
     )
 
@@ -104,4 +128,5 @@ INVITATIONS: list[AnyOperation] = [
     accept_invitation,
     resend_invitation,
     revoke_invitation,
+    issue_invitation_link,
 ]
