@@ -43,6 +43,7 @@ from hoc.mail.courier import Courier
 from hoc.mail.mailbox import DevelopmentMailbox
 from hoc.mail.queues import AccountMailQueue, InvitationQueue
 from hoc.mail.sender import MailSender
+from hoc.readiness import Readiness
 from hoc.settings import Settings
 
 if TYPE_CHECKING:  # it needs an extra
@@ -92,6 +93,8 @@ class Accounts:
             pool_size=settings.pool_size,
             statement_timeout_ms=settings.statement_timeout_ms,
         )
+        self.readiness = Readiness(self.database)
+        self.database.before_use(self.readiness.require_schema)
         self.facade = postgres_facade(settings)
         self.identity_service = create_account_service(
             self.database,
@@ -108,6 +111,7 @@ class Accounts:
         self.events = EventService(
             settings, billing_handlers(self.facade.billing) | dict(handlers or {}), observer=observer
         )
+        self.events.before_use(self.readiness.require_schema)
         dependencies = Dependencies(
             database=self.database,
             callers=Callers(
@@ -153,7 +157,9 @@ class Accounts:
     async def lifespan(self, _app: object = None) -> AsyncGenerator[None, None]:
         """Deliver mail, relay events and tidy up while the host application runs; then disconnect."""
         try:
+            await self.readiness.check()  # before the others find out one by one
             async with (
+                self.readiness.running(),
                 self._courier.running(),
                 self._housekeeping.running(),
                 self._commit_notifier.running(),

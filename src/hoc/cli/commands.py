@@ -56,6 +56,12 @@ def serve(
         int, typer.Option(min=0, max=65_535, help="Port to listen on; 0 chooses a free one.")
     ] = 8201,
     workers: Annotated[int, typer.Option(min=1, max=1_000, help="Number of server processes.")] = 1,
+    migrate: Annotated[
+        bool, typer.Option("--migrate/--no-migrate", help="Migrate the database before serving.")
+    ] = True,
+    embedded: Annotated[
+        bool, typer.Option("--embedded", help="Use the embedded PostgreSQL with caller authentication too.")
+    ] = False,
     data_dir: DataDir = None,
 ) -> None:
     """Run the server. It starts its own PostgreSQL and NATS unless HOC_DATABASE_URL and HOC_NATS_URL are set.
@@ -66,7 +72,8 @@ def serve(
     from hoc.cli.serve import serve as run
     from hoc.embedded import DataDirectory
 
-    run(host=host, port=port, workers=workers, data=DataDirectory(data_dir))
+    data = DataDirectory(data_dir)
+    run(host=host, port=port, workers=workers, data=data, migrate=migrate, embedded=embedded)
 
 
 @app.command("relay")

@@ -8,7 +8,7 @@ from hoc.cli.configuration import load_settings, running_database
 from hoc.cli.errors import database_errors
 from hoc.cli.progress import print_step
 from hoc.embedded import DataDirectory, EmbeddedPostgres
-from hoc.migrations import current_revision
+from hoc.migrations import NewerSchemaError, current_revision
 from hoc.migrations import migrate as upgrade
 
 
@@ -31,4 +31,7 @@ def migrate_database(url: str) -> None:
     """Upgrade to this version's schema; CommandError when the database refuses."""
     with database_errors(url):
         print_step("Migrating the database")
-        asyncio.run(upgrade(url))
+        try:
+            asyncio.run(upgrade(url))
+        except NewerSchemaError as newer:
+            print_step(str(newer))

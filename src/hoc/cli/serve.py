@@ -39,7 +39,9 @@ _READY_POLL_SECONDS: Final = 0.05
 _RETRY_SECONDS: Final = 10.0
 
 
-def serve(*, host: str, port: int, workers: int, data: DataDirectory) -> None:
+def serve(
+    *, host: str, port: int, workers: int, data: DataDirectory, migrate: bool = True, embedded: bool = False
+) -> None:
     """Serve until SIGTERM or SIGINT; return when everything has stopped.
 
     Raises:
@@ -59,7 +61,8 @@ def serve(*, host: str, port: int, workers: int, data: DataDirectory) -> None:
                     "PostgreSQL", reveal(settings.database_url), EmbeddedPostgres(data, print_step)
                 ) as url,
             ):
-                migrate_database(url)
+                if migrate:
+                    migrate_database(url)
                 _configure(settings, data, url, nats_url, address, development=development)
                 state = ServerState(address.url, database_url=url, nats_url=nats_url, pid=os.getpid())
                 if not stopping.is_set():
