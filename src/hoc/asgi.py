@@ -41,6 +41,7 @@ from hoc.events.wakeups import CommitNotifier
 from hoc.housekeeping import Housekeeping
 from hoc.mail.courier import Courier
 from hoc.mail.mailbox import DevelopmentMailbox
+from hoc.mail.message import parse_sender
 from hoc.mail.queues import AccountMailQueue, InvitationQueue
 from hoc.mail.sender import MailSender
 from hoc.readiness import Readiness
@@ -101,6 +102,7 @@ class Accounts:
             primary_issuer=settings.primary_issuer_or_default,
             mails_per_recipient_per_day=settings.invitations_per_recipient_per_day,
         )
+        parse_sender(settings.mail_from)  # each mail would wait for ever
         mails = {"mail_from": settings.mail_from, "public_url": settings.public_url}
         self._courier = Courier(
             self.database, mail_sender(settings), [InvitationQueue(**mails), AccountMailQueue(**mails)]

@@ -87,7 +87,9 @@ class Readiness:
             problem = _NOT_MIGRATED
             self._note_schema(problem)
             return problem
-        known = UNFIT.get(state) or OUTAGES.get(state) or OUTAGES.get(state[:2], "the database does not answer")
+        known = (
+            UNFIT.get(state) or OUTAGES.get(state) or OUTAGES.get(state[:2], "the database does not answer")
+        )
         return f"{known} (SQLSTATE {state})" if state else known
 
     def _note_schema(self, problem: str | None) -> None:
@@ -99,7 +101,6 @@ class Readiness:
             _log.error("%s; until then every request is answered 503", problem)
         elif was_lacking:
             _log.info("the database has this version's schema now")
-
 
     def _note_newer(self, revision: str) -> None:
         if revision != self._newer and revision not in revisions():

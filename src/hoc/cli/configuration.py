@@ -16,8 +16,14 @@ def load_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as problem:
-        wrong = (f"HOC_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in problem.errors())
-        raise CommandError("; ".join(wrong)) from None
+        raise CommandError(
+            "; ".join(_described(error["loc"], error["msg"]) for error in problem.errors())
+        ) from None
+
+
+def _described(location: tuple[int | str, ...], message: str) -> str:
+    message = message.removeprefix("Value error, ")
+    return f"HOC_{'_'.join(map(str, location)).upper()}: {message}" if location else message
 
 
 def is_development(settings: Settings) -> bool:

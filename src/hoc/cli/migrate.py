@@ -27,8 +27,15 @@ def _migrate(url: str) -> None:
     typer.echo(f"The database is at revision {asyncio.run(current_revision(url))}.")
 
 
+def _name_driver(url: str) -> None:
+    driver = url.partition("://")[0].partition("+")[2]
+    if driver not in {"", "asyncpg"}:
+        print_step(f"HOC_DATABASE_URL names the driver {driver}; hoc uses asyncpg instead")
+
+
 def migrate_database(url: str) -> None:
     """Upgrade to this version's schema; CommandError when the database refuses."""
+    _name_driver(url)
     with database_errors(url):
         print_step("Migrating the database")
         try:

@@ -11,6 +11,7 @@ from typing import Final
 
 import typer
 import uvicorn
+from pydantic import SecretStr
 from starlette.routing import BaseRoute
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
@@ -52,8 +53,20 @@ def serve(
     development = is_development(settings)
     if development and not address.is_loopback:
         raise CommandError(_beyond_loopback(settings, host))
+    if settings.authenticates_callers and not (reveal(settings.database_url) or embedded):
+        raise CommandError(
+            "Caller authentication is configured, but HOC_DATABASE_URL is not set. Set it, or use the embedded"
+            " PostgreSQL with --embedded."
+        )
     stopping = _stop_signals()
-    with data.lock(), bound(address) as (listener, address):
+    with (
+        _locked(data, needed=_needs_data(settings, development=development)) as is_locked,
+        bound(address) as (
+            listener,
+            address,
+        ),
+    ):
+        _check(settings)
         try:
             with (
                 _service("NATS", reveal(settings.nats_url), EmbeddedNats(data, print_step)) as nats_url,
@@ -66,13 +79,50 @@ def serve(
                 _configure(settings, data, url, nats_url, address, development=development)
                 state = ServerState(address.url, database_url=url, nats_url=nats_url, pid=os.getpid())
                 if not stopping.is_set():
-                    _run(listener, address, workers, lambda: _announce(data, state, stopping))
+                    _run(
+                        listener,
+                        address,
+                        workers,
+                        lambda: _announce(data if is_locked else None, state, stopping),
+                    )
                     print_step("Stopping")
         except EmbeddedServiceError:
             if not stopping.is_set():  # Ctrl-C also reaches the programs that set up PostgreSQL
                 raise
         finally:
-            data.remove_server()
+            if is_locked:
+                data.remove_server()
+
+
+def _needs_data(settings: Settings, *, development: bool) -> bool:
+    """Whether something is written to the data directory: an embedded server, keys, mail."""
+    outside = (settings.database_url, settings.nats_url, settings.smtp_url)
+    return development or not all(map(reveal, outside))
+
+
+@contextmanager
+def _locked(data: DataDirectory, *, needed: bool) -> Generator[bool]:
+    """Lock the data directory. Gives False if it cannot be written, and is not needed either."""
+    try:
+        data.create()
+    except DataDirectoryError:
+        if needed:
+            raise
+        yield False
+        return
+    with data.lock():
+        yield True
+
+
+def _check(settings: Settings) -> None:
+    """Put the application together once, so that a wrong setting is found before anything is changed."""
+    from hoc.server import Service  # noqa: PLC0415 - as in `_run`
+
+    url = settings.database_url if reveal(settings.database_url) else SecretStr("postgresql://127.0.0.1/hoc")
+    try:
+        Service(settings.model_copy(update={"database_url": url}))
+    except ValueError as problem:
+        raise CommandError(str(problem)) from problem
 
 
 def _beyond_loopback(settings: Settings, host: str) -> str:
@@ -233,13 +283,15 @@ def _once_it_answers(address: Address, ready: Callable[[], None], ended: Event) 
             return
 
 
-def _announce(data: DataDirectory, state: ServerState, stopping: Event) -> None:
-    data.write_server(state)
+def _announce(data: DataDirectory | None, state: ServerState, stopping: Event) -> None:
+    """Print where the server is, and publish it in the data directory if there is one."""
+    if data is not None:
+        data.write_server(state)
     settings = load_settings()
     url = f"{state.http}{settings.mount_path.rstrip('/')}"
     typer.echo(f"\nhoc serves on {url}\n{_caller_authentication(settings)}")
     typer.echo(f"\nIs it ready?\n\n  curl -s {state.http}/health/ready")
-    if settings.development:
+    if settings.development and data is not None:
         typer.echo("\nCreate a tenant to try it with, and print a curl line that lists its users:")
         typer.echo(f"\n  {hoc_command('demo', data)}")
     typer.echo("\nCtrl-C stops it.")

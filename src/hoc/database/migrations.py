@@ -43,7 +43,9 @@ class NewerSchemaError(Exception):
 @cache
 def revisions() -> tuple[str, ...]:
     """This version's revisions, the newest first."""
-    return tuple(script.revision for script in ScriptDirectory.from_config(migration_config()).walk_revisions())
+    return tuple(
+        script.revision for script in ScriptDirectory.from_config(migration_config()).walk_revisions()
+    )
 
 
 def newest_revision() -> str:

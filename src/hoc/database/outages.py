@@ -118,7 +118,9 @@ def translated_errors(translator: ErrorTranslator) -> Generator[None, None, None
 
 def is_outage(problem: Exception) -> bool:
     state = sqlstate(problem)
-    return getattr(problem, "connection_invalidated", False) or state is None or state.startswith(tuple(OUTAGES))
+    return (
+        getattr(problem, "connection_invalidated", False) or state is None or state.startswith(tuple(OUTAGES))
+    )
 
 
 _reported: dict[str, float] = {}

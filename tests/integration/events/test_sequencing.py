@@ -20,7 +20,7 @@ WRITE = "INSERT INTO account.outbox (type, time, user_id, payload) VALUES ('user
 SEQUENCES = "SELECT coalesce(array_agg(sequence ORDER BY sequence), '{}') FROM account.events"
 MONTHS = (
     "SELECT array_agg(c.relname::text ORDER BY c.relname) FROM pg_inherits i"
-    " JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = 'account.events'::regclass"
+    " JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = 'account.events'::regclass AND c.relname > 'events_2031'"
 )
 
 
@@ -36,8 +36,7 @@ async def test_each_month_gets_its_partition_when_it_is_needed(site: Site) -> No
     while await sequencer(site.database).sequence_events():
         pass
     assert await scalar(site.database, SEQUENCES) == [1, 2]
-    months = await scalar(site.database, MONTHS)
-    assert months[-2:] == ["events_2031_12", "events_2032_01"]
+    assert await scalar(site.database, MONTHS) == ["events_2031_12", "events_2032_01"]
 
 
 async def test_relays_side_by_side_number_without_gaps(site: Site) -> None:

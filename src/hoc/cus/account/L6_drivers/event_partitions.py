@@ -31,9 +31,7 @@ _BOUNDS = (
     "pg_get_expr(c.relpartbound, c.oid), $re$FROM [(]'([^']+)'[)] TO [(]'([^']+)'[)]$re$) AS found"
     f" WHERE i.inhparent = to_regclass('{events.fullname}')"
 )
-HAS_PARTITION_NOW = (
-    f"EXISTS (SELECT 1 FROM ({_BOUNDS}) AS bounds WHERE lower <= now() AND now() < upper)"  # noqa: S608 - constants
-)
+HAS_PARTITION_NOW = f"EXISTS (SELECT 1 FROM ({_BOUNDS}) AS bounds WHERE lower <= now() AND now() < upper)"  # noqa: S608 - constants
 LAST_COVERED = text(f"SELECT max(upper) AS upper FROM ({_BOUNDS}) AS bounds")  # noqa: S608 - constants
 IS_COVERED = text(
     f"SELECT EXISTS (SELECT 1 FROM ({_BOUNDS}) AS bounds WHERE lower < :upper AND :lower < upper)"  # noqa: S608 - constants
