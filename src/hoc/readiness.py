@@ -19,6 +19,7 @@ from hoc.database.outages import DRIVER_ERRORS, OUTAGES, UNFIT
 TIMEOUT_SECONDS: Final = 0.8
 PAUSE_SECONDS: Final = 5.0
 
+_SILENT: Final = "the database does not answer"
 _NOT_MIGRATED: Final = "the database has not been migrated: run `hoc migrate`"
 _MISSING: Final = {"3F000", "42P01"}
 _STATE: Final = text(
@@ -67,11 +68,11 @@ class Readiness:
         except DRIVER_ERRORS as problem:
             return self._refused(sqlstate(problem) or "")
         except (OSError, TimeoutError, PoolTimeoutError):
-            return "the database does not answer"
-        problem = _schema_problem(state.revision)
-        self._note_schema(problem)
-        if problem is not None:
-            return problem
+            return _SILENT
+        lack = _schema_problem(state.revision)
+        self._note_schema(lack)
+        if lack is not None:
+            return lack
         self._note_newer(state.revision)
         if state.is_read_only:
             return "the database is read-only"
@@ -112,5 +113,6 @@ def _schema_problem(revision: str | None) -> str | None:
     if revision is None:
         return _NOT_MIGRATED
     if revision != newest_revision() and revision in revisions():
-        return f"the database is at revision {revision}, this version needs {newest_revision()}: run `hoc migrate`"
+        newest = newest_revision()
+        return f"the database is at revision {revision}, and must be at {newest}: run `hoc migrate`"
     return None

@@ -24,7 +24,10 @@ from hoc.embedded.postgres_tools import PostgresTools, is_dump
 def backup(data: DataDirectory, file: Path) -> None:
     """Dump HOC_DATABASE_URL or the running server's database; else start the embedded one for it.
 
-    The file appears when it is complete, and only its owner can read it. CommandError when it cannot be written.
+    The file appears when it is complete, and only its owner can read it.
+
+    Raises:
+        CommandError: there is nothing to back up, or the file cannot be written.
     """
     if running_database(load_settings(), data) is None and not (data.path / "postgres" / "cluster").is_dir():
         raise CommandError(f"There is nothing to back up: {data.path} has no database. Set HOC_DATABASE_URL.")
@@ -38,7 +41,11 @@ def backup(data: DataDirectory, file: Path) -> None:
 
 
 def restore(data: DataDirectory, file: Path) -> None:
-    """Restore into the database that `backup` would read, which must not have the schema yet; then migrate."""
+    """Restore into the database that `backup` would read, and migrate it.
+
+    Raises:
+        CommandError: this is no backup, or the database has the schema already.
+    """
     try:
         if not is_dump(file):
             raise CommandError(f"{file} is not a backup that `hoc backup` wrote.")

@@ -48,7 +48,10 @@ class Finding:
 
 
 def examine(data: DataDirectory) -> list[dict[str, str]]:
-    """Return `check`, `state` and `detail` of every check. A check that depends on a failed one is left out."""
+    """Return `check`, `state` and `detail` of each check.
+
+    Checks that depend on a failed one are left out.
+    """
     try:
         settings = load_settings()
         findings = _settings_findings(settings)
@@ -130,14 +133,10 @@ async def _server_findings(connection: AsyncConnection) -> list[Finding]:
         else Finding("database", "wrong", f"{version} is too old: hoc needs PostgreSQL 15 or later"),
         Finding("extension", "ok", "pg_trgm is installed")
         if server.has_trigrams
-        else Finding(
-            "extension", "wrong", "pg_trgm is missing: run `hoc migrate`, or CREATE EXTENSION pg_trgm"
-        ),
+        else Finding("extension", "wrong", "pg_trgm is missing: run CREATE EXTENSION pg_trgm"),
         Finding("clock", "ok", "agrees with the database's")
         if skew < _CLOCK_SECONDS
-        else Finding(
-            "clock", "wrong", f"differs by {skew:.0f} s from the database's: synchronise both (NTP)"
-        ),
+        else Finding("clock", "wrong", f"is {skew:.0f} s off the database's: synchronise both (NTP)"),
     ]
 
 
@@ -148,9 +147,7 @@ async def _table_findings(session: AsyncConnection) -> list[Finding]:
     backlog = await SqlEventSequencing().status(session)
     waits = (datetime.now(UTC) - backlog.oldest).total_seconds() if backlog.oldest else 0.0
     return [
-        Finding(
-            "grants", "wrong", f"the role lacks {', '.join(missing)}: run what `hoc grants --role …` prints"
-        )
+        Finding("grants", "wrong", f"the role lacks {', '.join(missing)}: run the SQL of `hoc grants`")
         if missing
         else Finding("grants", "ok", "the role may read and write every table"),
         _partitions(until, may_create=bool(may_create)),

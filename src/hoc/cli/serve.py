@@ -55,17 +55,12 @@ def serve(
         raise CommandError(_beyond_loopback(settings, host))
     if settings.authenticates_callers and not (reveal(settings.database_url) or embedded):
         raise CommandError(
-            "Caller authentication is configured, but HOC_DATABASE_URL is not set. Set it, or use the embedded"
-            " PostgreSQL with --embedded."
+            "Caller authentication is configured, but HOC_DATABASE_URL is not set. Set it, or use the"
+            " embedded PostgreSQL with --embedded."
         )
     stopping = _stop_signals()
-    with (
-        _locked(data, needed=_needs_data(settings, development=development)) as is_locked,
-        bound(address) as (
-            listener,
-            address,
-        ),
-    ):
+    needs_data = _needs_data(settings, development=development)
+    with _locked(data, needed=needs_data) as locked, bound(address) as (listener, address):
         _check(settings)
         try:
             with (
@@ -83,15 +78,15 @@ def serve(
                         listener,
                         address,
                         workers,
-                        lambda: _announce(data if is_locked else None, state, stopping),
+                        lambda: _announce(locked, state, stopping),
                     )
                     print_step("Stopping")
         except EmbeddedServiceError:
             if not stopping.is_set():  # Ctrl-C also reaches the programs that set up PostgreSQL
                 raise
         finally:
-            if is_locked:
-                data.remove_server()
+            if locked is not None:
+                locked.remove_server()
 
 
 def _needs_data(settings: Settings, *, development: bool) -> bool:
@@ -101,17 +96,17 @@ def _needs_data(settings: Settings, *, development: bool) -> bool:
 
 
 @contextmanager
-def _locked(data: DataDirectory, *, needed: bool) -> Generator[bool]:
-    """Lock the data directory. Gives False if it cannot be written, and is not needed either."""
+def _locked(data: DataDirectory, *, needed: bool) -> Generator[DataDirectory | None]:
+    """Lock the data directory and give it. Gives None if it cannot be written, and is not needed either."""
     try:
         data.create()
     except DataDirectoryError:
         if needed:
             raise
-        yield False
+        yield None
         return
     with data.lock():
-        yield True
+        yield data
 
 
 def _check(settings: Settings) -> None:

@@ -1,4 +1,4 @@
-"""`pg_dump` and `pg_restore` of the embedded PostgreSQL, also for another server of the same version or older."""
+"""`pg_dump` and `pg_restore` of the embedded PostgreSQL, for this and for other servers up to its version."""
 
 import os
 import subprocess
@@ -35,7 +35,7 @@ class PostgresTools:
         return cls(unpacked(service_directory(data.path, "postgres")))
 
     def dump(self, url: URL, schema: str, output: IO[bytes]) -> None:
-        """Write a schema with its data, in one snapshot. Raises EmbeddedServiceError with pg_dump's reason."""
+        """Write a snapshot of a schema. Raises EmbeddedServiceError with pg_dump's reason."""
         self._run(
             url,
             *("pg_dump", "--format=custom", "--no-owner", "--no-privileges", f"--schema={schema}"),
@@ -44,7 +44,7 @@ class PostgresTools:
         )
 
     def restore(self, url: URL, dumped: IO[bytes]) -> None:
-        """Read what `dump` wrote, in one transaction. Raises EmbeddedServiceError with pg_restore's reason."""
+        """Read what `dump` wrote, all or nothing. Raises EmbeddedServiceError with pg_restore's reason."""
         self._run(
             url,
             *("pg_restore", "--single-transaction", "--exit-on-error", "--no-owner", "--no-privileges"),

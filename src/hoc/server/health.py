@@ -37,7 +37,7 @@ class Health:
         return _answer(200, "alive")
 
     async def ready(self, _request: Request) -> Response:
-        """200 when the database is as this version needs it, 503 with Retry-After and the reason otherwise."""
+        """200 when the database is as this version needs it, else 503 with Retry-After and the reason."""
         reason = await self._readiness.check()
         if reason is None:
             return _answer(200, "healthy")

@@ -20,7 +20,8 @@ WRITE = "INSERT INTO account.outbox (type, time, user_id, payload) VALUES ('user
 SEQUENCES = "SELECT coalesce(array_agg(sequence ORDER BY sequence), '{}') FROM account.events"
 MONTHS = (
     "SELECT array_agg(c.relname::text ORDER BY c.relname) FROM pg_inherits i"
-    " JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = 'account.events'::regclass AND c.relname > 'events_2031'"
+    " JOIN pg_class c ON c.oid = i.inhrelid"
+    " WHERE i.inhparent = 'account.events'::regclass AND c.relname > 'events_2031'"
 )
 
 

@@ -25,7 +25,7 @@ PARTITIONS = text(
 # Read from the catalog, because an operator may attach partitions with other names and bounds. The default
 # partition has no bounds: it takes every event.
 _BOUNDS = (
-    "SELECT coalesce(CAST(found[1] AS timestamptz), '-infinity') AS lower,"
+    "SELECT coalesce(CAST(found[1] AS timestamptz), '-infinity') AS lower,"  # noqa: S608 - constants
     " coalesce(CAST(found[2] AS timestamptz), 'infinity') AS upper"
     " FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid, LATERAL regexp_match("
     "pg_get_expr(c.relpartbound, c.oid), $re$FROM [(]'([^']+)'[)] TO [(]'([^']+)'[)]$re$) AS found"
