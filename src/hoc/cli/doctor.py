@@ -1,16 +1,23 @@
 """`hoc doctor`: what is wrong with settings, database, events, mail and NATS, and what to do about it."""
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
 
-from pydantic import SecretStr
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
-from hoc.cli.configuration import is_development, load_settings, reveal, running_database, running_nats
+from hoc.cli.configuration import (
+    check_application,
+    is_development,
+    load_settings,
+    reveal,
+    running_database,
+    running_nats,
+)
 from hoc.cli.errors import CommandError, database_errors
 from hoc.cus.account.L6_drivers.event_partitions import LAST_COVERED, MAY_CREATE
 from hoc.cus.account.L6_drivers.event_sequencing import SqlEventSequencing
@@ -52,6 +59,7 @@ def examine(data: DataDirectory) -> list[dict[str, str]]:
 
     Checks that depend on a failed one are left out.
     """
+    logging.disable()  # the findings say it
     try:
         settings = load_settings()
         findings = _settings_findings(settings)
@@ -68,13 +76,7 @@ def readable(findings: list[dict[str, str]]) -> str:
 
 
 def _settings_findings(settings: Settings) -> list[Finding]:
-    from hoc.server import Service  # noqa: PLC0415 - it may read the environment
-
-    url = settings.database_url if reveal(settings.database_url) else SecretStr("postgresql://127.0.0.1/hoc")
-    try:
-        Service(settings.model_copy(update={"database_url": url}))
-    except ValueError as problem:
-        return [Finding("settings", "wrong", str(problem))]
+    check_application(settings)
     if is_development(settings):
         return [Finding("settings", "ok", "development mode: hoc signs its own tokens, on loopback only")]
     return [Finding("settings", "ok", "callers are authenticated as configured")]
@@ -98,7 +100,7 @@ async def _database_findings(url: str | None) -> AsyncGenerator[Finding, None]:
                 for found in await _server_findings(connection):
                     yield found
     except CommandError as problem:
-        yield Finding("database", "wrong", str(problem))
+        yield Finding("database", "wrong", f"{problem} Check HOC_DATABASE_URL.")
         return
     finally:
         await engine.dispose()
@@ -201,10 +203,9 @@ async def _nats_finding(url: str | None) -> Finding:
 
     client = Client()
     try:
-        await client.connect(
-            url, allow_reconnect=False, connect_timeout=int(_TIMEOUT_SECONDS), error_cb=ignore
-        )
-        await client.jetstream(timeout=_TIMEOUT_SECONDS).account_info()
+        async with asyncio.timeout(_TIMEOUT_SECONDS):  # the client itself tries again and again
+            await client.connect(url, allow_reconnect=False, max_reconnect_attempts=1, error_cb=ignore)
+            await client.jetstream().account_info()
     except (Error, OSError, TimeoutError) as problem:
         return Finding(
             "NATS", "wrong", f"does not answer with JetStream ({type(problem).__name__}): check HOC_NATS_URL"

@@ -11,12 +11,11 @@ from typing import Final
 
 import typer
 import uvicorn
-from pydantic import SecretStr
 from starlette.routing import BaseRoute
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
-from hoc.cli.configuration import hoc_command, is_development, load_settings, reveal
+from hoc.cli.configuration import check_application, hoc_command, is_development, load_settings, reveal
 from hoc.cli.errors import CommandError
 from hoc.cli.listening import Address, answers, bound, listen, resolve
 from hoc.cli.migrate import migrate_database
@@ -61,7 +60,7 @@ def serve(
     stopping = _stop_signals()
     needs_data = _needs_data(settings, development=development)
     with _locked(data, needed=needs_data) as locked, bound(address) as (listener, address):
-        _check(settings)
+        check_application(settings)
         try:
             with (
                 _service("NATS", reveal(settings.nats_url), EmbeddedNats(data, print_step)) as nats_url,
@@ -107,17 +106,6 @@ def _locked(data: DataDirectory, *, needed: bool) -> Generator[DataDirectory | N
         return
     with data.lock():
         yield data
-
-
-def _check(settings: Settings) -> None:
-    """Put the application together once, so that a wrong setting is found before anything is changed."""
-    from hoc.server import Service  # noqa: PLC0415 - as in `_run`
-
-    url = settings.database_url if reveal(settings.database_url) else SecretStr("postgresql://127.0.0.1/hoc")
-    try:
-        Service(settings.model_copy(update={"database_url": url}))
-    except ValueError as problem:
-        raise CommandError(str(problem)) from problem
 
 
 def _beyond_loopback(settings: Settings, host: str) -> str:
