@@ -1,6 +1,7 @@
 """A wrong setting is refused by name, without its value, before anything is started."""
 
 import os
+from typing import Any
 
 import pytest
 
@@ -53,7 +54,7 @@ def test_a_mistake_is_named_without_its_value(
 
 
 def test_an_unknown_keyword_is_refused_too() -> None:
-    unknown = {"databse_url": "hidden"}
+    unknown: Any = {"databse_url": "hidden"}
     with pytest.raises(ValueError, match="databse_url") as refused:
         Settings(**unknown)
     assert "hidden" not in str(refused.value)

@@ -62,11 +62,13 @@ def examine(data: DataDirectory) -> list[dict[str, str]]:
     logging.disable()  # the findings say it
     try:
         settings = load_settings()
-        findings = _settings_findings(settings)
+        check_application(settings)
+        url, nats_url = running_database(settings, data), running_nats(settings, data)
+        findings = asyncio.run(_examine(settings, url, nats_url))
     except CommandError as problem:
-        return [asdict(Finding("settings", "wrong", str(problem)))]
-    url, nats_url = running_database(settings, data), running_nats(settings, data)
-    findings += asyncio.run(_examine(settings, url, nats_url))
+        findings = [Finding("settings", "wrong", str(problem))]
+    finally:
+        logging.disable(logging.NOTSET)
     return [asdict(finding) for finding in findings]
 
 
@@ -75,15 +77,14 @@ def readable(findings: list[dict[str, str]]) -> str:
     return "\n".join(f"{each['state']:8} {each['check']:12} {each['detail']}" for each in findings)
 
 
-def _settings_findings(settings: Settings) -> list[Finding]:
-    check_application(settings)
-    if is_development(settings):
-        return [Finding("settings", "ok", "development mode: hoc signs its own tokens, on loopback only")]
-    return [Finding("settings", "ok", "callers are authenticated as configured")]
-
-
 async def _examine(settings: Settings, url: str | None, nats_url: str | None) -> list[Finding]:
-    findings = [found async for found in _database_findings(url)]
+    mode = (
+        "development mode: hoc signs its own tokens, on loopback only"
+        if is_development(settings)
+        else "callers are authenticated as configured"
+    )
+    findings = [Finding("settings", "ok", mode)]
+    findings += [found async for found in _database_findings(url)]
     findings.append(await _mail_finding(settings))
     findings.append(await _nats_finding(nats_url))
     return findings
