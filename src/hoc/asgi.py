@@ -101,6 +101,7 @@ class Accounts:
             self.database,
             primary_issuer=settings.primary_issuer_or_default,
             mails_per_recipient_per_day=settings.invitations_per_recipient_per_day,
+            special_use_domains=settings.special_use_domains,
         )
         parse_sender(settings.mail_from)  # each mail would wait for ever
         mails = {"mail_from": settings.mail_from, "public_url": settings.public_url}

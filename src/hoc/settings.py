@@ -153,6 +153,10 @@ class Settings(BaseSettings):
         default=20, description="mails to one address: invitations, and links that confirm it"
     )
 
+    special_use_domains: bool = Field(
+        default=False, description="take addresses at names that no public mail reaches, such as corp.local"
+    )
+
     @model_validator(mode="before")
     @classmethod
     def _refuse_unknown_variables(cls, given: Any) -> Any:  # noqa: ANN401 - pydantic's signature

@@ -71,6 +71,7 @@ def create_account_service(
     primary_issuer: str | None = None,
     clock: Clock = utc_now,
     mails_per_recipient_per_day: int = MAILS_PER_RECIPIENT_PER_DAY,
+    special_use_domains: bool = False,
 ) -> AccountService:
     """The identity service on PostgreSQL. It opens its own transactions on ``database``."""
     return AccountService(
@@ -78,6 +79,7 @@ def create_account_service(
         primary_issuer=primary_issuer,
         clock=clock,
         mails_per_recipient_per_day=mails_per_recipient_per_day,
+        special_use_domains=special_use_domains,
     )
 
 
@@ -126,4 +128,5 @@ def options_of(settings: Settings) -> Options:
             settings.invitations_per_tenant_per_day, settings.invitations_per_recipient_per_day
         ),
         tenants_per_user_per_day=settings.tenants_per_user_per_day,
+        special_use_domains=settings.special_use_domains,
     )

@@ -65,6 +65,7 @@ def build_engines(stores: Stores, options: Options, *, clock: Clock = utc_now) -
             stores.invitations,
             stores.members,
             limits=options.invitation_limits,
+            special_use_domains=options.special_use_domains,
             clock=clock,
         ),
         acceptances=Acceptances(

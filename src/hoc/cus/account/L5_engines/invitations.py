@@ -95,11 +95,13 @@ class Invitations:
         access: AccessReader,
         *,
         limits: InvitationLimits | None = None,
+        special_use_domains: bool = False,
         clock: Clock = utc_now,
     ) -> None:
         self._invitations = invitations
         self._access = access
         self._limits = limits or InvitationLimits()
+        self._special_use_domains = special_use_domains
         self._clock = clock
 
     async def invite(
@@ -121,7 +123,7 @@ class Invitations:
         invitation = self._new(
             tenant_id,
             new_id("inv"),
-            parse_email(email),
+            parse_email(email, special_use=self._special_use_domains),
             role=granted,
             invited_by=caller_user_id,
             expires_in_days=expires_in_days,

@@ -17,3 +17,4 @@ class Options:
     )
     invitation_limits: InvitationLimits = field(default_factory=InvitationLimits)
     tenants_per_user_per_day: int = 20
+    special_use_domains: bool = False
