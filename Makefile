@@ -8,8 +8,8 @@ INSTALLED := $(VENV)/.installed
 
 .PHONY: serve test check bench bench-events faults format pin clean
 
-serve: $(INSTALLED)  ## run everything on this machine: PostgreSQL, migrations, HTTP on 127.0.0.1:8201
-	@$(BIN)/hoc serve
+serve: $(INSTALLED)  ## run everything on this machine: PostgreSQL, migrations, HTTP on 127.0.0.1:8201, or PORT=…
+	@$(BIN)/hoc serve$(if $(PORT), --port $(PORT))
 
 test: $(INSTALLED)  ## the whole suite, against real servers, in parallel and in random order
 	$(BIN)/pytest -n auto

@@ -3,12 +3,14 @@
 import asyncio
 import os
 import re
+from datetime import UTC, datetime
 
 from alembic import context
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from hoc.cus.account.L6_drivers.advisory_locks import AdvisoryLock
+from hoc.cus.account.L6_drivers.event_partitions import create_partitions_ahead
 from hoc.cus.account.L6_drivers.tables import SCHEMA, metadata
 from hoc.database import sqlalchemy_url
 
@@ -30,8 +32,11 @@ def run(connection: Connection) -> None:
         # The wait for another migrator is not bounded. The wait for a table is.
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": AdvisoryLock.MIGRATION})
         connection.execute(text("SET LOCAL lock_timeout = '2s'"))
-        connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
+        # IF NOT EXISTS would need the privilege to create schemas although there is nothing to create.
+        if connection.scalar(text(f"SELECT to_regnamespace('{SCHEMA}')")) is None:
+            connection.execute(text(f"CREATE SCHEMA {SCHEMA}"))
         context.run_migrations()
+        create_partitions_ahead(connection, datetime.now(UTC))
 
 
 def _is_ours(name: str | None, kind: str, _parents: object) -> bool:

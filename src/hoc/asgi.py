@@ -48,6 +48,7 @@ from hoc.mail.mailbox import DevelopmentMailbox
 from hoc.mail.message import parse_sender
 from hoc.mail.queues import AccountMailQueue, AnyMailQueue, InvitationQueue
 from hoc.mail.sender import MailSender
+from hoc.readiness import Readiness
 from hoc.settings import Settings
 
 if TYPE_CHECKING:  # it needs an extra
@@ -99,11 +100,14 @@ class Accounts:
             pool_size=settings.pool_size,
             statement_timeout_ms=settings.statement_timeout_ms,
         )
+        self.readiness = Readiness(self.database)
+        self.database.before_use(self.readiness.require_schema)
         self.facade = postgres_facade(settings)
         self.identity_service = create_account_service(
             self.database,
             primary_issuer=settings.primary_issuer_or_default,
             mails_per_recipient_per_day=settings.invitations_per_recipient_per_day,
+            special_use_domains=settings.special_use_domains,
         )
         self._courier = create_courier(self.database, settings, mail) if settings.send_mail else None
         self._housekeeping = Housekeeping(self.database)
@@ -112,6 +116,7 @@ class Accounts:
         self.events = EventService(
             settings, billing_handlers(self.facade.billing) | dict(handlers or {}), observer=observer
         )
+        self.events.before_use(self.readiness.require_schema)
         dependencies = Dependencies(
             database=self.database,
             callers=Callers(
@@ -162,7 +167,9 @@ class Accounts:
     async def lifespan(self, _app: object = None) -> AsyncGenerator[None, None]:
         """Deliver mail, relay events and tidy up while the host application runs; then disconnect."""
         try:
+            await self.readiness.check()  # before the others find out one by one
             async with (
+                self.readiness.running(),
                 self._courier.running() if self._courier is not None else nullcontext(),
                 self._housekeeping.running(),
                 self._commit_notifier.running(),

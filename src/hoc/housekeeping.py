@@ -10,6 +10,7 @@ from hoc.concurrency.background import BackgroundLoop
 from hoc.cus.account.L5_engines.idempotency import LIFETIME
 from hoc.cus.account.L5_engines.session import Clock, utc_now
 from hoc.cus.account.L6_drivers.errors import explain_outage
+from hoc.cus.account.L6_drivers.event_partitions import SqlEventPartitions
 from hoc.cus.account.L6_drivers.retention import (
     CREATION_COUNTERS,
     EMAIL_CHANGES,
@@ -43,17 +44,19 @@ _log = logging.getLogger("hoc.housekeeping")
 
 
 class Housekeeping:
-    """Deletes expired rows when it starts and every hour."""
+    """Deletes expired rows and creates partitions ahead, when it starts and every hour."""
 
     def __init__(self, database: Database, *, clock: Clock = utc_now, batch: int = BATCH) -> None:
         self._database = database
         self._clock = clock
         self._batch = batch
         self._retention = SqlRetention()
+        self._partitions = SqlEventPartitions()
+        self._has_warned = False
 
     def running(self) -> AbstractAsyncContextManager[None]:
         return BackgroundLoop(
-            self._delete_expired,
+            self._tidy,
             name="hoc-housekeeping",
             subject="housekeeping",
             pause_seconds=INTERVAL_SECONDS,
@@ -72,7 +75,19 @@ class Housekeeping:
                 deleted += found
         return deleted
 
-    async def _delete_expired(self) -> None:
+    async def create_partitions(self) -> None:
+        """Create the partitions of the coming months' events; log once if the role may not."""
+        async with self._database.transaction() as session:
+            created = await self._partitions.create_ahead(session, self._clock())
+        if not created and not self._has_warned:
+            _log.warning(
+                "partitions of the coming months' events are missing, and this role may not create them;"
+                " run `hoc migrate` as the tables' owner"
+            )
+        self._has_warned = not created
+
+    async def _tidy(self) -> None:
+        await self.create_partitions()
         await self.delete_expired()
 
     async def _delete(self, batch: Executable, before: datetime) -> int:

@@ -1,5 +1,5 @@
-"""The public way to migrate a database: `migrate` and `current_revision`."""
+"""The public way to migrate a database: `migrate`, `current_revision`."""
 
-from hoc.database.migrations import current_revision, migrate, migration_config
+from hoc.database.migrations import NewerSchemaError, current_revision, migrate, migration_config
 
-__all__ = ["current_revision", "migrate", "migration_config"]
+__all__ = ["NewerSchemaError", "current_revision", "migrate", "migration_config"]

@@ -1,11 +1,36 @@
 """The settings, from environment variables: ``HOC_`` and the field's name."""
 
+import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from hoc.environment import check_database_url, check_http_url, check_nats_url, unknown_variables
+
+
+def _database_url(url: SecretStr) -> SecretStr:
+    if value := url.get_secret_value():  # an empty one counts as unset
+        check_database_url(value)
+    return url
+
+
+def _nats_url(url: SecretStr) -> SecretStr:
+    if value := url.get_secret_value():
+        check_nats_url(value)
+    return url
+
+
+def _http_url(url: str) -> str:
+    if url:
+        check_http_url(url)
+    return url
+
+
+DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
+NatsUrl = Annotated[SecretStr, AfterValidator(_nats_url)]
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
 Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
 
 
@@ -17,10 +42,10 @@ class Settings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        env_prefix="HOC_", extra="ignore", frozen=True, hide_input_in_errors=True
+        env_prefix="HOC_", extra="forbid", frozen=True, hide_input_in_errors=True
     )
 
-    database_url: SecretStr | None = Field(
+    database_url: DatabaseUrl | None = Field(
         default=None, description="PostgreSQL 15 or later; unset: `hoc serve` starts an embedded one"
     )
     pool_size: Count = Field(default=10, description="most database connections of each server process")
@@ -46,10 +71,10 @@ class Settings(BaseSettings):
     statement_timeout_ms: Count = Field(
         default=5_000, description="milliseconds until PostgreSQL cancels a statement or its wait for a lock"
     )
-    listen_database_url: SecretStr | None = Field(
+    listen_database_url: DatabaseUrl | None = Field(
         default=None, description="the database's URL past a pooler in transaction mode, for LISTEN"
     )
-    nats_url: SecretStr | None = Field(
+    nats_url: NatsUrl | None = Field(
         default=None, description="NATS with JetStream, for events; unset: `hoc serve` starts an embedded one"
     )
     nats_stream: str = Field(
@@ -59,7 +84,7 @@ class Settings(BaseSettings):
         default=None, description="stream to create if none carries others' events; unset: wait for one"
     )
     events_source: str = Field(default="urn:hoc:accounts", description="CloudEvents `source` of every event")
-    consul_url: str | None = Field(
+    consul_url: HttpUrl | None = Field(
         default=None, description="Consul agent that `hoc serve` registers with; unset: it does not register"
     )
     consul_token: SecretStr | None = Field(default=None, description="ACL token for the Consul agent")
@@ -71,13 +96,15 @@ class Settings(BaseSettings):
         default=None, description="json or line; unset: lines on a terminal, JSON otherwise"
     )
     log_requests: bool = Field(default=False, description="log every answered request with its route")
-    public_url: str = Field(
+    public_url: HttpUrl = Field(
         default="http://127.0.0.1:8201", description="base URL of links in mails, never taken from requests"
     )
     trusted_origins: str | None = Field(
         default=None, description="other origins whose pages may send changes for a user signed in by cookie"
     )
-    mount_path: str = Field(default="/accounts", description="path at which `hoc serve` mounts the console")
+    mount_path: str = Field(
+        default="/accounts", pattern="^(/.*)?$", description="path at which `hoc serve` mounts the console"
+    )
 
     smtp_url: SecretStr | None = Field(
         default=None, description="smtp:// or smtps:// URL; unset: the development mailbox"
@@ -106,7 +133,7 @@ class Settings(BaseSettings):
 
     jwt_issuer: str | None = Field(default=None, description="`iss` that tokens must carry")
     jwt_audience: str | None = Field(default=None, description="`aud` that tokens must carry")
-    jwt_jwks_url: str | None = Field(default=None, description="URL of the issuer's JWK set")
+    jwt_jwks_url: HttpUrl | None = Field(default=None, description="URL of the issuer's JWK set")
     jwt_public_key: str | None = Field(default=None, description="a PEM public key, instead of a JWK set")
     jwt_audience_claim: str = Field(
         default="aud", description="claim that must have HOC_JWT_AUDIENCE, such as client_id or azp"
@@ -145,6 +172,17 @@ class Settings(BaseSettings):
     invitations_per_recipient_per_day: Count = Field(
         default=20, description="mails to one address: invitations, and links that confirm it"
     )
+
+    special_use_domains: bool = Field(
+        default=False, description="take addresses at names that no public mail reaches, such as corp.local"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_unknown_variables(cls, given: Any) -> Any:  # noqa: ANN401 - pydantic's signature
+        if unknown := unknown_variables(os.environ, cls.model_fields):
+            raise ValueError("; ".join(unknown))
+        return given
 
     @property
     def primary_issuer_or_default(self) -> str | None:

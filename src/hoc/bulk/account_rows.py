@@ -39,7 +39,7 @@ AccountRow: TypeAlias = tuple[Any, ...]
 _BOOLEANS: Final = {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False}
 
 
-def account_row(row: Row, line: int, now: datetime) -> AccountRow:
+def account_row(row: Row, line: int, now: datetime, *, special_use: bool = False) -> AccountRow:
     """Return the row to store; InvalidInputError names the wrong column without its value."""
     user_id = _text(row, "user_id")
     if user_id is None or not is_account_id(user_id):
@@ -47,7 +47,7 @@ def account_row(row: Row, line: int, now: datetime) -> AccountRow:
     email = _text(row, "email")
     if email is None:
         _reject("email", "is missing")
-    address = parse_email(email)
+    address = parse_email(email, special_use=special_use)
     if "name" not in row:
         _reject("name", "is missing")
     # The name may be empty, because such an account can exist and be exported.

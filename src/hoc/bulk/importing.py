@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from io import BufferedReader
 from itertools import islice
-from typing import Final
+from typing import Final, TypeAlias
 
 from hoc.bulk.account_rows import COLUMNS, REQUIRED, AccountRow, account_row
 from hoc.bulk.files import Record, Rejection, Rows
@@ -19,6 +20,8 @@ from hoc.database import Database
 BATCH: Final = 10_000
 # A batch takes about a second, longer on a busy server.
 STATEMENT_TIMEOUT_MS: Final = 600_000
+
+RowReader: TypeAlias = Callable[[dict[str, object], int], AccountRow]
 
 
 @dataclass(slots=True)
@@ -44,6 +47,7 @@ async def import_accounts(
     *,
     report: Callable[[Rejection], None],
     progress: Callable[[int], None],
+    special_use: bool = False,
 ) -> ImportCounts:
     """Store the accounts whose ids are new. Accounts that exist are left unchanged.
 
@@ -54,6 +58,7 @@ async def import_accounts(
         file: CSV with a header, or JSON lines.
         name: the file's name, for its format.
         report: called with each rejected row, in the order of the lines.
+        special_use: take addresses such as admin@corp.local.
         progress: called after each batch with the number of bytes read so far.
 
     Raises:
@@ -62,7 +67,7 @@ async def import_accounts(
     """
     now = utc_now()
     rows = Rows(file, name, required=REQUIRED, known=COLUMNS)
-    batches = _batches(rows, now)
+    batches = _batches(rows, partial(account_row, now=now, special_use=special_use))
     counts = ImportCounts()
     database = open_database(url, pool_size=1, statement_timeout_ms=STATEMENT_TIMEOUT_MS)
     try:
@@ -89,7 +94,7 @@ def _next(batches: Iterator[_Batch]) -> _Batch | None:
     return next(batches, None)
 
 
-def _batches(rows: Rows, now: datetime) -> Iterator[_Batch]:
+def _batches(rows: Rows, read: RowReader) -> Iterator[_Batch]:
     seen: dict[str, int] = {}
     row_iterator = iter(rows)
     while chunk := list(islice(row_iterator, BATCH)):
@@ -98,13 +103,13 @@ def _batches(rows: Rows, now: datetime) -> Iterator[_Batch]:
             if isinstance(row, Rejection):
                 batch.rejections.append(row)
             else:
-                _sort(row, batch, seen, now)
+                _sort(row, batch, seen, read)
         yield batch
 
 
-def _sort(row: Record, batch: _Batch, seen: dict[str, int], now: datetime) -> None:
+def _sort(row: Record, batch: _Batch, seen: dict[str, int], read: RowReader) -> None:
     try:
-        account = account_row(row.values, row.line, now)
+        account = read(row.values, row.line)
     except InvalidInputError as problem:
         batch.rejections.append(Rejection(row.line, str(problem), row.last_line))
         return

@@ -41,7 +41,12 @@ def import_file(data: DataDirectory, name: str, rejects: Path | None) -> ImportC
         try:
             done = asyncio.run(
                 import_accounts(
-                    url, file, name, report=report, progress=lambda at: progress.update(task, completed=at)
+                    url,
+                    file,
+                    name,
+                    report=report,
+                    progress=lambda at: progress.update(task, completed=at),
+                    special_use=load_settings().special_use_domains,
                 )
             )
         except (FileError, OSError) as problem:

@@ -56,6 +56,12 @@ def serve(
         int, typer.Option(min=0, max=65_535, help="Port to listen on; 0 chooses a free one.")
     ] = 8201,
     workers: Annotated[int, typer.Option(min=1, max=1_000, help="Number of server processes.")] = 1,
+    migrate: Annotated[
+        bool, typer.Option("--migrate/--no-migrate", help="Migrate the database before serving.")
+    ] = True,
+    embedded: Annotated[
+        bool, typer.Option("--embedded", help="Use the embedded PostgreSQL with caller authentication too.")
+    ] = False,
     data_dir: DataDir = None,
 ) -> None:
     """Run the server. It starts its own PostgreSQL and NATS unless HOC_DATABASE_URL and HOC_NATS_URL are set.
@@ -66,7 +72,8 @@ def serve(
     from hoc.cli.serve import serve as run
     from hoc.embedded import DataDirectory
 
-    run(host=host, port=port, workers=workers, data=DataDirectory(data_dir))
+    data = DataDirectory(data_dir)
+    run(host=host, port=port, workers=workers, data=data, migrate=migrate, embedded=embedded)
 
 
 @app.command("relay")
@@ -88,6 +95,53 @@ def migrate(*, data_dir: DataDir = None) -> None:
     from hoc.embedded import DataDirectory
 
     run(DataDirectory(data_dir))
+
+
+@app.command("doctor")
+def doctor(*, as_json: Json = False, data_dir: DataDir = None) -> None:
+    """Check settings, database, events, mail and NATS. Exit code 1 when something is wrong.
+
+    Prints a line for each check; what is wrong has a line that says what to do.
+    """
+    from hoc.cli.doctor import examine, readable
+    from hoc.embedded import DataDirectory
+
+    findings = examine(DataDirectory(data_dir))
+    typer.echo(json.dumps(findings, indent=2) if as_json else readable(findings))
+    if any(finding["state"] == "wrong" for finding in findings):
+        raise typer.Exit(1)
+
+
+@app.command("grants")
+def grants(
+    *, role: Annotated[str, typer.Option(help="The database role of the servers; it migrates nothing.")]
+) -> None:
+    """Print the SQL that lets a role serve but not migrate. The tables' owner runs it after `hoc migrate`."""
+    from hoc.cus.account.L6_drivers.grants import grants_script
+
+    typer.echo(grants_script(role))
+
+
+@app.command("backup")
+def backup(
+    *, file: Annotated[Path, typer.Argument(metavar="FILE", dir_okay=False)], data_dir: DataDir = None
+) -> None:
+    """Write a consistent backup of all of hoc's data to FILE, while servers run."""
+    from hoc.cli.backup import backup as run
+    from hoc.embedded import DataDirectory
+
+    run(DataDirectory(data_dir), file)
+
+
+@app.command("restore")
+def restore(
+    *, file: Annotated[Path, typer.Argument(metavar="FILE", dir_okay=False)], data_dir: DataDir = None
+) -> None:
+    """Restore a backup into a database without hoc's schema, all or nothing, and migrate it."""
+    from hoc.cli.backup import restore as run
+    from hoc.embedded import DataDirectory
+
+    run(DataDirectory(data_dir), file)
 
 
 @app.command("info")

@@ -10,14 +10,33 @@ from hoc.cli.errors import CommandError
 from hoc.embedded import DataDirectory, EmbeddedNats, EmbeddedPostgres
 from hoc.settings import Settings
 
+_NO_DATABASE = SecretStr("postgresql://127.0.0.1/hoc")
+
 
 def load_settings() -> Settings:
     """Read the environment. CommandError names a variable that is wrong, and does not quote its value."""
     try:
         return Settings()
     except ValidationError as problem:
-        wrong = (f"HOC_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in problem.errors())
-        raise CommandError("; ".join(wrong)) from None
+        raise CommandError(
+            "; ".join(_described(error["loc"], error["msg"]) for error in problem.errors())
+        ) from None
+
+
+def _described(location: tuple[int | str, ...], message: str) -> str:
+    message = message.removeprefix("Value error, ")
+    return f"HOC_{'_'.join(map(str, location)).upper()}: {message}" if location else message
+
+
+def check_application(settings: Settings) -> None:
+    """Put the application together, on no database, to find a wrong setting. Raises CommandError."""
+    from hoc.server import Service  # noqa: PLC0415 - its modules may read the environment
+
+    url = settings.database_url if reveal(settings.database_url) else _NO_DATABASE
+    try:
+        Service(settings.model_copy(update={"database_url": url}))
+    except ValueError as problem:
+        raise CommandError(str(problem)) from problem
 
 
 def is_development(settings: Settings) -> bool:

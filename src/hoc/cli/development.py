@@ -1,10 +1,12 @@
 """`hoc token` and `hoc mailbox`: development mode's token issuer and mailbox."""
 
 from dataclasses import asdict
+from difflib import get_close_matches
 
 from hoc.cli.configuration import load_settings, require_development
 from hoc.cli.errors import CommandError
 from hoc.cus.account.L2_api.authentication import DevelopmentKeys
+from hoc.cus.account.L2_api.identity import SCOPES
 from hoc.embedded import DataDirectory
 from hoc.mail.mailbox import DevelopmentMailbox
 
@@ -23,6 +25,11 @@ def issue_token(
 ) -> str:
     """Return a signed token; CommandError outside development mode, or when no token may carry a value."""
     require_development(load_settings(), "hoc token")
+    for scope in scopes:
+        if scope not in SCOPES:
+            near = get_close_matches(scope, SCOPES, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"hoc knows {', '.join(SCOPES)}."
+            raise CommandError(f"--scope {scope}: there is no such scope; {hint}")
     keys = development_keys(data)
     try:
         return keys.issue(user_id, tenant_id, email, scopes)

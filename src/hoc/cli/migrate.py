@@ -8,7 +8,7 @@ from hoc.cli.configuration import load_settings, running_database
 from hoc.cli.errors import database_errors
 from hoc.cli.progress import print_step
 from hoc.embedded import DataDirectory, EmbeddedPostgres
-from hoc.migrations import current_revision
+from hoc.migrations import NewerSchemaError, current_revision
 from hoc.migrations import migrate as upgrade
 
 
@@ -27,8 +27,18 @@ def _migrate(url: str) -> None:
     typer.echo(f"The database is at revision {asyncio.run(current_revision(url))}.")
 
 
+def _name_driver(url: str) -> None:
+    driver = url.partition("://")[0].partition("+")[2]
+    if driver not in {"", "asyncpg"}:
+        print_step(f"HOC_DATABASE_URL names the driver {driver}; hoc uses asyncpg instead")
+
+
 def migrate_database(url: str) -> None:
     """Upgrade to this version's schema; CommandError when the database refuses."""
+    _name_driver(url)
     with database_errors(url):
         print_step("Migrating the database")
-        asyncio.run(upgrade(url))
+        try:
+            asyncio.run(upgrade(url))
+        except NewerSchemaError as newer:
+            print_step(str(newer))

@@ -38,7 +38,8 @@ async def _run(settings: Settings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     accounts = Accounts(settings)
     try:
-        async with accounts.events.running():
+        await accounts.readiness.check()
+        async with accounts.readiness.running(), accounts.events.running():
             print_step("Relaying events; Ctrl-C stops it")
             await stopped.wait()
     finally:

@@ -15,7 +15,7 @@ from starlette.routing import BaseRoute
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
-from hoc.cli.configuration import hoc_command, is_development, load_settings, reveal
+from hoc.cli.configuration import check_application, hoc_command, is_development, load_settings, reveal
 from hoc.cli.errors import CommandError, OutputError
 from hoc.cli.listening import Address, answers, bound, listen, resolve
 from hoc.cli.migrate import migrate_database
@@ -39,7 +39,9 @@ _READY_POLL_SECONDS: Final = 0.05
 _RETRY_SECONDS: Final = 10.0
 
 
-def serve(*, host: str, port: int, workers: int, data: DataDirectory) -> None:
+def serve(
+    *, host: str, port: int, workers: int, data: DataDirectory, migrate: bool = True, embedded: bool = False
+) -> None:
     """Serve until SIGTERM or SIGINT; return when everything has stopped.
 
     Raises:
@@ -50,8 +52,15 @@ def serve(*, host: str, port: int, workers: int, data: DataDirectory) -> None:
     development = is_development(settings)
     if development and not address.is_loopback:
         raise CommandError(_beyond_loopback(settings, host))
+    if settings.authenticates_callers and not (reveal(settings.database_url) or embedded):
+        raise CommandError(
+            "Caller authentication is configured, but HOC_DATABASE_URL is not set. Set it, or use the"
+            " embedded PostgreSQL with --embedded."
+        )
     stopping = _stop_signals()
-    with data.lock(), bound(address) as (listener, address):
+    needs_data = _needs_data(settings, development=development)
+    with _locked(data, needed=needs_data) as locked, bound(address) as (listener, address):
+        check_application(settings)
         try:
             with (
                 _service("NATS", reveal(settings.nats_url), EmbeddedNats(data, print_step)) as nats_url,
@@ -59,17 +68,44 @@ def serve(*, host: str, port: int, workers: int, data: DataDirectory) -> None:
                     "PostgreSQL", reveal(settings.database_url), EmbeddedPostgres(data, print_step)
                 ) as url,
             ):
-                migrate_database(url)
+                if migrate:
+                    migrate_database(url)
                 _configure(settings, data, url, nats_url, address, development=development)
                 state = ServerState(address.url, database_url=url, nats_url=nats_url, pid=os.getpid())
                 if not stopping.is_set():
-                    _run(listener, address, workers, lambda: _announce(data, state, stopping))
+                    _run(
+                        listener,
+                        address,
+                        workers,
+                        lambda: _announce(locked, state, stopping),
+                    )
                     print_step("Stopping")
         except EmbeddedServiceError:
             if not stopping.is_set():  # Ctrl-C also reaches the programs that set up PostgreSQL
                 raise
         finally:
-            data.remove_server()
+            if locked is not None:
+                locked.remove_server()
+
+
+def _needs_data(settings: Settings, *, development: bool) -> bool:
+    """Whether something is written to the data directory: an embedded server, keys, mail."""
+    outside = (settings.database_url, settings.nats_url, settings.smtp_url)
+    return development or not all(map(reveal, outside))
+
+
+@contextmanager
+def _locked(data: DataDirectory, *, needed: bool) -> Generator[DataDirectory | None]:
+    """Lock the data directory and give it. Gives None if it cannot be written, and is not needed either."""
+    try:
+        data.create()
+    except DataDirectoryError:
+        if needed:
+            raise
+        yield None
+        return
+    with data.lock():
+        yield data
 
 
 def _beyond_loopback(settings: Settings, host: str) -> str:
@@ -230,8 +266,10 @@ def _once_it_answers(address: Address, ready: Callable[[], None], ended: Event) 
             return
 
 
-def _announce(data: DataDirectory, state: ServerState, stopping: Event) -> None:
-    data.write_server(state)
+def _announce(data: DataDirectory | None, state: ServerState, stopping: Event) -> None:
+    """Print where the server is, and publish it in the data directory if there is one."""
+    if data is not None:
+        data.write_server(state)
     try:
         _welcome(data, state)
     except OutputError as problem:
@@ -240,12 +278,12 @@ def _announce(data: DataDirectory, state: ServerState, stopping: Event) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _welcome(data: DataDirectory, state: ServerState) -> None:
+def _welcome(data: DataDirectory | None, state: ServerState) -> None:
     settings = load_settings()
     url = f"{state.http}{settings.mount_path.rstrip('/')}"
     typer.echo(f"\nhoc serves on {url}\n{_caller_authentication(settings)}")
     typer.echo(f"\nIs it ready?\n\n  curl -s {state.http}/health/ready")
-    if settings.development:
+    if settings.development and data is not None:
         typer.echo("\nCreate a tenant to try it with, and print a curl line that lists its users:")
         typer.echo(f"\n  {hoc_command('demo', data)}")
     typer.echo("\nCtrl-C stops it.")

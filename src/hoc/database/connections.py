@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import asyncpg
 import orjson
-from sqlalchemy import URL, AdaptedConnection, event, make_url
+from sqlalchemy import URL, AdaptedConnection, Executable, event, make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from hoc.database.direct import CompiledStatements, DirectConnection, Row
@@ -49,15 +49,26 @@ class Database:
         self._statements = CompiledStatements(self.engine.dialect)
         self._errors = errors or ErrorTranslator()
         self._after_write: Callable[[], None] = _nothing
+        self._before_use: Callable[[], None] = _nothing
         self._direct_connection = DirectConnection
 
     def after_write(self, callback: Callable[[], None]) -> None:
         """Have ``callback`` called whenever `transact` or `write` has committed."""
         self._after_write = callback
 
+    def before_use(self, check: Callable[[], None]) -> None:
+        """Have ``check`` called before each use. What it raises is raised in place of using the database."""
+        self._before_use = check
+
+    async def probe(self, statement: Executable) -> list[Row]:
+        """The rows of a statement, without that check. Raises the driver's errors as they are."""
+        async with self._reading() as connection:
+            return await connection.execute(statement)
+
     @asynccontextmanager
     async def reading(self) -> AsyncGenerator[DirectConnection, None]:
         """A connection on which each statement is a transaction by itself: one round trip."""
+        self._before_use()
         with translated_errors(self._errors):
             async with self._reading() as connection:
                 yield connection
@@ -65,6 +76,7 @@ class Database:
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator[AsyncConnection, None]:
         """A transaction that commits at the end of the block, or rolls back with the block's exception."""
+        self._before_use()
         with translated_errors(self._errors):
             async with self.engine.begin() as connection:
                 yield connection
@@ -88,6 +100,7 @@ class Database:
         work: Callable[[Connection], Awaitable[T]],
         session: Callable[[], AbstractAsyncContextManager[Connection]],
     ) -> T:
+        self._before_use()
         with translated_errors(self._errors):
             done = await _attempt(work, session)
         self._after_write()

@@ -1,14 +1,16 @@
 """Migrates a database to this version's schema. Safe while servers run and while others migrate."""
 
 import asyncio
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
 from alembic.command import downgrade, upgrade
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from hoc.database.connections import sqlalchemy_url
 from hoc.database.outages import sqlstate
@@ -28,10 +30,35 @@ def migration_config() -> Config:
     return config
 
 
+class NewerSchemaError(Exception):
+    """A newer version of hoc has migrated the database. This version works on it, and changes nothing."""
+
+    def __init__(self, revision: str) -> None:
+        super().__init__(
+            f"The database is at revision {revision}, which a newer version of hoc has made."
+            f" This version, {newest_revision()}, works on it; it migrates nothing."
+        )
+
+
+@cache
+def revisions() -> tuple[str, ...]:
+    """This version's revisions, the newest first."""
+    return tuple(
+        script.revision for script in ScriptDirectory.from_config(migration_config()).walk_revisions()
+    )
+
+
+def newest_revision() -> str:
+    return revisions()[0]
+
+
 async def migrate(database_url: str, revision: str = "head") -> None:
     """Upgrade, or downgrade to an older ``revision`` (``base`` removes everything).
 
+    Also creates the partitions of the coming months' events, if the role may.
+
     Raises:
+        NewerSchemaError: a newer version of hoc has migrated the database.
         sqlalchemy.exc.DBAPIError: a statement failed, or a table stayed locked during all ten attempts.
     """
     for attempts_left in reversed(range(ATTEMPTS)):
@@ -49,6 +76,10 @@ async def _run(database_url: str, revision: str) -> None:
     engine = create_async_engine(sqlalchemy_url(database_url), pool_size=1)
     try:
         async with engine.connect() as connection:
+            found = await _current(connection)
+            if found is not None and found not in revisions():
+                raise NewerSchemaError(found)
+            await connection.rollback()
             await connection.run_sync(_migrate, revision)
     finally:
         await engine.dispose()
@@ -66,12 +97,13 @@ async def current_revision(database_url: str) -> str | None:
     engine = create_async_engine(sqlalchemy_url(database_url), pool_size=1)
     try:
         async with engine.connect() as connection:
-            table = await connection.scalar(text("SELECT to_regclass('account.alembic_version')"))
-            if table is None:
-                return None
-            revision: str | None = await connection.scalar(
-                text("SELECT version_num FROM account.alembic_version")
-            )
-            return revision
+            return await _current(connection)
     finally:
         await engine.dispose()
+
+
+async def _current(connection: AsyncConnection) -> str | None:
+    if await connection.scalar(text("SELECT to_regclass('account.alembic_version')")) is None:
+        return None
+    revision: str | None = await connection.scalar(text("SELECT version_num FROM account.alembic_version"))
+    return revision

@@ -1,5 +1,7 @@
 """Errors of PostgreSQL and its driver: outages, and their translation into the errors of a domain."""
 
+import logging
+import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -10,12 +12,42 @@ from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_dbapi
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+_log = logging.getLogger("hoc.database")
+
 _SERIALIZATION_FAILURE: Final = "40001"
 _DEADLOCK: Final = "40P01"
 _LOST_RACES: Final = frozenset({_SERIALIZATION_FAILURE, _DEADLOCK})
 
-# Connection exceptions, too few resources, operator intervention, a lock not granted in time, system errors.
-_OUTAGES: Final = ("08", "53", "57", "55P03", "58", *sorted(_LOST_RACES))
+OUTAGES: Final = {
+    "08": "the connection failed",
+    "0A000": "a migration changed a table under a prepared statement",
+    "25006": "the database is read-only",
+    "28": "the login was refused",
+    "3D000": "the database is missing, or has another name",
+    "40001": "a serialization failure, also after retries",
+    "40P01": "a deadlock, also after retries",
+    "53": "disk, memory or connections are exhausted",
+    "55000": "the database accepts no connections",
+    "55P03": "a lock was not granted in time",
+    "57": "the statement was cancelled, or the server stops or starts",
+    "58": "the server's system failed",
+    "F0": "the server's configuration is wrong",
+    "XX001": "stored data are corrupted",
+    "XX002": "an index is corrupted",
+}
+"""SQLSTATEs, or classes of them, with which PostgreSQL says that it cannot serve at the moment."""
+
+UNFIT: Final = {
+    "3F000": "the schema is missing",
+    "42501": "the role lacks a privilege",
+    "42703": "a column is missing",
+    "42704": "an object is missing",
+    "42883": "a function is missing",
+    "42P01": "a table is missing",
+}
+"""SQLSTATEs of a database that serves, but lacks the schema or the privileges that the code needs."""
+
+_REPORT_SECONDS: Final = 60.0
 
 # Single statements raise asyncpg's own errors: InternalClientError when the connection was terminated between
 # two statements. The last one is SQLAlchemy's, raised while connecting.
@@ -37,6 +69,10 @@ def _unavailable() -> Exception:
     return DatabaseUnavailableError("The database did not answer in time.")
 
 
+def _unfit() -> Exception:
+    return DatabaseUnavailableError("The database lacks the schema or the privileges that are needed.")
+
+
 @dataclass(frozen=True, slots=True)
 class ErrorTranslator:
     """Translates the driver's errors into those of a domain.
@@ -44,11 +80,13 @@ class ErrorTranslator:
     Args:
         base: the base class of the domain's errors.
         unavailable: makes the error for an outage.
+        unfit: makes the error for a database without the schema or the privileges that the code needs.
         violations: for a constraint's name, makes the error for its violation.
     """
 
     base: type[Exception] = DatabaseUnavailableError
     unavailable: Callable[[], Exception] = _unavailable
+    unfit: Callable[[], Exception] = _unfit
     violations: Mapping[str, Callable[[], Exception]] = field(
         default_factory=dict[str, Callable[[], Exception]]
     )
@@ -57,6 +95,9 @@ class ErrorTranslator:
         """The domain's error for the driver's, None if the domain has none."""
         if is_outage(problem):
             return self.unavailable()
+        if sqlstate(problem) in UNFIT:
+            _report(problem)
+            return self.unfit()
         violation = self.violations.get(getattr(_driver_error(problem), "constraint_name", None) or "")
         return None if violation is None else violation()
 
@@ -77,7 +118,22 @@ def translated_errors(translator: ErrorTranslator) -> Generator[None, None, None
 
 def is_outage(problem: Exception) -> bool:
     state = sqlstate(problem)
-    return getattr(problem, "connection_invalidated", False) or state is None or state.startswith(_OUTAGES)
+    return (
+        getattr(problem, "connection_invalidated", False) or state is None or state.startswith(tuple(OUTAGES))
+    )
+
+
+_reported: dict[str, float] = {}
+
+
+def _report(problem: Exception) -> None:
+    """Log what the database lacks, once a minute for each SQLSTATE: every request may meet it."""
+    state, now = sqlstate(problem) or "", time.monotonic()
+    if now - _reported.get(state, -_REPORT_SECONDS) < _REPORT_SECONDS:
+        return
+    _reported[state] = now
+    message = str(_driver_error(problem)).partition("\n")[0]
+    _log.error("the database is not as needed: %s (SQLSTATE %s); see `hoc doctor`", message, state)
 
 
 def has_lost_race(problem: Exception) -> bool:

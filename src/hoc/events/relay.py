@@ -34,6 +34,16 @@ BUSY_SECONDS = 0.05
 _log = logging.getLogger("hoc.events")
 
 
+class PartitionMissingError(Exception):
+    """An event's month has no partition, and the role may not create it."""
+
+
+def _explain(problem: Exception) -> str | None:
+    if isinstance(problem, PartitionMissingError):
+        return "the partition of their month is missing; run `hoc migrate` as the tables' owner"
+    return explain_outage(problem)
+
+
 class Relay:
     """Numbers events and publishes them.
 
@@ -82,7 +92,7 @@ class Relay:
 
     def _loop(self, work: Callable[[], Awaitable[bool]], name: str, poll_seconds: float) -> BackgroundLoop:
         return BackgroundLoop(
-            work, name=name, subject="events", pause_seconds=poll_seconds, explain=explain_outage, logger=_log
+            work, name=name, subject="events", pause_seconds=poll_seconds, explain=_explain, logger=_log
         )
 
     async def sequence_events(self) -> bool:
@@ -92,6 +102,8 @@ class Relay:
         except asyncpg.CheckViolationError:
             # This statement can violate no other check: the month's partition is missing.
             async with self._database.transaction() as session:
+                if not await self._partitions.may_create(session):
+                    raise PartitionMissingError from None
                 await self._partitions.create(session)
             sequenced = await self._sequence_batch()
         if sequenced:

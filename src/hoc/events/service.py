@@ -1,6 +1,6 @@
 """The relay and the inbound handlers beside an application, put together from settings."""
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -65,6 +65,10 @@ class EventService:
         listen_url = settings.listen_database_url or settings.database_url
         self._listener = Listener(listen_url.get_secret_value(), self._relay.wake)
         self._events = SqlEventSequencing()
+
+    def before_use(self, check: Callable[[], None]) -> None:
+        """Have ``check`` called before each use of the database, as `Database.before_use` does."""
+        self._database.before_use(check)
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:

@@ -99,16 +99,7 @@ class SmtpSender:
 
     async def send(self, message: EmailMessage) -> None:
         """Send to the server. Raises MailRejectedError or MailUnavailableError, as MailSender says."""
-        client = SMTP(
-            hostname=self.host,
-            port=self.port,
-            username=self.username,
-            password=self.password,
-            use_tls=self.implicit_tls,
-            start_tls=False if self.implicit_tls else (self.require_starttls or None),
-            tls_context=self.tls_context,
-            timeout=None,  # aiosmtplib's would apply to each reply; the one below applies to the mail
-        )
+        client = self._client()
         try:
             async with asyncio.timeout(self.timeout):
                 await self._connect(client)
@@ -120,6 +111,31 @@ class SmtpSender:
             raise MailUnavailableError(f"the mail server did not answer within {self.timeout:g} s") from None
         finally:
             client.close()
+
+    async def check(self) -> None:
+        """Connect and log in, without sending a mail. Raises MailUnavailableError."""
+        client = self._client()
+        try:
+            async with asyncio.timeout(self.timeout):
+                await self._connect(client)
+            with suppress(SMTPException, OSError):
+                await client.quit(timeout=_GOODBYE_SECONDS)
+        except TimeoutError:
+            raise MailUnavailableError(f"the mail server did not answer within {self.timeout:g} s") from None
+        finally:
+            client.close()
+
+    def _client(self) -> SMTP:
+        return SMTP(
+            hostname=self.host,
+            port=self.port,
+            username=self.username,
+            password=self.password,
+            use_tls=self.implicit_tls,
+            start_tls=False if self.implicit_tls else (self.require_starttls or None),
+            tls_context=self.tls_context,
+            timeout=None,  # aiosmtplib's would apply to each reply; the callers' applies to the whole
+        )
 
     async def _connect(self, client: SMTP) -> None:
         try:

@@ -26,7 +26,7 @@ class Service:
         self._metrics = EventMetrics()
         self._accounts = Accounts(settings, authentication=authentication(settings), observer=self._metrics)
         metrics = MetricsEndpoint(self._accounts.database, [self._events])
-        about = Api([*Health(self._accounts.database, self._events).routes(), *metrics.routes()])
+        about = Api([*Health(self._accounts.readiness, self._events).routes(), *metrics.routes()])
         identity = Mount("/api/v1", self._accounts.identity_app)
         console = Mount(settings.mount_path, self._accounts.console_app)
         self.routes = [identity, console, *about.routes]

@@ -1,4 +1,4 @@
-"""Liveness and readiness."""
+"""The routes for liveness and readiness."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -7,23 +7,21 @@ from http import HTTPStatus
 from typing import Any
 
 import orjson
-from sqlalchemy import text
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from hoc.cus.account.L5_schemas.errors import UnavailableError
-from hoc.database import Database
+from hoc.readiness import Readiness
 
-_PING = text("SELECT 1")
 _TIMEOUT_SECONDS = 0.8
 
 
 class Health:
     """``events`` gives the state of event publishing; it raises UnavailableError without the database."""
 
-    def __init__(self, database: Database, events: Callable[[], Awaitable[dict[str, Any]]]) -> None:
-        self._database = database
+    def __init__(self, readiness: Readiness, events: Callable[[], Awaitable[dict[str, Any]]]) -> None:
+        self._readiness = readiness
         self._events = events
 
     def routes(self) -> list[Route]:
@@ -39,27 +37,23 @@ class Health:
         return _answer(200, "alive")
 
     async def ready(self, _request: Request) -> Response:
-        """200 when the database answers in time, 503 with Retry-After otherwise."""
-        if await self._database_answers():
+        """200 when the database is as this version needs it, else 503 with Retry-After and the reason."""
+        reason = await self._readiness.check()
+        if reason is None:
             return _answer(200, "healthy")
-        return _answer(503, "unhealthy")
+        return _answer(503, "unhealthy", reason=reason)
 
     async def detailed(self, _request: Request) -> Response:
         """Like `ready`, with the state of events. A missing NATS does not make the service unhealthy."""
+        reason = await self._readiness.check()
+        if reason is not None:
+            return _answer(503, "unhealthy", database_connected=False, reason=reason)
         try:
             async with asyncio.timeout(_TIMEOUT_SECONDS):
                 events = await self._events()
         except (UnavailableError, TimeoutError):
-            return _answer(503, "unhealthy", database_connected=False)
+            return _answer(503, "unhealthy", database_connected=False, reason="the database does not answer")
         return _answer(200, "healthy", database_connected=True, **events)
-
-    async def _database_answers(self) -> bool:
-        try:
-            async with asyncio.timeout(_TIMEOUT_SECONDS), self._database.reading() as session:
-                await session.execute(_PING)
-        except (UnavailableError, TimeoutError):
-            return False
-        return True
 
 
 def _answer(status: int, state: str, **details: object) -> Response:

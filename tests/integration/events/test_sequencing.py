@@ -20,7 +20,8 @@ WRITE = "INSERT INTO account.outbox (type, time, user_id, payload) VALUES ('user
 SEQUENCES = "SELECT coalesce(array_agg(sequence ORDER BY sequence), '{}') FROM account.events"
 MONTHS = (
     "SELECT array_agg(c.relname::text ORDER BY c.relname) FROM pg_inherits i"
-    " JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = 'account.events'::regclass"
+    " JOIN pg_class c ON c.oid = i.inhrelid"
+    " WHERE i.inhparent = 'account.events'::regclass AND c.relname > 'events_2031'"
 )
 
 
@@ -29,14 +30,14 @@ async def write(site: Site, user: str, at: datetime | None = None) -> None:
 
 
 async def test_each_month_gets_its_partition_when_it_is_needed(site: Site) -> None:
-    times = [datetime(2026, 12, 31, 23, 59, 59, 999_999, UTC), datetime(2027, 1, 1, tzinfo=UTC)]
+    times = [datetime(2031, 12, 31, 23, 59, 59, 999_999, UTC), datetime(2032, 1, 1, tzinfo=UTC)]
     for at in times:
         await write(site, "ada", at)
     await asyncio.gather(*(sequencer(site.database).sequence_events() for _ in range(2)))
     while await sequencer(site.database).sequence_events():
         pass
     assert await scalar(site.database, SEQUENCES) == [1, 2]
-    assert await scalar(site.database, MONTHS) == ["events_2026_12", "events_2027_01"]
+    assert await scalar(site.database, MONTHS) == ["events_2031_12", "events_2032_01"]
 
 
 async def test_relays_side_by_side_number_without_gaps(site: Site) -> None:

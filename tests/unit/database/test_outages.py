@@ -4,7 +4,7 @@ import asyncpg
 import pytest
 from sqlalchemy.exc import DBAPIError
 
-from hoc.database import ErrorTranslator, translated_errors
+from hoc.database import ErrorTranslator, outages, translated_errors
 from hoc.database.outages import DatabaseUnavailableError
 
 
@@ -36,7 +36,20 @@ def wrapped(problem: asyncpg.PostgresError) -> DBAPIError:
         (wrapped(violation("uq_names")), TakenError),
         (wrapped(violation("uq_others")), DBAPIError),
         (wrapped(asyncpg.DeadlockDetectedError("deadlock")), DatabaseUnavailableError),
-        (asyncpg.UndefinedTableError("no table"), asyncpg.UndefinedTableError),
+        (asyncpg.UndefinedTableError("no table"), DatabaseUnavailableError),
+        (asyncpg.InsufficientPrivilegeError("no right"), DatabaseUnavailableError),
+        (asyncpg.ReadOnlySQLTransactionError("read-only"), DatabaseUnavailableError),
+        (asyncpg.InvalidPasswordError("no login"), DatabaseUnavailableError),
+        (asyncpg.InvalidCatalogNameError("no database"), DatabaseUnavailableError),
+        (asyncpg.InvalidSchemaNameError("no schema"), DatabaseUnavailableError),
+        (asyncpg.UndefinedColumnError("no column"), DatabaseUnavailableError),
+        (asyncpg.UndefinedFunctionError("no function"), DatabaseUnavailableError),
+        (asyncpg.DiskFullError("disk full"), DatabaseUnavailableError),
+        (asyncpg.ObjectNotInPrerequisiteStateError("no connections"), DatabaseUnavailableError),
+        (asyncpg.DataCorruptedError("corrupted"), DatabaseUnavailableError),
+        (asyncpg.InvalidCachedStatementError("old plan"), DatabaseUnavailableError),
+        (asyncpg.PostgresSyntaxError("a defect"), asyncpg.PostgresSyntaxError),
+        (asyncpg.CheckViolationError("a check"), asyncpg.CheckViolationError),
         (asyncpg.AdminShutdownError("shutting down"), DatabaseUnavailableError),
         (asyncpg.DeadlockDetectedError("deadlock"), DatabaseUnavailableError),
         (asyncpg.InterfaceError("connection is closed"), DatabaseUnavailableError),
@@ -51,3 +64,15 @@ def test_each_error_has_one_translation(raised: Exception, expected: type[Except
     with pytest.raises(expected) as caught, translated_errors(TRANSLATOR):
         raise raised
     assert caught.value is raised or caught.value.__cause__ is raised
+
+
+def test_what_is_missing_is_logged_once(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every request may meet it."""
+    monkeypatch.setattr(outages, "_reported", {})
+    for _ in range(3):
+        with pytest.raises(DatabaseUnavailableError), translated_errors(TRANSLATOR):
+            raise asyncpg.UndefinedTableError('relation "account.users" does not exist')
+    [logged] = caplog.messages
+    assert '"account.users" does not exist (SQLSTATE 42P01)' in logged

@@ -72,6 +72,7 @@ def create_account_service(
     primary_issuer: str | None = None,
     clock: Clock = utc_now,
     mails_per_recipient_per_day: int = MAILS_PER_RECIPIENT_PER_DAY,
+    special_use_domains: bool = False,
 ) -> AccountService:
     """The identity service on PostgreSQL. It opens its own transactions on ``database``."""
     return AccountService(
@@ -79,6 +80,7 @@ def create_account_service(
         primary_issuer=primary_issuer,
         clock=clock,
         mails_per_recipient_per_day=mails_per_recipient_per_day,
+        special_use_domains=special_use_domains,
     )
 
 
@@ -131,4 +133,5 @@ def options_of(settings: Settings) -> Options:
         invitation_url=link_pattern(
             "HOC_INVITATION_URL", settings.invitation_url, settings.public_url, "invitation_id", "token"
         ),
+        special_use_domains=settings.special_use_domains,
     )

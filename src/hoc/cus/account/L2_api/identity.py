@@ -38,6 +38,7 @@ from hoc.cus.account.L5_schemas.results import LinkedIdentitiesResult
 READERS = ("accounts:read", "accounts:admin")
 WRITERS = ("accounts:write", "accounts:admin")
 ADMINS = ("accounts:admin",)
+SCOPES = ("accounts:read", "accounts:write", "accounts:admin")
 
 
 @Operation(

@@ -6,6 +6,7 @@ Each method is a transaction of its own and safe to repeat.
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from typing import Any, Protocol
 
 from hoc.cus.account.L5_engines.email_address import fold, parse_email
@@ -179,6 +180,7 @@ class AccountService:
     particular. The matches of a search term are counted up to ``max_counted``. A ``user_id`` is an account's
     id, or a subject of the primary issuer that is linked to the account. One address gets at most
     ``mails_per_recipient_per_day`` mails in a UTC day, with those of invitations.
+    ``special_use_domains`` permits addresses such as admin@corp.local.
     """
 
     def __init__(
@@ -189,12 +191,14 @@ class AccountService:
         clock: Clock = utc_now,
         max_counted: int = MAX_COUNTED,
         mails_per_recipient_per_day: int = MAILS_PER_RECIPIENT_PER_DAY,
+        special_use_domains: bool = False,
     ) -> None:
         self.repository = repository
         self._primary_issuer = primary_issuer
         self._clock = clock
         self._max_counted = max_counted
         self._mails_per_recipient_per_day = mails_per_recipient_per_day
+        self._parse_email = partial(parse_email, special_use=special_use_domains)
 
     async def ensure_account(
         self, request: AccountEnsureRequest, *, actor: str | None = None
@@ -212,7 +216,7 @@ class AccountService:
         with _validation():
             subject = Subject(request.user_id, self._issuer(request.issuer))
             user_id = _id_for(subject)
-            address = parse_email(request.email)
+            address = self._parse_email(request.email)
             name = clean_line("name", request.name)
         account = NewAccount(subject, user_id, address, name, fold(name), request.email_verified)
         ensured = await self.repository.ensure_account_exists(account, self._clock(), actor=actor)
@@ -254,7 +258,7 @@ class AccountService:
         """
         with _validation():
             name = None if request.name is None else clean_line("name", request.name)
-            address = None if request.email is None else parse_email(request.email)
+            address = None if request.email is None else self._parse_email(request.email)
         patch = AccountPatch(
             name=name,
             name_key=None if name is None else fold(name),
@@ -334,7 +338,7 @@ class AccountService:
             return await self.update_account_profile(user_id, request, actor=actor)
         with _validation():
             name = None if request.name is None else clean_line("name", request.name)
-            address = parse_email(request.email)
+            address = self._parse_email(request.email)
         patch = AccountPatch(name=name, name_key=None if name is None else fold(name))
         change = new_change(
             address, self._clock(), mails_per_recipient_per_day=self._mails_per_recipient_per_day
@@ -501,7 +505,7 @@ class AccountService:
     async def get_account_by_email(self, email: str) -> AccountProfileResponse | None:
         """The active account with this address, in any case. Raises AccountValidationError."""
         with _validation():
-            address = parse_email(email)
+            address = self._parse_email(email)
         return await self.repository.get_account_by_email(address.key)
 
     async def get_service_stats(self) -> AccountStatsResponse:

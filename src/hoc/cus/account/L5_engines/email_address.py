@@ -19,17 +19,20 @@ PLAIN = re.compile(
 )
 _MAX_PLAIN = 63  # in so short an address, no part can be too long
 _NOT_IN_ENVELOPE = re.compile(r'[\s\x00-\x1f\x7f-\x9f\ud800-\udfff()<>\[\]@,:;\\"]|=\?')
+_SPECIAL_ENDINGS = tuple(f".{domain}" for domain in SPECIAL_USE_DOMAIN_NAMES)
 _SPECIAL_TOPS = {domain.rpartition(".")[2] for domain in SPECIAL_USE_DOMAIN_NAMES}
 
 
-def parse_email(address: str, *, field: str = "email") -> EmailAddress:
+def parse_email(address: str, *, field: str = "email", special_use: bool = False) -> EmailAddress:
     """Check an address's syntax (RFC 5321 and 6531, without DNS) and return it with its key.
+
+    ``special_use`` permits the names that no public mail reaches (RFC 6761), such as corp.local.
 
     Raises InvalidInputError (no mail can be sent to it).
     """
     given = address.strip()
     if not is_plain(given):
-        validate(given, field)
+        validate(given, field, special_use=special_use)
     return EmailAddress(given=given, key=email_key(given))
 
 
@@ -39,10 +42,12 @@ def is_plain(given: str) -> bool:
     return matched is not None and matched["top"].lower() not in _SPECIAL_TOPS
 
 
-def validate(given: str, field: str) -> None:
+def validate(given: str, field: str, *, special_use: bool = False) -> None:
     """Raise InvalidInputError unless this is an address that mail can be sent to."""
+    # email-validator cannot permit these names, and checks the rest of the address below another one, too.
+    checked = f"{given}.com" if special_use and given.lower().endswith(_SPECIAL_ENDINGS) else given
     try:
-        validate_email(given, strict=True, check_deliverability=False, test_environment=True)
+        validate_email(checked, strict=True, check_deliverability=False, test_environment=True)
         envelope(given)
     except (EmailNotValidError, UnicodeError) as problem:
         detail = "is not valid text" if isinstance(problem, UnicodeError) else str(problem)

@@ -140,7 +140,7 @@ class Invitations:
         invitation = self._new(
             tenant_id,
             new_id("inv"),
-            parse_email(email),
+            parse_email(email, special_use=self._options.special_use_domains),
             role=granted,
             invited_by=caller_user_id,
             expires_in_days=expires_in_days,

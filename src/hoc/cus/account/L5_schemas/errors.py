@@ -143,6 +143,10 @@ class UnavailableError(AccountsError):
     status_code = 503
 
 
+class UnfitDatabaseError(UnavailableError):
+    """The database lacks the schema or the privileges that this version needs. Logged where it is found."""
+
+
 class AccountServiceError(AccountsError):
     code = "account_service_error"
 

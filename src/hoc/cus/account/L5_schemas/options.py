@@ -21,3 +21,4 @@ class Options:
     """False queues no mail of invitations."""
     invitation_url: str = "http://127.0.0.1:8201/invitations/{invitation_id}#token={token}"
     """Pattern of invitation links."""
+    special_use_domains: bool = False

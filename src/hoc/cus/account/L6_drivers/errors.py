@@ -9,10 +9,12 @@ from hoc.cus.account.L5_schemas.errors import (
     ConflictError,
     LastOwnerError,
     UnavailableError,
+    UnfitDatabaseError,
 )
 from hoc.database import ErrorTranslator, translated_errors
 
 RETRY_AFTER_SECONDS = 1
+UNFIT_RETRY_AFTER_SECONDS = 5
 
 
 def _unavailable() -> UnavailableError:
@@ -22,9 +24,17 @@ def _unavailable() -> UnavailableError:
     )
 
 
+def unfit_database() -> UnfitDatabaseError:
+    return UnfitDatabaseError(
+        "The database is not ready for this version of the service. Nothing was changed.",
+        retry_after=UNFIT_RETRY_AFTER_SECONDS,
+    )
+
+
 DOMAIN_ERRORS: Final = ErrorTranslator(
     base=AccountsError,
     unavailable=_unavailable,
+    unfit=unfit_database,
     violations={
         "ck_member_counts_keeps_an_owner": lambda: LastOwnerError("A tenant keeps at least one owner."),
         "uq_users_email_key": lambda: AccountValidationError.of("email", "is another account's already"),
@@ -36,7 +46,12 @@ DOMAIN_ERRORS: Final = ErrorTranslator(
 
 
 def explain_outage(problem: Exception) -> str | None:
-    """The reason to log for an outage of the database, None for any other exception."""
+    """The reason to log for an outage of the database, None for any other exception.
+
+    The reason is empty where the database lacks what this version needs: that is logged where it is found.
+    """
+    if isinstance(problem, UnfitDatabaseError):
+        return ""
     return "the database is unavailable" if isinstance(problem, UnavailableError) else None
 
 

@@ -3,13 +3,16 @@
 import re
 from datetime import UTC, datetime
 
-from sqlalchemy import delete, func, select, text
+from sqlalchemy import Connection, delete, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hoc.cus.account.L6_drivers.advisory_locks import AdvisoryLock
 from hoc.cus.account.L6_drivers.event_sequencing import PUBLISHED
 from hoc.cus.account.L6_drivers.execution import SqlSession, fetch_all
 from hoc.cus.account.L6_drivers.tables import SCHEMA, dead_events, event_cursors, events, outbox
+
+MONTHS_AHEAD = 6
+"""For how many months after this one partitions are made."""
 
 _PARTITION = re.compile(r"events_(\d{4})_(\d{2})")
 
@@ -19,17 +22,66 @@ PARTITIONS = text(
     "SELECT c.relname AS name FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
     " WHERE i.inhparent = to_regclass(:given_parent) ORDER BY c.relname"
 )
+# Read from the catalog, because an operator may attach partitions with other names and bounds. The default
+# partition has no bounds: it takes every event.
+_BOUNDS = (
+    "SELECT coalesce(CAST(found[1] AS timestamptz), '-infinity') AS lower,"  # noqa: S608 - constants
+    " coalesce(CAST(found[2] AS timestamptz), 'infinity') AS upper"
+    " FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid, LATERAL regexp_match("
+    "pg_get_expr(c.relpartbound, c.oid), $re$FROM [(]'([^']+)'[)] TO [(]'([^']+)'[)]$re$) AS found"
+    f" WHERE i.inhparent = to_regclass('{events.fullname}')"
+)
+HAS_PARTITION_NOW = f"EXISTS (SELECT 1 FROM ({_BOUNDS}) AS bounds WHERE lower <= now() AND now() < upper)"  # noqa: S608 - constants
+LAST_COVERED = text(f"SELECT max(upper) AS upper FROM ({_BOUNDS}) AS bounds")  # noqa: S608 - constants
+IS_COVERED = text(
+    f"SELECT EXISTS (SELECT 1 FROM ({_BOUNDS}) AS bounds WHERE lower < :upper AND :lower < upper)"  # noqa: S608 - constants
+)
+MAY_CREATE = text(
+    f"SELECT has_schema_privilege('{SCHEMA}', 'CREATE') AND pg_has_role(c.relowner, 'USAGE')"  # noqa: S608 - constants
+    f" FROM pg_class c WHERE c.oid = to_regclass('{events.fullname}')"
+)
 FORGET_DEAD_EVENTS = delete(dead_events).where(
     ~select(events.c.sequence).where(events.c.sequence == dead_events.c.sequence).exists()
 )
 
 
+def create_partitions_ahead(connection: Connection, now: datetime) -> bool:
+    """Create the partitions of this month and the next six that are missing.
+
+    Returns False if the role may not create them. Executes no DDL when none is missing.
+    """
+    if connection.scalar(text(f"SELECT to_regclass('{events.fullname}')")) is None:
+        return True  # no table of events: this was a downgrade
+    month = datetime(now.year, now.month, 1, tzinfo=UTC)
+    missing: list[datetime] = []
+    for _ in range(MONTHS_AHEAD + 1):
+        following = _next(month)
+        if not connection.scalar(IS_COVERED, {"lower": month, "upper": following}):
+            missing.append(month)
+        month = following
+    if not missing:
+        return True
+    if not connection.scalar(MAY_CREATE):
+        return False
+    connection.execute(LOCK)
+    for each in missing:
+        _create(connection, each)
+    return True
+
+
 class SqlEventPartitions:
+    async def create_ahead(self, session: AsyncConnection, now: datetime) -> bool:
+        """`create_partitions_ahead`, in a transaction of the caller."""
+        return await session.run_sync(create_partitions_ahead, now)
+
+    async def may_create(self, session: AsyncConnection) -> bool:
+        return bool(await session.scalar(MAY_CREATE))
+
     async def create(self, session: AsyncConnection) -> None:
         """Create the partitions for the months of the events in the outbox."""
         await session.execute(LOCK)
         for row in await fetch_all(session, MONTHS_IN_OUTBOX):
-            await _create(session, row.month)
+            await session.run_sync(_create, row.month)
 
     async def before(self, session: SqlSession, moment: datetime) -> list[str]:
         """The names of the partitions that have only events from before the moment."""
@@ -49,13 +101,13 @@ class SqlEventPartitions:
         await session.execute(FORGET_DEAD_EVENTS)
 
 
-async def _create(session: AsyncConnection, month: datetime) -> None:
+def _create(connection: Connection, month: datetime) -> None:
     name = f"{SCHEMA}.events_{month:%Y_%m}"
-    if await session.scalar(select(func.to_regclass(name))) is not None:
+    if connection.scalar(select(func.to_regclass(name))) is not None:
         return
     # Attached, because CREATE TABLE … PARTITION OF would wait for every reader of the table.
-    await session.execute(text(f"CREATE TABLE {name} (LIKE {events.fullname} INCLUDING ALL)"))
-    await session.execute(
+    connection.execute(text(f"CREATE TABLE {name} (LIKE {events.fullname} INCLUDING ALL)"))
+    connection.execute(
         text(
             f"ALTER TABLE {events.fullname} ATTACH PARTITION {name}"
             f" FOR VALUES FROM ('{month:%Y-%m-%d}+00') TO ('{_next(month):%Y-%m-%d}+00')"

@@ -1,0 +1,118 @@
+"""`hoc backup` and `hoc restore`: the schema with all its data, in PostgreSQL's own format."""
+
+import asyncio
+import os
+import tempfile
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from sqlalchemy import URL, text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from hoc.cli.configuration import load_settings, running_database
+from hoc.cli.errors import CommandError, database_errors
+from hoc.cli.migrate import migrate_database
+from hoc.cli.progress import print_step
+from hoc.cus.account.L6_drivers.tables import SCHEMA
+from hoc.database import sqlalchemy_url
+from hoc.embedded import DataDirectory, EmbeddedPostgres, EmbeddedServiceError
+from hoc.embedded.postgres_tools import PostgresTools, is_dump
+
+
+def backup(data: DataDirectory, file: Path) -> None:
+    """Dump HOC_DATABASE_URL or the running server's database; else start the embedded one for it.
+
+    The file appears when it is complete, and only its owner can read it.
+
+    Raises:
+        CommandError: there is nothing to back up, or the file cannot be written.
+    """
+    if running_database(load_settings(), data) is None and not (data.path / "postgres" / "cluster").is_dir():
+        raise CommandError(f"There is nothing to back up: {data.path} has no database. Set HOC_DATABASE_URL.")
+    with _database(data) as url:
+        with database_errors(url):
+            if not asyncio.run(_has_schema(sqlalchemy_url(url))):
+                raise CommandError("There is nothing to back up: the database has not been migrated.")
+        tools = PostgresTools.of(data)
+        print_step(f"Backing up to {file}")
+        _write(file, lambda output: tools.dump(sqlalchemy_url(url), SCHEMA, output))
+
+
+def restore(data: DataDirectory, file: Path) -> None:
+    """Restore into the database that `backup` would read, and migrate it.
+
+    Raises:
+        CommandError: this is no backup, or the database has the schema already.
+    """
+    try:
+        if not is_dump(file):
+            raise CommandError(f"{file} is not a backup that `hoc backup` wrote.")
+    except OSError as problem:
+        raise CommandError(f"{file} cannot be read: {problem.strerror}.") from None
+    with _database(data) as url:
+        target = sqlalchemy_url(url)
+        with database_errors(url):
+            if asyncio.run(_has_schema(target)):
+                raise CommandError(
+                    f"The database {target.database} has hoc's data already, and nothing was changed."
+                    " Restore into an empty database, or with another --data-dir."
+                )
+            # A dump of one schema leaves extensions out.
+            asyncio.run(_execute(target, "CREATE EXTENSION IF NOT EXISTS pg_trgm"))
+        tools = PostgresTools.of(data)
+        print_step(f"Restoring {file}")
+        with file.open("rb") as dumped:
+            try:
+                tools.restore(target, dumped)
+            except EmbeddedServiceError as problem:
+                raise CommandError(f"{file} was not restored, and nothing was changed: {problem}") from None
+        migrate_database(url)
+
+
+@contextmanager
+def _database(data: DataDirectory) -> Generator[str]:
+    url = running_database(load_settings(), data)
+    if url is not None:
+        yield url
+        return
+    with EmbeddedPostgres(data, print_step) as postgres:
+        yield postgres.start()
+
+
+def _write(file: Path, write: Callable[[IO[bytes]], None]) -> None:
+    try:
+        descriptor, temporary = tempfile.mkstemp(dir=file.absolute().parent, prefix=f".{file.name}-")
+    except OSError as problem:
+        raise CommandError(f"{file} cannot be written: {problem.strerror}.") from None
+    try:
+        with os.fdopen(descriptor, "wb") as output:
+            write(output)
+            output.flush()
+            os.fsync(output.fileno())
+        Path(temporary).replace(file)
+    except OSError as problem:
+        raise CommandError(f"{file} cannot be written: {problem.strerror}.") from None
+    except EmbeddedServiceError as problem:
+        raise CommandError(f"The backup was not made: {problem}") from None
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+
+
+async def _has_schema(url: URL) -> bool:
+    engine = create_async_engine(url)
+    try:
+        async with engine.connect() as connection:
+            return await connection.scalar(text(f"SELECT to_regnamespace('{SCHEMA}')")) is not None
+    finally:
+        await engine.dispose()
+
+
+async def _execute(url: URL, statement: str) -> None:
+    engine = create_async_engine(url)
+    try:
+        async with engine.begin() as connection:
+            await connection.execute(text(statement))
+    finally:
+        await engine.dispose()

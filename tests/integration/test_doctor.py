@@ -1,0 +1,119 @@
+"""`hoc doctor` names what is wrong, and `hoc backup` and `restore` refuse what would do harm."""
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+from support.postgres import TestServer
+
+from hoc.cli.backup import backup, restore
+from hoc.cli.doctor import examine
+from hoc.cli.errors import CommandError
+from hoc.embedded import DataDirectory
+
+
+@pytest.fixture
+def dead_port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """A port at which nobody answers, and at which mail and NATS are configured."""
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # and does not listen
+        port: int = nobody.getsockname()[1]
+        monkeypatch.setenv("HOC_SMTP_URL", f"smtp://127.0.0.1:{port}")
+        monkeypatch.setenv("HOC_NATS_URL", f"nats://127.0.0.1:{port}")
+        yield port
+
+
+async def examined(data: Path) -> dict[str, tuple[str, str]]:
+    """Each check's state and detail."""
+    findings = await asyncio.to_thread(examine, DataDirectory(data))
+    return {each["check"]: (each["state"], each["detail"]) for each in findings}
+
+
+async def execute(url: str, *statements: str) -> None:
+    connection = await asyncpg.connect(url)
+    for statement in statements:
+        await connection.execute(statement)
+    await connection.close()
+
+
+@pytest.mark.usefixtures("dead_port")
+async def test_a_database_that_is_not_migrated_is_named(
+    postgres_server: TestServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with postgres_server.new_database(migrated=False) as url:
+        monkeypatch.setenv("HOC_DATABASE_URL", url)
+        found = await examined(tmp_path)
+    assert found["schema"] == ("wrong", "the database has not been migrated: run `hoc migrate`")
+    assert found["extension"][0] == found["mail"][0] == found["NATS"][0] == "wrong"
+    assert found["database"][0] == found["clock"][0] == "ok"
+
+
+async def test_missing_grants_backlog_and_partitions_are_named(
+    fresh_database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = fresh_database_url.rpartition("/")[2]
+    await execute(
+        fresh_database_url,
+        "GRANT USAGE ON SCHEMA account TO hoc_application",
+        "GRANT SELECT ON ALL TABLES IN SCHEMA account TO hoc_application",
+        "INSERT INTO account.outbox (type, time, user_id, payload)"
+        " VALUES ('user.created', now() - interval '1 hour', 'a', '{}')",
+        "DO $$ DECLARE month int; BEGIN FOR month IN 1..6 LOOP EXECUTE 'DROP TABLE account.events_'"
+        " || to_char(date_trunc('month', now() AT TIME ZONE 'UTC') + make_interval(months => month),"
+        " 'YYYY_MM');"
+        " END LOOP; END $$",
+        f'ALTER ROLE hoc IN DATABASE "{name}" SET role TO hoc_application',
+    )
+    monkeypatch.setenv("HOC_DATABASE_URL", fresh_database_url)
+    found = await examined(tmp_path)
+    assert "account.users INSERT" in found["grants"][1]
+    assert found["grants"][0] == "wrong"
+    assert found["events"][0] == found["partitions"][0] == "warning"
+    await execute(
+        fresh_database_url,
+        "SET ROLE NONE",
+        "DO $$ BEGIN EXECUTE 'DROP TABLE account.events_'"
+        " || to_char(now() AT TIME ZONE 'UTC', 'YYYY_MM'); END $$",
+    )
+    found = await examined(tmp_path)
+    assert found["partitions"][0] == found["schema"][0] == "wrong"
+
+
+async def test_an_unreachable_database_is_named_without_its_password(
+    dead_port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOC_DATABASE_URL", f"postgresql://hoc:hidden@127.0.0.1:{dead_port}/hoc")
+    found = await examined(tmp_path)
+    assert found["database"][0] == "wrong"
+    assert "hidden" not in str(found)
+
+
+async def test_a_wrong_setting_is_a_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOC_DATABSE_URL", "hidden")
+    assert (await examined(tmp_path))["settings"][0] == "wrong"
+
+
+def test_what_is_no_backup_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    data, file = DataDirectory(tmp_path / "data"), tmp_path / "hoc.dump"
+    file.write_text("no dump")
+    with pytest.raises(CommandError, match="is not a backup"):
+        restore(data, file)
+    with pytest.raises(CommandError, match="cannot be read: No such file"):
+        restore(data, tmp_path / "missing")
+    with pytest.raises(CommandError, match="nothing to back up"):
+        backup(data, file)
+    assert not data.path.exists()
+    assert file.read_text() == "no dump"
+
+
+async def test_a_database_with_data_is_not_overwritten(
+    fresh_database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "hoc.dump"
+    file.write_bytes(b"PGDMP")
+    monkeypatch.setenv("HOC_DATABASE_URL", fresh_database_url)
+    with pytest.raises(CommandError, match="has hoc's data already, and nothing was changed"):
+        await asyncio.to_thread(restore, DataDirectory(tmp_path / "data"), file)
