@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from hoc.concurrency.limiter import Limiter
+from hoc.concurrency.per_loop import PerLoop
 from hoc.concurrency.single_flight import SingleFlight
 from hoc.cus.account.L2_api.app import Api
 from hoc.cus.account.L2_api.callers import Callers
@@ -116,12 +117,12 @@ class Accounts:
                 primary_issuer=settings.primary_issuer_or_default,
                 authentication=authentication,
             ),
-            bodies=BodyParser(Limiter(1, timeout_seconds=ADMISSION_TIMEOUT_SECONDS)),
+            bodies=BodyParser(_limiter(1)),
             pages=SingleFlight(),
             idempotency=idempotency(),
             on_mail_queued=self._courier.wake,
         )
-        limiter: Limiter[None] = Limiter(settings.max_requests, timeout_seconds=ADMISSION_TIMEOUT_SECONDS)
+        limiter = _limiter(settings.max_requests)
         rate_limits = rate_limits_of(settings)
         trusted_origins = _trusted_origins(settings)
         self.console_app = Api(
@@ -151,7 +152,11 @@ class Accounts:
 
     @asynccontextmanager
     async def lifespan(self, _app: object = None) -> AsyncGenerator[None, None]:
-        """Deliver mail, relay events and tidy up while the host application runs; then disconnect."""
+        """Deliver mail, relay events and tidy up while the host application runs; then disconnect.
+
+        It can be entered again after it has ended, in another event loop too.
+        """
+        self.database.enter_loop()
         try:
             async with (
                 self._courier.running(),
@@ -162,6 +167,10 @@ class Accounts:
                 yield
         finally:
             await self.database.close()
+
+
+def _limiter(limit: int) -> PerLoop[Limiter[None]]:
+    return PerLoop(lambda: Limiter(limit, timeout_seconds=ADMISSION_TIMEOUT_SECONDS))
 
 
 def _trusted_origins(settings: Settings) -> frozenset[str]:

@@ -13,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
 from hoc.concurrency.limiter import Limiter
+from hoc.concurrency.per_loop import PerLoop
 from hoc.cus.account.L2_api.admission import take_slot
 from hoc.cus.account.L2_api.authentication import caller_of
 from hoc.cus.account.L2_api.csrf import check_origin
@@ -44,7 +45,7 @@ class Api:
         routes: Sequence[Route],
         *,
         authentication: AuthenticationBackend | None = None,
-        limiter: Limiter[None] | None = None,
+        limiter: PerLoop[Limiter[None]] | None = None,
         rate_limits: "RateLimits | None" = None,
         trusted_origins: AbstractSet[str] = frozenset(),
     ) -> None:
@@ -87,11 +88,12 @@ class Api:
     async def _admit(self, request: ReceivedRequest) -> Response:
         if self._limiter is None:
             return await self._handle(request)
-        await take_slot(self._limiter)
+        limiter = self._limiter.get()
+        await take_slot(limiter)
         try:
             return await self._handle(request)
         finally:
-            self._limiter.release(None)
+            limiter.release(None)
 
     async def _handle(self, request: ReceivedRequest) -> Response:
         await self._authenticate(request)
