@@ -17,6 +17,7 @@ from hoc.concurrency.per_loop import PerLoop
 from hoc.cus.account.L2_api.admission import take_slot
 from hoc.cus.account.L2_api.authentication import caller_of
 from hoc.cus.account.L2_api.csrf import check_origin
+from hoc.cus.account.L2_api.mounting import without_appended_slash
 from hoc.cus.account.L2_api.problems import problem_for
 from hoc.cus.account.L2_api.request import ReceivedRequest
 from hoc.cus.account.L2_api.request_ids import identify_request
@@ -70,6 +71,8 @@ class Api:
         if scope["type"] == "websocket":
             await WebSocketClose()(scope, receive, send)
             return
+        if scope["path"].endswith("/"):
+            scope = without_appended_slash(scope)
         request_id = identify_request(scope)
         response = await self._respond(ReceivedRequest(scope, receive))
         complete_headers(response, request_id)
