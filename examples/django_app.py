@@ -7,6 +7,9 @@ curl -H "Authorization: Bearer $TOKEN" http://127.0.0.1:8000/accounts/users
 curl http://127.0.0.1:8000/tenants/ten_…/members
 """
 
+# Django has no types.
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
+
 import os
 
 from asgiref.sync import async_to_sync

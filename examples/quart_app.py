@@ -9,6 +9,7 @@ curl -H "Authorization: Bearer $TOKEN" http://127.0.0.1:8000/accounts/users
 import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from typing import Any, cast
 
 from quart import Quart
 from starlette.applications import Starlette
@@ -46,4 +47,5 @@ async def lifespan(_app: Starlette) -> AsyncGenerator[None]:
             await quart.shutdown()
 
 
-app = Starlette(routes=[Mount("/accounts", accounts.console_app), Mount("/", quart)], lifespan=lifespan)
+routes = [Mount("/accounts", accounts.console_app), Mount("/", cast("Any", quart))]  # Quart has its own types
+app = Starlette(routes=routes, lifespan=lifespan)

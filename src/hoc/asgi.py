@@ -45,6 +45,7 @@ from hoc.mail.mailbox import DevelopmentMailbox
 from hoc.mail.queues import AccountMailQueue, InvitationQueue
 from hoc.mail.sender import MailSender
 from hoc.settings import Settings
+from hoc.telemetry.tracing import route_describer
 
 if TYPE_CHECKING:  # it needs an extra
     from hoc.cus.account.L2_api.rate_limits import RateLimits
@@ -125,6 +126,7 @@ class Accounts:
         limiter = _limiter(settings.max_requests)
         rate_limits = rate_limits_of(settings)
         trusted_origins = _trusted_origins(settings)
+        on_route = route_describer()
         self.console_app = Api(
             [
                 *routes(CONSOLE_OPERATIONS, self.facade, dependencies),
@@ -134,6 +136,7 @@ class Accounts:
             limiter=limiter,
             rate_limits=rate_limits,
             trusted_origins=trusted_origins,
+            on_route=on_route,
         )
         self.identity_app = Api(
             [
@@ -148,6 +151,7 @@ class Accounts:
             limiter=limiter,
             rate_limits=rate_limits,
             trusted_origins=trusted_origins,
+            on_route=on_route,
         )
 
     @asynccontextmanager

@@ -1,7 +1,7 @@
 """Routes as an ASGI application that can be mounted anywhere."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING
 
@@ -39,6 +39,7 @@ class Api:
         limiter: of concurrent requests; one that is not admitted in time gets 503. None admits every request.
         rate_limits: of each client address, before its body is received, and of each caller. None for none.
         trusted_origins: other origins whose pages may make a browser send requests that change something.
+        on_route: is called with a request's method and its route's template below the mount point.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Api:
         limiter: PerLoop[Limiter[None]] | None = None,
         rate_limits: "RateLimits | None" = None,
         trusted_origins: AbstractSet[str] = frozenset(),
+        on_route: Callable[[str, str], None] | None = None,
     ) -> None:
         self.routes = routes
         self._limiter = limiter
@@ -66,6 +68,7 @@ class Api:
                     self._with_parameters[method].append(route)
         self._authentication = authentication
         self._trusted_origins = trusted_origins
+        self._on_route = on_route
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -103,7 +106,10 @@ class Api:
         if self._rate_limits is not None and (caller := caller_of(request)) is not None:
             await self._rate_limits.count_caller(caller.user_id)
         check_origin(request, self._trusted_origins)
-        response: Response = await self._route(request.scope).endpoint(request)
+        route = self._route(request.scope)
+        if self._on_route is not None:
+            self._on_route(request.method, request.scope.get("root_path", "") + route.path)
+        response: Response = await route.endpoint(request)
         return response
 
     async def _authenticate(self, request: ReceivedRequest) -> None:
