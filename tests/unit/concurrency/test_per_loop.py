@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Callable, Coroutine
 
 import pytest
 
@@ -25,44 +26,54 @@ def test_each_loop_has_its_own_value() -> None:
         made.get()
 
 
-async def _read() -> str:
-    return "read"
+def abandon(begin: Callable[[], Coroutine[None, None, object]]) -> None:
+    """Begin work in a loop that is closed before the work is done."""
+    loop = asyncio.new_event_loop()
+    loop.create_task(begin())  # noqa: RUF006 - it is to be lost
+    loop.run_until_complete(asyncio.sleep(0.01))
+    loop.close()
 
 
-def test_a_flight_of_an_ended_loop_is_not_joined() -> None:
+ABANDONED = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+
+@ABANDONED
+def test_a_flight_of_an_ended_loop_is_not_waited_for() -> None:
     flights: SingleFlight[str] = SingleFlight()
 
-    async def abandon() -> None:
-        asyncio.create_task(flights.get("key", _read))  # noqa: RUF006 - the loop ends before it begins
-        await asyncio.sleep(0)
+    async def endless() -> str:
+        await asyncio.sleep(3_600)
+        return "never"
+
+    async def short() -> str:
+        return "read"
 
     async def read() -> str:
         async with asyncio.timeout(5):
-            return await flights.get("key", _read)
+            return await flights.get("key", short)
 
-    asyncio.run(abandon())
+    abandon(lambda: flights.get("key", endless))
     assert asyncio.run(read()) == "read"
 
 
+@ABANDONED
 def test_a_batch_of_an_ended_loop_takes_no_turn() -> None:
     async def fetch(keys: list[str]) -> dict[str, str]:
+        if "endless" in keys:
+            await asyncio.sleep(3_600)
         return dict.fromkeys(keys, "fetched")
 
     loader = BatchLoader(fetch, in_flight=1)
-
-    async def abandon() -> None:
-        asyncio.create_task(loader.get("key"))  # noqa: RUF006 - the loop ends before it begins
-        await asyncio.sleep(0)
 
     async def load() -> str | None:
         async with asyncio.timeout(5):
             return await loader.get("key")
 
-    asyncio.run(abandon())
+    abandon(lambda: loader.get("endless"))
     assert asyncio.run(load()) == "fetched"
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of what is abandoned
+@ABANDONED
 def test_work_of_a_loop_that_was_closed_may_be_woken() -> None:
     """`wake` is called after a commit, when it is too late to fail."""
 
@@ -73,12 +84,5 @@ def test_work_of_a_loop_that_was_closed_may_be_woken() -> None:
         work, name="work", subject="work", pause_seconds=None, explain=str, logger=logging.getLogger("test")
     )
     running = background.running()
-
-    async def begin() -> None:
-        await running.__aenter__()
-        await asyncio.sleep(0.01)
-
-    loop = asyncio.new_event_loop()
-    loop.run_until_complete(begin())
-    loop.close()
+    abandon(running.__aenter__)
     background.wake()
