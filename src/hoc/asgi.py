@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from hoc.concurrency.limiter import Limiter
+from hoc.concurrency.per_loop import PerLoop
 from hoc.concurrency.single_flight import SingleFlight
 from hoc.cus.account.L2_api.app import Api
 from hoc.cus.account.L2_api.callers import Callers
@@ -50,6 +51,7 @@ from hoc.mail.queues import AccountMailQueue, AnyMailQueue, InvitationQueue
 from hoc.mail.sender import MailSender
 from hoc.readiness import Readiness
 from hoc.settings import Settings
+from hoc.telemetry.tracing import route_describer
 
 if TYPE_CHECKING:  # it needs an extra
     from hoc.cus.account.L2_api.rate_limits import RateLimits
@@ -125,12 +127,12 @@ class Accounts:
                 primary_issuer=settings.primary_issuer_or_default,
                 authentication=authentication,
             ),
-            bodies=BodyParser(Limiter(1, timeout_seconds=ADMISSION_TIMEOUT_SECONDS)),
+            bodies=BodyParser(_limiter(1)),
             pages=SingleFlight(),
             idempotency=idempotency(),
             on_mail_queued=(lambda: None) if self._courier is None else self._courier.wake,
         )
-        limiter: Limiter[None] = Limiter(settings.max_requests, timeout_seconds=ADMISSION_TIMEOUT_SECONDS)
+        limiter = _limiter(settings.max_requests)
         rate_limits = rate_limits_of(settings)
         trusted_origins = _trusted_origins(settings)
         console = [
@@ -138,6 +140,7 @@ class Accounts:
             for operation in CONSOLE_OPERATIONS
             if settings.invitation_links or operation is not issue_invitation_link
         ]
+        on_route = route_describer()
         self.console_app = Api(
             [
                 *routes(console, self.facade, dependencies),
@@ -147,6 +150,7 @@ class Accounts:
             limiter=limiter,
             rate_limits=rate_limits,
             trusted_origins=trusted_origins,
+            on_route=on_route,
         )
         self.identity_app = Api(
             [
@@ -161,11 +165,16 @@ class Accounts:
             limiter=limiter,
             rate_limits=rate_limits,
             trusted_origins=trusted_origins,
+            on_route=on_route,
         )
 
     @asynccontextmanager
     async def lifespan(self, _app: object = None) -> AsyncGenerator[None, None]:
-        """Deliver mail, relay events and tidy up while the host application runs; then disconnect."""
+        """Deliver mail, relay events and tidy up while the host application runs; then disconnect.
+
+        It can be entered again after it has ended, in another event loop too.
+        """
+        self.database.enter_loop()
         try:
             await self.readiness.check()  # before the others find out one by one
             async with (
@@ -178,6 +187,10 @@ class Accounts:
                 yield
         finally:
             await self.database.close()
+
+
+def _limiter(limit: int) -> PerLoop[Limiter[None]]:
+    return PerLoop(lambda: Limiter(limit, timeout_seconds=ADMISSION_TIMEOUT_SECONDS))
 
 
 def _trusted_origins(settings: Settings) -> frozenset[str]:

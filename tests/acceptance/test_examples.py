@@ -100,26 +100,34 @@ def test_fastapi_routes_and_the_console_share_one_sign_in(demo: Demo) -> None:
         assert client.get("/accounts/openapi.json").json()["servers"] == [{"url": "/accounts"}]
 
 
-def test_starlette_mounts_both_applications_with_its_own_tokens(demo: Demo) -> None:
-    key, other_key = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
-    pem = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
-    variables = {"HOC_JWT_PUBLIC_KEY": pem, "HOC_JWT_ISSUER": ISSUER, "HOC_JWT_AUDIENCE": AUDIENCE}
+class Issuer:
+    """Signs the tokens that an example verifies."""
 
-    def bearer(user_id: str, signed_with: Ed25519PrivateKey, scope: str = "") -> dict[str, str]:
+    def __init__(self, tenant_id: str) -> None:
+        self._tenant_id = tenant_id
+        self.key = Ed25519PrivateKey.generate()
+        pem = self.key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+        self.variables = {"HOC_JWT_PUBLIC_KEY": pem, "HOC_JWT_ISSUER": ISSUER, "HOC_JWT_AUDIENCE": AUDIENCE}
+
+    def bearer(
+        self, user_id: str, signed_with: Ed25519PrivateKey | None = None, scope: str = ""
+    ) -> dict[str, str]:
         claims = {
             "iss": ISSUER,
             "aud": AUDIENCE,
             "sub": user_id,
-            "tenant_id": demo.tenant_id,
+            "tenant_id": self._tenant_id,
             "scope": scope,
+            "exp": datetime.now(UTC) + timedelta(hours=1),
         }
-        expiry = datetime.now(UTC) + timedelta(hours=1)
-        return {
-            "Authorization": f"Bearer {jwt.encode(claims | {'exp': expiry}, signed_with, algorithm='EdDSA')}"
-        }
+        return {"Authorization": f"Bearer {jwt.encode(claims, signed_with or self.key, algorithm='EdDSA')}"}
 
+
+def test_starlette_mounts_both_applications_with_its_own_tokens(demo: Demo) -> None:
+    issuer = Issuer(demo.tenant_id)
+    bearer, key, other_key = issuer.bearer, issuer.key, Ed25519PrivateKey.generate()
     owner = demo.people["owner"]["user_id"]
-    with served("starlette_app:app", demo.environment(**variables)) as client:
+    with served("starlette_app:app", demo.environment(**issuer.variables)) as client:
         assert "/team" in client.get("/").text
 
         profile = client.get("/team/profile", headers=bearer(owner, key))
@@ -135,6 +143,28 @@ def test_starlette_mounts_both_applications_with_its_own_tokens(demo: Demo) -> N
         assert [client.post(ensure, headers=back_end, json=ada).status_code for _ in range(2)] == [201, 200]
         project = {"name": "Analytical Engines"}
         assert client.post("/team/projects", headers=bearer("usr_ada", key), json=project).status_code == 201
+
+
+@pytest.mark.parametrize("framework", ["litestar", "django", "quart"])
+def test_other_frameworks_mount_the_console(demo: Demo, framework: str) -> None:
+    """Beside their own routes, with every path, parameter and document as Starlette has them."""
+    issuer, tenant = Issuer(demo.tenant_id), demo.tenant_id
+    owner = demo.people["owner"]["user_id"]
+    headers = issuer.bearer(owner)
+    with served(f"{framework}_app:app", demo.environment(**issuer.variables)) as client:
+        own = {"django": (f"/tenants/{tenant}/members", {"members": 24})}
+        path, answer = own.get(framework, ("/hello", {"hello": framework.title()}))
+        assert [client.get(path).json() for _ in range(2)] == [answer] * 2
+
+        assert client.get("/accounts/users", headers=headers, params={"limit": 3}).json()["total"] == 24
+        assert client.get(f"/accounts/users/{owner}", headers=headers).json()["user_id"] == owner
+        refused = client.get("/accounts/users")
+        assert (refused.status_code, refused.json()["instance"]) == (401, "/accounts/users")
+        assert client.get("/accounts/nowhere", headers=headers).json()["code"] == "not_found"
+        assert client.get("/accounts/users/", headers=headers).status_code == 404
+        invited = client.post("/accounts/users/invite", headers=headers, json={"email": "new@example.com"})
+        assert invited.status_code == 201
+        assert client.get("/accounts/openapi.json").json()["servers"] == [{"url": "/accounts"}]
 
 
 def test_the_script_commits_both_rows_or_neither(demo: Demo) -> None:

@@ -9,6 +9,7 @@ import pytest
 from starlette.requests import Request
 
 from hoc.concurrency.limiter import Limiter
+from hoc.concurrency.per_loop import PerLoop
 from hoc.cus.account.L2_api.bodies import AcceptInvitation, CursorQuery, UpdateProfile
 from hoc.cus.account.L2_api.body_keys import check_keys
 from hoc.cus.account.L2_api.problems import MAX_PROBLEMS
@@ -75,7 +76,7 @@ def test_pydantic_sees_no_body_with_too_many_keys(model: Any, monkeypatch: pytes
 
 async def test_large_bodies_let_other_requests_in_between() -> None:
     """Each takes a millisecond: a flood parsed at once would keep the event loop from everybody else."""
-    parser = BodyParser(Limiter(1, timeout_seconds=5))
+    parser = BodyParser(PerLoop(lambda: Limiter(1, timeout_seconds=5)))
     happened: list[str] = []
 
     async def send() -> None:

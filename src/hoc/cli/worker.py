@@ -5,13 +5,13 @@ import os
 import signal
 from threading import Thread
 
-from hoc import server
+from hoc.server import app
 
 
-def create_app() -> server.Service:
+def create_app() -> app.Service:
     """Return the application. Its process stops gracefully when the parent process has ended."""
     Thread(target=_follow_parent, daemon=True).start()
-    return server.create_app()
+    return app.create_app()
 
 
 def _follow_parent() -> None:

@@ -52,6 +52,7 @@ class BackgroundLoop:
         self._explain = explain
         self._logger = logger
         self._woken: asyncio.Event | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._outage = ""
 
     def running(self) -> AbstractAsyncContextManager[None]:
@@ -60,7 +61,7 @@ class BackgroundLoop:
 
     def wake(self) -> None:
         """Begin the next round now."""
-        if self._woken is not None:
+        if self._woken is not None and self._loop is not None and not self._loop.is_closed():
             self._woken.set()
 
     def succeeded(self) -> None:
@@ -70,12 +71,17 @@ class BackgroundLoop:
         self._outage = ""
 
     async def _run(self) -> None:
-        self._woken = asyncio.Event()
-        while True:
-            self._woken.clear()
-            if not await self._round():
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(self._woken.wait(), self._pause_seconds)
+        woken = self._woken = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        try:
+            while True:
+                woken.clear()
+                if not await self._round():
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(woken.wait(), self._pause_seconds)
+        finally:
+            if self._woken is woken:
+                self._woken = None
 
     async def _round(self) -> bool:
         try:

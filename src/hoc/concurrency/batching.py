@@ -5,6 +5,8 @@ from collections.abc import Awaitable, Callable, Iterable
 from itertools import chain
 from typing import Generic, TypeVar
 
+from hoc.concurrency.per_loop import PerLoop
+
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 
@@ -21,18 +23,28 @@ class BatchLoader(Generic[Key, Value]):
     def __init__(
         self, fetch: Callable[[list[Key]], Awaitable[dict[Key, Value]]], *, in_flight: int = 2
     ) -> None:
+        self._batches = PerLoop(lambda: _Batches(fetch, in_flight))
+
+    async def get(self, key: Key) -> Value | None:
+        """The key's value as of now, None if it has none. Raises what the fetch raised."""
+        return await self._batches.get().load(key)
+
+
+class _Batches(Generic[Key, Value]):
+    """The loads of one event loop."""
+
+    def __init__(self, fetch: Callable[[list[Key]], Awaitable[dict[Key, Value]]], in_flight: int) -> None:
         self._fetch = fetch
         self._free = in_flight
         self._waiting: dict[Key, list[asyncio.Future[Value | None]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def get(self, key: Key) -> Value | None:
-        """The key's value as of now, None if it has none. Raises what the fetch raised."""
+    def load(self, key: Key) -> asyncio.Future[Value | None]:
         # One future for each caller: a caller that is cancelled must not take the value from the others.
         future: asyncio.Future[Value | None] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(key, []).append(future)
         self._start()
-        return await future
+        return future
 
     def _start(self) -> None:
         if self._waiting and self._free:

@@ -13,7 +13,7 @@ class Limiter(Generic[Value]):
 
     Waiters are served first-in-first-out. While the oldest has waited for more than half of the timeout, they
     are served last-in-first-out: under overload some are then served soon, instead of all shortly before or
-    after the timeout.
+    after the timeout. A limiter works in one event loop: see `PerLoop`.
 
     Args:
         limit: how many slots there are.

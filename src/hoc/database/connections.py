@@ -2,14 +2,17 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import TypeVar
+from threading import Lock
+from typing import Any, TypeVar
 
 import asyncpg
 import orjson
-from sqlalchemy import URL, AdaptedConnection, Executable, event, make_url
+from sqlalchemy import URL, AdaptedConnection, Executable, NullPool, event, make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from hoc.concurrency.per_loop import PerLoop
 from hoc.database.direct import CompiledStatements, DirectConnection, Row
 from hoc.database.handoff import ConnectionHandoff
 from hoc.database.outages import DRIVER_ERRORS, ErrorTranslator, has_lost_race, translated_errors
@@ -23,7 +26,10 @@ POOL_TIMEOUT_SECONDS = 1
 
 
 class Database:
-    """A pool of connections to one database.
+    """A pool of connections to one database, in one event loop at a time.
+
+    In another event loop the pool begins anew. `close` it before its loop ends, or its connections stay open
+    until they are garbage.
 
     Args:
         url: ``postgresql://user:password@host:port/name``.
@@ -31,6 +37,8 @@ class Database:
         statement_timeout_ms: PostgreSQL cancels a statement that takes longer.
         errors: the errors to raise in place of the driver's. By default an outage raises
             `hoc.database.outages.DatabaseUnavailableError`, and a violated constraint the driver's error.
+        pooled: False opens a connection for each block and closes it at its end, so that any number of event
+            loops and threads can use the database at the same time.
     """
 
     def __init__(
@@ -40,12 +48,18 @@ class Database:
         pool_size: int = 10,
         statement_timeout_ms: int = 5_000,
         errors: ErrorTranslator | None = None,
+        pooled: bool = True,
     ) -> None:
-        self.engine = create_engine(url, pool_size=pool_size, statement_timeout_ms=statement_timeout_ms)
-        # Single statements leave every fifth connection to transactions.
-        self._handoff = ConnectionHandoff(
-            self.engine, pool_size - pool_size // 5, timeout_seconds=POOL_TIMEOUT_SECONDS
+        self.engine = create_engine(
+            url, pool_size=pool_size, statement_timeout_ms=statement_timeout_ms, pooled=pooled
         )
+        self._is_pooled = pooled
+        # Single statements leave every fifth connection to transactions.
+        self._single_statements = pool_size - pool_size // 5
+        self._handoff = PerLoop(self._begin_anew)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._first = Lock()
+        self._is_initialized = False
         self._statements = CompiledStatements(self.engine.dialect)
         self._errors = errors or ErrorTranslator()
         self._after_write: Callable[[], None] = _nothing
@@ -78,12 +92,12 @@ class Database:
         """A transaction that commits at the end of the block, or rolls back with the block's exception."""
         self._before_use()
         with translated_errors(self._errors):
-            async with self.engine.begin() as connection:
+            async with self._transaction() as connection:
                 yield connection
 
     async def transact(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         """Run ``work`` in a transaction, up to three times if PostgreSQL ends it to resolve a deadlock."""
-        return await self._write(work, self.engine.begin)
+        return await self._write(work, self._transaction)
 
     async def write(self, work: Callable[[DirectConnection], Awaitable[T]]) -> T:
         """Run ``work``, each of whose statements is a transaction by itself, and one of which writes.
@@ -93,7 +107,19 @@ class Database:
         return await self._write(work, self._reading)
 
     async def close(self) -> None:
+        """Close the connections. The next use opens new ones."""
+        self.enter_loop()
         await self.engine.dispose()
+
+    def enter_loop(self) -> None:
+        """Have the engine's pool belong to the running event loop: for sessions of your own on ``engine``.
+
+        The other methods do it by themselves. Raises RuntimeError if another running loop uses the pool.
+        """
+        if self._is_pooled:
+            self._handoff.get()
+        else:
+            self._initialize()
 
     async def _write(
         self,
@@ -106,9 +132,48 @@ class Database:
         self._after_write()
         return done
 
+    def _begin_anew(self) -> ConnectionHandoff:
+        """Forget the pool of the event loop before: a connection works only in the loop that opened it."""
+        if self._loop is not None:
+            if self._loop.is_running():
+                raise RuntimeError(
+                    "Another running event loop uses this Database. Open one with pooled=False for this loop:"
+                    " open_database(url, pooled=False)."
+                )
+            self.engine.sync_engine.dispose(close=False)
+        self._loop = asyncio.get_running_loop()
+        return ConnectionHandoff(self.engine, self._single_statements, timeout_seconds=POOL_TIMEOUT_SECONDS)
+
+    def _initialize(self) -> None:
+        """Connect once before several loops may, because SQLAlchemy's lock for that works in one loop."""
+        with self._first:
+            if not self._is_initialized:
+                with ThreadPoolExecutor(1) as thread:
+                    thread.submit(asyncio.run, self._connect()).result()
+                self._is_initialized = True
+
+    async def _connect(self) -> None:
+        async with self.engine.connect():
+            pass
+
+    def _transaction(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        self.enter_loop()
+        return self.engine.begin()
+
+    def _reading(self) -> AbstractAsyncContextManager[DirectConnection]:
+        return self._handed_on() if self._is_pooled else self._unpooled()
+
     @asynccontextmanager
-    async def _reading(self) -> AsyncGenerator[DirectConnection, None]:
-        pooled = await self._handoff.acquire()
+    async def _unpooled(self) -> AsyncGenerator[DirectConnection, None]:
+        self._initialize()
+        async with self.engine.connect() as connection:
+            raw = await connection.get_raw_connection()
+            yield self._direct_connection(raw.driver_connection, self._statements)
+
+    @asynccontextmanager
+    async def _handed_on(self) -> AsyncGenerator[DirectConnection, None]:
+        handoff = self._handoff.get()
+        pooled = await handoff.acquire()
         is_sound = False  # after a cancelled statement the connection may still be busy
         try:
             yield self._direct_connection(pooled.driver_connection, self._statements)
@@ -117,7 +182,7 @@ class Database:
             is_sound = True
             raise
         finally:
-            was_handed_on = self._handoff.release(pooled, is_sound=is_sound)
+            was_handed_on = handoff.release(pooled, is_sound=is_sound)
         if was_handed_on:
             # The next task sends its statement now, so that PostgreSQL works while this task goes on.
             await asyncio.sleep(0)
@@ -147,13 +212,16 @@ def sqlalchemy_url(url: str) -> URL:
     return make_url(url).set(drivername="postgresql+asyncpg")
 
 
-def create_engine(url: str, *, pool_size: int = 10, statement_timeout_ms: int = 5_000) -> AsyncEngine:
+def create_engine(
+    url: str, *, pool_size: int = 10, statement_timeout_ms: int = 5_000, pooled: bool = True
+) -> AsyncEngine:
     """An engine on asyncpg with hoc's timeouts and JSON codec."""
+    pool: dict[str, Any] = {"poolclass": NullPool}
+    if pooled:
+        pool = {"pool_size": pool_size, "max_overflow": 0, "pool_timeout": POOL_TIMEOUT_SECONDS}
     engine = create_async_engine(
         sqlalchemy_url(url),
-        pool_size=pool_size,
-        max_overflow=0,
-        pool_timeout=POOL_TIMEOUT_SECONDS,
+        **pool,
         # The connection itself encodes and decodes JSON: see `_set_codecs`.
         json_serializer=_unchanged,
         json_deserializer=_unchanged,

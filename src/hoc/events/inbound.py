@@ -19,6 +19,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hoc.concurrency.background import BackgroundLoop
+from hoc.concurrency.per_loop import PerLoop
 from hoc.cus.account.L5_engines.times import utc_time
 from hoc.cus.account.L5_schemas.errors import InvalidInputError, UnavailableError
 from hoc.cus.account.L6_drivers.errors import explain_outage
@@ -71,7 +72,7 @@ class Inbound:
         self._backoff = backoff
         self._observer = observer
         self._messages = SqlInbound()
-        self._stream_lock = asyncio.Lock()
+        self._stream_lock = PerLoop(asyncio.Lock)
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
@@ -104,7 +105,7 @@ class Inbound:
         except NotFoundError:
             if self._new_stream is None:
                 raise
-            async with self._stream_lock:
+            async with self._stream_lock.get():
                 await require_stream(jetstream, self._new_stream, [subject])
             pull = await jetstream.pull_subscribe(subject, durable=durable)
         try:

@@ -59,6 +59,8 @@ class NatsConnection:
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
+        # A closed client does not connect again, and a client belongs to its event loop.
+        self._client, self._jetstream, self._has_warned = Client(), None, False
         async with in_background(self._connect(), name="hoc-nats"):
             try:
                 yield

@@ -84,6 +84,7 @@ class Relay:
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
         """Relay in the background. After the block, unfinished events are published by the next relay."""
+        self._has_cursors = False  # the database may have been made anew since the last time
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._sequencing.running())
             if self._publisher is not None:

@@ -61,7 +61,7 @@ class Listener:
     """Calls ``wake`` for every notification. Uses its own connection, and reconnects when that is lost."""
 
     def __init__(self, url: str, wake: Callable[[], None]) -> None:
-        self._engine = create_engine(url, pool_size=1)
+        self._engine = create_engine(url, pooled=False)
         self._wake = wake
         self._loop = BackgroundLoop(
             self._listen,

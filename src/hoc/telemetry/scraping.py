@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-import psutil
 from prometheus_client import CollectorRegistry, Metric, ProcessCollector, disable_created_metrics
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -89,6 +88,8 @@ def _registry() -> CollectorRegistry:
 
 def _live_pids(directory: Path) -> Iterator[int]:
     """The live processes that write metrics to the directory. Removes the gauges of ended ones."""
+    import psutil  # noqa: PLC0415 - only several workers need it, which only hoc[server] runs
+
     for pid in {int(path.stem.rpartition("_")[2]) for path in directory.glob("*.db")}:
         if psutil.pid_exists(pid):
             yield pid

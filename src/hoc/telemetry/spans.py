@@ -3,7 +3,7 @@
 A span gets an exception's type and not its text, which may quote personal data.
 """
 
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
@@ -39,6 +39,21 @@ def traced(app: ASGIApp) -> ASGIApp:
             await app(scope, receive, send)
 
     return spanned
+
+
+def route_describer() -> Callable[[str, str], None] | None:
+    """A function that names a request's span by its route, None without a configured SDK.
+
+    For mounted applications: the span is the one that the host's instrumentation has begun.
+    """
+    return None if isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider) else _describe_route
+
+
+def _describe_route(method: str, route: str) -> None:
+    span = trace.get_current_span()
+    if span.is_recording() and getattr(span, "kind", None) is SpanKind.SERVER:
+        span.update_name(f"{_name(known_method(method))} {route}")
+        span.set_attribute("http.route", route)
 
 
 def describe_request(method: str, route: str, status: int, _seconds: float) -> None:

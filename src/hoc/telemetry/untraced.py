@@ -1,6 +1,6 @@
 """Replaces `hoc.telemetry.spans` where OpenTelemetry is not installed: each function does nothing."""
 
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 
 from starlette.types import ASGIApp
@@ -8,6 +8,10 @@ from starlette.types import ASGIApp
 
 def traced(app: ASGIApp) -> ASGIApp:
     return app
+
+
+def route_describer() -> Callable[[str, str], None] | None:
+    return None
 
 
 def describe_request(method: str, route: str, status: int, _seconds: float) -> None:

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Self, TypeVar
 
+from hoc.concurrency.per_loop import PerLoop
 from hoc.cus.account.L5_engines.email_address import parse_email
 from hoc.cus.account.L5_engines.session import Clock, utc_now
 from hoc.cus.account.L5_engines.text import clean_line
@@ -25,7 +26,8 @@ class MemoryDatabase:
 
     def __init__(self) -> None:
         self._committed = Tables()
-        self._lock = asyncio.Lock()
+        self._locks = PerLoop(asyncio.Lock)
+        self._held: asyncio.Lock | None = None
         self._writer: asyncio.Task[object] | None = None
 
     def session(self) -> "MemorySession":
@@ -104,12 +106,14 @@ class MemoryDatabase:
 
     async def lock(self) -> Tables:
         """Become the only writer. Returns a copy of the committed state."""
-        if self._lock.locked() and self._writer is asyncio.current_task():
+        lock = self._locks.get()
+        if lock.locked() and self._writer is asyncio.current_task():
             raise RuntimeError(
                 "Another session of this task has uncommitted writes, and this session would wait for it for "
                 "ever. Commit or roll back the other session first."
             )
-        await self._lock.acquire()
+        await lock.acquire()
+        self._held = lock
         self._writer = asyncio.current_task()
         return self._committed.copy()
 
@@ -118,7 +122,8 @@ class MemoryDatabase:
         if tables is not None:
             self._committed = tables
         self._writer = None
-        self._lock.release()
+        if self._held is not None:
+            self._held.release()
 
 
 class MemorySession:

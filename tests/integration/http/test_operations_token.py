@@ -10,7 +10,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from support.console import HOST, Headers, problem_of, raw
 from support.servers import development_keys
 
-from hoc.server import Service
+from hoc.server.app import Service
 from hoc.settings import Settings
 
 TOKEN = "the-token-of-the-operators"

@@ -14,6 +14,7 @@ from support.outage import proxied
 from support.servers import development_keys
 
 from hoc.concurrency.limiter import Limiter
+from hoc.concurrency.per_loop import PerLoop
 from hoc.cus.account.L2_api.app import Api
 from hoc.server import create_app
 
@@ -42,7 +43,7 @@ def busy() -> Busy:
 
 @pytest.fixture
 async def client(busy: Busy) -> AsyncGenerator[httpx.AsyncClient]:
-    limiter: Limiter[None] = Limiter(AT_ONCE, timeout_seconds=0.2)
+    limiter: PerLoop[Limiter[None]] = PerLoop(lambda: Limiter(AT_ONCE, timeout_seconds=0.2))
     transport = httpx.ASGITransport(Api([Route("/", busy.answer, methods=["GET", "POST"])], limiter=limiter))
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:
         yield http

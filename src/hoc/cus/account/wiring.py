@@ -41,9 +41,17 @@ __all__ = [
 ]
 
 
-def open_database(url: str, *, pool_size: int = 10, statement_timeout_ms: int = 5_000) -> Database:
+def open_database(
+    url: str, *, pool_size: int = 10, statement_timeout_ms: int = 5_000, pooled: bool = True
+) -> Database:
     """A `Database` that raises the domain's errors, `UnavailableError` for an outage."""
-    return Database(url, pool_size=pool_size, statement_timeout_ms=statement_timeout_ms, errors=DOMAIN_ERRORS)
+    return Database(
+        url,
+        pool_size=pool_size,
+        statement_timeout_ms=statement_timeout_ms,
+        errors=DOMAIN_ERRORS,
+        pooled=pooled,
+    )
 
 
 def postgres_engines(options: Options, *, clock: Clock = utc_now) -> Engines:

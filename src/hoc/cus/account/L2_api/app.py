@@ -1,7 +1,7 @@
 """Routes as an ASGI application that can be mounted anywhere."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING
 
@@ -13,9 +13,11 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
 from hoc.concurrency.limiter import Limiter
+from hoc.concurrency.per_loop import PerLoop
 from hoc.cus.account.L2_api.admission import take_slot
 from hoc.cus.account.L2_api.authentication import caller_of
 from hoc.cus.account.L2_api.csrf import check_origin
+from hoc.cus.account.L2_api.mounting import without_appended_slash
 from hoc.cus.account.L2_api.problems import problem_for
 from hoc.cus.account.L2_api.request import ReceivedRequest
 from hoc.cus.account.L2_api.request_ids import identify_request
@@ -37,6 +39,7 @@ class Api:
         limiter: of concurrent requests; one that is not admitted in time gets 503. None admits every request.
         rate_limits: of each client address, before its body is received, and of each caller. None for none.
         trusted_origins: other origins whose pages may make a browser send requests that change something.
+        on_route: is called with a request's method and its route's template below the mount point.
     """
 
     def __init__(
@@ -44,9 +47,10 @@ class Api:
         routes: Sequence[Route],
         *,
         authentication: AuthenticationBackend | None = None,
-        limiter: Limiter[None] | None = None,
+        limiter: PerLoop[Limiter[None]] | None = None,
         rate_limits: "RateLimits | None" = None,
         trusted_origins: AbstractSet[str] = frozenset(),
+        on_route: Callable[[str, str], None] | None = None,
     ) -> None:
         self.routes = routes
         self._limiter = limiter
@@ -64,11 +68,14 @@ class Api:
                     self._with_parameters[method].append(route)
         self._authentication = authentication
         self._trusted_origins = trusted_origins
+        self._on_route = on_route
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
             await WebSocketClose()(scope, receive, send)
             return
+        if scope["path"].endswith("/"):
+            scope = without_appended_slash(scope)
         request_id = identify_request(scope)
         response = await self._respond(ReceivedRequest(scope, receive))
         complete_headers(response, request_id)
@@ -87,18 +94,22 @@ class Api:
     async def _admit(self, request: ReceivedRequest) -> Response:
         if self._limiter is None:
             return await self._handle(request)
-        await take_slot(self._limiter)
+        limiter = self._limiter.get()
+        await take_slot(limiter)
         try:
             return await self._handle(request)
         finally:
-            self._limiter.release(None)
+            limiter.release(None)
 
     async def _handle(self, request: ReceivedRequest) -> Response:
         await self._authenticate(request)
         if self._rate_limits is not None and (caller := caller_of(request)) is not None:
             await self._rate_limits.count_caller(caller.user_id)
         check_origin(request, self._trusted_origins)
-        response: Response = await self._route(request.scope).endpoint(request)
+        route = self._route(request.scope)
+        if self._on_route is not None:
+            self._on_route(request.method, request.scope.get("root_path", "") + route.path)
+        response: Response = await route.endpoint(request)
         return response
 
     async def _authenticate(self, request: ReceivedRequest) -> None:

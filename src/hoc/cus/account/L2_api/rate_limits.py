@@ -14,6 +14,7 @@ from limits.errors import ConfigurationError, StorageError
 from limits.storage import storage_from_string
 from starlette.types import Scope
 
+from hoc.concurrency.per_loop import PerLoop
 from hoc.cus.account.L2_api.rate_limit_counters import Counters
 from hoc.cus.account.L5_schemas.errors import LimitExceededError
 
@@ -40,7 +41,10 @@ class RateLimits:
     def __init__(self, *, per_caller: str, per_address: str, storage_url: str | None = None) -> None:
         self._per_caller = _parsed("HOC_RATE_LIMIT_PER_CALLER", per_caller)
         self._per_address = _parsed("HOC_RATE_LIMIT_PER_ADDRESS", per_address)
-        self._limiter = FixedWindowRateLimiter(_storage(storage_url))
+        storage = _storage(storage_url)  # so that a wrong URL is refused now
+        self._limiter = PerLoop(
+            lambda: FixedWindowRateLimiter(storage if storage_url is None else _storage(storage_url))
+        )
         self._is_available = True
 
     async def count_address(self, scope: Scope) -> None:
@@ -54,11 +58,12 @@ class RateLimits:
         await self._count(self._per_caller, "caller", user_id)
 
     async def _count(self, limits: list[RateLimitItem], kind: str, identity: str) -> None:
+        limiter = self._limiter.get()
         try:
             async with asyncio.timeout(STORE_TIMEOUT_SECONDS):
                 for limit in limits:
-                    if not await self._limiter.hit(limit, "hoc", kind, identity):
-                        ends_at, _ = await self._limiter.get_window_stats(limit, "hoc", kind, identity)
+                    if not await limiter.hit(limit, "hoc", kind, identity):
+                        ends_at, _ = await limiter.get_window_stats(limit, "hoc", kind, identity)
                         raise _exceeded(limit, kind, ends_at)
         except (StorageError, OSError):  # a TimeoutError is one, too
             if self._is_available:

@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
 from hoc.concurrency.limiter import Limiter
+from hoc.concurrency.per_loop import PerLoop
 from hoc.cus.account.L2_api.admission import take_slot
 from hoc.cus.account.L2_api.bodies import Query
 from hoc.cus.account.L2_api.body_keys import check_keys
@@ -103,19 +104,20 @@ class BodyParser:
         large_bodies: its one slot is held while a large body is parsed.
     """
 
-    def __init__(self, large_bodies: Limiter[None]) -> None:
+    def __init__(self, large_bodies: PerLoop[Limiter[None]]) -> None:
         self._large_bodies = large_bodies
 
     async def parse(self, raw: bytes, model: Any) -> Any:  # noqa: ANN401 - as `parse_body`
         """`parse_body`. Raises UnavailableError, too, when other large bodies take too long."""
         if len(raw) <= _SMALL_BODY_BYTES:
             return parse_body(raw, model)
-        await take_slot(self._large_bodies)
+        slot = self._large_bodies.get()
+        await take_slot(slot)
         try:
             await asyncio.sleep(0)  # without it, all that wait would be parsed in this turn of the event loop
             return parse_body(raw, model)
         finally:
-            self._large_bodies.release(None)
+            slot.release(None)
 
 
 def parse_body(raw: bytes, model: Any) -> Any:  # noqa: ANN401 - a class or an alias of one, and an instance of it

@@ -1,0 +1,42 @@
+"""Health and metrics, for a host that mounts `Accounts` to mount too.
+
+::
+
+    metrics = EventMetrics()
+    accounts = Accounts(Settings(), observer=metrics)
+    app.mount("/hoc", health_app(accounts))  # /hoc/health/live, /hoc/health/ready, /hoc/health/detailed
+    app.mount("/ops", metrics_app(accounts, metrics))  # /ops/metrics
+"""
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from hoc.asgi import Accounts
+from hoc.cus.account.L2_api.app import Api
+from hoc.server.health import Health
+
+if TYPE_CHECKING:  # it needs an extra
+    from hoc.telemetry.metrics import EventMetrics
+
+
+def health_app(accounts: Accounts) -> Api:
+    """``/health``, ``/health/live``, ``/health/ready`` and ``/health/detailed``, as `hoc serve` has them."""
+
+    async def events() -> dict[str, Any]:
+        return asdict(await accounts.events.status())
+
+    return Api(Health(accounts.database, events).routes())
+
+
+def metrics_app(accounts: Accounts, metrics: "EventMetrics") -> Api:
+    """``/metrics`` of the connections and events of ``accounts``, whose ``observer`` is ``metrics``.
+
+    It needs the extra ``telemetry``. The host measures its requests itself.
+    """
+    from hoc.telemetry.scraping import MetricsEndpoint  # noqa: PLC0415 - only it needs the extra
+
+    async def collect() -> None:
+        status = await accounts.events.status()
+        metrics.waiting(status.events_unpublished, status.oldest_unpublished_seconds)
+
+    return Api(MetricsEndpoint(accounts.database, [collect]).routes())
