@@ -17,6 +17,7 @@ from hoc.concurrency.single_flight import SingleFlight
 from hoc.cus.account.L2_api.app import Api
 from hoc.cus.account.L2_api.callers import Callers
 from hoc.cus.account.L2_api.console import CONSOLE_OPERATIONS
+from hoc.cus.account.L2_api.cors import cors_origins
 from hoc.cus.account.L2_api.csrf import origin_of, parse_origins
 from hoc.cus.account.L2_api.endpoints import Dependencies, routes
 from hoc.cus.account.L2_api.feed import FEED_OPERATIONS
@@ -123,7 +124,10 @@ class Accounts:
         )
         limiter: Limiter[None] = Limiter(settings.max_requests, timeout_seconds=ADMISSION_TIMEOUT_SECONDS)
         rate_limits = rate_limits_of(settings)
-        trusted_origins = _trusted_origins(settings)
+        origins = {
+            "trusted_origins": _trusted_origins(settings),
+            "cors_origins": cors_origins(settings.cors_origins),
+        }
         self.console_app = Api(
             [
                 *routes(CONSOLE_OPERATIONS, self.facade, dependencies),
@@ -132,7 +136,7 @@ class Accounts:
             authentication=authentication,
             limiter=limiter,
             rate_limits=rate_limits,
-            trusted_origins=trusted_origins,
+            **origins,
         )
         self.identity_app = Api(
             [
@@ -146,7 +150,7 @@ class Accounts:
             authentication=authentication,
             limiter=limiter,
             rate_limits=rate_limits,
-            trusted_origins=trusted_origins,
+            **origins,
         )
 
     @asynccontextmanager

@@ -77,6 +77,9 @@ class Settings(BaseSettings):
     trusted_origins: str | None = Field(
         default=None, description="other origins whose pages may send changes for a user signed in by cookie"
     )
+    cors_origins: str | None = Field(
+        default=None, description="other origins whose pages may call hoc from a browser; unset: none"
+    )
     mount_path: str = Field(default="/accounts", description="path at which `hoc serve` mounts the console")
 
     smtp_url: SecretStr | None = Field(

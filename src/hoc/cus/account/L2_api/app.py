@@ -15,6 +15,7 @@ from starlette.websockets import WebSocketClose
 from hoc.concurrency.limiter import Limiter
 from hoc.cus.account.L2_api.admission import take_slot
 from hoc.cus.account.L2_api.authentication import caller_of
+from hoc.cus.account.L2_api.cors import with_cors
 from hoc.cus.account.L2_api.csrf import check_origin
 from hoc.cus.account.L2_api.problems import problem_for
 from hoc.cus.account.L2_api.request import ReceivedRequest
@@ -37,6 +38,7 @@ class Api:
         limiter: of concurrent requests; one that is not admitted in time gets 503. None admits every request.
         rate_limits: of each client address, before its body is received, and of each caller. None for none.
         trusted_origins: other origins whose pages may make a browser send requests that change something.
+        cors_origins: other origins whose pages may read the answers; ``*`` for all.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class Api:
         limiter: Limiter[None] | None = None,
         rate_limits: "RateLimits | None" = None,
         trusted_origins: AbstractSet[str] = frozenset(),
+        cors_origins: AbstractSet[str] = frozenset(),
     ) -> None:
         self.routes = routes
         self._limiter = limiter
@@ -64,8 +67,12 @@ class Api:
                     self._with_parameters[method].append(route)
         self._authentication = authentication
         self._trusted_origins = trusted_origins
+        self._app = with_cors(self._answer, cors_origins, trusted_origins=trusted_origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
             await WebSocketClose()(scope, receive, send)
             return
