@@ -1,10 +1,10 @@
 """`Accounts`: everything that runs behind the HTTP routes, put together from settings."""
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import cache
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from starlette.authentication import AuthenticationBackend
@@ -19,10 +19,12 @@ from hoc.cus.account.L2_api.callers import Callers
 from hoc.cus.account.L2_api.console import CONSOLE_OPERATIONS
 from hoc.cus.account.L2_api.cors import cors_origins
 from hoc.cus.account.L2_api.csrf import origin_of, parse_origins
+from hoc.cus.account.L2_api.documentation import documentation_route
 from hoc.cus.account.L2_api.endpoints import Dependencies, routes
 from hoc.cus.account.L2_api.feed import FEED_OPERATIONS
 from hoc.cus.account.L2_api.identity import IDENTITY_OPERATIONS
-from hoc.cus.account.L2_api.openapi import CACHED_DOCUMENT, openapi_route
+from hoc.cus.account.L2_api.openapi import CACHED_DOCUMENT, openapi_document, openapi_route
+from hoc.cus.account.L2_api.operations import AnyOperation
 from hoc.cus.account.L2_api.request import BodyParser
 from hoc.cus.account.wiring import (
     access_reader,
@@ -131,7 +133,7 @@ class Accounts:
         self.console_app = Api(
             [
                 *routes(CONSOLE_OPERATIONS, self.facade, dependencies),
-                openapi_route(CONSOLE_OPERATIONS, title="hoc console", version=version("hoc")),
+                *_documentation(settings, CONSOLE_OPERATIONS, title="hoc console"),
             ],
             authentication=authentication,
             limiter=limiter,
@@ -142,10 +144,8 @@ class Accounts:
             [
                 *routes(IDENTITY_OPERATIONS, self.identity_service, dependencies),
                 *routes(FEED_OPERATIONS, event_feed(), dependencies),
-                openapi_route(
-                    [*IDENTITY_OPERATIONS, *FEED_OPERATIONS], title="hoc identity", version=version("hoc")
-                ),
-                Route("/asyncapi.json", _asyncapi),
+                *_documentation(settings, [*IDENTITY_OPERATIONS, *FEED_OPERATIONS], title="hoc identity"),
+                *_event_documentation(settings),
             ],
             authentication=authentication,
             limiter=limiter,
@@ -172,6 +172,26 @@ def _trusted_origins(settings: Settings) -> frozenset[str]:
     listed = parse_origins(settings.trusted_origins or "")
     # The default is a local address, at which anything may run.
     return listed | {origin_of(settings.public_url)} if "public_url" in settings.model_fields_set else listed
+
+
+def _documentation(settings: Settings, operations: Sequence[AnyOperation], *, title: str) -> list[Route]:
+    """The document of the operations, and the page about it."""
+    routes = [openapi_route(operations, title=title, version=version("hoc"))]
+    if settings.shows_docs:
+
+        def document(server: str) -> dict[str, Any]:
+            return openapi_document(operations, title=title, version=version("hoc"), server=server)
+
+        routes.append(documentation_route("/docs", "openapi.json", document))
+    return routes
+
+
+def _event_documentation(settings: Settings) -> list[Route]:
+    routes = [Route("/asyncapi.json", _asyncapi)]
+    if settings.shows_docs:
+        page = documentation_route("/asyncapi/docs", "../asyncapi.json", lambda _server: asyncapi_document())
+        routes.append(page)
+    return routes
 
 
 @cache
