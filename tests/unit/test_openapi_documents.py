@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import orjson
 import pytest
@@ -26,11 +26,11 @@ def operations(mount: str) -> Iterator[dict[str, Any]]:
 def nodes(value: Any) -> Iterator[dict[str, Any]]:
     """Every object in a JSON value."""
     if isinstance(value, dict):
-        yield value
-        for inner in value.values():
+        yield cast("dict[str, Any]", value)
+        for inner in cast("dict[str, Any]", value).values():
             yield from nodes(inner)
     elif isinstance(value, list):
-        for inner in value:
+        for inner in cast("list[Any]", value):
             yield from nodes(inner)
 
 
