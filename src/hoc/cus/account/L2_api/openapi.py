@@ -289,7 +289,7 @@ def _responses(operation: AnyOperation, result: Schema, schemas: Schemas) -> Sch
 def _problem(status: int) -> Schema:
     phrase = HTTPStatus(status).phrase
     code = phrase.lower().replace(" ", "_")
-    example = {
+    example: Schema = {
         "type": f"urn:hoc:problem:{code}",
         "title": phrase,
         "status": status,
