@@ -1,10 +1,10 @@
 """`Accounts`: everything that runs behind the HTTP routes, put together from settings."""
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from functools import cache
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from starlette.authentication import AuthenticationBackend
@@ -19,11 +19,14 @@ from hoc.cus.account.L2_api.app import Api
 from hoc.cus.account.L2_api.callers import Callers
 from hoc.cus.account.L2_api.console import CONSOLE_OPERATIONS
 from hoc.cus.account.L2_api.console.invitations import issue_invitation_link
+from hoc.cus.account.L2_api.cors import cors_origins
 from hoc.cus.account.L2_api.csrf import origin_of, parse_origins
+from hoc.cus.account.L2_api.documentation import documentation_route
 from hoc.cus.account.L2_api.endpoints import Dependencies, routes
 from hoc.cus.account.L2_api.feed import FEED_OPERATIONS
 from hoc.cus.account.L2_api.identity import IDENTITY_OPERATIONS
-from hoc.cus.account.L2_api.openapi import CACHED_DOCUMENT, openapi_route
+from hoc.cus.account.L2_api.openapi import CACHED_DOCUMENT, openapi_document, openapi_route
+from hoc.cus.account.L2_api.operations import AnyOperation
 from hoc.cus.account.L2_api.request import BodyParser
 from hoc.cus.account.L5_engines.link_patterns import link_pattern
 from hoc.cus.account.wiring import (
@@ -134,38 +137,39 @@ class Accounts:
         )
         limiter = _limiter(settings.max_requests)
         rate_limits = rate_limits_of(settings)
-        trusted_origins = _trusted_origins(settings)
         console = [
             operation
             for operation in CONSOLE_OPERATIONS
             if settings.invitation_links or operation is not issue_invitation_link
         ]
         on_route = route_describer()
+        origins = {
+            "trusted_origins": _trusted_origins(settings),
+            "cors_origins": cors_origins(settings.cors_origins),
+        }
         self.console_app = Api(
             [
                 *routes(console, self.facade, dependencies),
-                openapi_route(console, title="hoc console", version=version("hoc")),
+                *_documentation(settings, console, title="hoc console"),
             ],
             authentication=authentication,
             limiter=limiter,
             rate_limits=rate_limits,
-            trusted_origins=trusted_origins,
             on_route=on_route,
+            **origins,
         )
         self.identity_app = Api(
             [
                 *routes(IDENTITY_OPERATIONS, self.identity_service, dependencies),
                 *routes(FEED_OPERATIONS, event_feed(), dependencies),
-                openapi_route(
-                    [*IDENTITY_OPERATIONS, *FEED_OPERATIONS], title="hoc identity", version=version("hoc")
-                ),
-                Route("/asyncapi.json", _asyncapi),
+                *_documentation(settings, [*IDENTITY_OPERATIONS, *FEED_OPERATIONS], title="hoc identity"),
+                *_event_documentation(settings),
             ],
             authentication=authentication,
             limiter=limiter,
             rate_limits=rate_limits,
-            trusted_origins=trusted_origins,
             on_route=on_route,
+            **origins,
         )
 
     @asynccontextmanager
@@ -197,6 +201,26 @@ def _trusted_origins(settings: Settings) -> frozenset[str]:
     listed = parse_origins(settings.trusted_origins or "")
     # The default is a local address, at which anything may run.
     return listed | {origin_of(settings.public_url)} if "public_url" in settings.model_fields_set else listed
+
+
+def _documentation(settings: Settings, operations: Sequence[AnyOperation], *, title: str) -> list[Route]:
+    """The document of the operations, and the page about it."""
+    routes = [openapi_route(operations, title=title, version=version("hoc"))]
+    if settings.shows_docs:
+
+        def document(server: str) -> dict[str, Any]:
+            return openapi_document(operations, title=title, version=version("hoc"), server=server)
+
+        routes.append(documentation_route("/docs", "openapi.json", document))
+    return routes
+
+
+def _event_documentation(settings: Settings) -> list[Route]:
+    routes = [Route("/asyncapi.json", _asyncapi)]
+    if settings.shows_docs:
+        page = documentation_route("/asyncapi/docs", "../asyncapi.json", lambda _server: asyncapi_document())
+        routes.append(page)
+    return routes
 
 
 @cache

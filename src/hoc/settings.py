@@ -102,6 +102,9 @@ class Settings(BaseSettings):
     trusted_origins: str | None = Field(
         default=None, description="other origins whose pages may send changes for a user signed in by cookie"
     )
+    cors_origins: str | None = Field(
+        default=None, description="other origins whose pages may call hoc from a browser; unset: none"
+    )
     mount_path: str = Field(
         default="/accounts", pattern="^(/.*)?$", description="path at which `hoc serve` mounts the console"
     )
@@ -154,6 +157,9 @@ class Settings(BaseSettings):
     development: bool | None = Field(
         default=None, description="sign own tokens, on loopback only; unset: if nothing else authenticates"
     )
+    docs: bool | None = Field(
+        default=None, description="pages about the interfaces, at `/` and `…/docs`; unset: in development"
+    )
     data_dir: Path | None = Field(
         default=None, description="keys, development mail, embedded servers; unset: the user's data directory"
     )
@@ -188,6 +194,11 @@ class Settings(BaseSettings):
     def primary_issuer_or_default(self) -> str | None:
         """The issuer whose unlinked subjects are user ids. None: no issuer is told from another."""
         return self.primary_issuer or self.jwt_issuer or ("gateway" if self.gateway_secret else None)
+
+    @property
+    def shows_docs(self) -> bool:
+        """Whether pages about the interfaces are served."""
+        return bool(self.development) if self.docs is None else self.docs
 
     @property
     def authenticates_callers(self) -> bool:

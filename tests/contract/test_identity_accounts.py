@@ -10,6 +10,7 @@ from hoc.cus.account.L5_schemas.errors import (
     AccountNotFoundError,
     AccountServiceError,
     AccountValidationError,
+    StaleVersionError,
 )
 from hoc.cus.account.L5_schemas.identity import (
     AccountEnsureRequest,
@@ -18,7 +19,7 @@ from hoc.cus.account.L5_schemas.identity import (
     AccountStatusChangeRequest,
     AccountUpdateRequest,
 )
-from hoc.cus.account.L5_schemas.port_types import AccountPatch
+from hoc.cus.account.L5_schemas.port_types import AccountPatch, Versioned
 
 ACTIVE, INACTIVE = AccountStatusChangeRequest(is_active=True), AccountStatusChangeRequest(is_active=False)
 
@@ -362,3 +363,28 @@ async def test_health_reports_the_database(world: World) -> None:
         "database_connected": True,
         "timestamp": world.clock.now.isoformat(),
     }
+
+
+async def test_a_change_to_another_version_changes_nothing(world: World) -> None:
+    account = await ensured(world)
+    service, user_id = world.accounts, account.user_id
+    version = (await service.get_versioned_profile(user_id)).version
+    renamed, moved = AccountUpdateRequest(name="Eve"), AccountUpdateRequest(email=world.new_email())
+    for expected_version in (version + 1, version - 1):
+        expected: Any = {"expected_version": expected_version}
+        for change in (
+            service.update_versioned_profile(user_id, renamed, **expected),
+            service.update_versioned_profile(user_id, moved, **expected),
+            service.update_versioned_profile(user_id, moved, is_own=True, **expected),
+            service.update_account_preferences(user_id, AccountPreferencesRequest({"a": 1}), **expected),
+            service.change_account_status(user_id, INACTIVE, **expected),
+            service.delete_account(user_id, **expected),
+        ):
+            with pytest.raises(StaleVersionError):
+                await change
+    assert await service.get_versioned_profile(user_id) == Versioned(account, version)
+    with pytest.raises(AccountNotFoundError):
+        await service.pending_email_change(user_id)
+    changed = await service.update_versioned_profile(user_id, renamed, expected_version=version)
+    assert (changed.value.name, changed.version) == ("Eve", version + 1)
+    assert await service.delete_account(user_id, expected_version=version + 1)

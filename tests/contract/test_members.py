@@ -153,6 +153,9 @@ async def test_a_stale_version_is_refused(world: World) -> None:
         await members.change_role(session, *ids, "viewer", expected_version=current.version)
         with pytest.raises(StaleVersionError):
             await members.change_role(session, *ids, "admin", expected_version=current.version)
+        with pytest.raises(StaleVersionError):
+            await members.remove(session, *ids, expected_version=current.version)
+        await members.remove(session, *ids, expected_version=current.version + 1)
 
 
 async def test_an_unknown_role_is_refused(world: World) -> None:

@@ -95,7 +95,8 @@ def test_check_and_metadata_match_a_running_server(
         }
         words = " ".join(value for key, value in service["Meta"].items() if key.startswith("routes_")).split()
         below = {word for word in words if any(word.partition(":")[2].startswith(base) for base in bases)}
-        documents = {f"GET:{base}/openapi.json" for base in bases} | {"GET:/api/v1/asyncapi.json"}
+        documents = {f"GET:{base}/{name}" for base in bases for name in ("openapi.json", "docs")}
+        documents |= {"GET:/api/v1/asyncapi.json", "GET:/api/v1/asyncapi/docs"}
         assert below == described | documents
         assert "GET:/health" in words
         server.kill()

@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from hoc.asgi import Accounts
 from hoc.cus.account.L2_api.app import Api
 from hoc.server.callers import authentication
+from hoc.server.front import front_route
 from hoc.server.health import Health
 from hoc.server.operations import OperationsToken
 from hoc.settings import Settings
@@ -26,9 +27,10 @@ class Service:
         self._metrics = EventMetrics()
         self._accounts = Accounts(settings, authentication=authentication(settings), observer=self._metrics)
         metrics = MetricsEndpoint(self._accounts.database, [self._events])
-        about = Api([*Health(self._accounts.readiness, self._events).routes(), *metrics.routes()])
         identity = Mount("/api/v1", self._accounts.identity_app)
         console = Mount(settings.mount_path, self._accounts.console_app)
+        front = [front_route(_places(console.path, identity.path))] if settings.shows_docs else []
+        about = Api([*Health(self._accounts.readiness, self._events).routes(), *metrics.routes(), *front])
         self.routes = [identity, console, *about.routes]
         self.router = Router(
             [identity, console], default=about, redirect_slashes=False, lifespan=self._accounts.lifespan
@@ -36,9 +38,9 @@ class Service:
         app: ASGIApp = self.router
         if settings.operations_token is not None:
             documents = [
-                f"{identity.path}/openapi.json",
-                f"{identity.path}/asyncapi.json",
-                f"{console.path}/openapi.json",
+                path
+                for path in _places(console.path, identity.path).values()
+                if path.endswith(("/docs", ".json"))
             ]
             app = OperationsToken(
                 app,
@@ -55,6 +57,20 @@ class Service:
         status = await self._accounts.events.status()
         self._metrics.waiting(status.events_unpublished, status.oldest_unpublished_seconds)
         return asdict(status)
+
+
+def _places(console: str, identity: str) -> dict[str, str]:
+    """Where the parts of the service are."""
+    return {
+        "console": f"{console}/docs",
+        "identity": f"{identity}/docs",
+        "events": f"{identity}/asyncapi/docs",
+        "console (OpenAPI)": f"{console}/openapi.json",
+        "identity (OpenAPI)": f"{identity}/openapi.json",
+        "events (AsyncAPI)": f"{identity}/asyncapi.json",
+        "health": "/health",
+        "metrics": "/metrics",
+    }
 
 
 def create_app() -> Service:

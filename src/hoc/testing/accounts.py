@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import orjson
 
 from hoc.cus.account.L5_engines.email_address import fold
-from hoc.cus.account.L5_schemas.errors import AccountValidationError
+from hoc.cus.account.L5_schemas.errors import AccountValidationError, StaleVersionError
 from hoc.cus.account.L5_schemas.events import UserIdentityUnlinkedEventData, UserSignedInEventData
 from hoc.cus.account.L5_schemas.identity import (
     AccountFilter,
@@ -28,6 +28,7 @@ from hoc.cus.account.L5_schemas.port_types import (
     Slice,
     SortKey,
     Subject,
+    Versioned,
     Window,
 )
 from hoc.cus.account.L5_schemas.results import LinkedIdentitiesResult, LinkedIdentityResult
@@ -47,13 +48,13 @@ class MemoryAccounts:
         self._database = database
         self._profiles = MemoryProfiles(database)
 
-    async def get_account_by_id(self, user_id: str) -> AccountProfileResponse | None:
+    async def get_account_by_id(self, user_id: str) -> Versioned[AccountProfileResponse] | None:
         user = self._database.committed().account(user_id)
-        return None if user is None or not user.is_active else _record(user)
+        return None if user is None or not user.is_active else _versioned(user)
 
-    async def get_account_by_email(self, email_key: str) -> AccountProfileResponse | None:
+    async def get_account_by_email(self, email_key: str) -> Versioned[AccountProfileResponse] | None:
         user = self._database.committed().account_by_email(email_key)
-        return None if user is None or not user.is_active else _record(user)
+        return None if user is None or not user.is_active else _versioned(user)
 
     async def ensure_account_exists(
         self, account: NewAccount, now: datetime, *, actor: str | None
@@ -83,13 +84,20 @@ class MemoryAccounts:
             return _record(made), True
 
     async def update_account_profile(
-        self, user_id: str, patch: AccountPatch, now: datetime, *, actor: str | None
-    ) -> AccountProfileResponse | None:
+        self,
+        user_id: str,
+        patch: AccountPatch,
+        now: datetime,
+        *,
+        actor: str | None,
+        expected_version: int | None = None,
+    ) -> Versioned[AccountProfileResponse] | None:
         async with self._database.transaction() as session:
             tables = await session.writable()
             user = tables.account(user_id)
             if user is None or not user.is_active:
                 return None
+            _require_version(user, expected_version)
             if patch.email_key is not None and patch.email_verified:
                 tables.displace(patch.email_key, user.user_id, now=now, actor=actor)
             patched = apply_patch(user, patch)
@@ -98,14 +106,27 @@ class MemoryAccounts:
             if patch.email_key is not None:
                 cancel_change(tables, user.user_id, now)
             by = user.user_id if actor == user_id else actor
-            return _record(tables.update_user(patched, now=now, actor=by))
+            return _versioned(tables.update_user(patched, now=now, actor=by))
 
     async def update_account_preferences(
-        self, user_id: str, patch: AccountPatch, now: datetime, *, max_bytes: int, actor: str | None
+        self,
+        user_id: str,
+        patch: AccountPatch,
+        now: datetime,
+        *,
+        max_bytes: int,
+        actor: str | None,
+        expected_version: int | None = None,
     ) -> PatchRefusal | bool:
         async with self._database.transaction() as session:
             outcome = await self._profiles.update(
-                session, user_id, patch, now, actor=actor, max_preferences_bytes=max_bytes
+                session,
+                user_id,
+                patch,
+                now,
+                actor=actor,
+                expected_version=expected_version,
+                max_preferences_bytes=max_bytes,
             )
         return outcome if isinstance(outcome, PatchRefusal) else outcome is not None
 
@@ -118,21 +139,32 @@ class MemoryAccounts:
         now: datetime,
         reason: str | None,
         actor: str | None,
+        expected_version: int | None = None,
     ) -> bool:
         async with self._database.transaction() as session:
             tables = await session.writable()
+            user = tables.account(user_id)
+            if user is not None:
+                _require_version(user, expected_version)
             return tables.set_account_status(
                 user_id, is_active=is_active, is_deleted=is_deleted, now=now, reason=reason, actor=actor
             )
 
     async def request_email_change(
-        self, user_id: str, patch: AccountPatch, change: NewEmailChange, *, actor: str | None
-    ) -> AccountProfileResponse | EmailChangeRefusal:
+        self,
+        user_id: str,
+        patch: AccountPatch,
+        change: NewEmailChange,
+        *,
+        actor: str | None,
+        expected_version: int | None = None,
+    ) -> Versioned[AccountProfileResponse] | EmailChangeRefusal:
         async with self._database.transaction() as session:
             tables = await session.writable()
             user = tables.account(user_id)
             if user is None or not user.is_active:
                 return EmailChangeRefusal.NO_ACCOUNT
+            _require_version(user, expected_version)
             applied = patch
             if user.email_key == change.email.key:
                 applied = replace(patch, email=change.email.given, email_key=change.email.key)
@@ -140,7 +172,7 @@ class MemoryAccounts:
                 return EmailChangeRefusal.LIMIT
             by = user.user_id if actor == user_id else actor
             patched = apply_patch(user, applied)
-            return _record(tables.update_user(patched, now=change.requested_at, actor=by))
+            return _versioned(tables.update_user(patched, now=change.requested_at, actor=by))
 
     async def pending_email_change(self, user_id: str, now: datetime) -> EmailChangeResponse | None:
         return pending_change(self._database.committed(), user_id, now)
@@ -265,6 +297,15 @@ def _matching(tables: Tables, wanted: AccountFilter) -> Iterator[UserRow]:
             or any(wanted.term in text for text in (user.email_key or "", fold(user.name or ""), user.email))
         )
     )
+
+
+def _require_version(user: UserRow, expected: int | None) -> None:
+    if expected not in {None, user.version}:
+        raise StaleVersionError.of_account()
+
+
+def _versioned(user: UserRow) -> Versioned[AccountProfileResponse]:
+    return Versioned(_record(user), user.version)
 
 
 def _record(user: UserRow) -> AccountProfileResponse:

@@ -2,6 +2,7 @@
 
 import uuid
 from typing import Any
+from urllib.parse import quote
 
 from support.console import HOST, IDENTITY_MOUNT, Console, problem_of
 
@@ -11,6 +12,16 @@ READ, WRITE, ADMIN = "accounts:read", "accounts:write", "accounts:admin"
 
 def new_account(console: Console) -> dict[str, str]:
     return {"user_id": console.new_id(), "email": console.new_email(), "name": "Ada"}
+
+
+async def test_an_address_with_a_slash_is_found(console: Console) -> None:
+    admin = console.scoped("accounts:admin")
+    user_id = console.new_id()
+    email = f"dept/a=%2F+{console.new_email()}"
+    body = {"user_id": user_id, "email": email, "name": "Dept"}
+    assert (await console.identity.post(f"{PREFIX}/ensure", json=body, headers=admin)).status_code == 201
+    found = await console.identity.get(f"{PREFIX}/by-email/{quote(email, safe='')}", headers=admin)
+    assert (found.status_code, found.json()["user_id"]) == (200, user_id)
 
 
 async def ensured(console: Console) -> dict[str, Any]:

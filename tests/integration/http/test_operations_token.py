@@ -14,7 +14,7 @@ from hoc.server.app import Service
 from hoc.settings import Settings
 
 TOKEN = "the-token-of-the-operators"
-PUBLIC = {"/health", "/health/live", "/health/ready"}
+PUBLIC = {"/", "/health", "/health/live", "/health/ready"}
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 
 
@@ -55,7 +55,9 @@ def documents_and_details(routes: Iterable[BaseRoute]) -> set[str]:
     found: set[str] = set()
     for route in routes:
         if isinstance(route, Mount):
-            documents = {path for path in documents_and_details(route.routes) if path.endswith(".json")}
+            documents = {
+                path for path in documents_and_details(route.routes) if path.endswith(("/docs", ".json"))
+            }
             found |= {route.path + path for path in documents}
         elif isinstance(route, Route):
             found.add(route.path)
@@ -66,7 +68,7 @@ async def test_documents_and_details_need_the_token(service: Service, of_a_user:
     given = [f"Bearer {TOKEN}x", f"Bearer {TOKEN[:-1]}", f"Basic {TOKEN}", TOKEN, "Bearer", "Bearer é", ""]
     wrong = [value.encode() for value in given]
     protected = documents_and_details(service.routes)
-    assert len(protected) == 5
+    assert len(protected) == 8
     async with client_of(service) as client:
         for path in protected:
             for headers in (raw({}), raw(of_a_user), *(raw({}, "Authorization", value) for value in wrong)):

@@ -16,6 +16,7 @@ from hoc.concurrency.limiter import Limiter
 from hoc.concurrency.per_loop import PerLoop
 from hoc.cus.account.L2_api.admission import take_slot
 from hoc.cus.account.L2_api.authentication import caller_of
+from hoc.cus.account.L2_api.cors import with_cors
 from hoc.cus.account.L2_api.csrf import check_origin
 from hoc.cus.account.L2_api.mounting import without_appended_slash
 from hoc.cus.account.L2_api.problems import problem_for
@@ -40,6 +41,7 @@ class Api:
         rate_limits: of each client address, before its body is received, and of each caller. None for none.
         trusted_origins: other origins whose pages may make a browser send requests that change something.
         on_route: is called with a request's method and its route's template below the mount point.
+        cors_origins: other origins whose pages may read the answers; ``*`` for all.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Api:
         rate_limits: "RateLimits | None" = None,
         trusted_origins: AbstractSet[str] = frozenset(),
         on_route: Callable[[str, str], None] | None = None,
+        cors_origins: AbstractSet[str] = frozenset(),
     ) -> None:
         self.routes = routes
         self._limiter = limiter
@@ -69,8 +72,12 @@ class Api:
         self._authentication = authentication
         self._trusted_origins = trusted_origins
         self._on_route = on_route
+        self._app = with_cors(self._answer, cors_origins, trusted_origins=trusted_origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
             await WebSocketClose()(scope, receive, send)
             return

@@ -86,9 +86,9 @@ Cursor = Annotated[str, Field(max_length=MAX_CURSOR_LENGTH)]
 
 
 class Query(BaseModel):
-    """Query parameters; unknown ones are ignored."""
+    """Query parameters. Without fields of its own, it takes none."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     def given(self) -> dict[str, Any]:
         """The parameters that the request gives, as keyword arguments."""

@@ -28,9 +28,9 @@ _UNPROVEN: Final = (
 )
 
 
-def parse_origins(listed: str) -> frozenset[str]:
+def parse_origins(listed: str, *, setting: str = "HOC_TRUSTED_ORIGINS") -> frozenset[str]:
     """Return the origins in a text, separated by spaces or commas. Raises ValueError for one with a path."""
-    return frozenset(_parse_origin(given) for given in listed.replace(",", " ").split())
+    return frozenset(_parse_origin(given, setting) for given in listed.replace(",", " ").split())
 
 
 def origin_of(url: str) -> str:
@@ -66,11 +66,11 @@ def _reason_to_refuse(headers: Headers, trusted_origins: AbstractSet[str]) -> st
     return None if _no_form_could_send(headers) else _UNPROVEN
 
 
-def _parse_origin(given: str) -> str:
+def _parse_origin(given: str, setting: str) -> str:
     parts = urlsplit(given)
     if not parts.scheme or not parts.netloc or given.lower() != f"{parts.scheme}://{parts.netloc.lower()}":
         raise ValueError(
-            f"HOC_TRUSTED_ORIGINS: {given!r} is not an origin. Write scheme and host, and the port if it is"
+            f"{setting}: {given!r} is not an origin. Write scheme and host, and the port if it is"
             " not the default: https://app.example.com."
         )
     return origin_of(given)

@@ -1,33 +1,34 @@
 """Doing what an `Operation` says: from a request to an answer."""
 
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Generic, TypeVar, cast
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Route, compile_path
 
 from hoc.concurrency.single_flight import SingleFlight
 from hoc.cus.account.L2_api.authentication import Caller, caller_of
 from hoc.cus.account.L2_api.bodies import Query
 from hoc.cus.account.L2_api.call import Call, require_caller
 from hoc.cus.account.L2_api.callers import Callers
+from hoc.cus.account.L2_api.conditions import answer_to_read, check_without_version, expected_versions
 from hoc.cus.account.L2_api.operations import CALLER, MEMBER, NO_SESSION, NOTHING, TENANT, AnyOperation, Opens
 from hoc.cus.account.L2_api.request import (
     JSON,
     BodyParser,
     ReceivedRequest,
     check_path,
-    expected_version,
     json_body,
     parse_query,
 )
 from hoc.cus.account.L2_api.response import EncodedPage, encode_page, respond
 from hoc.cus.account.L5_engines.idempotency import Idempotency
 from hoc.cus.account.L5_engines.session import Session
-from hoc.cus.account.L5_schemas.errors import ForbiddenError
+from hoc.cus.account.L5_schemas.errors import ForbiddenError, StaleVersionError
 from hoc.cus.account.L5_schemas.port_types import IdempotencyKey, Page, StoredResponse
 from hoc.database import Database
 
@@ -48,15 +49,15 @@ class Dependencies:
 
 def routes(operations: Iterable[AnyOperation], rules: object, dependencies: Dependencies) -> list[Route]:
     """The operations' routes; ``rules`` is what their handlers take first."""
-    return [
-        Route(
-            operation.path,
-            Endpoint(operation, rules, dependencies).handle,
-            methods=[operation.method],
-            name=operation.name,
-        )
-        for operation in operations
-    ]
+    return [_route(operation, Endpoint(operation, rules, dependencies)) for operation in operations]
+
+
+def _route(operation: AnyOperation, endpoint: "Endpoint[object]") -> Route:
+    route = Route(operation.path, endpoint.handle, methods=[operation.method], name=operation.name)
+    if operation.ends_with_any_text:
+        # The path itself stays as it is documented and measured.
+        route.path_regex, _, _ = compile_path(f"{operation.path[:-1]}:path}}")
+    return route
 
 
 class Endpoint(Generic[RulesT]):
@@ -96,11 +97,17 @@ class Endpoint(Generic[RulesT]):
             call.body = operation.body() if raw is None else await self._bodies.parse(raw, operation.body)
         if operation.query is not None:
             call.query = parse_query(request, operation.query)
+        elif request.scope["query_string"]:
+            parse_query(request, Query)
+        if operation.method == "GET":
+            return answer_to_read(request, respond(await self._run(call), operation.status))
         if operation.conditional:
-            call.expected_version = expected_version(request)
-        if operation.idempotent:
+            response = await self._run_for_versions(call, expected_versions(request))
+        elif operation.idempotent:
+            check_without_version(request)
             response = await self._run_once_for_key(request, call)
         else:
+            check_without_version(request)
             response = respond(await self._run(call), operation.status)
         if operation.queues_mail:
             self._on_mail_queued()
@@ -143,6 +150,16 @@ class Endpoint(Generic[RulesT]):
                 return
         raise ForbiddenError(f"This needs the scope {' or '.join(operation.scopes)}.", code="missing_scope")
 
+    async def _run_for_versions(self, call: Call[object, object], versions: list[int] | None) -> Response:
+        """Make the change to whichever of these versions is the current one."""
+        if versions is not None:
+            *others, call.expected_version = versions
+            for version in others:
+                with suppress(StaleVersionError):
+                    tried = replace(call, expected_version=version)
+                    return respond(await self._run(tried), self._operation.status)
+        return respond(await self._run(call), self._operation.status)
+
     def _run(self, call: Call[object, object]) -> Awaitable[object]:
         """The handler's result."""
         if self._operation.opens is NO_SESSION:
@@ -175,7 +192,7 @@ class Endpoint(Generic[RulesT]):
         who = "" if self._operation.requires is MEMBER else call.caller_id
         tenant_id = call.caller.tenant_id
         key = (request.scope["path"], request.scope["query_string"], tenant_id, who)
-        return (await self._pages.get(key, read)).response()
+        return answer_to_read(request, (await self._pages.get(key, read)).response())
 
     async def _run_once_for_key(self, request: ReceivedRequest, call: Call[object, object]) -> Response:
         """Answer a request that repeats an ``Idempotency-Key`` as the first request was answered.

@@ -32,7 +32,7 @@ from hoc.cus.account.L5_schemas.identity import (
     MessageResponse,
     SignInRequest,
 )
-from hoc.cus.account.L5_schemas.port_types import Page
+from hoc.cus.account.L5_schemas.port_types import Page, Versioned
 from hoc.cus.account.L5_schemas.results import LinkedIdentitiesResult
 
 READERS = ("accounts:read", "accounts:admin")
@@ -58,33 +58,45 @@ async def ensure_account(
 
 
 @Operation(
-    "GET", "/accounts/profile/{user_id}", AccountProfileResponse, scopes=READERS, own="user_id", errors=(404,)
+    "GET",
+    "/accounts/profile/{user_id}",
+    Versioned[AccountProfileResponse],
+    scopes=READERS,
+    own="user_id",
+    errors=(404,),
 )
-async def get_account(service: AccountService, call: Call) -> AccountProfileResponse:
+async def get_account(service: AccountService, call: Call) -> Versioned[AccountProfileResponse]:
     """Read an active account."""
-    return await service.get_account_profile(call.path["user_id"])
+    return await service.get_versioned_profile(call.path["user_id"])
 
 
 @Operation(
     "PUT",
     "/accounts/profile/{user_id}",
-    AccountProfileResponse,
+    Versioned[AccountProfileResponse],
     scopes=WRITERS,
     own="user_id",
     body=AccountUpdateRequest,
     errors=(404, 429),
+    conditional=True,
     queues_mail=True,
 )
-async def update_account(service: AccountService, call: Call[AccountUpdateRequest]) -> AccountProfileResponse:
+async def update_account(
+    service: AccountService, call: Call[AccountUpdateRequest]
+) -> Versioned[AccountProfileResponse]:
     """Change an account's name and address. An owner's new address has to be confirmed by its mailbox."""
-    if call.body.email_verified is not None and set(WRITERS).isdisjoint(call.scopes):
+    is_own = set(WRITERS).isdisjoint(call.scopes)
+    if call.body.email_verified is not None and is_own:
         raise ForbiddenError(
             f"To set email_verified needs the scope {' or '.join(WRITERS)}.", code="missing_scope"
         )
-    update = (
-        service.update_own_profile if set(WRITERS).isdisjoint(call.scopes) else service.update_account_profile
+    return await service.update_versioned_profile(
+        call.path["user_id"],
+        call.body,
+        is_own=is_own,
+        actor=call.caller_id,
+        expected_version=call.expected_version,
     )
-    return await update(call.path["user_id"], call.body, actor=call.caller_id)
 
 
 @Operation(
@@ -94,10 +106,16 @@ async def update_account(service: AccountService, call: Call[AccountUpdateReques
     scopes=ADMINS,
     query=DeletionQuery,
     errors=(404, 409),
+    conditional=True,
 )
 async def delete_account(service: AccountService, call: Call[None, DeletionQuery]) -> MessageResponse:
     """Delete an account, keeping its record."""
-    await service.delete_account(call.path["user_id"], call.query.reason, actor=call.caller_id)
+    await service.delete_account(
+        call.path["user_id"],
+        call.query.reason,
+        actor=call.caller_id,
+        expected_version=call.expected_version,
+    )
     return MessageResponse("Account deleted successfully")
 
 
@@ -109,12 +127,16 @@ async def delete_account(service: AccountService, call: Call[None, DeletionQuery
     own="user_id",
     body=dict[str, Any],
     errors=(404,),
+    conditional=True,
 )
 async def update_preferences(service: AccountService, call: Call[dict[str, Any]]) -> MessageResponse:
     """Merge preferences into an account's: the body is the patch (RFC 7396)."""
     try:
         await service.update_account_preferences(
-            call.path["user_id"], AccountPreferencesRequest(call.body), actor=call.caller_id
+            call.path["user_id"],
+            AccountPreferencesRequest(call.body),
+            actor=call.caller_id,
+            expected_version=call.expected_version,
         )
     except AccountValidationError as refusal:
         # On this route the request body is the patch itself, so the pointer is the root.
@@ -144,10 +166,17 @@ async def search_accounts(
     return await service.search_accounts(AccountSearchParams(**given, include_inactive=include_inactive))
 
 
-@Operation("GET", "/accounts/by-email/{email}", AccountProfileResponse, scopes=READERS, errors=(404,))
-async def get_account_by_email(service: AccountService, call: Call) -> AccountProfileResponse:
+@Operation(
+    "GET",
+    "/accounts/by-email/{email}",
+    Versioned[AccountProfileResponse],
+    scopes=READERS,
+    errors=(404,),
+    ends_with_any_text=True,
+)
+async def get_account_by_email(service: AccountService, call: Call) -> Versioned[AccountProfileResponse]:
     """Read the active account with an address, in any case."""
-    account = await service.get_account_by_email(call.path["email"])
+    account = await service.get_versioned_profile_by_email(call.path["email"])
     if account is None:
         raise AccountNotFoundError("There is no active account with this address.")
     return account
@@ -160,10 +189,13 @@ async def get_account_by_email(service: AccountService, call: Call) -> AccountPr
     scopes=ADMINS,
     body=AccountStatusChangeRequest,
     errors=(404, 409),
+    conditional=True,
 )
 async def change_status(service: AccountService, call: Call[AccountStatusChangeRequest]) -> MessageResponse:
     """Activate or deactivate an account."""
-    await service.change_account_status(call.path["user_id"], call.body, actor=call.caller_id)
+    await service.change_account_status(
+        call.path["user_id"], call.body, actor=call.caller_id, expected_version=call.expected_version
+    )
     word = "activated" if call.body.is_active else "deactivated"
     return MessageResponse(f"Account {word} successfully")
 

@@ -75,6 +75,7 @@ class Operation(Generic[ResultT, BodyT, QueryT]):
         conditional: the operation takes ``If-Match``.
         idempotent: the operation takes ``Idempotency-Key``.
         queues_mail: its transaction may queue a mail.
+        ends_with_any_text: the last path parameter may contain slashes, sent as ``%2F``.
     """
 
     method: str
@@ -93,6 +94,7 @@ class Operation(Generic[ResultT, BodyT, QueryT]):
     conditional: bool = False
     idempotent: bool = False
     queues_mail: bool = False
+    ends_with_any_text: bool = False
     handler: Callable[[Any, Call[BodyT, QueryT]], Awaitable[ResultT]] = field(init=False)
 
     def __call__(self, handler: Callable[[RulesT, Call[BodyT, QueryT]], Awaitable[ResultT]]) -> Self:

@@ -1,9 +1,10 @@
 """Parsing a request's parts into typed values, or refusing them with what is wrong and where."""
 
 import asyncio
-import re
 from collections.abc import Callable
+from difflib import get_close_matches
 from functools import cache
+from itertools import islice
 from typing import Any, TypeVar
 
 import orjson
@@ -17,13 +18,12 @@ from hoc.concurrency.per_loop import PerLoop
 from hoc.cus.account.L2_api.admission import take_slot
 from hoc.cus.account.L2_api.bodies import Query
 from hoc.cus.account.L2_api.body_keys import check_keys
-from hoc.cus.account.L2_api.problems import invalid_fields
+from hoc.cus.account.L2_api.problems import MAX_PROBLEMS, escaped, invalid_fields
 from hoc.cus.account.L5_engines.text import is_storable_id
 from hoc.cus.account.L5_schemas.errors import (
     FieldProblem,
     InvalidInputError,
     NotFoundError,
-    StaleVersionError,
 )
 
 QueryT = TypeVar("QueryT", bound=Query)
@@ -35,7 +35,6 @@ JSON = "application/json"
 _adapter: Callable[[Any], TypeAdapter[Any]] = cache(TypeAdapter)
 MAX_QUERY_PARAMETERS = 100
 _WITHOUT_BODY = frozenset({"GET", "HEAD"})
-_ETAG = re.compile(r'"([0-9]{1,9})"')
 
 
 def check_path(parameters: dict[str, str]) -> None:
@@ -49,6 +48,7 @@ def parse_query(request: Request, model: type[QueryT]) -> QueryT:
     if request.scope["query_string"].count(b"&") >= MAX_QUERY_PARAMETERS:
         raise InvalidInputError(f"The URL has more than {MAX_QUERY_PARAMETERS} query parameters.")
     given = request.query_params
+    _refuse_unknown(given, model)
     if repeated := _repeated(given, model):
         raise InvalidInputError(
             f"{repeated[0]}: given twice", problems=(FieldProblem(f"?{repeated[0]}", "given twice"),)
@@ -57,6 +57,26 @@ def parse_query(request: Request, model: type[QueryT]) -> QueryT:
         return model.model_validate(dict(given))
     except ValidationError as refusal:
         raise invalid_fields(refusal, "?") from None
+
+
+def _refuse_unknown(given: QueryParams, model: type[Query]) -> None:
+    """Raise InvalidInputError for parameters that are not the model's, naming those that may be meant."""
+    known = sorted(model.model_fields)
+    problems = tuple(
+        FieldProblem(f"?{escaped(name)}", f"is not a parameter of this request; {_meant(name, known)}")
+        for name in islice((name for name in given if name not in model.model_fields), MAX_PROBLEMS)
+    )
+    if problems:
+        first = problems[0]
+        raise InvalidInputError(f"{first.pointer} {first.detail}", problems=problems)
+
+
+def _meant(name: str, known: list[str]) -> str:
+    if not known:
+        return "it has none"
+    nearest = get_close_matches(name[:100].lower(), known, n=1, cutoff=0.5)
+    suggestion = f"did you mean {nearest[0]}? " if nearest else ""
+    return f"{suggestion}It has {', '.join(known)}"
 
 
 def _repeated(given: QueryParams, model: type[Query]) -> list[str]:
@@ -130,14 +150,3 @@ def parse_body(raw: bytes, model: Any) -> Any:  # noqa: ANN401 - a class or an a
         raise InvalidInputError(f"The body is not JSON: {refusal.msg}", code="invalid_json") from None
     except ValidationError as refusal:
         raise invalid_fields(refusal, "/") from None
-
-
-def expected_version(request: Request) -> int | None:
-    """The version in ``If-Match``, None for any. Raises StaleVersionError for a tag that hoc never gave."""
-    tag = request.headers.get("if-match")
-    if tag is None or tag.strip() == "*":
-        return None
-    version = _ETAG.fullmatch(tag.strip())
-    if version is None:
-        raise StaleVersionError("If-Match names no version of this resource; read it again.")
-    return int(version[1])

@@ -8,6 +8,7 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
+from hoc.cus.account.L2_api.conditions import etag
 from hoc.cus.account.L2_api.operations import Ensured
 from hoc.cus.account.L2_api.request import JSON
 from hoc.cus.account.L5_schemas.port_types import Page, Versioned
@@ -41,8 +42,8 @@ def respond(result: object, status: int) -> Response:
     """The answer with a handler's result."""
     if isinstance(result, Versioned):
         versioned = cast("Versioned[object]", result)
-        etag = {"ETag": f'"{versioned.version}"'}
-        response = Response(_encode(versioned.value), status, etag, media_type=JSON)
+        body = _encode(versioned.value)
+        response = Response(body, status, {"ETag": etag(versioned.version, body)}, media_type=JSON)
         response.raw_headers.append(_REVALIDATED)
         return response
     if isinstance(result, Ensured):

@@ -51,6 +51,7 @@ from hoc.cus.account.L5_schemas.port_types import (
     PatchRefusal,
     Slice,
     Subject,
+    Versioned,
     Window,
 )
 from hoc.cus.account.L5_schemas.results import LinkedIdentitiesResult
@@ -63,13 +64,16 @@ MAX_COUNTED = 10_000
 
 
 class AccountRepositoryProtocol(Protocol):
-    """Account records. Each change records its event; ``actor`` is the event's."""
+    """Account records. Each change records its event; ``actor`` is the event's.
 
-    async def get_account_by_id(self, user_id: str) -> AccountProfileResponse | None:
+    A change with an ``expected_version`` raises StaleVersionError for an account of another version.
+    """
+
+    async def get_account_by_id(self, user_id: str) -> Versioned[AccountProfileResponse] | None:
         """The active account with this id."""
         ...
 
-    async def get_account_by_email(self, email_key: str) -> AccountProfileResponse | None:
+    async def get_account_by_email(self, email_key: str) -> Versioned[AccountProfileResponse] | None:
         """The active account whose address has this key."""
         ...
 
@@ -85,8 +89,14 @@ class AccountRepositoryProtocol(Protocol):
         ...
 
     async def update_account_profile(
-        self, user_id: str, patch: AccountPatch, now: datetime, *, actor: str | None
-    ) -> AccountProfileResponse | None:
+        self,
+        user_id: str,
+        patch: AccountPatch,
+        now: datetime,
+        *,
+        actor: str | None,
+        expected_version: int | None = None,
+    ) -> Versioned[AccountProfileResponse] | None:
         """Apply the patch's name and address. None: there is no such active account.
 
         An address ends a pending change of it. A verified address is taken from an account that has not
@@ -95,7 +105,14 @@ class AccountRepositoryProtocol(Protocol):
         ...
 
     async def update_account_preferences(
-        self, user_id: str, patch: AccountPatch, now: datetime, *, max_bytes: int, actor: str | None
+        self,
+        user_id: str,
+        patch: AccountPatch,
+        now: datetime,
+        *,
+        max_bytes: int,
+        actor: str | None,
+        expected_version: int | None = None,
     ) -> PatchRefusal | bool:
         """Merge the patch's preferences in the database. False: there is no such active account."""
         ...
@@ -109,6 +126,7 @@ class AccountRepositoryProtocol(Protocol):
         now: datetime,
         reason: str | None,
         actor: str | None,
+        expected_version: int | None = None,
     ) -> bool:
         """Change the account together with its memberships. False: there is no such account.
 
@@ -118,8 +136,14 @@ class AccountRepositoryProtocol(Protocol):
         ...
 
     async def request_email_change(
-        self, user_id: str, patch: AccountPatch, change: NewEmailChange, *, actor: str | None
-    ) -> AccountProfileResponse | EmailChangeRefusal:
+        self,
+        user_id: str,
+        patch: AccountPatch,
+        change: NewEmailChange,
+        *,
+        actor: str | None,
+        expected_version: int | None = None,
+    ) -> Versioned[AccountProfileResponse] | EmailChangeRefusal:
         """Store a change to confirm in place of an earlier one, queue its mail, and apply the patch.
 
         Another spelling of the account's own address is applied at once, with the patch.
@@ -242,6 +266,10 @@ class AccountService:
 
     async def get_account_profile(self, user_id: str) -> AccountProfileResponse:
         """Return an active account. Raises AccountNotFoundError."""
+        return (await self.get_versioned_profile(user_id)).value
+
+    async def get_versioned_profile(self, user_id: str) -> Versioned[AccountProfileResponse]:
+        """Return an active account and its version. Raises AccountNotFoundError."""
         account = await self.repository.get_account_by_id(user_id) if is_storable_id(user_id) else None
         if account is None:
             raise _not_found()
@@ -256,6 +284,25 @@ class AccountService:
 
         Raises AccountNotFoundError or AccountValidationError, also for a taken address.
         """
+        return (await self.update_versioned_profile(user_id, request, actor=actor)).value
+
+    async def update_versioned_profile(
+        self,
+        user_id: str,
+        request: AccountUpdateRequest,
+        *,
+        is_own: bool = False,
+        actor: str | None = None,
+        expected_version: int | None = None,
+    ) -> Versioned[AccountProfileResponse]:
+        """`update_account_profile`, or with ``is_own`` `update_own_profile`, of a version.
+
+        Raises StaleVersionError, too, if the account has another than the ``expected_version``.
+        """
+        if is_own and request.email is not None:
+            return await self._request_email_change(
+                user_id, request, request.email, actor=actor, expected_version=expected_version
+            )
         with _validation():
             name = None if request.name is None else clean_line("name", request.name)
             address = None if request.email is None else self._parse_email(request.email)
@@ -267,23 +314,33 @@ class AccountService:
             email_verified=request.email_verified,
         )
         account = await self.repository.update_account_profile(
-            _storable(user_id), patch, self._clock(), actor=actor
+            _storable(user_id), patch, self._clock(), actor=actor, expected_version=expected_version
         )
         if account is None:
             raise _not_found()
         return account
 
     async def update_account_preferences(
-        self, user_id: str, request: AccountPreferencesRequest, *, actor: str | None = None
+        self,
+        user_id: str,
+        request: AccountPreferencesRequest,
+        *,
+        actor: str | None = None,
+        expected_version: int | None = None,
     ) -> bool:
         """Merge into the stored preferences (RFC 7396), which hold at most 16 KiB and eight levels.
 
-        Raises AccountNotFoundError or AccountValidationError.
+        Raises AccountNotFoundError, AccountValidationError or StaleVersionError.
         """
         with _validation():
             patch = AccountPatch(preferences=checked_preferences(request.preferences))
             merged = await self.repository.update_account_preferences(
-                _storable(user_id), patch, self._clock(), max_bytes=MAX_PREFERENCES_BYTES, actor=actor
+                _storable(user_id),
+                patch,
+                self._clock(),
+                max_bytes=MAX_PREFERENCES_BYTES,
+                actor=actor,
+                expected_version=expected_version,
             )
             if isinstance(merged, PatchRefusal):
                 raise refused(merged)
@@ -292,34 +349,56 @@ class AccountService:
         return True
 
     async def change_account_status(
-        self, user_id: str, request: AccountStatusChangeRequest, *, actor: str | None = None
+        self,
+        user_id: str,
+        request: AccountStatusChangeRequest,
+        *,
+        actor: str | None = None,
+        expected_version: int | None = None,
     ) -> bool:
         """Activate or deactivate an account together with its memberships.
 
         Only the event has the reason.
 
-        Raises AccountNotFoundError, LastOwnerError or AccountValidationError, also for a taken address.
+        Raises AccountNotFoundError, StaleVersionError, LastOwnerError or AccountValidationError, also for
+        a taken address.
         """
         with _validation():
             reason = _checked_reason(request.reason)
         changed = await self.repository.set_account_status(
-            _storable(user_id), is_active=request.is_active, now=self._clock(), reason=reason, actor=actor
+            _storable(user_id),
+            is_active=request.is_active,
+            now=self._clock(),
+            reason=reason,
+            actor=actor,
+            expected_version=expected_version,
         )
         if not changed:
             raise _not_found()
         return True
 
     async def delete_account(
-        self, user_id: str, reason: str | None = None, *, actor: str | None = None
+        self,
+        user_id: str,
+        reason: str | None = None,
+        *,
+        actor: str | None = None,
+        expected_version: int | None = None,
     ) -> bool:
         """Deactivate an account and mark it deleted; its record stays. Deleting it again changes nothing.
 
-        Raises AccountNotFoundError, AccountValidationError or LastOwnerError.
+        Raises AccountNotFoundError, AccountValidationError, StaleVersionError or LastOwnerError.
         """
         with _validation():
             given = _checked_reason(reason)
         deleted = await self.repository.set_account_status(
-            _storable(user_id), is_active=False, is_deleted=True, now=self._clock(), reason=given, actor=actor
+            _storable(user_id),
+            is_active=False,
+            is_deleted=True,
+            now=self._clock(),
+            reason=given,
+            actor=actor,
+            expected_version=expected_version,
         )
         if not deleted:
             raise _not_found()
@@ -334,16 +413,27 @@ class AccountService:
 
         Raises AccountNotFoundError, AccountValidationError or LimitExceededError.
         """
-        if request.email is None:
-            return await self.update_account_profile(user_id, request, actor=actor)
+        return (await self.update_versioned_profile(user_id, request, is_own=True, actor=actor)).value
+
+    async def _request_email_change(
+        self,
+        user_id: str,
+        request: AccountUpdateRequest,
+        email: str,
+        *,
+        actor: str | None,
+        expected_version: int | None,
+    ) -> Versioned[AccountProfileResponse]:
         with _validation():
             name = None if request.name is None else clean_line("name", request.name)
-            address = self._parse_email(request.email)
+            address = self._parse_email(email)
         patch = AccountPatch(name=name, name_key=None if name is None else fold(name))
         change = new_change(
             address, self._clock(), mails_per_recipient_per_day=self._mails_per_recipient_per_day
         )
-        outcome = await self.repository.request_email_change(_storable(user_id), patch, change, actor=actor)
+        outcome = await self.repository.request_email_change(
+            _storable(user_id), patch, change, actor=actor, expected_version=expected_version
+        )
         if outcome is EmailChangeRefusal.LIMIT:
             raise LimitExceededError(
                 "Too many changes of an address were asked for today, of this account or to this address."
@@ -504,6 +594,11 @@ class AccountService:
 
     async def get_account_by_email(self, email: str) -> AccountProfileResponse | None:
         """The active account with this address, in any case. Raises AccountValidationError."""
+        account = await self.get_versioned_profile_by_email(email)
+        return None if account is None else account.value
+
+    async def get_versioned_profile_by_email(self, email: str) -> Versioned[AccountProfileResponse] | None:
+        """`get_account_by_email`, and the account's version."""
         with _validation():
             address = self._parse_email(email)
         return await self.repository.get_account_by_email(address.key)

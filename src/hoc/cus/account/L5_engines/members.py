@@ -162,12 +162,18 @@ class Members:
         return changed
 
     async def remove(
-        self, session: Session, tenant_id: str, caller_user_id: str, target_user_id: str
+        self,
+        session: Session,
+        tenant_id: str,
+        caller_user_id: str,
+        target_user_id: str,
+        *,
+        expected_version: int | None = None,
     ) -> MemberLeftResult:
         """End another member's membership.
 
-        Raises OwnMembershipError, NotAMemberError, TenantNotActiveError, NotFoundError, LastOwnerError or
-        ForbiddenError: only owners and admins remove members, and only owners remove owners.
+        Raises OwnMembershipError, NotAMemberError, TenantNotActiveError, NotFoundError, StaleVersionError,
+        LastOwnerError or ForbiddenError: only owners and admins remove members, only owners remove owners.
         """
         if caller_user_id == target_user_id:
             raise OwnMembershipError("You cannot remove yourself. Leave the tenant instead.")
@@ -176,6 +182,7 @@ class Members:
         if target is None:
             raise _no_such_member()
         require(policy.can_remove(caller.role, target.role), "remove an owner")
+        await self._require_version(session, tenant_id, target_user_id, expected_version)
         if target.role is Role.OWNER:
             await self._require_another_owner(session, tenant_id)
         await self._members.delete(session, tenant_id, target_user_id, self._clock(), actor=caller_user_id)

@@ -127,6 +127,10 @@ class StaleVersionError(AccountsError):
     code = "stale_version"
     status_code = 412
 
+    @classmethod
+    def of_account(cls) -> Self:
+        return cls("The account has changed since you read it. Read it again.")
+
 
 class IdempotencyKeyReusedError(AccountsError):
     code = "idempotency_key_reused"

@@ -15,7 +15,7 @@ IS_DELETED = param("is_deleted", Boolean)
 REASON = param("reason", String)
 SYSTEM = literal_column("'system'", String)
 
-LOCK = select(users.c.user_id).where(users.c.user_id == ACCOUNT).with_for_update(key_share=True)
+LOCK = select(users.c.version).where(users.c.user_id == ACCOUNT).with_for_update(key_share=True)
 
 # In one order in every transaction, so that two of them cannot deadlock.
 LOCK_TENANTS = (

@@ -50,8 +50,9 @@ class AccountUpdate:
         merged preferences would be too large.
         """
         values = {name: getattr(patch, name) for name in self._given}
+        values["expected_version"] = expected_version
         if self._merges:
-            values |= {"expected_version": expected_version, "max_bytes": max_preferences_bytes}
+            values["max_bytes"] = max_preferences_bytes
         return await fetch_one(session, self.statement, user_id=user_id, now=now, actor=actor, **values)
 
     def _update(self, columns: tuple[str, ...], results: list[str]) -> AnySelect:
@@ -72,11 +73,9 @@ class AccountUpdate:
         if "email" in columns:
             # An account that has lost its address may get the same one back.
             changes["email"] |= before.c.email_key.is_distinct_from(before.c.old_email_key)
-        is_stale: ColumnElement[bool] = false()
+        is_stale = before.c.version != func.coalesce(param("expected_version", Integer), before.c.version)
         is_too_large: ColumnElement[bool] = false()
         if self._merges:
-            expected = func.coalesce(param("expected_version", Integer), before.c.version)
-            is_stale = before.c.version != expected
             is_too_large = func.octet_length(before.c.preferences.cast(String)) > param("max_bytes", Integer)
         judged = select(
             before,

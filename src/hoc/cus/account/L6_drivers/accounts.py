@@ -16,7 +16,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hoc.concurrency.batching import BatchLoader
-from hoc.cus.account.L5_schemas.errors import UnavailableError
+from hoc.cus.account.L5_schemas.errors import StaleVersionError, UnavailableError
 from hoc.cus.account.L5_schemas.identity import (
     AccountFilter,
     AccountProfileResponse,
@@ -35,6 +35,7 @@ from hoc.cus.account.L5_schemas.port_types import (
     PatchRefusal,
     Slice,
     Subject,
+    Versioned,
     Window,
 )
 from hoc.cus.account.L5_schemas.results import LinkedIdentitiesResult
@@ -56,10 +57,10 @@ def _of_subjects(*conditions: ColumnElement[bool]) -> CompoundSelect[*tuple[Any,
     """The accounts with these ids, and those that the primary issuer's subjects are linked to."""
     linked = linked_identities.join(users, users.c.user_id == linked_identities.c.user_id)
     return union_all(
-        select(*RECORD, users.c.user_id.label("asked")).where(
+        select(*RECORD, users.c.version, users.c.user_id.label("asked")).where(
             any_of(users.c.user_id, "user_ids"), *conditions
         ),
-        select(*RECORD, linked_identities.c.subject)
+        select(*RECORD, users.c.version, linked_identities.c.subject)
         .select_from(linked)
         .where(
             linked_identities.c.issuer == literal_column("''"),
@@ -71,7 +72,7 @@ def _of_subjects(*conditions: ColumnElement[bool]) -> CompoundSelect[*tuple[Any,
 
 FIND = _of_subjects(users.c.is_active)
 FIND_STORED = _of_subjects()
-FIND_BY_EMAIL = select(*RECORD, users.c.email_key).where(
+FIND_BY_EMAIL = select(*RECORD, users.c.version, users.c.email_key).where(
     any_of(users.c.email_key, "email_keys"), users.c.is_active, users.c.deleted_at.is_(None)
 )
 
@@ -84,6 +85,16 @@ _record = record_of(AccountProfileResponse, FIND, FIND_STORED, FIND_BY_EMAIL, EN
 _summary = record_of(AccountSummaryResponse, *LISTS.values(), *RARE.values(), *COMMON.values())
 
 
+def _versioned(row: AnyRow) -> Versioned[AccountProfileResponse]:
+    return Versioned(_record(row), row.version)
+
+
+def _require_fresh(row: AnyRow | None) -> None:
+    """Raise StaleVersionError, which undoes the transaction, for an update of another version."""
+    if row is not None and row.is_stale:
+        raise StaleVersionError.of_account()
+
+
 class AccountRepository:
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -94,26 +105,26 @@ class AccountRepository:
         self._stored = BatchLoader(self._find_stored)
         self._by_email = BatchLoader(self._find_by_email)
 
-    async def get_account_by_id(self, user_id: str) -> AccountProfileResponse | None:
+    async def get_account_by_id(self, user_id: str) -> Versioned[AccountProfileResponse] | None:
         return await self._by_id.get(user_id)
 
-    async def get_account_by_email(self, email_key: str) -> AccountProfileResponse | None:
+    async def get_account_by_email(self, email_key: str) -> Versioned[AccountProfileResponse] | None:
         return await self._by_email.get(email_key)
 
-    async def _find(self, user_ids: list[str]) -> dict[str, AccountProfileResponse]:
+    async def _find(self, user_ids: list[str]) -> dict[str, Versioned[AccountProfileResponse]]:
         async with self._database.reading() as session:
             rows = await fetch_all(session, FIND, user_ids=user_ids)
-        return {row.asked: _record(row) for row in rows}
+        return {row.asked: _versioned(row) for row in rows}
 
     async def _find_stored(self, user_ids: list[str]) -> dict[str, AccountProfileResponse]:
         async with self._database.reading() as session:
             rows = await fetch_all(session, FIND_STORED, user_ids=user_ids)
         return {row.asked: _record(row) for row in rows}
 
-    async def _find_by_email(self, email_keys: list[str]) -> dict[str, AccountProfileResponse]:
+    async def _find_by_email(self, email_keys: list[str]) -> dict[str, Versioned[AccountProfileResponse]]:
         async with self._database.reading() as session:
             rows = await fetch_all(session, FIND_BY_EMAIL, email_keys=email_keys)
-        return {row.email_key: _record(row) for row in rows}
+        return {row.email_key: _versioned(row) for row in rows}
 
     async def ensure_account_exists(
         self, account: NewAccount, now: datetime, *, actor: str | None
@@ -173,10 +184,20 @@ class AccountRepository:
         return _record(rows[-1]) if rows else None
 
     async def update_account_profile(
-        self, user_id: str, patch: AccountPatch, now: datetime, *, actor: str | None
-    ) -> AccountProfileResponse | None:
+        self,
+        user_id: str,
+        patch: AccountPatch,
+        now: datetime,
+        *,
+        actor: str | None,
+        expected_version: int | None = None,
+    ) -> Versioned[AccountProfileResponse] | None:
         async def update(session: SqlSession) -> AnyRow | None:
-            return await UPDATE.run(session, user_id, patch, now, actor=actor)
+            row = await UPDATE.run(
+                session, user_id, patch, now, actor=actor, expected_version=expected_version
+            )
+            _require_fresh(row)
+            return row
 
         async def update_address(session: AsyncConnection) -> AnyRow | None:
             if patch.email_key is not None and patch.email_verified:
@@ -191,14 +212,27 @@ class AccountRepository:
             if patch.email_key is None
             else self._database.transact(update_address)
         )
-        return None if row is None else _record(row)
+        return None if row is None else _versioned(row)
 
     async def update_account_preferences(
-        self, user_id: str, patch: AccountPatch, now: datetime, *, max_bytes: int, actor: str | None
+        self,
+        user_id: str,
+        patch: AccountPatch,
+        now: datetime,
+        *,
+        max_bytes: int,
+        actor: str | None,
+        expected_version: int | None = None,
     ) -> PatchRefusal | bool:
         outcome = await self._database.write(
             lambda session: self._profiles.update(
-                session, user_id, patch, now, actor=actor, max_preferences_bytes=max_bytes
+                session,
+                user_id,
+                patch,
+                now,
+                actor=actor,
+                expected_version=expected_version,
+                max_preferences_bytes=max_bytes,
             )
         )
         return outcome if isinstance(outcome, PatchRefusal) else outcome is not None
@@ -212,10 +246,14 @@ class AccountRepository:
         now: datetime,
         reason: str | None,
         actor: str | None,
+        expected_version: int | None = None,
     ) -> bool:
         async def change(session: AsyncConnection) -> bool:
-            if await fetch_one(session, LOCK, user_id=user_id) is None:
+            account = await fetch_one(session, LOCK, user_id=user_id)
+            if account is None:
                 return False
+            if expected_version not in {None, account.version}:
+                raise StaleVersionError.of_account()
             await fetch_all(session, LOCK_TENANTS, user_id=user_id)
             await fetch_one(
                 session,
@@ -235,9 +273,15 @@ class AccountRepository:
         return await self._database.transact(change)
 
     async def request_email_change(
-        self, user_id: str, patch: AccountPatch, change: NewEmailChange, *, actor: str | None
-    ) -> AccountProfileResponse | EmailChangeRefusal:
-        async def request(session: AsyncConnection) -> AccountProfileResponse | EmailChangeRefusal:
+        self,
+        user_id: str,
+        patch: AccountPatch,
+        change: NewEmailChange,
+        *,
+        actor: str | None,
+        expected_version: int | None = None,
+    ) -> Versioned[AccountProfileResponse] | EmailChangeRefusal:
+        async def request(session: AsyncConnection) -> Versioned[AccountProfileResponse] | EmailChangeRefusal:
             account = await self._email_changes.lock_account(session, user_id)
             if account is None:
                 return EmailChangeRefusal.NO_ACCOUNT
@@ -246,8 +290,16 @@ class AccountRepository:
                 applied = replace(patch, email=change.email.given, email_key=change.email.key)
             elif await self._email_changes.request(session, account.user_id, change) is None:
                 return EmailChangeRefusal.LIMIT
-            row = await UPDATE.run(session, account.user_id, applied, change.requested_at, actor=actor)
-            return EmailChangeRefusal.NO_ACCOUNT if row is None else _record(row)
+            row = await UPDATE.run(
+                session,
+                account.user_id,
+                applied,
+                change.requested_at,
+                actor=actor,
+                expected_version=expected_version,
+            )
+            _require_fresh(row)
+            return EmailChangeRefusal.NO_ACCOUNT if row is None else _versioned(row)
 
         return await self._database.transact(request)
 
@@ -277,9 +329,10 @@ class AccountRepository:
         account = await self.get_account_by_id(user_id)
         if account is None:
             return None
+        user_id = account.value.user_id
         async with self._database.reading() as session:
-            identities = await self._identities.of_account(session, account.user_id)
-        return LinkedIdentitiesResult(account.user_id, identities)
+            identities = await self._identities.of_account(session, user_id)
+        return LinkedIdentitiesResult(user_id, identities)
 
     async def link_identity(
         self, user_id: str, subject: Subject, now: datetime, *, actor: str | None

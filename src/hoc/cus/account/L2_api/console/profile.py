@@ -20,7 +20,7 @@ async def get_profile(accounts: AccountsFacade, call: Call) -> Versioned[Extende
     Versioned[ExtendedProfileUpdateResult],
     opens=STATEMENT,
     body=UpdateProfile,
-    errors=(404, 412),
+    errors=(404,),
     conditional=True,
 )
 async def update_profile(

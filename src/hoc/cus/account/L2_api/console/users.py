@@ -45,7 +45,7 @@ async def get_user(accounts: AccountsFacade, call: Call) -> Versioned[UserDetail
     requires=TENANT,
     opens=TRANSACTION,
     body=ChangeRole,
-    errors=(404, 409, 412),
+    errors=(404, 409),
     conditional=True,
 )
 async def change_role(accounts: AccountsFacade, call: Call[ChangeRole]) -> TenantUserResult:
@@ -61,11 +61,23 @@ async def change_role(accounts: AccountsFacade, call: Call[ChangeRole]) -> Tenan
 
 
 @Operation(
-    "DELETE", "/users/{user_id}", MemberLeftResult, requires=TENANT, opens=TRANSACTION, errors=(404, 409)
+    "DELETE",
+    "/users/{user_id}",
+    MemberLeftResult,
+    requires=TENANT,
+    opens=TRANSACTION,
+    errors=(404, 409),
+    conditional=True,
 )
 async def remove_user(accounts: AccountsFacade, call: Call) -> MemberLeftResult:
     """Remove a member."""
-    return await accounts.members.remove(call.session, call.tenant_id, call.caller_id, call.path["user_id"])
+    return await accounts.members.remove(
+        call.session,
+        call.tenant_id,
+        call.caller_id,
+        call.path["user_id"],
+        expected_version=call.expected_version,
+    )
 
 
 @Operation("POST", "/tenant/leave", MemberLeftResult, requires=TENANT, opens=TRANSACTION, errors=(409,))

@@ -1,0 +1,31 @@
+"""What this server is and where its parts are: ``GET /``."""
+
+from collections.abc import Mapping
+from html import escape
+from importlib.metadata import version
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from hoc.cus.account.L2_api.html_page import page, table
+
+_TITLE = "hoc: the accounts of a multi-tenant product"
+_HEADERS = {"Vary": "Accept"}
+
+
+def front_route(places: Mapping[str, str]) -> Route:
+    """``places`` are paths by what is there. A browser gets a page, and a program JSON."""
+
+    async def front(request: Request) -> Response:
+        if "text/html" in request.headers.get("accept", ""):
+            rows = (
+                (escape(name), f'<a href="{escape(path)}">{escape(path)}</a>')
+                for name, path in places.items()
+            )
+            return page(_TITLE, f"<p>Version {version('hoc')}</p>", table(("", ""), rows), headers=_HEADERS)
+        return JSONResponse(
+            {"name": "hoc", "version": version("hoc"), "paths": dict(places)}, headers=_HEADERS
+        )
+
+    return Route("/", front, methods=["GET"])
