@@ -23,6 +23,7 @@ from hoc.cus.account.L2_api.feed import FEED_OPERATIONS
 from hoc.cus.account.L2_api.identity import IDENTITY_OPERATIONS
 from hoc.cus.account.L2_api.openapi import CACHED_DOCUMENT, openapi_route
 from hoc.cus.account.L2_api.request import BodyParser
+from hoc.cus.account.L5_engines.hooks import Hook
 from hoc.cus.account.wiring import (
     access_reader,
     create_account_service,
@@ -72,6 +73,8 @@ class Accounts:
         handlers: of others' events, by subject, beside those of billing; a handler for one of billing's
             subjects replaces that. They need `Settings.nats_url`.
         observer: is called for each event that is published, received or set aside.
+        hooks: by event type. Each is awaited with the operation's session and the event, before the commit.
+            An `AccountsError` that it raises is the answer, any other exception a 500; both undo everything.
 
     Raises:
         ValueError: a setting is missing or wrong.
@@ -84,6 +87,7 @@ class Accounts:
         authentication: AuthenticationBackend | None = None,
         handlers: Mapping[str, Handler] | None = None,
         observer: EventObserver | None = None,
+        hooks: Mapping[str, Hook] | None = None,
     ) -> None:
         if settings.database_url is None:
             raise ValueError("HOC_DATABASE_URL is not set: name the PostgreSQL database to use.")
@@ -92,11 +96,12 @@ class Accounts:
             pool_size=settings.pool_size,
             statement_timeout_ms=settings.statement_timeout_ms,
         )
-        self.facade = postgres_facade(settings)
+        self.facade = postgres_facade(settings, hooks=hooks)
         self.identity_service = create_account_service(
             self.database,
             primary_issuer=settings.primary_issuer_or_default,
             mails_per_recipient_per_day=settings.invitations_per_recipient_per_day,
+            hooks=hooks,
         )
         mails = {"mail_from": settings.mail_from, "public_url": settings.public_url}
         self._courier = Courier(

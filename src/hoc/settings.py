@@ -67,6 +67,9 @@ class Settings(BaseSettings):
     consul_address: str | None = Field(
         default=None, description="host:port at which others reach this server; unset: the one it listens on"
     )
+    hooks: str | None = Field(
+        default=None, description="hooks of `hoc serve` and `hoc relay`, module:name of a dict by event type"
+    )
     log_format: Literal["json", "line"] | None = Field(
         default=None, description="json or line; unset: lines on a terminal, JSON otherwise"
     )

@@ -26,6 +26,10 @@ DataDir = Annotated[
         help="Directory of keys, development mail, and the embedded PostgreSQL and NATS.",
     ),
 ]
+Hooks = Annotated[
+    str | None,
+    typer.Option(metavar="MODULE:NAME", help="Dict of hooks by event type; by default HOC_HOOKS."),
+]
 Kind = Literal["csv", "jsonl"]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -56,6 +60,7 @@ def serve(
         int, typer.Option(min=0, max=65_535, help="Port to listen on; 0 chooses a free one.")
     ] = 8201,
     workers: Annotated[int, typer.Option(min=1, max=1_000, help="Number of server processes.")] = 1,
+    hooks: Hooks = None,
     data_dir: DataDir = None,
 ) -> None:
     """Run the server. It starts its own PostgreSQL and NATS unless HOC_DATABASE_URL and HOC_NATS_URL are set.
@@ -66,7 +71,7 @@ def serve(
     from hoc.cli.serve import serve as run
     from hoc.embedded import DataDirectory
 
-    run(host=host, port=port, workers=workers, data=DataDirectory(data_dir))
+    run(host=host, port=port, workers=workers, data=DataDirectory(data_dir), hooks=hooks)
 
 
 @app.command("relay")
@@ -162,7 +167,7 @@ def import_(
     8601 with its time zone), email_verified, timezone, avatar_url.
 
     An account whose user_id exists already is left unchanged, so a file can be imported again. A rejected row
-    does not stop the import; the exit code is then 1.
+    does not stop the import; the exit code is then 1. An import runs no hooks.
     """
     from hoc.cli.bulk import import_file
     from hoc.embedded import DataDirectory

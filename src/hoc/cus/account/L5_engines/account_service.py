@@ -5,11 +5,14 @@ Each method is a transaction of its own and safe to repeat.
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from copy import copy
 from datetime import datetime
-from typing import Any, Protocol
+from functools import partial
+from typing import Any, Protocol, Self
 
 from hoc.cus.account.L5_engines.email_address import fold, parse_email
 from hoc.cus.account.L5_engines.email_changes import account_of, new_change, require_confirmable
+from hoc.cus.account.L5_engines.hooks import Hooks, Scope, records
 from hoc.cus.account.L5_engines.paging import MAX_LIMIT, MAX_OFFSET, CursorScope
 from hoc.cus.account.L5_engines.profiles import MAX_PREFERENCES_BYTES, checked_preferences, refused
 from hoc.cus.account.L5_engines.session import Clock, new_id, utc_now
@@ -63,6 +66,10 @@ MAX_COUNTED = 10_000
 class AccountRepositoryProtocol(Protocol):
     """Account records. Each change records its event; ``actor`` is the event's."""
 
+    def within(self, scope: Scope) -> Self:
+        """The same repository, each of whose changes is a transaction with all its work within ``scope``."""
+        ...
+
     async def get_account_by_id(self, user_id: str) -> AccountProfileResponse | None:
         """The active account with this id."""
         ...
@@ -71,6 +78,7 @@ class AccountRepositoryProtocol(Protocol):
         """The active account whose address has this key."""
         ...
 
+    @records("user.created", "user.identity_linked", "user.profile_updated", "user.email_lost")
     async def ensure_account_exists(
         self, account: NewAccount, now: datetime, *, actor: str | None
     ) -> tuple[AccountProfileResponse, bool] | AddressRefusal:
@@ -82,6 +90,7 @@ class AccountRepositoryProtocol(Protocol):
         """
         ...
 
+    @records("user.profile_updated", "user.email_lost")
     async def update_account_profile(
         self, user_id: str, patch: AccountPatch, now: datetime, *, actor: str | None
     ) -> AccountProfileResponse | None:
@@ -92,12 +101,14 @@ class AccountRepositoryProtocol(Protocol):
         """
         ...
 
+    @records("user.profile_updated")
     async def update_account_preferences(
         self, user_id: str, patch: AccountPatch, now: datetime, *, max_bytes: int, actor: str | None
     ) -> PatchRefusal | bool:
         """Merge the patch's preferences in the database. False: there is no such active account."""
         ...
 
+    @records("user.deleted", "user.status_changed")
     async def set_account_status(
         self,
         user_id: str,
@@ -115,6 +126,7 @@ class AccountRepositoryProtocol(Protocol):
         """
         ...
 
+    @records("user.profile_updated")
     async def request_email_change(
         self, user_id: str, patch: AccountPatch, change: NewEmailChange, *, actor: str | None
     ) -> AccountProfileResponse | EmailChangeRefusal:
@@ -128,6 +140,7 @@ class AccountRepositoryProtocol(Protocol):
 
     async def cancel_email_change(self, user_id: str, now: datetime) -> None: ...
 
+    @records("user.profile_updated", "user.email_lost")
     async def confirm_email_change(
         self, user_id: str, decide: Callable[[EmailChangeTerms | None], EmailChangeTerms], now: datetime
     ) -> AccountProfileResponse | None:
@@ -142,18 +155,21 @@ class AccountRepositoryProtocol(Protocol):
         """The active account's linked identities, oldest first. None: there is no such active account."""
         ...
 
+    @records("user.identity_linked")
     async def link_identity(
         self, user_id: str, subject: Subject, now: datetime, *, actor: str | None
     ) -> LinkOutcome:
         """Link a subject to an active account, unless it has an account."""
         ...
 
+    @records("user.identity_unlinked")
     async def unlink_identity(
         self, user_id: str, subject: Subject, now: datetime, *, actor: str | None
     ) -> LinkOutcome:
         """End a link, unless nobody could sign in to the account any more."""
         ...
 
+    @records("user.signed_in")
     async def record_sign_in(
         self, user_id: str, now: datetime, *, provider: str | None, actor: str | None
     ) -> bool:
@@ -188,8 +204,9 @@ class AccountService:
         clock: Clock = utc_now,
         max_counted: int = MAX_COUNTED,
         mails_per_recipient_per_day: int = MAILS_PER_RECIPIENT_PER_DAY,
+        hooks: Hooks | None = None,
     ) -> None:
-        self.repository = repository
+        self.repository = repository if hooks is None else _with_hooks(repository, hooks)
         self._primary_issuer = primary_issuer
         self._clock = clock
         self._max_counted = max_counted
@@ -515,6 +532,13 @@ class AccountService:
             "database_connected": connected,
             "timestamp": self._clock().isoformat(),
         }
+
+
+def _with_hooks(repository: AccountRepositoryProtocol, hooks: Hooks) -> AccountRepositoryProtocol:
+    hooked = copy(repository)
+    for name, types in hooks.wanted(AccountRepositoryProtocol):
+        setattr(hooked, name, getattr(repository.within(partial(hooks.within, types=types)), name))
+    return hooked
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from functools import cache
 from typing import Any, TypeVar
 
 from hoc.cus.account.L5_engines.engines import Engines
+from hoc.cus.account.L5_engines.hooks import registered_hooks
 from hoc.cus.account.L5_engines.session import CallerSession
 from hoc.cus.account.L5_schemas.errors import AccountsError
 from hoc.cus.account.L5_schemas.results import (
@@ -328,8 +329,11 @@ async def _or_error(operation: Awaitable[T]) -> T | AccountsErrorResult:
 
 @cache
 def get_accounts_facade() -> AccountsFacade:
-    """The facade on PostgreSQL, configured from the environment (``HOC_…``); the same one on every call."""
+    """The facade on PostgreSQL, configured from the environment (``HOC_…``); the same one on every call.
+
+    `hoc.cus.account.L5_engines.hooks.register_hooks` gives it hooks.
+    """
     # Imported here: the wiring imports SQLAlchemy and the settings, and importing the facade stays quick.
     from hoc.cus.account.wiring import postgres_facade  # noqa: PLC0415 - see above
 
-    return postgres_facade()
+    return postgres_facade(hooks=registered_hooks())

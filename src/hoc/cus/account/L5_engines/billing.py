@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Protocol, Unpack
 
+from hoc.cus.account.L5_engines.hooks import records
 from hoc.cus.account.L5_engines.paging import CursorScope, PageArguments
 from hoc.cus.account.L5_engines.session import Clock, Session, utc_now
 from hoc.cus.account.L5_engines.text import choice, clean_text, is_storable_id
@@ -102,6 +103,7 @@ class Billing:
             raise _no_such_tenant()
         return None if has_subscription else NO_SUBSCRIPTION
 
+    @records("tenant.subscription_changed")
     async def set_subscription(
         self,
         session: Session,
@@ -142,6 +144,7 @@ class Billing:
         await self._billing.put_subscription(session, subscription, now, as_of=moment, actor=actor)
         return await self.summary(session, tenant_id)
 
+    @records("tenant.subscription_changed")
     async def cancel_subscription(
         self, session: Session, tenant_id: str, *, as_of: datetime | None = None, actor: str | None = None
     ) -> BillingSummaryResult:
@@ -156,6 +159,7 @@ class Billing:
         await self._billing.put_subscription(session, canceled, now, as_of=moment, actor=actor)
         return await self.summary(session, tenant_id)
 
+    @records("tenant.invoice_recorded")
     async def record_invoice(
         self,
         session: Session,
@@ -199,6 +203,7 @@ class Billing:
         await self._billing.put_invoice(session, tenant_id, invoice, now, as_of=moment, actor=actor)
         return await self._billing.find_invoice(session, tenant_id, invoice_id) or invoice
 
+    @records("tenant.invoice_recorded", "tenant.subscription_changed")
     async def record_payment(
         self,
         session: Session,

@@ -6,6 +6,7 @@ from typing import Protocol, Unpack
 from hoc.cus.account.L5_engines import policy
 from hoc.cus.account.L5_engines.access import AccessReader, access_of, require, require_reader, require_writer
 from hoc.cus.account.L5_engines.email_address import parse_email
+from hoc.cus.account.L5_engines.hooks import records
 from hoc.cus.account.L5_engines.paging import CursorScope, PageArguments
 from hoc.cus.account.L5_engines.session import Clock, Session, new_id, utc_now
 from hoc.cus.account.L5_engines.text import choice, choice_filter
@@ -102,6 +103,7 @@ class Invitations:
         self._limits = limits or InvitationLimits()
         self._clock = clock
 
+    @records("invitation.created")
     async def invite(
         self,
         session: Session,
@@ -157,6 +159,7 @@ class Invitations:
         )
         return Page(InvitationListResult(rows.rows, rows.total), scope.next_cursor(rows))
 
+    @records("invitation.resent")
     async def resend(
         self,
         session: Session,
@@ -193,6 +196,7 @@ class Invitations:
             raise _refusal(await self._invitations.obstacles(session, renewed, self._limits))
         return sent
 
+    @records("invitation.revoked")
     async def revoke(
         self, session: Session, tenant_id: str, caller_user_id: str, invitation_id: str
     ) -> InvitationResult:

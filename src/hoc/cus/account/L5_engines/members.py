@@ -5,6 +5,7 @@ from typing import Protocol, Unpack
 
 from hoc.cus.account.L5_engines import policy
 from hoc.cus.account.L5_engines.access import AccessReader, require, require_writer
+from hoc.cus.account.L5_engines.hooks import records
 from hoc.cus.account.L5_engines.paging import MAX_LIMIT, CursorScope, PageArguments
 from hoc.cus.account.L5_engines.session import Clock, Session, utc_now
 from hoc.cus.account.L5_engines.text import choice, choice_filter
@@ -125,6 +126,7 @@ class Members:
         rows = await self._members.memberships_of(session, user_id, scope.window(**page))
         return Page(MembershipsListResult(rows.rows, rows.total), scope.next_cursor(rows))
 
+    @records("member.role_changed")
     async def change_role(
         self,
         session: Session,
@@ -157,6 +159,7 @@ class Members:
             raise _no_such_member()
         return changed
 
+    @records("member.removed")
     async def remove(
         self, session: Session, tenant_id: str, caller_user_id: str, target_user_id: str
     ) -> MemberLeftResult:
@@ -177,6 +180,7 @@ class Members:
         await self._members.delete(session, tenant_id, target_user_id, self._clock(), actor=caller_user_id)
         return MemberLeftResult("User removed from tenant", target_user_id)
 
+    @records("member.left")
     async def leave(self, session: Session, tenant_id: str, caller_user_id: str) -> MemberLeftResult:
         """End one's own membership. Raises NotAMemberError, TenantNotActiveError or LastOwnerError."""
         caller, _ = await self._lock_pair(session, tenant_id, caller_user_id, caller_user_id)

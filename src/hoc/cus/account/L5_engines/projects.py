@@ -5,6 +5,7 @@ import secrets
 from datetime import date, datetime
 from typing import Protocol, Unpack
 
+from hoc.cus.account.L5_engines.hooks import records
 from hoc.cus.account.L5_engines.paging import CursorScope, PageArguments
 from hoc.cus.account.L5_engines.session import Clock, Session, new_id, utc_now
 from hoc.cus.account.L5_engines.text import choice, choice_filter, clean_line, clean_text
@@ -120,6 +121,7 @@ class Projects:
         """One project with its quotas and usage. None also for another tenant's project."""
         return await self._tenants.find(session, tenant_id, project_id, self._clock().date())
 
+    @records("tenant.created", "member.joined")
     async def create(
         self,
         session: Session,
@@ -155,6 +157,7 @@ class Projects:
                 )
         raise ConflictError("This slug is taken. Choose another.", code="slug_taken")
 
+    @records("tenant.status_changed")
     async def change_status(
         self, session: Session, tenant_id: str, status: str, *, actor: str | None = None
     ) -> ProjectDetailResult:
@@ -171,6 +174,7 @@ class Projects:
             raise ConflictError(f"A tenant that is {project.status} cannot become {target}.")
         return project
 
+    @records("tenant.onboarding_advanced")
     async def advance_onboarding(
         self, session: Session, tenant_id: str, state: int, *, actor: str | None = None
     ) -> ProjectDetailResult:
@@ -185,6 +189,7 @@ class Projects:
         await self._tenants.advance_onboarding(session, tenant_id, target, self._clock(), actor=actor)
         return (await self._require(session, tenant_id)).value
 
+    @records("tenant.quotas_changed")
     async def override_quotas(
         self, session: Session, tenant_id: str, *, actor: str | None = None, **quotas: int | None
     ) -> ProjectDetailResult:

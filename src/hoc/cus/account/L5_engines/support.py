@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Protocol, Unpack
 
 from hoc.cus.account.L5_engines.access import AccessReader, access_of, require_writer
+from hoc.cus.account.L5_engines.hooks import records
 from hoc.cus.account.L5_engines.paging import CursorScope, PageArguments
 from hoc.cus.account.L5_engines.session import Clock, Session, new_id, utc_now
 from hoc.cus.account.L5_engines.text import choice, choice_filter, clean_line, clean_text
@@ -60,6 +61,7 @@ class Support:
     def contact(self) -> SupportContactResult:
         return self._contact
 
+    @records("ticket.created")
     async def create_ticket(
         self,
         session: Session,
@@ -105,6 +107,7 @@ class Support:
         rows = await self._tickets.page(session, tenant_id, window, status=status_filter)
         return Page(SupportTicketListResult(rows.rows, rows.total), scope.next_cursor(rows))
 
+    @records("ticket.updated")
     async def change_ticket_status(
         self,
         session: Session,
