@@ -129,7 +129,7 @@ async def test_a_hook_calls_the_facade_which_calls_hooks(scene: Scene, seen: See
             session, event.tenant_id, scene.team.owner, subject="S", description="D"
         )
 
-    hooks = {"member.role_changed": open_ticket, "ticket.created": seen}
+    hooks: dict[str, Hook] = {"member.role_changed": open_ticket, "ticket.created": seen}
     scene.world.facade = AccountsFacade(engines_of(scene.world, hooks))
     async with scene.world.transaction() as session:
         await scene.facade.members.change_role(
@@ -163,3 +163,16 @@ async def test_a_hook_refuses_an_account(world: World, seen: Seen) -> None:
 def test_an_unknown_event_is_refused_with_the_nearest(world: World, seen: Seen) -> None:
     with pytest.raises(ValueError, match=r"no event 'member.join' .* mean 'member.joined'"):
         engines_of(world, {"member.join": seen})
+
+
+@pytest.mark.parametrize("end", ["commit", "rollback"])
+async def test_a_hook_cannot_end_the_transaction_unnoticed(scene: Scene, end: str) -> None:
+    async def end_it(session: Any, _event: EventData) -> None:
+        await getattr(session, end)()
+
+    facade = AccountsFacade(engines_of(scene.world, {"member.role_changed": end_it}))
+    async with scene.world.session() as session:
+        with pytest.raises(RuntimeError):
+            await facade.members.change_role(
+                session, scene.tenant_id, scene.team.owner, scene.team.viewer, "admin"
+            )

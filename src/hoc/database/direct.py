@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary
 
 import asyncpg
 from sqlalchemy import ClauseElement, Dialect, Executable
+from sqlalchemy.ext.asyncio import AsyncTransaction
 from sqlalchemy.sql.compiler import Compiled, SQLCompiler
 
 
@@ -106,6 +107,6 @@ class DirectConnection:
     async def scalar(self, statement: Executable, values: Mapping[str, Any] | None = None) -> Any:  # noqa: ANN401 - of any type
         return (await self.execute(statement, values)).scalar()
 
-    def begin_nested(self) -> AbstractAsyncContextManager[object]:
+    def begin_nested(self) -> AbstractAsyncContextManager[AsyncTransaction]:
         """Raises TransactionRequiredError: there is no transaction to set a savepoint in."""
         raise TransactionRequiredError("A savepoint needs a transaction.")

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from pkgutil import resolve_name
+from typing import cast
 
 from hoc.cus.account.L5_engines.hooks import Hook
 
@@ -23,4 +24,4 @@ def load_hooks(name: str | None) -> Mapping[str, Hook] | None:
         raise ValueError(f"HOC_HOOKS: {name!r} cannot be imported: {problem}") from problem
     if ":" not in name or not isinstance(hooks, Mapping):
         raise ValueError(f"HOC_HOOKS: {name!r} must be module:name of a dict of hooks by event type.")
-    return hooks
+    return cast("Mapping[str, Hook]", hooks)

@@ -128,7 +128,8 @@ class MemorySession:
         self.database = database
         self._read_only = read_only
         self._own: Tables | None = None
-        self._blocks = 0  # around the code that has the session
+        self._blocks = 0  # of begin and begin_nested, around the code that has the session
+        self._savepoints = 0
 
     async def commit(self) -> None:
         """Commit the writes. The next write begins a new transaction.
@@ -144,7 +145,14 @@ class MemorySession:
             self.database.unlock(own)
 
     async def rollback(self) -> None:
-        """Discard the writes since the last commit."""
+        """Discard the writes since the last commit. Raises RuntimeError in a block of `begin_nested`."""
+        if self._savepoints:
+            raise RuntimeError(
+                "This session is in a block of begin_nested. Raise an exception to roll it back."
+            )
+        self._discard()
+
+    def _discard(self) -> None:
         if self._own is not None:
             self._own = None
             self.database.unlock()
@@ -170,7 +178,7 @@ class MemorySession:
             with self._block():
                 yield self
         except BaseException:
-            await self.rollback()
+            self._discard()
             raise
         await self.commit()
 
@@ -178,15 +186,18 @@ class MemorySession:
     async def begin_nested(self) -> AsyncGenerator[Self]:
         """Undo what the block wrote if it raises, and nothing else."""
         before = None if self._own is None else self._own.copy()
+        self._savepoints += 1
         try:
             with self._block():
                 yield self
         except BaseException:
             if before is None:
-                await self.rollback()
+                self._discard()
             else:
                 self._own = before
             raise
+        finally:
+            self._savepoints -= 1
 
     async def flush(self) -> None:
         """Do nothing: every write is made at once."""

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from sqlalchemy import BigInteger, ColumnElement, case, false, func, literal_column, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
@@ -31,10 +31,8 @@ def _is_own() -> ColumnElement[bool]:
     A row that is visible although its transaction is in progress is the reader's own. Rows from before the
     position are not looked at: the number of an old row's transaction may be in use again.
     """
-    in_progress: ColumnElement[bool] = literal_column(
-        f"pg_xact_status(({_WRITTEN_BY})::text::xid8) = 'in progress'"
-    )
-    return case((outbox.c.position > AFTER, in_progress), else_=false())
+    status: ColumnElement[str] = literal_column(f"pg_xact_status(({_WRITTEN_BY})::text::xid8)")
+    return case((outbox.c.position > AFTER, status == literal_column("'in progress'")), else_=false())
 
 
 LAST = select(func.coalesce(func.max(outbox.c.position), 0).label("position"))
@@ -47,8 +45,12 @@ SINCE = (
 
 
 class SqlWrittenEvents:
-    def savepoint(self, session: SqlSession) -> AbstractAsyncContextManager[object]:
-        return session.begin_nested()
+    @asynccontextmanager
+    async def savepoint(self, session: SqlSession) -> AsyncGenerator[None]:
+        async with session.begin_nested() as savepoint:
+            yield
+            if not savepoint.is_active:
+                raise RuntimeError("A hook has ended the operation's transaction, which it must not do.")
 
     async def last(self, session: SqlSession) -> int:
         [row] = await fetch_all(session, LAST)
@@ -67,7 +69,7 @@ class SqlWrittenEvents:
             yield session
             await session.flush()
             return
-        # Its commit does not end the operation's transaction; its rollback does, and so fails the operation.
+        # Its commit does not end the operation's transaction. Its rollback does, and `savepoint` raises.
         async with AsyncSession(
             session, expire_on_commit=False, join_transaction_mode="rollback_only"
         ) as opened:
@@ -81,7 +83,7 @@ Scope = Callable[[AsyncConnection], AbstractAsyncContextManager[None]]
 class ScopedDatabase:
     """A database whose every write is a transaction, with all its work within ``scope``."""
 
-    def __init__(self, database: "Database | ScopedDatabase", scope: Scope) -> None:
+    def __init__(self, database: Database | Self, scope: Scope) -> None:
         self._database = database
         self._scope = scope
 
