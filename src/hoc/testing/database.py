@@ -148,7 +148,7 @@ class MemorySession:
         """Discard the writes since the last commit. Raises RuntimeError in a block of `begin_nested`."""
         if self._savepoints:
             raise RuntimeError(
-                "This session is in a block of begin_nested. Raise an exception to roll it back."
+                "This session is in a block of begin_nested. An exception rolls the block back."
             )
         self._discard()
 

@@ -14,8 +14,10 @@ from support.postgres import TestServer
 from support.statements import recorded_statements
 from support.world import Team
 
+from hoc.cus.account.L5_engines.hooks import Hooks
 from hoc.cus.account.L5_schemas.errors import LimitExceededError
 from hoc.cus.account.L5_schemas.events import TicketCreatedEventData
+from hoc.cus.account.L6_drivers.hooks import SqlWrittenEvents
 
 TICKET = {"subject": "S", "description": "D"}
 NOTE = text("INSERT INTO host_notes (tenant_id) VALUES (:tenant_id)")
@@ -170,17 +172,35 @@ async def test_a_connection_lost_at_any_statement_leaves_nothing(
 
     on.listen(engine, "before_cursor_execute", end_connection, retval=True)
     try:
-        while at == 0 or len(sent) >= at:
-            at, sent = at + 1, []
+        for at in range(1, 10):
+            sent.clear()
             answer = await console.client.post("/support/tickets", json=TICKET, headers=headers)
-            if len(sent) >= at:
-                assert answer.status_code == 503, sent[-1]
-                assert await stored(console, team) == (0, 0, 0), sent[-1]
+            if len(sent) < at:
+                assert answer.status_code == 201
+                break
+            assert answer.status_code == 503, sent[-1]
+            assert await stored(console, team) == (0, 0, 0), sent[-1]
     finally:
         on.remove(engine, "before_cursor_execute", end_connection)
-    assert answer.status_code == 201
     assert await stored(console, team) == (1, 1, 1)
     assert [sql.split()[0] for sql in sent] == ["SAVEPOINT", "SELECT", "WITH", "SELECT", "INSERT", "RELEASE"]
+
+
+async def test_others_events_of_the_same_moment_call_no_hook(console: Console, team: Team) -> None:
+    """They are committed, and so visible, before the hooked operation reads its own."""
+    seen: list[TicketCreatedEventData] = []
+
+    async def see(_session: AsyncSession, event: TicketCreatedEventData) -> None:
+        seen.append(event)
+
+    hooks, other = Hooks({"ticket.created": see}, SqlWrittenEvents()), await console.team()
+    create = console.facade.support.create_ticket
+    async with console.transaction() as session, hooks.within(session, ["ticket.created"]):
+        async with session.begin_nested():
+            await create(session, team.tenant_id, team.owner, **TICKET)
+        async with console.transaction() as rival:
+            await create(rival, other.tenant_id, other.owner, **TICKET)
+    assert [event.tenant_id for event in seen] == [team.tenant_id]
 
 
 async def test_operations_without_a_hook_send_what_they_sent(console: Console, headers: Headers) -> None:
