@@ -1,7 +1,7 @@
 """The settings, from environment variables: ``HOC_`` and the field's name."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -19,6 +19,23 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix="HOC_", extra="ignore", frozen=True, hide_input_in_errors=True
     )
+
+    if TYPE_CHECKING:  # pydantic takes text for a secret, and for a path, which type checkers do not know
+
+        def __init__(
+            self,
+            *,
+            database_url: SecretStr | str | None = ...,
+            listen_database_url: SecretStr | str | None = ...,
+            nats_url: SecretStr | str | None = ...,
+            smtp_url: SecretStr | str | None = ...,
+            rate_limit_storage_url: SecretStr | str | None = ...,
+            gateway_secret: SecretStr | str | None = ...,
+            operations_token: SecretStr | str | None = ...,
+            consul_token: SecretStr | str | None = ...,
+            data_dir: Path | str | None = ...,
+            **others: str | bool | int | None,
+        ) -> None: ...
 
     database_url: SecretStr | None = Field(
         default=None, description="PostgreSQL 15 or later; unset: `hoc serve` starts an embedded one"

@@ -14,6 +14,12 @@ from pydantic import TypeAdapter, ValidationError
 from hoc.cus.account.L5_engines.billing import Billing
 from hoc.cus.account.L5_engines.session import Session
 from hoc.cus.account.L5_schemas.errors import FieldProblem, InvalidInputError
+from hoc.cus.account.L5_schemas.values import (
+    GivenBillingPeriod,
+    GivenInvoiceStatus,
+    GivenPlan,
+    GivenSubscriptionStatus,
+)
 from hoc.events.message import Handler, InboundMessage
 
 T = TypeVar("T")
@@ -36,11 +42,11 @@ class SubscriptionCreatedData:
     subject: ClassVar[str] = "subscription.created"
 
     tenant_id: str
-    plan: str
+    plan: GivenPlan
     current_period_start: datetime
     current_period_end: datetime
-    status: str = "active"
-    billing_period: str = "monthly"
+    status: GivenSubscriptionStatus = "active"
+    billing_period: GivenBillingPeriod = "monthly"
     next_invoice_date: datetime | None = None
 
 
@@ -64,7 +70,7 @@ class InvoiceData:
     period_start: datetime
     period_end: datetime
     amount_cents: int
-    status: str
+    status: GivenInvoiceStatus
     description: str
 
 

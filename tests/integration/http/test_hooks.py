@@ -197,9 +197,9 @@ async def test_others_events_of_the_same_moment_call_no_hook(console: Console, t
     create = console.facade.support.create_ticket
     async with console.transaction() as session, hooks.within(session, ["ticket.created"]):
         async with session.begin_nested():
-            await create(session, team.tenant_id, team.owner, **TICKET)
+            await create(session, team.tenant_id, team.owner, subject="S", description="D")
         async with console.transaction() as rival:
-            await create(rival, other.tenant_id, other.owner, **TICKET)
+            await create(rival, other.tenant_id, other.owner, subject="S", description="D")
     assert [event.tenant_id for event in seen] == [team.tenant_id]
 
 

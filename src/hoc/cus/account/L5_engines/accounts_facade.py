@@ -37,6 +37,15 @@ from hoc.cus.account.L5_schemas.results import (
     UsersListResult,
     UserSummaryResult,
 )
+from hoc.cus.account.L5_schemas.values import (
+    AnyInvitationStatus,
+    AnyRole,
+    AnyTenantStatus,
+    AnyTicketCategory,
+    AnyTicketPriority,
+    AnyTicketStatus,
+    AnyUserStatus,
+)
 
 __all__ = [
     "AcceptInvitationResult",
@@ -87,7 +96,7 @@ class AccountsFacade:
         session: CallerSession,
         tenant_id: str,
         *,
-        status: str | None = None,
+        status: AnyTenantStatus | None = None,
         limit: int = 50,
         offset: int = 0,
         cursor: str | None = None,
@@ -110,8 +119,8 @@ class AccountsFacade:
         session: CallerSession,
         tenant_id: str,
         *,
-        role: str | None = None,
-        status: str | None = None,
+        role: AnyRole | None = None,
+        status: AnyUserStatus | None = None,
         limit: int = 50,
         offset: int = 0,
         cursor: str | None = None,
@@ -150,7 +159,7 @@ class AccountsFacade:
         tenant_id: str,
         caller_user_id: str,
         target_user_id: str,
-        new_role: str,
+        new_role: AnyRole,
     ) -> TenantUserResult | AccountsErrorResult:
         """Give a member another role: owners only, and not to themselves."""
         return await _or_error(
@@ -227,8 +236,8 @@ class AccountsFacade:
         *,
         subject: str,
         description: str,
-        category: str = "general",
-        priority: str = "medium",
+        category: AnyTicketCategory = "general",
+        priority: AnyTicketPriority = "medium",
     ) -> SupportTicketResult:
         """Open a ticket. Raises AccountsError for bad input, or when the user is no member."""
         return await self.support.create_ticket(
@@ -246,7 +255,7 @@ class AccountsFacade:
         session: CallerSession,
         tenant_id: str,
         *,
-        status: str | None = None,
+        status: AnyTicketStatus | None = None,
         limit: int = 50,
         offset: int = 0,
         cursor: str | None = None,
@@ -264,7 +273,7 @@ class AccountsFacade:
         caller_user_id: str,
         *,
         email: str,
-        role: str = "member",
+        role: AnyRole = "member",
         expires_in_days: int = 7,
     ) -> InvitationResult | AccountsErrorResult:
         """Invite an address for 1 to 30 days; the courier mails it after the caller's commit."""
@@ -285,7 +294,7 @@ class AccountsFacade:
         tenant_id: str,
         caller_user_id: str,
         *,
-        status: str | None = None,
+        status: AnyInvitationStatus | None = None,
         limit: int = 50,
         offset: int = 0,
         cursor: str | None = None,

@@ -11,7 +11,16 @@ from hoc.cus.account.L5_engines.text import choice, clean_text, is_storable_id
 from hoc.cus.account.L5_schemas.errors import InvalidInputError, NotFoundError
 from hoc.cus.account.L5_schemas.port_types import Page, Slice, Subscription, Window
 from hoc.cus.account.L5_schemas.results import BillingSummaryResult, InvoiceListResult, InvoiceSummaryResult
-from hoc.cus.account.L5_schemas.values import BillingPeriod, InvoiceStatus, Plan, SubscriptionStatus
+from hoc.cus.account.L5_schemas.values import (
+    AnyBillingPeriod,
+    AnyInvoiceStatus,
+    AnyPlan,
+    AnySubscriptionStatus,
+    BillingPeriod,
+    InvoiceStatus,
+    Plan,
+    SubscriptionStatus,
+)
 
 NO_SUBSCRIPTION = "This tenant has no subscription: the free plan is not invoiced."
 
@@ -109,9 +118,9 @@ class Billing:
         session: Session,
         tenant_id: str,
         *,
-        plan: str,
-        status: str = SubscriptionStatus.ACTIVE,
-        billing_period: str = BillingPeriod.MONTHLY,
+        plan: AnyPlan,
+        status: AnySubscriptionStatus = SubscriptionStatus.ACTIVE,
+        billing_period: AnyBillingPeriod = BillingPeriod.MONTHLY,
         current_period_start: datetime,
         current_period_end: datetime,
         next_invoice_date: datetime | None = None,
@@ -169,7 +178,7 @@ class Billing:
         period_start: datetime,
         period_end: datetime,
         amount_cents: int,
-        status: str,
+        status: AnyInvoiceStatus,
         description: str,
         as_of: datetime | None = None,
         actor: str | None = None,

@@ -31,7 +31,7 @@ from hoc.cus.account.L5_schemas.results import (
     InvitationListResult,
     InvitationResult,
 )
-from hoc.cus.account.L5_schemas.values import InvitationStatus, Role
+from hoc.cus.account.L5_schemas.values import AnyInvitationStatus, AnyRole, InvitationStatus, Role
 
 DEFAULT_DAYS = 7
 MAX_DAYS = 30
@@ -111,7 +111,7 @@ class Invitations:
         caller_user_id: str,
         *,
         email: str,
-        role: str = Role.MEMBER,
+        role: AnyRole = Role.MEMBER,
         expires_in_days: int = DEFAULT_DAYS,
     ) -> InvitationResult:
         """Invite an address. The mail is sent after the caller's commit.
@@ -142,7 +142,7 @@ class Invitations:
         tenant_id: str,
         caller_user_id: str,
         *,
-        status: str | None = None,
+        status: AnyInvitationStatus | None = None,
         **page: Unpack[PageArguments],
     ) -> Page[InvitationListResult]:
         """The tenant's invitations, newest first, for owners and admins.

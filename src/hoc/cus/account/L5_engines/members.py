@@ -26,7 +26,7 @@ from hoc.cus.account.L5_schemas.results import (
     UsersListResult,
     UserSummaryResult,
 )
-from hoc.cus.account.L5_schemas.values import Role, UserStatus
+from hoc.cus.account.L5_schemas.values import AnyRole, AnyUserStatus, Role, UserStatus
 
 
 class MemberStore(AccessReader, Protocol):
@@ -77,8 +77,8 @@ class Members:
         session: Session,
         tenant_id: str,
         *,
-        role: str | None = None,
-        status: str | None = None,
+        role: AnyRole | None = None,
+        status: AnyUserStatus | None = None,
         **page: Unpack[PageArguments],
     ) -> Page[UsersListResult]:
         """Members in the order in which they joined. ``status`` defaults to active accounts."""
@@ -133,7 +133,7 @@ class Members:
         tenant_id: str,
         caller_user_id: str,
         target_user_id: str,
-        new_role: str,
+        new_role: AnyRole,
         *,
         expected_version: int | None = None,
     ) -> TenantUserResult:

@@ -3,7 +3,7 @@
 import re
 import secrets
 from datetime import date, datetime
-from typing import Protocol, Unpack
+from typing import Protocol, Unpack, cast
 
 from hoc.cus.account.L5_engines.hooks import records
 from hoc.cus.account.L5_engines.paging import CursorScope, PageArguments
@@ -22,7 +22,13 @@ from hoc.cus.account.L5_schemas.results import (
     ProjectsListResult,
     ProjectSummaryResult,
 )
-from hoc.cus.account.L5_schemas.values import QUOTAS, Onboarding, TenantStatus
+from hoc.cus.account.L5_schemas.values import (
+    QUOTAS,
+    AnyTenantStatus,
+    Onboarding,
+    QuotaOverrides,
+    TenantStatus,
+)
 
 _SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
@@ -103,7 +109,7 @@ class Projects:
         session: Session,
         tenant_id: str,
         *,
-        status: str | None = None,
+        status: AnyTenantStatus | None = None,
         **page: Unpack[PageArguments],
     ) -> Page[ProjectsListResult]:
         """The tenant's projects: one, as yet. Raises InvalidInputError."""
@@ -159,7 +165,7 @@ class Projects:
 
     @records("tenant.status_changed")
     async def change_status(
-        self, session: Session, tenant_id: str, status: str, *, actor: str | None = None
+        self, session: Session, tenant_id: str, status: AnyTenantStatus, *, actor: str | None = None
     ) -> ProjectDetailResult:
         """Change the status, as `TenantStatus` allows; the same status changes nothing. For operators.
 
@@ -191,18 +197,19 @@ class Projects:
 
     @records("tenant.quotas_changed")
     async def override_quotas(
-        self, session: Session, tenant_id: str, *, actor: str | None = None, **quotas: int | None
+        self, session: Session, tenant_id: str, *, actor: str | None = None, **quotas: Unpack[QuotaOverrides]
     ) -> ProjectDetailResult:
         """Replace some of the plan's quotas for one tenant; None restores the plan's.
 
         Raises InvalidInputError or NotFoundError.
         """
-        for name, value in quotas.items():
+        given = cast("dict[str, int | None]", quotas)
+        for name, value in given.items():
             if name not in QUOTAS:
                 raise InvalidInputError.of(name, f"is not a quota; the quotas are {', '.join(QUOTAS)}")
             if value is not None and not 0 <= value < 2**31:
                 raise InvalidInputError.of(name, f"must be 0 to {2**31 - 1}")
-        await self._tenants.set_quotas(session, tenant_id, quotas, self._clock(), actor=actor)
+        await self._tenants.set_quotas(session, tenant_id, given, self._clock(), actor=actor)
         return (await self._require(session, tenant_id)).value
 
     async def _require(self, session: Session, tenant_id: str) -> Versioned[ProjectDetailResult]:

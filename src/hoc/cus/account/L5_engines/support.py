@@ -15,7 +15,14 @@ from hoc.cus.account.L5_schemas.results import (
     SupportTicketListResult,
     SupportTicketResult,
 )
-from hoc.cus.account.L5_schemas.values import TicketCategory, TicketPriority, TicketStatus
+from hoc.cus.account.L5_schemas.values import (
+    AnyTicketCategory,
+    AnyTicketPriority,
+    AnyTicketStatus,
+    TicketCategory,
+    TicketPriority,
+    TicketStatus,
+)
 
 
 class TicketStore(Protocol):
@@ -70,8 +77,8 @@ class Support:
         *,
         subject: str,
         description: str,
-        category: str = TicketCategory.GENERAL,
-        priority: str = TicketPriority.MEDIUM,
+        category: AnyTicketCategory = TicketCategory.GENERAL,
+        priority: AnyTicketPriority = TicketPriority.MEDIUM,
     ) -> SupportTicketResult:
         """Open a ticket. Raises InvalidInputError, NotAMemberError or TenantNotActiveError."""
         now = self._clock()
@@ -97,7 +104,7 @@ class Support:
         session: Session,
         tenant_id: str,
         *,
-        status: str | None = None,
+        status: AnyTicketStatus | None = None,
         **page: Unpack[PageArguments],
     ) -> Page[SupportTicketListResult]:
         """The tenant's tickets, newest first. Raises InvalidInputError."""
@@ -114,7 +121,7 @@ class Support:
         tenant_id: str,
         ticket_id: str,
         *,
-        status: str,
+        status: AnyTicketStatus,
         resolution: str | None = None,
         actor: str | None = None,
     ) -> SupportTicketResult:
