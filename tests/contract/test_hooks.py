@@ -16,6 +16,8 @@ from hoc.cus.account.L5_schemas.errors import ConflictError
 from hoc.cus.account.L5_schemas.events import EVENTS, EventData
 from hoc.cus.account.L5_schemas.identity import AccountEnsureRequest, AccountStatusChangeRequest
 from hoc.cus.account.wiring import create_account_service, options_of, postgres_engines
+from hoc.events.billing import billing_handlers
+from hoc.events.message import InboundMessage
 from hoc.settings import Settings
 from hoc.testing import memory_account_service, memory_engines
 
@@ -176,3 +178,22 @@ async def test_a_hook_cannot_end_the_transaction_unnoticed(scene: Scene, end: st
             await facade.members.change_role(
                 session, scene.tenant_id, scene.team.owner, scene.team.viewer, "admin"
             )
+
+
+async def test_an_inbound_event_calls_hooks(scene: Scene, seen: Seen) -> None:
+    """The handlers of billing call the engines, in the transaction that stores the message's id."""
+    handle = billing_handlers(scene.facade.billing)["subscription.created"]
+    month = {"current_period_start": "2026-03-01T00:00:00Z", "current_period_end": "2026-04-01T00:00:00Z"}
+    data = {"tenant_id": scene.tenant_id, "plan": "pro", **month}
+    message = InboundMessage("1", "subscription.created", scene.now, data)
+    seen.refuses = {"tenant.subscription_changed"}
+    async with scene.world.transaction() as session:
+        await refusal(handle(session, message))
+    seen.refuses, seen.events = set(), []
+    async with scene.world.transaction() as session:
+        await handle(session, message)
+    written = await scene.world.events(tenant_id=scene.tenant_id)
+    assert seen.events == [
+        parsed(event).data for event in written if event.type == "tenant.subscription_changed"
+    ]
+    assert len(seen.events) == 1
