@@ -1,7 +1,7 @@
 """A host's code as its type checker sees it; nothing runs it.
 
-`make check` runs mypy and basedpyright on it. They report a right line with an error. mypy also reports a wrong
-line without one, whose comment is unused.
+`make check` runs mypy and basedpyright on it. They report a right line with an error. mypy also reports a
+wrong line without one, whose comment is unused.
 """
 
 # ruff: noqa: B018 - of an attribute that is not there
