@@ -28,6 +28,7 @@ from hoc.cus.account.L2_api.identity import IDENTITY_OPERATIONS
 from hoc.cus.account.L2_api.openapi import CACHED_DOCUMENT, openapi_document, openapi_route
 from hoc.cus.account.L2_api.operations import AnyOperation
 from hoc.cus.account.L2_api.request import BodyParser
+from hoc.cus.account.L5_engines.hooks import Hook
 from hoc.cus.account.L5_engines.link_patterns import link_pattern
 from hoc.cus.account.wiring import (
     access_reader,
@@ -84,6 +85,8 @@ class Accounts:
             subjects replaces that. They need `Settings.nats_url`.
         observer: is called for each event that is published, received or set aside.
         mail: sends the mails, in place of SMTP (`Settings.smtp_url`) and the development mailbox.
+        hooks: by event type. Each is awaited with the operation's session and the event, before the commit.
+            An `AccountsError` that it raises is the answer, any other exception a 500; both undo everything.
 
     Raises:
         ValueError: a setting is missing or wrong.
@@ -97,6 +100,7 @@ class Accounts:
         handlers: Mapping[str, Handler] | None = None,
         observer: EventObserver | None = None,
         mail: MailSender | None = None,
+        hooks: Mapping[str, Hook] | None = None,
     ) -> None:
         if settings.database_url is None:
             raise ValueError("HOC_DATABASE_URL is not set: name the PostgreSQL database to use.")
@@ -107,12 +111,13 @@ class Accounts:
         )
         self.readiness = Readiness(self.database)
         self.database.before_use(self.readiness.require_schema)
-        self.facade = postgres_facade(settings)
+        self.facade = postgres_facade(settings, hooks=hooks)
         self.identity_service = create_account_service(
             self.database,
             primary_issuer=settings.primary_issuer_or_default,
             mails_per_recipient_per_day=settings.invitations_per_recipient_per_day,
             special_use_domains=settings.special_use_domains,
+            hooks=hooks,
         )
         self._courier = create_courier(self.database, settings, mail) if settings.send_mail else None
         self._housekeeping = Housekeeping(self.database)

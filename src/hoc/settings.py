@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -44,6 +44,23 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix="HOC_", extra="forbid", frozen=True, hide_input_in_errors=True
     )
+
+    if TYPE_CHECKING:  # pydantic takes text for a secret, and for a path, which type checkers do not know
+
+        def __init__(
+            self,
+            *,
+            database_url: SecretStr | str | None = ...,
+            listen_database_url: SecretStr | str | None = ...,
+            nats_url: SecretStr | str | None = ...,
+            smtp_url: SecretStr | str | None = ...,
+            rate_limit_storage_url: SecretStr | str | None = ...,
+            gateway_secret: SecretStr | str | None = ...,
+            operations_token: SecretStr | str | None = ...,
+            consul_token: SecretStr | str | None = ...,
+            data_dir: Path | str | None = ...,
+            **others: str | bool | int | None,
+        ) -> None: ...
 
     database_url: DatabaseUrl | None = Field(
         default=None, description="PostgreSQL 15 or later; unset: `hoc serve` starts an embedded one"
@@ -91,6 +108,9 @@ class Settings(BaseSettings):
     consul_service: str = Field(default="account_service", description="service name in Consul")
     consul_address: str | None = Field(
         default=None, description="host:port at which others reach this server; unset: the one it listens on"
+    )
+    hooks: str | None = Field(
+        default=None, description="hooks of `hoc serve` and `hoc relay`, module:name of a dict by event type"
     )
     log_format: Literal["json", "line"] | None = Field(
         default=None, description="json or line; unset: lines on a terminal, JSON otherwise"

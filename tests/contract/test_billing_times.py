@@ -124,7 +124,7 @@ async def test_canceling_as_of_earlier_changes_nothing(world: World) -> None:
     [("past_due", "active"), ("active", "active"), ("trialing", "trialing"), ("canceled", "canceled")],
 )
 async def test_a_payment_settles_the_invoice_and_what_was_past_due(
-    world: World, before: str, after: str
+    world: World, before: Any, after: Any
 ) -> None:
     tenant_id, _ = await world.tenant()
     billing = world.engines.billing

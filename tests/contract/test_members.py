@@ -32,7 +32,11 @@ async def test_which_roles_may_change_which(world: World) -> None:
         for new_role in ROLES:
             async with world.session() as session:
                 change = world.engines.members.change_role(
-                    session, tenant_id, callers[caller], targets[target], new_role
+                    session,
+                    tenant_id,
+                    callers[caller],
+                    targets[target],
+                    new_role,  # type: ignore[arg-type]  # any text
                 )
                 if target in RIGHTS[caller].may_change:
                     changed = await change
@@ -164,13 +168,17 @@ async def test_an_unknown_role_is_refused(world: World) -> None:
         for role in ("OWNER", "superuser", ""):
             with pytest.raises(InvalidInputError):
                 await world.engines.members.change_role(
-                    session, team.tenant_id, team.owner, team.member, role
+                    session,
+                    team.tenant_id,
+                    team.owner,
+                    team.member,
+                    role,  # type: ignore[arg-type]  # any text
                 )
             with pytest.raises(InvalidInputError):
-                await world.facade.list_users(session, team.tenant_id, role=role)
+                await world.facade.list_users(session, team.tenant_id, role=role)  # type: ignore[arg-type]  # any text
         for status in ("ACTIVE", "deleted", ""):
             with pytest.raises(InvalidInputError):
-                await world.facade.list_users(session, team.tenant_id, status=status)
+                await world.facade.list_users(session, team.tenant_id, status=status)  # type: ignore[arg-type]  # any text
 
 
 async def test_a_foreign_user_is_like_none(world: World) -> None:

@@ -61,7 +61,11 @@ REFUSALS: dict[str, Operation] = {
         s, it.tenant_id, it.team.owner, NOBODY, "viewer"
     ),
     "unknown role": lambda it, s: it.facade.update_user_role(
-        s, it.tenant_id, it.team.owner, it.team.member, "king"
+        s,
+        it.tenant_id,
+        it.team.owner,
+        it.team.member,
+        "king",  # type: ignore[arg-type]  # any text
     ),
     "owner removed by an admin": lambda it, s: it.facade.remove_user(
         s, it.tenant_id, it.team.admin, it.team.owner

@@ -1,6 +1,6 @@
 """Both services in process, on real PostgreSQL, with callers that carry signed tokens."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
@@ -14,6 +14,7 @@ from support.world import PostgresWorld, RealClock, Team
 from hoc.asgi import Accounts
 from hoc.cus.account.L2_api.app import Api
 from hoc.cus.account.L2_api.authentication import DevelopmentKeys
+from hoc.cus.account.L5_engines.hooks import Hook
 from hoc.settings import Settings
 
 HOST = "http://127.0.0.1"
@@ -104,12 +105,14 @@ def raw(headers: Headers, name: str = "", value: bytes = b"") -> list[tuple[byte
 
 
 @asynccontextmanager
-async def serving(url: str, directory: Path, **settings: Any) -> AsyncGenerator[Console]:
+async def serving(
+    url: str, directory: Path, *, hooks: Mapping[str, Hook] | None = None, **settings: Any
+) -> AsyncGenerator[Console]:
     """Both services on a database, until its connections are closed; keys and mail are in ``directory``."""
     keys = DevelopmentKeys(directory / "development-key.pem")
     settings = {"invitation_links": True} | settings
     given = Settings(database_url=SecretStr(url), data_dir=directory, **settings)
-    served = Accounts(given, authentication=anywhere(keys))
+    served = Accounts(given, authentication=anywhere(keys), hooks=hooks)
     mounts = [Mount(MOUNT, served.console_app), Mount(IDENTITY_MOUNT, served.identity_app)]
     transport = httpx.ASGITransport(Router(mounts, default=Api([])), raise_app_exceptions=False)
     try:

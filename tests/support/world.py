@@ -177,8 +177,8 @@ class World(ABC):
     async def join(
         self,
         tenant_id: str,
-        inviter: str,
-        role: str = "member",
+        inviter: Any,
+        role: Any = "member",
         *,
         user_id: str | None = None,
         email: str | None = None,
@@ -200,7 +200,7 @@ class World(ABC):
         return Team(tenant_id, owner, *joined)
 
     async def invite(
-        self, tenant_id: str, inviter: str, email: str | None = None, role: str = "member"
+        self, tenant_id: str, inviter: Any, email: str | None = None, role: Any = "member"
     ) -> tuple[str, str]:
         """A pending invitation whose mail is out; returns its id and token."""
         async with self.transaction() as session:
@@ -209,7 +209,7 @@ class World(ABC):
             )
             return invited.id, await self.draw(session, tenant_id, invited.id)
 
-    async def suspend(self, tenant_id: str, status: str = "suspended") -> None:
+    async def suspend(self, tenant_id: str, status: Any = "suspended") -> None:
         async with self.transaction() as session:
             await self.engines.projects.change_status(session, tenant_id, status)
 

@@ -26,6 +26,10 @@ DataDir = Annotated[
         help="Directory of keys, development mail, and the embedded PostgreSQL and NATS.",
     ),
 ]
+Hooks = Annotated[
+    str | None,
+    typer.Option(metavar="MODULE:NAME", help="Dict of hooks by event type; by default HOC_HOOKS."),
+]
 Kind = Literal["csv", "jsonl"]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -62,6 +66,7 @@ def serve(
     embedded: Annotated[
         bool, typer.Option("--embedded", help="Use the embedded PostgreSQL with caller authentication too.")
     ] = False,
+    hooks: Hooks = None,
     data_dir: DataDir = None,
 ) -> None:
     """Run the server. It starts its own PostgreSQL and NATS unless HOC_DATABASE_URL and HOC_NATS_URL are set.
@@ -72,8 +77,15 @@ def serve(
     from hoc.cli.serve import serve as run
     from hoc.embedded import DataDirectory
 
-    data = DataDirectory(data_dir)
-    run(host=host, port=port, workers=workers, data=data, migrate=migrate, embedded=embedded)
+    run(
+        host=host,
+        port=port,
+        workers=workers,
+        data=DataDirectory(data_dir),
+        migrate=migrate,
+        embedded=embedded,
+        hooks=hooks,
+    )
 
 
 @app.command("relay")
@@ -216,7 +228,7 @@ def import_(
     8601 with its time zone), email_verified, timezone, avatar_url.
 
     An account whose user_id exists already is left unchanged, so a file can be imported again. A rejected row
-    does not stop the import; the exit code is then 1.
+    does not stop the import; the exit code is then 1. An import runs no hooks.
     """
     from hoc.cli.bulk import import_file
     from hoc.embedded import DataDirectory

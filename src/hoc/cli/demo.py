@@ -15,7 +15,13 @@ from hoc.cus.account.L5_engines.email_address import fold, parse_email
 from hoc.cus.account.L5_engines.engines import Engines
 from hoc.cus.account.L5_engines.invitation_mail import issue_token
 from hoc.cus.account.L5_engines.session import new_id, utc_now
-from hoc.cus.account.L5_schemas.values import Role
+from hoc.cus.account.L5_schemas.values import (
+    AnyTicketCategory,
+    AnyTicketPriority,
+    AnyTicketStatus,
+    InvoiceStatus,
+    Role,
+)
 from hoc.cus.account.L6_drivers.account_inserts import register
 from hoc.cus.account.L6_drivers.invitation_mail import SqlInvitationMail
 from hoc.cus.account.wiring import options_of, postgres_engines
@@ -46,7 +52,7 @@ _LAST_NAMES: Final = (
     *("Takeda", "Usman", "Vargas", "Weber", "Yamamoto", "Zhang"),
 )
 _TIMEZONES: Final = ("Europe/Berlin", "America/New_York", "Asia/Tokyo", "Africa/Lagos", "UTC")
-_TICKETS: Final = (
+_TICKETS: Final[tuple[tuple[str, str, AnyTicketCategory, AnyTicketPriority, AnyTicketStatus], ...]] = (
     ("Invoice shows the old address", "Please put our new address on invoices.", "billing", "low", "closed"),
     ("Runs stop after ten minutes", "Since Monday every run ends early.", "technical", "urgent", "resolved"),
     ("Can we have a yearly plan?", "We would pay a year at once.", "billing", "medium", "resolved"),
@@ -229,8 +235,9 @@ async def _bill(engines: Engines, session: AsyncConnection, tenant_id: str, cale
         current_period_end=period_end,
         next_invoice_date=period_end,
     )
+    statuses = (InvoiceStatus.OPEN, *[InvoiceStatus.PAID] * 3)
     for start, end, cents, status in zip(
-        months[1:], months, (6_900, 4_900, 4_900, 4_900), ("open", "paid", "paid", "paid"), strict=False
+        months[1:], months, (6_900, 4_900, 4_900, 4_900), statuses, strict=False
     ):
         await engines.billing.record_invoice(
             session,
@@ -293,11 +300,11 @@ async def _invite(
     domain = owner.email.partition("@")[2]
     ids: dict[str, str] = {}
     for days, name, role in (
-        (12, "wanda", "member"),
-        (3, "xaver", "viewer"),
-        (0.8, "pia", "member"),
-        (0.1, "ravi", "viewer"),
-        (0, "thandi", "admin"),
+        (12, "wanda", Role.MEMBER),
+        (3, "xaver", Role.VIEWER),
+        (0.8, "pia", Role.MEMBER),
+        (0.1, "ravi", Role.VIEWER),
+        (0, "thandi", Role.ADMIN),
     ):
         calendar.days_ago(days)
         invitation = await engines.invitations.invite(

@@ -11,6 +11,7 @@ from hoc.cli.configuration import load_settings, require_database, running_nats
 from hoc.cli.errors import CommandError, database_errors
 from hoc.cli.progress import print_step
 from hoc.embedded import DataDirectory
+from hoc.server.hooks import load_hooks
 from hoc.settings import Settings
 from hoc.telemetry.logs import logging_config
 
@@ -36,7 +37,10 @@ async def _run(settings: Settings) -> None:
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    accounts = Accounts(settings)
+    try:
+        accounts = Accounts(settings, hooks=load_hooks(settings.hooks))
+    except ValueError as problem:
+        raise CommandError(str(problem)) from problem
     try:
         await accounts.readiness.check()
         async with accounts.readiness.running(), accounts.events.running():

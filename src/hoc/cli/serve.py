@@ -29,6 +29,7 @@ from hoc.embedded import (
     EmbeddedServiceError,
     ServerState,
 )
+from hoc.server.hooks import load_hooks
 from hoc.settings import Settings
 from hoc.telemetry.workers import metrics_shared_by_workers
 
@@ -40,14 +41,27 @@ _RETRY_SECONDS: Final = 10.0
 
 
 def serve(
-    *, host: str, port: int, workers: int, data: DataDirectory, migrate: bool = True, embedded: bool = False
+    *,
+    host: str,
+    port: int,
+    workers: int,
+    data: DataDirectory,
+    migrate: bool = True,
+    embedded: bool = False,
+    hooks: str | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT; return when everything has stopped.
 
     Raises:
         CommandError, DataDirectoryError, EmbeddedServiceError: the server cannot start.
     """
+    if hooks is not None:
+        os.environ["HOC_HOOKS"] = hooks
     settings = load_settings()
+    try:
+        load_hooks(settings.hooks)  # before anything is started or migrated
+    except ValueError as problem:
+        raise CommandError(str(problem)) from problem
     address = resolve(host, port)
     development = is_development(settings)
     if development and not address.is_loopback:

@@ -13,7 +13,7 @@ from sqlalchemy import URL, AdaptedConnection, Executable, NullPool, event, make
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from hoc.concurrency.per_loop import PerLoop
-from hoc.database.direct import CompiledStatements, DirectConnection, Row
+from hoc.database.direct import CompiledStatements, DirectConnection, Row, TransactionRequiredError
 from hoc.database.handoff import ConnectionHandoff
 from hoc.database.outages import DRIVER_ERRORS, ErrorTranslator, has_lost_race, translated_errors
 
@@ -99,12 +99,15 @@ class Database:
         """Run ``work`` in a transaction, up to three times if PostgreSQL ends it to resolve a deadlock."""
         return await self._write(work, self._transaction)
 
-    async def write(self, work: Callable[[DirectConnection], Awaitable[T]]) -> T:
+    async def write(self, work: Callable[[DirectConnection | AsyncConnection], Awaitable[T]]) -> T:
         """Run ``work``, each of whose statements is a transaction by itself, and one of which writes.
 
-        Retries as `transact` does.
+        Retries as `transact` does. Work that sets a savepoint before it writes runs in a transaction.
         """
-        return await self._write(work, self._reading)
+        try:
+            return await self._write(work, self._reading)
+        except TransactionRequiredError:
+            return await self.transact(work)
 
     async def close(self) -> None:
         """Close the connections. The next use opens new ones."""
@@ -178,7 +181,7 @@ class Database:
         try:
             yield self._direct_connection(pooled.driver_connection, self._statements)
             is_sound = True
-        except (self._errors.base, asyncpg.PostgresError):
+        except (self._errors.base, asyncpg.PostgresError, TransactionRequiredError):
             is_sound = True
             raise
         finally:

@@ -5,12 +5,14 @@ several times as much as PostgreSQL and the network.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Self
 from weakref import WeakKeyDictionary
 
 import asyncpg
 from sqlalchemy import ClauseElement, Dialect, Executable
+from sqlalchemy.ext.asyncio import AsyncTransaction
 from sqlalchemy.sql.compiler import Compiled, SQLCompiler
 
 
@@ -83,6 +85,10 @@ class CompiledStatements:
         return compiled
 
 
+class TransactionRequiredError(Exception):
+    """This work needs a transaction. `Database.write` runs it again in one."""
+
+
 class DirectConnection:
     """Executes SQLAlchemy's statements, one after the other, with the methods of AsyncConnection."""
 
@@ -100,3 +106,7 @@ class DirectConnection:
 
     async def scalar(self, statement: Executable, values: Mapping[str, Any] | None = None) -> Any:  # noqa: ANN401 - of any type
         return (await self.execute(statement, values)).scalar()
+
+    def begin_nested(self) -> AbstractAsyncContextManager[AsyncTransaction]:
+        """Raises TransactionRequiredError: there is no transaction to set a savepoint in."""
+        raise TransactionRequiredError("A savepoint needs a transaction.")

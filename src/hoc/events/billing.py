@@ -15,6 +15,12 @@ from pydantic import TypeAdapter, ValidationError
 from hoc.cus.account.L5_engines.billing import Billing
 from hoc.cus.account.L5_engines.session import Session
 from hoc.cus.account.L5_schemas.errors import FieldProblem, InvalidInputError
+from hoc.cus.account.L5_schemas.values import (
+    GivenBillingPeriod,
+    GivenInvoiceStatus,
+    GivenPlan,
+    GivenSubscriptionStatus,
+)
 from hoc.events.message import Handler, InboundMessage
 
 T = TypeVar("T")
@@ -37,11 +43,11 @@ class SubscriptionCreatedData:
     subject: ClassVar[str] = "subscription.created"
 
     tenant_id: str
-    plan: str
+    plan: GivenPlan
     current_period_start: datetime
     current_period_end: datetime
-    status: str = "active"
-    billing_period: str = "monthly"
+    status: GivenSubscriptionStatus = "active"
+    billing_period: GivenBillingPeriod = "monthly"
     next_invoice_date: datetime | None = None
 
 
@@ -65,7 +71,7 @@ class InvoiceData:
     period_start: datetime
     period_end: datetime
     amount_cents: int
-    status: str
+    status: GivenInvoiceStatus
     description: str
     currency: str | None = None
 

@@ -12,6 +12,7 @@ from hoc.cus.account.L2_api.app import Api
 from hoc.server.callers import authentication
 from hoc.server.front import front_route
 from hoc.server.health import Health
+from hoc.server.hooks import load_hooks
 from hoc.server.operations import OperationsToken
 from hoc.settings import Settings
 from hoc.telemetry.service import EventMetrics, MetricsEndpoint, observed
@@ -25,7 +26,12 @@ class Service:
 
     def __init__(self, settings: Settings) -> None:
         self._metrics = EventMetrics()
-        self._accounts = Accounts(settings, authentication=authentication(settings), observer=self._metrics)
+        self._accounts = Accounts(
+            settings,
+            authentication=authentication(settings),
+            observer=self._metrics,
+            hooks=load_hooks(settings.hooks),
+        )
         metrics = MetricsEndpoint(self._accounts.database, [self._events])
         identity = Mount("/api/v1", self._accounts.identity_app)
         console = Mount(settings.mount_path, self._accounts.console_app)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Self
 
 import orjson
 
@@ -34,6 +35,7 @@ from hoc.cus.account.L5_schemas.port_types import (
 from hoc.cus.account.L5_schemas.results import LinkedIdentitiesResult, LinkedIdentityResult
 from hoc.testing.database import MemoryDatabase
 from hoc.testing.email_changes import cancel_change, pending_change, request_change, terms_of
+from hoc.testing.hooks import Scope, ScopedDatabase
 from hoc.testing.identities import new_user
 from hoc.testing.profiles import MemoryProfiles, apply_patch
 from hoc.testing.rows import UserRow, combine
@@ -44,9 +46,14 @@ from hoc.testing.tables import Tables
 class MemoryAccounts:
     """Each method is a transaction of its own."""
 
-    def __init__(self, database: MemoryDatabase) -> None:
+    def __init__(self, database: MemoryDatabase | ScopedDatabase) -> None:
         self._database = database
-        self._profiles = MemoryProfiles(database)
+        stored_in = database if isinstance(database, MemoryDatabase) else database.memory
+        self._profiles = MemoryProfiles(stored_in)
+
+    def within(self, scope: Scope) -> Self:
+        """The same repository, each of whose transactions has all its work within ``scope``."""
+        return type(self)(ScopedDatabase(self._database, scope))
 
     async def get_account_by_id(self, user_id: str) -> Versioned[AccountProfileResponse] | None:
         user = self._database.committed().account(user_id)

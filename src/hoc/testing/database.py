@@ -1,8 +1,8 @@
 """The database in memory and its sessions: transactions of one writer at a time, and committed reads."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -133,15 +133,31 @@ class MemorySession:
         self.database = database
         self._read_only = read_only
         self._own: Tables | None = None
+        self._blocks = 0  # of begin and begin_nested, around the code that has the session
+        self._savepoints = 0
 
     async def commit(self) -> None:
-        """Commit the writes. The next write begins a new transaction."""
+        """Commit the writes. The next write begins a new transaction.
+
+        Raises RuntimeError in a block that commits by itself, such as `begin` or an operation's hook.
+        """
+        if self._blocks:
+            raise RuntimeError(
+                "This session is in a block that commits or rolls back at its end. Leave the block instead."
+            )
         if self._own is not None:
             own, self._own = self._own, None
             self.database.unlock(own)
 
     async def rollback(self) -> None:
-        """Discard the writes since the last commit."""
+        """Discard the writes since the last commit. Raises RuntimeError in a block of `begin_nested`."""
+        if self._savepoints:
+            raise RuntimeError(
+                "This session is in a block of begin_nested. An exception rolls the block back."
+            )
+        self._discard()
+
+    def _discard(self) -> None:
         if self._own is not None:
             self._own = None
             self.database.unlock()
@@ -164,11 +180,40 @@ class MemorySession:
     async def begin(self) -> AsyncGenerator[Self]:
         """Commit at the end of the block, or roll back if the block raises."""
         try:
-            yield self
+            with self._block():
+                yield self
         except BaseException:
-            await self.rollback()
+            self._discard()
             raise
         await self.commit()
+
+    @asynccontextmanager
+    async def begin_nested(self) -> AsyncGenerator[Self]:
+        """Undo what the block wrote if it raises, and nothing else."""
+        before = None if self._own is None else self._own.copy()
+        self._savepoints += 1
+        try:
+            with self._block():
+                yield self
+        except BaseException:
+            if before is None:
+                self._discard()
+            else:
+                self._own = before
+            raise
+        finally:
+            self._savepoints -= 1
+
+    async def flush(self) -> None:
+        """Do nothing: every write is made at once."""
+
+    @contextmanager
+    def _block(self) -> Generator[None]:
+        self._blocks += 1
+        try:
+            yield
+        finally:
+            self._blocks -= 1
 
     def visible(self) -> Tables:
         """The state that this session reads: its own copy, or the committed state."""

@@ -1,9 +1,12 @@
 """The domain's engines, facade and identity service on a `MemoryDatabase`."""
 
+from collections.abc import Mapping
+
 from hoc.cus.account.L5_engines.account_service import AccountService
 from hoc.cus.account.L5_engines.accounts_facade import AccountsFacade
 from hoc.cus.account.L5_engines.email_changes import issue_email_token
 from hoc.cus.account.L5_engines.engines import Engines, Stores, build_engines
+from hoc.cus.account.L5_engines.hooks import Hook, Hooks
 from hoc.cus.account.L5_engines.invitation_mail import issue_token
 from hoc.cus.account.L5_engines.session import Clock, utc_now
 from hoc.cus.account.L5_schemas.errors import NotFoundError
@@ -14,6 +17,7 @@ from hoc.testing.billing import MemoryBilling
 from hoc.testing.database import MemoryDatabase, MemorySession
 from hoc.testing.email_changes import MemoryEmailChanges
 from hoc.testing.events import MemoryEventLog
+from hoc.testing.hooks import MemoryWrittenEvents
 from hoc.testing.identities import MemoryIdentities
 from hoc.testing.invitation_mail import MemoryInvitationMail
 from hoc.testing.invitations import MemoryInvitations
@@ -27,14 +31,22 @@ from hoc.testing.usage import MemoryUsage
 
 
 def memory_facade(
-    database: MemoryDatabase, *, options: Options | None = None, clock: Clock = utc_now
+    database: MemoryDatabase,
+    *,
+    options: Options | None = None,
+    clock: Clock = utc_now,
+    hooks: Mapping[str, Hook] | None = None,
 ) -> AccountsFacade:
-    """The facade on this database, whose sessions it takes."""
-    return AccountsFacade(memory_engines(database, options=options, clock=clock))
+    """The facade on this database, whose sessions it takes, and its hooks."""
+    return AccountsFacade(memory_engines(database, options=options, clock=clock, hooks=hooks))
 
 
 def memory_engines(
-    database: MemoryDatabase, *, options: Options | None = None, clock: Clock = utc_now
+    database: MemoryDatabase,
+    *,
+    options: Options | None = None,
+    clock: Clock = utc_now,
+    hooks: Mapping[str, Hook] | None = None,
 ) -> Engines:
     """The facade's engines, for operations that it does not have."""
     invitations = MemoryInvitations(database)
@@ -52,14 +64,24 @@ def memory_engines(
         accounts=MemoryIdentities(database),
         events=MemoryEventLog(database),
     )
-    return build_engines(stores, options or Options(), clock=clock)
+    return build_engines(stores, options or Options(), clock=clock, hooks=_hooks(hooks))
+
+
+def _hooks(hooks: Mapping[str, Hook] | None) -> Hooks | None:
+    return Hooks(hooks, MemoryWrittenEvents()) if hooks else None
 
 
 def memory_account_service(
-    database: MemoryDatabase, *, primary_issuer: str | None = None, clock: Clock = utc_now
+    database: MemoryDatabase,
+    *,
+    primary_issuer: str | None = None,
+    clock: Clock = utc_now,
+    hooks: Mapping[str, Hook] | None = None,
 ) -> AccountService:
     """The identity service on the same accounts as the facade on this database."""
-    return AccountService(MemoryAccounts(database), primary_issuer=primary_issuer, clock=clock)
+    return AccountService(
+        MemoryAccounts(database), primary_issuer=primary_issuer, clock=clock, hooks=_hooks(hooks)
+    )
 
 
 async def email_change_token(session: MemorySession, user_id: str, *, clock: Clock = utc_now) -> str:

@@ -1,9 +1,12 @@
 """Puts the account package together: engines on PostgreSQL's drivers, configured from settings."""
 
+from collections.abc import Mapping
+
 from hoc.cus.account.L5_engines.account_service import MAILS_PER_RECIPIENT_PER_DAY, AccountService
 from hoc.cus.account.L5_engines.accounts_facade import AccountsFacade
 from hoc.cus.account.L5_engines.engines import Engines, Stores, build_engines
 from hoc.cus.account.L5_engines.event_feed import EventFeed
+from hoc.cus.account.L5_engines.hooks import Hook, Hooks
 from hoc.cus.account.L5_engines.idempotency import Idempotency
 from hoc.cus.account.L5_engines.link_patterns import link_pattern
 from hoc.cus.account.L5_engines.session import Clock, utc_now
@@ -14,6 +17,7 @@ from hoc.cus.account.L6_drivers.accounts import AccountRepository
 from hoc.cus.account.L6_drivers.billing import SqlBilling
 from hoc.cus.account.L6_drivers.errors import DOMAIN_ERRORS, domain_errors
 from hoc.cus.account.L6_drivers.event_log import SqlEventLog
+from hoc.cus.account.L6_drivers.hooks import SqlWrittenEvents
 from hoc.cus.account.L6_drivers.idempotency import SqlIdempotencyKeys
 from hoc.cus.account.L6_drivers.identities import SqlIdentities
 from hoc.cus.account.L6_drivers.invitations import SqlInvitations
@@ -54,8 +58,13 @@ def open_database(
     )
 
 
-def postgres_engines(options: Options, *, clock: Clock = utc_now) -> Engines:
-    """The engines on PostgreSQL. Their ``session`` is the caller's `AsyncSession` or `AsyncConnection`."""
+def postgres_engines(
+    options: Options, *, clock: Clock = utc_now, hooks: Mapping[str, Hook] | None = None
+) -> Engines:
+    """The engines on PostgreSQL. Their ``session`` is the caller's `AsyncSession` or `AsyncConnection`.
+
+    ``hooks`` are awaited in that session's transaction. Raises ValueError when no event has a hook's type.
+    """
     invitations = SqlInvitations()
     stores = Stores(
         tenants=SqlTenants(),
@@ -71,7 +80,11 @@ def postgres_engines(options: Options, *, clock: Clock = utc_now) -> Engines:
         accounts=SqlIdentities(),
         events=SqlEventLog(),
     )
-    return build_engines(stores, options, clock=clock)
+    return build_engines(stores, options, clock=clock, hooks=_hooks(hooks))
+
+
+def _hooks(hooks: Mapping[str, Hook] | None) -> Hooks | None:
+    return Hooks(hooks, SqlWrittenEvents()) if hooks else None
 
 
 def create_account_service(
@@ -81,14 +94,19 @@ def create_account_service(
     clock: Clock = utc_now,
     mails_per_recipient_per_day: int = MAILS_PER_RECIPIENT_PER_DAY,
     special_use_domains: bool = False,
+    hooks: Mapping[str, Hook] | None = None,
 ) -> AccountService:
-    """The identity service on PostgreSQL. It opens its own transactions on ``database``."""
+    """The identity service on PostgreSQL. It opens its own transactions on ``database``.
+
+    ``hooks`` are awaited in those. Raises ValueError when no event has a hook's type.
+    """
     return AccountService(
         AccountRepository(database),
         primary_issuer=primary_issuer,
         clock=clock,
         mails_per_recipient_per_day=mails_per_recipient_per_day,
         special_use_domains=special_use_domains,
+        hooks=_hooks(hooks),
     )
 
 
@@ -100,9 +118,11 @@ def idempotency(*, clock: Clock = utc_now) -> Idempotency:
     return Idempotency(SqlIdempotencyKeys(), clock=clock)
 
 
-def postgres_facade(settings: Settings | None = None) -> AccountsFacade:
+def postgres_facade(
+    settings: Settings | None = None, *, hooks: Mapping[str, Hook] | None = None
+) -> AccountsFacade:
     """The facade on PostgreSQL. Without ``settings``, the environment (``HOC_…``) sets them."""
-    return AccountsFacade(postgres_engines(options_of(settings or Settings())))
+    return AccountsFacade(postgres_engines(options_of(settings or Settings()), hooks=hooks))
 
 
 def access_reader(database: Database) -> AccessFetch:

@@ -9,6 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from hoc.cus.account.L5_engines.paging import MAX_CURSOR_LENGTH, MAX_LIMIT, MAX_OFFSET
 from hoc.cus.account.L5_schemas.events import EVENTS
+from hoc.cus.account.L5_schemas.values import GivenRole, GivenTicketCategory, GivenTicketPriority
 
 _DIGITS = re.compile(r"[0-9]{1,19}")
 
@@ -27,7 +28,7 @@ class CreateProject(Body):
 
 class InviteUser(Body):
     email: str
-    role: str = "member"
+    role: GivenRole = "member"
     expires_in_days: int = 7
 
 
@@ -44,7 +45,7 @@ class InvitationToken(Body):
 
 
 class ChangeRole(Body):
-    role: str
+    role: GivenRole
 
 
 class UpdateProfile(Body):
@@ -57,8 +58,8 @@ class UpdateProfile(Body):
 class CreateTicket(Body):
     subject: str
     description: str
-    category: str = "general"
-    priority: str = "medium"
+    category: GivenTicketCategory = "general"
+    priority: GivenTicketPriority = "medium"
 
 
 class StartTransfer(Body):

@@ -7,6 +7,7 @@ from typing import Protocol
 from hoc.cus.account.L5_engines import policy
 from hoc.cus.account.L5_engines.access import AccessReader, access_of
 from hoc.cus.account.L5_engines.email_address import email_key
+from hoc.cus.account.L5_engines.hooks import records
 from hoc.cus.account.L5_engines.invitation_links import (
     lock_by_token,
     no_such_invitation,
@@ -96,6 +97,14 @@ class Acceptances:
         self._access = access
         self._clock = clock
 
+    @records(
+        "user.created",
+        "user.profile_updated",
+        "user.email_lost",
+        "user.identity_linked",
+        "invitation.accepted",
+        "member.joined",
+    )
     async def accept(
         self,
         session: Session,

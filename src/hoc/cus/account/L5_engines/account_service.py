@@ -5,12 +5,14 @@ Each method is a transaction of its own and safe to repeat.
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from copy import copy
 from datetime import datetime
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from hoc.cus.account.L5_engines.email_address import fold, parse_email
 from hoc.cus.account.L5_engines.email_changes import account_of, new_change, require_confirmable
+from hoc.cus.account.L5_engines.hooks import Hooks, Scope, records
 from hoc.cus.account.L5_engines.numbers import is_whole, why_not_whole
 from hoc.cus.account.L5_engines.paging import MAX_LIMIT, MAX_OFFSET, CursorScope
 from hoc.cus.account.L5_engines.profiles import MAX_PREFERENCES_BYTES, checked_preferences, refused
@@ -69,6 +71,10 @@ class AccountRepositoryProtocol(Protocol):
     A change with an ``expected_version`` raises StaleVersionError for an account of another version.
     """
 
+    def within(self, scope: Scope) -> Self:
+        """The same repository, each of whose changes is a transaction with all its work within ``scope``."""
+        ...
+
     async def get_account_by_id(self, user_id: str) -> Versioned[AccountProfileResponse] | None:
         """The active account with this id."""
         ...
@@ -77,6 +83,7 @@ class AccountRepositoryProtocol(Protocol):
         """The active account whose address has this key."""
         ...
 
+    @records("user.created", "user.identity_linked", "user.profile_updated", "user.email_lost")
     async def ensure_account_exists(
         self, account: NewAccount, now: datetime, *, actor: str | None
     ) -> tuple[AccountProfileResponse, bool] | AddressRefusal:
@@ -88,6 +95,7 @@ class AccountRepositoryProtocol(Protocol):
         """
         ...
 
+    @records("user.profile_updated", "user.email_lost")
     async def update_account_profile(
         self,
         user_id: str,
@@ -104,6 +112,7 @@ class AccountRepositoryProtocol(Protocol):
         """
         ...
 
+    @records("user.profile_updated")
     async def update_account_preferences(
         self,
         user_id: str,
@@ -117,6 +126,7 @@ class AccountRepositoryProtocol(Protocol):
         """Merge the patch's preferences in the database. False: there is no such active account."""
         ...
 
+    @records("user.deleted", "user.status_changed")
     async def set_account_status(
         self,
         user_id: str,
@@ -135,6 +145,7 @@ class AccountRepositoryProtocol(Protocol):
         """
         ...
 
+    @records("user.profile_updated")
     async def request_email_change(
         self,
         user_id: str,
@@ -154,6 +165,7 @@ class AccountRepositoryProtocol(Protocol):
 
     async def cancel_email_change(self, user_id: str, now: datetime) -> None: ...
 
+    @records("user.profile_updated", "user.email_lost")
     async def confirm_email_change(
         self, user_id: str, decide: Callable[[EmailChangeTerms | None], EmailChangeTerms], now: datetime
     ) -> AccountProfileResponse | None:
@@ -168,18 +180,21 @@ class AccountRepositoryProtocol(Protocol):
         """The active account's linked identities, oldest first. None: there is no such active account."""
         ...
 
+    @records("user.identity_linked")
     async def link_identity(
         self, user_id: str, subject: Subject, now: datetime, *, actor: str | None
     ) -> LinkOutcome:
         """Link a subject to an active account, unless it has an account."""
         ...
 
+    @records("user.identity_unlinked")
     async def unlink_identity(
         self, user_id: str, subject: Subject, now: datetime, *, actor: str | None
     ) -> LinkOutcome:
         """End a link, unless nobody could sign in to the account any more."""
         ...
 
+    @records("user.signed_in")
     async def record_sign_in(
         self, user_id: str, now: datetime, *, provider: str | None, actor: str | None
     ) -> bool:
@@ -216,8 +231,9 @@ class AccountService:
         max_counted: int = MAX_COUNTED,
         mails_per_recipient_per_day: int = MAILS_PER_RECIPIENT_PER_DAY,
         special_use_domains: bool = False,
+        hooks: Hooks | None = None,
     ) -> None:
-        self.repository = repository
+        self.repository = repository if hooks is None else _with_hooks(repository, hooks)
         self._primary_issuer = primary_issuer
         self._clock = clock
         self._max_counted = max_counted
@@ -615,6 +631,13 @@ class AccountService:
             "database_connected": connected,
             "timestamp": self._clock().isoformat(),
         }
+
+
+def _with_hooks(repository: AccountRepositoryProtocol, hooks: Hooks) -> AccountRepositoryProtocol:
+    hooked = copy(repository)
+    for name, types in hooks.wanted(AccountRepositoryProtocol):
+        setattr(hooked, name, getattr(repository.within(partial(hooks.within, types=types)), name))
+    return hooked
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from functools import cache
 from typing import Any, TypeVar
 
 from hoc.cus.account.L5_engines.engines import Engines
+from hoc.cus.account.L5_engines.hooks import registered_hooks
 from hoc.cus.account.L5_engines.session import CallerSession
 from hoc.cus.account.L5_schemas.errors import AccountsError
 from hoc.cus.account.L5_schemas.results import (
@@ -35,6 +36,15 @@ from hoc.cus.account.L5_schemas.results import (
     UserDetailResult,
     UsersListResult,
     UserSummaryResult,
+)
+from hoc.cus.account.L5_schemas.values import (
+    AnyInvitationStatus,
+    AnyRole,
+    AnyTenantStatus,
+    AnyTicketCategory,
+    AnyTicketPriority,
+    AnyTicketStatus,
+    AnyUserStatus,
 )
 
 __all__ = [
@@ -86,7 +96,7 @@ class AccountsFacade:
         session: CallerSession,
         tenant_id: str,
         *,
-        status: str | None = None,
+        status: AnyTenantStatus | None = None,
         limit: int = 50,
         offset: int = 0,
         cursor: str | None = None,
@@ -109,8 +119,8 @@ class AccountsFacade:
         session: CallerSession,
         tenant_id: str,
         *,
-        role: str | None = None,
-        status: str | None = None,
+        role: AnyRole | None = None,
+        status: AnyUserStatus | None = None,
         limit: int = 50,
         offset: int = 0,
         cursor: str | None = None,
@@ -149,7 +159,7 @@ class AccountsFacade:
         tenant_id: str,
         caller_user_id: str,
         target_user_id: str,
-        new_role: str,
+        new_role: AnyRole,
     ) -> TenantUserResult | AccountsErrorResult:
         """Give a member another role: owners only, and not to themselves."""
         return await _or_error(
@@ -226,8 +236,8 @@ class AccountsFacade:
         *,
         subject: str,
         description: str,
-        category: str = "general",
-        priority: str = "medium",
+        category: AnyTicketCategory = "general",
+        priority: AnyTicketPriority = "medium",
     ) -> SupportTicketResult:
         """Open a ticket. Raises AccountsError for bad input, or when the user is no member."""
         return await self.support.create_ticket(
@@ -245,7 +255,7 @@ class AccountsFacade:
         session: CallerSession,
         tenant_id: str,
         *,
-        status: str | None = None,
+        status: AnyTicketStatus | None = None,
         limit: int = 50,
         offset: int = 0,
         cursor: str | None = None,
@@ -263,7 +273,7 @@ class AccountsFacade:
         caller_user_id: str,
         *,
         email: str,
-        role: str = "member",
+        role: AnyRole = "member",
         expires_in_days: int = 7,
     ) -> InvitationResult | AccountsErrorResult:
         """Invite an address for 1 to 30 days; the courier mails it after the caller's commit."""
@@ -284,7 +294,7 @@ class AccountsFacade:
         tenant_id: str,
         caller_user_id: str,
         *,
-        status: str | None = None,
+        status: AnyInvitationStatus | None = None,
         limit: int = 50,
         offset: int = 0,
         cursor: str | None = None,
@@ -330,8 +340,11 @@ async def _or_error(operation: Awaitable[T]) -> T | AccountsErrorResult:
 
 @cache
 def get_accounts_facade() -> AccountsFacade:
-    """The facade on PostgreSQL, configured from the environment (``HOC_…``); the same one on every call."""
+    """The facade on PostgreSQL, configured from the environment (``HOC_…``); the same one on every call.
+
+    `hoc.cus.account.L5_engines.hooks.register_hooks` gives it hooks.
+    """
     # Imported here: the wiring imports SQLAlchemy and the settings, and importing the facade stays quick.
     from hoc.cus.account.wiring import postgres_facade  # noqa: PLC0415 - see above
 
-    return postgres_facade()
+    return postgres_facade(hooks=registered_hooks())

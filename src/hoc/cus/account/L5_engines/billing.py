@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Protocol, Unpack
 
+from hoc.cus.account.L5_engines.hooks import records
 from hoc.cus.account.L5_engines.numbers import why_not_whole
 from hoc.cus.account.L5_engines.paging import CursorScope, PageArguments
 from hoc.cus.account.L5_engines.provider_statuses import invoice_status, subscription_status
@@ -14,7 +15,16 @@ from hoc.cus.account.L5_schemas.currencies import DECIMAL_PLACES
 from hoc.cus.account.L5_schemas.errors import InvalidInputError, NotFoundError
 from hoc.cus.account.L5_schemas.port_types import Page, Slice, Subscription, Window
 from hoc.cus.account.L5_schemas.results import BillingSummaryResult, InvoiceListResult, InvoiceSummaryResult
-from hoc.cus.account.L5_schemas.values import BillingPeriod, InvoiceStatus, Plan, SubscriptionStatus
+from hoc.cus.account.L5_schemas.values import (
+    AnyBillingPeriod,
+    AnyInvoiceStatus,
+    AnyPlan,
+    AnySubscriptionStatus,
+    BillingPeriod,
+    InvoiceStatus,
+    Plan,
+    SubscriptionStatus,
+)
 
 MAX_AMOUNT = 2**63 - 1
 
@@ -108,14 +118,15 @@ class Billing:
             raise _no_such_tenant()
         return None if has_subscription else NO_SUBSCRIPTION
 
+    @records("tenant.subscription_changed")
     async def set_subscription(
         self,
         session: Session,
         tenant_id: str,
         *,
-        plan: str,
-        status: str = SubscriptionStatus.ACTIVE,
-        billing_period: str = BillingPeriod.MONTHLY,
+        plan: AnyPlan,
+        status: AnySubscriptionStatus = SubscriptionStatus.ACTIVE,
+        billing_period: AnyBillingPeriod = BillingPeriod.MONTHLY,
         current_period_start: datetime,
         current_period_end: datetime,
         next_invoice_date: datetime | None = None,
@@ -150,6 +161,7 @@ class Billing:
         await self._billing.put_subscription(session, subscription, now, as_of=moment, actor=actor)
         return await self.summary(session, tenant_id)
 
+    @records("tenant.subscription_changed")
     async def cancel_subscription(
         self, session: Session, tenant_id: str, *, as_of: datetime | None = None, actor: str | None = None
     ) -> BillingSummaryResult:
@@ -164,6 +176,7 @@ class Billing:
         await self._billing.put_subscription(session, canceled, now, as_of=moment, actor=actor)
         return await self.summary(session, tenant_id)
 
+    @records("tenant.invoice_recorded")
     async def record_invoice(
         self,
         session: Session,
@@ -173,7 +186,7 @@ class Billing:
         period_start: datetime,
         period_end: datetime,
         amount_cents: int,
-        status: str,
+        status: AnyInvoiceStatus,
         description: str,
         currency: str | None = None,
         as_of: datetime | None = None,
@@ -214,6 +227,7 @@ class Billing:
         await self._billing.put_invoice(session, tenant_id, invoice, now, as_of=moment, actor=actor)
         return await self._billing.find_invoice(session, tenant_id, invoice_id) or invoice
 
+    @records("tenant.invoice_recorded", "tenant.subscription_changed")
     async def record_payment(
         self,
         session: Session,

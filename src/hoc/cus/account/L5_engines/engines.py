@@ -1,10 +1,11 @@
 """The engines of the domain, wired to the stores they are given."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from hoc.cus.account.L5_engines.acceptances import Acceptances, AcceptanceStore, AccountStore
 from hoc.cus.account.L5_engines.audit import AuditStore, AuditTrail
 from hoc.cus.account.L5_engines.billing import Billing, BillingStore
+from hoc.cus.account.L5_engines.hooks import Hooks
 from hoc.cus.account.L5_engines.invitations import Invitations, InvitationStore
 from hoc.cus.account.L5_engines.members import Members, MemberStore
 from hoc.cus.account.L5_engines.ownership import OwnershipTransfers, OwnershipTransferStore
@@ -52,8 +53,10 @@ class Engines:
     audit: AuditTrail
 
 
-def build_engines(stores: Stores, options: Options, *, clock: Clock = utc_now) -> Engines:
-    return Engines(
+def build_engines(
+    stores: Stores, options: Options, *, clock: Clock = utc_now, hooks: Hooks | None = None
+) -> Engines:
+    engines = Engines(
         projects=Projects(stores.tenants, per_user_per_day=options.tenants_per_user_per_day, clock=clock),
         members=Members(stores.members, clock=clock),
         ownership=OwnershipTransfers(stores.transfers, stores.members, clock=clock),
@@ -81,3 +84,6 @@ def build_engines(stores: Stores, options: Options, *, clock: Clock = utc_now) -
         ),
         audit=AuditTrail(stores.events, stores.members),
     )
+    if hooks is None:
+        return engines
+    return Engines(**{each.name: hooks.around(getattr(engines, each.name)) for each in fields(Engines)})

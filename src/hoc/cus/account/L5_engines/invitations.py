@@ -6,6 +6,7 @@ from typing import Protocol, Unpack
 from hoc.cus.account.L5_engines import policy
 from hoc.cus.account.L5_engines.access import AccessReader, access_of, require, require_reader, require_writer
 from hoc.cus.account.L5_engines.email_address import parse_email
+from hoc.cus.account.L5_engines.hooks import records
 from hoc.cus.account.L5_engines.invitation_mail import new_token, token_hash
 from hoc.cus.account.L5_engines.link_patterns import filled
 from hoc.cus.account.L5_engines.numbers import why_not_whole
@@ -35,7 +36,13 @@ from hoc.cus.account.L5_schemas.results import (
     ExtendedInvitationResult,
     InvitationLinkResult,
 )
-from hoc.cus.account.L5_schemas.values import InvitationStatus, MailDelivery, Role
+from hoc.cus.account.L5_schemas.values import (
+    AnyInvitationStatus,
+    AnyRole,
+    InvitationStatus,
+    MailDelivery,
+    Role,
+)
 
 DEFAULT_DAYS = 7
 MAX_DAYS = 30
@@ -121,6 +128,7 @@ class Invitations:
         self._limits = self._options.invitation_limits
         self._clock = clock
 
+    @records("invitation.created")
     async def invite(
         self,
         session: Session,
@@ -128,7 +136,7 @@ class Invitations:
         caller_user_id: str,
         *,
         email: str,
-        role: str = Role.MEMBER,
+        role: AnyRole = Role.MEMBER,
         expires_in_days: int = DEFAULT_DAYS,
     ) -> ExtendedInvitationResult:
         """Invite an address. The mail is sent after the caller's commit.
@@ -159,7 +167,7 @@ class Invitations:
         tenant_id: str,
         caller_user_id: str,
         *,
-        status: str | None = None,
+        status: AnyInvitationStatus | None = None,
         **page: Unpack[PageArguments],
     ) -> Page[ExtendedInvitationListResult]:
         """The tenant's invitations, newest first, for owners and admins.
@@ -176,6 +184,7 @@ class Invitations:
         )
         return Page(ExtendedInvitationListResult(rows.rows, rows.total), scope.next_cursor(rows))
 
+    @records("invitation.resent")
     async def resend(
         self,
         session: Session,
@@ -212,6 +221,7 @@ class Invitations:
             raise _refusal(await self._invitations.obstacles(session, renewed, self._limits))
         return sent
 
+    @records("invitation.revoked")
     async def revoke(
         self, session: Session, tenant_id: str, caller_user_id: str, invitation_id: str
     ) -> ExtendedInvitationResult:

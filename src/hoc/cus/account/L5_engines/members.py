@@ -5,6 +5,7 @@ from typing import Protocol, Unpack
 
 from hoc.cus.account.L5_engines import policy
 from hoc.cus.account.L5_engines.access import AccessReader, require, require_writer
+from hoc.cus.account.L5_engines.hooks import records
 from hoc.cus.account.L5_engines.numbers import is_whole
 from hoc.cus.account.L5_engines.paging import MAX_LIMIT, CursorScope, PageArguments
 from hoc.cus.account.L5_engines.session import Clock, Session, utc_now
@@ -27,7 +28,7 @@ from hoc.cus.account.L5_schemas.results import (
     UsersListResult,
     UserSummaryResult,
 )
-from hoc.cus.account.L5_schemas.values import Role, UserStatus
+from hoc.cus.account.L5_schemas.values import AnyRole, AnyUserStatus, Role, UserStatus
 
 
 class MemberStore(AccessReader, Protocol):
@@ -78,8 +79,8 @@ class Members:
         session: Session,
         tenant_id: str,
         *,
-        role: str | None = None,
-        status: str | None = None,
+        role: AnyRole | None = None,
+        status: AnyUserStatus | None = None,
         **page: Unpack[PageArguments],
     ) -> Page[UsersListResult]:
         """Members in the order in which they joined. ``status`` defaults to active accounts."""
@@ -127,13 +128,14 @@ class Members:
         rows = await self._members.memberships_of(session, user_id, scope.window(**page))
         return Page(MembershipsListResult(rows.rows, rows.total), scope.next_cursor(rows))
 
+    @records("member.role_changed")
     async def change_role(
         self,
         session: Session,
         tenant_id: str,
         caller_user_id: str,
         target_user_id: str,
-        new_role: str,
+        new_role: AnyRole,
         *,
         expected_version: int | None = None,
     ) -> TenantUserResult:
@@ -161,6 +163,7 @@ class Members:
             raise _no_such_member()
         return changed
 
+    @records("member.removed")
     async def remove(
         self,
         session: Session,
@@ -188,6 +191,7 @@ class Members:
         await self._members.delete(session, tenant_id, target_user_id, self._clock(), actor=caller_user_id)
         return MemberLeftResult("User removed from tenant", target_user_id)
 
+    @records("member.left")
     async def leave(self, session: Session, tenant_id: str, caller_user_id: str) -> MemberLeftResult:
         """End one's own membership. Raises NotAMemberError, TenantNotActiveError or LastOwnerError."""
         caller, _ = await self._lock_pair(session, tenant_id, caller_user_id, caller_user_id)

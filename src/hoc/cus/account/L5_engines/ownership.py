@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from hoc.cus.account.L5_engines.access import require, require_writer
+from hoc.cus.account.L5_engines.hooks import records
 from hoc.cus.account.L5_engines.members import MemberStore
 from hoc.cus.account.L5_engines.session import Clock, Session, utc_now
 from hoc.cus.account.L5_engines.text import is_storable_id
@@ -46,6 +47,7 @@ class OwnershipTransfers:
         self._members = members
         self._clock = clock
 
+    @records("tenant.transfer_offered")
     async def start(
         self, session: Session, tenant_id: str, caller_user_id: str, to_user_id: str
     ) -> OwnershipTransferResult:
@@ -86,6 +88,7 @@ class OwnershipTransfers:
             raise _no_transfer()
         return offer
 
+    @records("tenant.transfer_accepted", "member.role_changed")
     async def accept(self, session: Session, tenant_id: str, caller_user_id: str) -> OwnershipTransferResult:
         """Make the caller an owner and the member who offered it an admin, in one step.
 
@@ -108,6 +111,7 @@ class OwnershipTransfers:
         await self._transfers.close(session, tenant_id, accepted=True, actor=caller_user_id, now=now)
         return offer
 
+    @records("tenant.transfer_canceled")
     async def cancel(self, session: Session, tenant_id: str, caller_user_id: str) -> OwnershipTransferResult:
         """Withdraw the offer, as an owner, or decline it, as the member to whom it is made.
 

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import orjson
 
 from hoc.cus.account.L5_engines.email_address import fold
+from hoc.cus.account.L5_engines.hooks import records
 from hoc.cus.account.L5_engines.numbers import is_whole
 from hoc.cus.account.L5_engines.session import Clock, Session, utc_now
 from hoc.cus.account.L5_engines.text import clean_line
@@ -69,6 +70,7 @@ class Profiles:
             raise NotFoundError("There is no such user in this tenant.")
         return found
 
+    @records("user.profile_updated")
     async def update(
         self,
         session: Session,

@@ -3,8 +3,9 @@
 import re
 import secrets
 from datetime import date, datetime
-from typing import Protocol, Unpack
+from typing import Protocol, Unpack, cast
 
+from hoc.cus.account.L5_engines.hooks import records
 from hoc.cus.account.L5_engines.numbers import why_not_whole
 from hoc.cus.account.L5_engines.paging import CursorScope, PageArguments
 from hoc.cus.account.L5_engines.session import Clock, Session, new_id, utc_now
@@ -22,7 +23,13 @@ from hoc.cus.account.L5_schemas.results import (
     ProjectsListResult,
     ProjectSummaryResult,
 )
-from hoc.cus.account.L5_schemas.values import QUOTAS, Onboarding, TenantStatus
+from hoc.cus.account.L5_schemas.values import (
+    QUOTAS,
+    AnyTenantStatus,
+    Onboarding,
+    QuotaOverrides,
+    TenantStatus,
+)
 
 _SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
@@ -103,7 +110,7 @@ class Projects:
         session: Session,
         tenant_id: str,
         *,
-        status: str | None = None,
+        status: AnyTenantStatus | None = None,
         **page: Unpack[PageArguments],
     ) -> Page[ProjectsListResult]:
         """The tenant's projects: one, as yet. Raises InvalidInputError."""
@@ -121,6 +128,7 @@ class Projects:
         """One project with its quotas and usage. None also for another tenant's project."""
         return await self._tenants.find(session, tenant_id, project_id, self._clock().date())
 
+    @records("tenant.created", "member.joined")
     async def create(
         self,
         session: Session,
@@ -156,8 +164,9 @@ class Projects:
                 )
         raise ConflictError("This slug is taken. Choose another.", code="slug_taken")
 
+    @records("tenant.status_changed")
     async def change_status(
-        self, session: Session, tenant_id: str, status: str, *, actor: str | None = None
+        self, session: Session, tenant_id: str, status: AnyTenantStatus, *, actor: str | None = None
     ) -> ProjectDetailResult:
         """Change the status, as `TenantStatus` allows; the same status changes nothing. For operators.
 
@@ -172,6 +181,7 @@ class Projects:
             raise ConflictError(f"A tenant that is {project.status} cannot become {target}.")
         return project
 
+    @records("tenant.onboarding_advanced")
     async def advance_onboarding(
         self, session: Session, tenant_id: str, state: int, *, actor: str | None = None
     ) -> ProjectDetailResult:
@@ -185,19 +195,21 @@ class Projects:
         await self._tenants.advance_onboarding(session, tenant_id, target, self._clock(), actor=actor)
         return (await self._require(session, tenant_id)).value
 
+    @records("tenant.quotas_changed")
     async def override_quotas(
-        self, session: Session, tenant_id: str, *, actor: str | None = None, **quotas: int | None
+        self, session: Session, tenant_id: str, *, actor: str | None = None, **quotas: Unpack[QuotaOverrides]
     ) -> ProjectDetailResult:
         """Replace some of the plan's quotas for one tenant; None restores the plan's.
 
         Raises InvalidInputError or NotFoundError.
         """
-        for name, value in quotas.items():
+        given = cast("dict[str, int | None]", quotas)
+        for name, value in given.items():
             if name not in QUOTAS:
                 raise InvalidInputError.of(name, f"is not a quota; the quotas are {', '.join(QUOTAS)}")
             if value is not None and (wrong := why_not_whole(value, 0, 2**31 - 1)):
                 raise InvalidInputError.of(name, wrong)
-        await self._tenants.set_quotas(session, tenant_id, quotas, self._clock(), actor=actor)
+        await self._tenants.set_quotas(session, tenant_id, given, self._clock(), actor=actor)
         return (await self._require(session, tenant_id)).value
 
     async def _require(self, session: Session, tenant_id: str) -> Versioned[ProjectDetailResult]:

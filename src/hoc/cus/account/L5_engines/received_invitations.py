@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Protocol, Unpack
 
 from hoc.cus.account.L5_engines.email_address import email_key
+from hoc.cus.account.L5_engines.hooks import records
 from hoc.cus.account.L5_engines.invitation_links import (
     InvitationLock,
     is_token_of,
@@ -98,6 +99,7 @@ class ReceivedInvitations:
         require_open(found, self._clock())
         return found.preview
 
+    @records("invitation.declined")
     async def decline(
         self,
         session: Session,

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Protocol, Unpack
 
 from hoc.cus.account.L5_engines.access import AccessReader, access_of, require_writer
+from hoc.cus.account.L5_engines.hooks import records
 from hoc.cus.account.L5_engines.paging import CursorScope, PageArguments
 from hoc.cus.account.L5_engines.session import Clock, Session, new_id, utc_now
 from hoc.cus.account.L5_engines.text import choice, choice_filter, clean_line, clean_text
@@ -14,7 +15,14 @@ from hoc.cus.account.L5_schemas.results import (
     SupportTicketListResult,
     SupportTicketResult,
 )
-from hoc.cus.account.L5_schemas.values import TicketCategory, TicketPriority, TicketStatus
+from hoc.cus.account.L5_schemas.values import (
+    AnyTicketCategory,
+    AnyTicketPriority,
+    AnyTicketStatus,
+    TicketCategory,
+    TicketPriority,
+    TicketStatus,
+)
 
 
 class TicketStore(Protocol):
@@ -60,6 +68,7 @@ class Support:
     def contact(self) -> SupportContactResult:
         return self._contact
 
+    @records("ticket.created")
     async def create_ticket(
         self,
         session: Session,
@@ -68,8 +77,8 @@ class Support:
         *,
         subject: str,
         description: str,
-        category: str = TicketCategory.GENERAL,
-        priority: str = TicketPriority.MEDIUM,
+        category: AnyTicketCategory = TicketCategory.GENERAL,
+        priority: AnyTicketPriority = TicketPriority.MEDIUM,
     ) -> SupportTicketResult:
         """Open a ticket. Raises InvalidInputError, NotAMemberError or TenantNotActiveError."""
         now = self._clock()
@@ -95,7 +104,7 @@ class Support:
         session: Session,
         tenant_id: str,
         *,
-        status: str | None = None,
+        status: AnyTicketStatus | None = None,
         **page: Unpack[PageArguments],
     ) -> Page[SupportTicketListResult]:
         """The tenant's tickets, newest first. Raises InvalidInputError."""
@@ -105,13 +114,14 @@ class Support:
         rows = await self._tickets.page(session, tenant_id, window, status=status_filter)
         return Page(SupportTicketListResult(rows.rows, rows.total), scope.next_cursor(rows))
 
+    @records("ticket.updated")
     async def change_ticket_status(
         self,
         session: Session,
         tenant_id: str,
         ticket_id: str,
         *,
-        status: str,
+        status: AnyTicketStatus,
         resolution: str | None = None,
         actor: str | None = None,
     ) -> SupportTicketResult:

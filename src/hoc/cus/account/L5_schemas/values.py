@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, fields
 from enum import IntEnum, StrEnum
-from typing import Final
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, TypedDict
 
 FIRST_YEAR: Final = 1900
 LAST_YEAR: Final = 2999
@@ -145,6 +145,16 @@ class Quotas:
     max_api_keys: int
 
 
+class QuotaOverrides(TypedDict, total=False):
+    """Quotas of one tenant; None is the plan's."""
+
+    max_workers: int | None
+    max_runs_per_day: int | None
+    max_concurrent_runs: int | None
+    max_tokens_per_month: int | None
+    max_api_keys: int | None
+
+
 QUOTAS: Final = tuple(field.name for field in fields(Quotas))
 
 PLAN_QUOTAS: dict[str, Quotas] = {
@@ -152,3 +162,31 @@ PLAN_QUOTAS: dict[str, Quotas] = {
     Plan.PRO: Quotas(10, 1_000, 20, 10_000_000, 20),
     Plan.ENTERPRISE: Quotas(100, 100_000, 100, 1_000_000_000, 100),
 }
+
+
+# What a caller may write in place of a member: the type checker knows the words, too.
+AnyRole: TypeAlias = Role | Literal["owner", "admin", "member", "viewer"]
+AnyUserStatus: TypeAlias = UserStatus | Literal["active", "inactive"]
+AnyTenantStatus: TypeAlias = TenantStatus | Literal["active", "suspended", "terminated", "archived"]
+AnyInvitationStatus: TypeAlias = (
+    InvitationStatus | Literal["pending", "accepted", "expired", "revoked", "declined"]
+)
+AnyTicketStatus: TypeAlias = TicketStatus | Literal["open", "in_progress", "resolved", "closed"]
+AnyTicketPriority: TypeAlias = TicketPriority | Literal["low", "medium", "high", "urgent"]
+AnyTicketCategory: TypeAlias = TicketCategory | Literal["general", "billing", "technical", "account"]
+AnySubscriptionStatus: TypeAlias = SubscriptionStatus | Literal["trialing", "active", "past_due", "canceled"]
+AnyBillingPeriod: TypeAlias = BillingPeriod | Literal["monthly", "yearly"]
+AnyInvoiceStatus: TypeAlias = InvoiceStatus | Literal["draft", "open", "paid", "void", "uncollectible"]
+AnyPlan: TypeAlias = Plan | Literal["free", "pro", "enterprise"]
+
+if TYPE_CHECKING:
+    GivenRole: TypeAlias = AnyRole
+    GivenTicketCategory: TypeAlias = AnyTicketCategory
+    GivenTicketPriority: TypeAlias = AnyTicketPriority
+    GivenPlan: TypeAlias = AnyPlan
+    GivenSubscriptionStatus: TypeAlias = AnySubscriptionStatus
+    GivenBillingPeriod: TypeAlias = AnyBillingPeriod
+    GivenInvoiceStatus: TypeAlias = AnyInvoiceStatus
+else:  # any text that a client sends: the engine that takes it refuses a wrong one, and lists the right ones
+    GivenRole = GivenTicketCategory = GivenTicketPriority = str
+    GivenPlan = GivenSubscriptionStatus = GivenBillingPeriod = GivenInvoiceStatus = str

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Self
 
 from sqlalchemy import (
     ColumnElement,
@@ -46,6 +46,7 @@ from hoc.cus.account.L6_drivers.account_updates import AccountUpdate
 from hoc.cus.account.L6_drivers.email_changes import SqlEmailChanges
 from hoc.cus.account.L6_drivers.execution import AnyRow, SqlSession, fetch_all, fetch_one
 from hoc.cus.account.L6_drivers.fragments import any_of
+from hoc.cus.account.L6_drivers.hooks import Scope, ScopedDatabase
 from hoc.cus.account.L6_drivers.identities import SqlIdentities
 from hoc.cus.account.L6_drivers.profiles import SqlProfiles
 from hoc.cus.account.L6_drivers.row_mapping import record_of
@@ -96,7 +97,7 @@ def _require_fresh(row: AnyRow | None) -> None:
 
 
 class AccountRepository:
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database | ScopedDatabase) -> None:
         self._database = database
         self._profiles = SqlProfiles()
         self._identities = SqlIdentities()
@@ -104,6 +105,10 @@ class AccountRepository:
         self._by_id = BatchLoader(self._find)
         self._stored = BatchLoader(self._find_stored)
         self._by_email = BatchLoader(self._find_by_email)
+
+    def within(self, scope: Scope) -> Self:
+        """The same repository, each of whose changes is a transaction with all its work within ``scope``."""
+        return type(self)(ScopedDatabase(self._database, scope))
 
     async def get_account_by_id(self, user_id: str) -> Versioned[AccountProfileResponse] | None:
         return await self._by_id.get(user_id)
