@@ -3,7 +3,6 @@
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from functools import cache
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import orjson
@@ -32,6 +31,7 @@ from hoc.cus.account.wiring import (
     owner_reader,
     postgres_facade,
 )
+from hoc.distribution import how_to_add, installed_version
 from hoc.events.asyncapi import asyncapi_document
 from hoc.events.billing import billing_handlers
 from hoc.events.message import Handler
@@ -127,7 +127,7 @@ class Accounts:
         self.console_app = Api(
             [
                 *routes(CONSOLE_OPERATIONS, self.facade, dependencies),
-                openapi_route(CONSOLE_OPERATIONS, title="hoc console", version=version("hoc")),
+                openapi_route(CONSOLE_OPERATIONS, title="hoc console", version=installed_version()),
             ],
             authentication=authentication,
             limiter=limiter,
@@ -139,7 +139,9 @@ class Accounts:
                 *routes(IDENTITY_OPERATIONS, self.identity_service, dependencies),
                 *routes(FEED_OPERATIONS, event_feed(), dependencies),
                 openapi_route(
-                    [*IDENTITY_OPERATIONS, *FEED_OPERATIONS], title="hoc identity", version=version("hoc")
+                    [*IDENTITY_OPERATIONS, *FEED_OPERATIONS],
+                    title="hoc identity",
+                    version=installed_version(),
                 ),
                 Route("/asyncapi.json", _asyncapi),
             ],
@@ -186,7 +188,7 @@ def rate_limits_of(settings: Settings) -> "RateLimits | None":
     try:
         from hoc.cus.account.L2_api.rate_limits import RateLimits  # noqa: PLC0415 - only they need the extra
     except ImportError:
-        raise ValueError("HOC_RATE_LIMITS needs another library: install hoc[rate-limits].") from None
+        raise ValueError(f"HOC_RATE_LIMITS needs another library: {how_to_add('rate-limits')}.") from None
 
     url = settings.rate_limit_storage_url
     return RateLimits(
