@@ -50,12 +50,12 @@ def first_column(page: Path) -> list[str]:
     return re.findall(r"^\| `([^`]+)` \|", page.read_text(), re.MULTILINE)
 
 
-def run_shell(page: Path, server_url: str, directory: Path, environment: dict[str, str]) -> None:
+def run_shell(shell: str, page: Path, server_url: str, directory: Path, environment: dict[str, str]) -> None:
     """Run the page's shell blocks as one session against a server, and compare each one's output."""
     shown = blocks(page, "sh run")
     script = f"echo '{_BETWEEN}'\n".join(block.code for block in shown)
     done = _run(
-        ["bash", "-euo", "pipefail", "-c", script.replace("http://127.0.0.1:8201", server_url)],
+        [shell, "-eu", "-c", script.replace("http://127.0.0.1:8201", server_url)],
         directory,
         environment | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
     )
