@@ -1,4 +1,4 @@
-"""Runs the Dockerfile's steps in the virtual environment, which must be empty, of the interpreter that runs this."""
+"""Runs the Dockerfile's steps in the virtual environment of the interpreter that runs this: an empty one."""
 
 import os
 import re
