@@ -63,8 +63,8 @@ test-wheel: wheel  ## the image's steps in a clean environment, then the accepta
 	$(IMAGE)/bin/python -c 'import hoc, sys; sys.exit("the checkout is imported" if "site-packages" not in hoc.__file__ else 0)'
 	$(IMAGE)/bin/pytest -n auto tests/acceptance
 
-newcomer: $(INSTALLED)  ## follow README, tutorial and every how-to as an ordinary user, and print how long each step takes
-	@$(BIN)/python tests/support/newcomer.py
+newcomer:  ## follow README, tutorial and every how-to as an ordinary user, and print how long each step takes
+	@PYTHONPATH=tests $(PYTHON) -m support.newcomer
 
 $(INSTALLED): requirements/dev.txt pyproject.toml
 	@echo "Installing into $(VENV) (once)"

@@ -60,7 +60,7 @@ def run_shell(shell: str, page: Path, server_url: str, directory: Path, environm
         environment | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
     )
     for block, printed in zip(shown, done.stdout.split(f"{_BETWEEN}\n"), strict=True):
-        _compare(block, printed)
+        compare(block, printed)
 
 
 def run_python(page: Path, directory: Path, environment: dict[str, str]) -> None:
@@ -73,7 +73,7 @@ def run_python(page: Path, directory: Path, environment: dict[str, str]) -> None
     )
     outputs = [block for block in shown if block.output is not None]
     for block in outputs:
-        _compare(block, done.stdout)
+        compare(block, done.stdout)
     assert outputs or done.stdout == ""
 
 
@@ -94,7 +94,7 @@ def _run(
     return done
 
 
-def _compare(block: Block, printed: str) -> None:
+def compare(block: Block, printed: str) -> None:
     """Require the documented output, in which `…` stands for any text within a line."""
     if block.output is None:
         return
