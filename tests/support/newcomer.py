@@ -1,6 +1,6 @@
 """Follows README, tutorial and how-tos in a fresh copy of the checkout, as an ordinary user, in each shell.
 
-`make newcomer` runs it. It prints the time of each step, and ends at the first that does not do what its page says.
+`make newcomer` runs it. It prints the time of each step, and ends at the first that differs from its page.
 """
 
 import json
@@ -51,6 +51,7 @@ def _copy(target: Path) -> None:
 def follow() -> None:
     """Do in the current directory what the pages say."""
     del os.environ["PYTHONPATH"]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("newcomer: stopped"))  # the server stops, too
     with _served():
         for shell in SHELLS:
             for page in pages_with("sh run"):
