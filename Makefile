@@ -9,6 +9,7 @@ LOWEST := .venv-lowest
 IMAGE := .venv-image
 PIP := -m pip install --quiet --disable-pip-version-check --no-deps
 PIN ?=
+TIMED = @timed() { begun=$$(date +%s); echo "$$*"; "$$@" || exit; echo "$$(($$(date +%s) - begun)) s: $$*"; }; timed
 COMPILE = $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-annotate --no-header --quiet $(PIN)
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 1577836800)
@@ -22,13 +23,13 @@ serve: $(INSTALLED)  ## run everything on this machine: PostgreSQL, migrations, 
 test: $(INSTALLED)  ## the whole suite, against real servers, in parallel and in random order
 	$(BIN)/pytest -n auto
 
-check: $(INSTALLED)  ## what CI runs
-	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
-	$(BIN)/mypy
-	$(BIN)/basedpyright
-	$(BIN)/lint-imports
-	$(MAKE) test
+check: $(INSTALLED)  ## format, lint, types, import contracts and tests, each with its time
+	$(TIMED) $(BIN)/ruff format --check .
+	$(TIMED) $(BIN)/ruff check .
+	$(TIMED) $(BIN)/mypy
+	$(TIMED) $(BIN)/basedpyright
+	$(TIMED) $(BIN)/lint-imports
+	$(TIMED) $(MAKE) --no-print-directory test
 
 bench: $(INSTALLED)  ## how fast it is beside a bare route and its peers, and with ten million accounts: 40 minutes
 	@$(BIN)/python bench/speed/run.py $(BENCH)

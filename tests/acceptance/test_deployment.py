@@ -56,7 +56,7 @@ def test_the_unit_is_valid(tmp_path: Path) -> None:
     if which("systemd-analyze"):
         unit = tmp_path / "hoc.service"
         unit.write_text(text.replace(program, str(PROGRAMS / "hoc")))
-        command = ["systemd-analyze", "verify", unit]
+        command = ["systemd-analyze", "verify", str(unit)]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         assert [line for line in done.stderr.splitlines() if "hoc.service" in line] == []  # an unknown key
 

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from shutil import copy2, which
 from socket import create_connection
+from types import FrameType
 
 from support.documents import ROOT, Block, blocks, compare, pages_with
 
@@ -51,7 +52,7 @@ def _copy(target: Path) -> None:
 def follow() -> None:
     """Do in the current directory what the pages say."""
     del os.environ["PYTHONPATH"]
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("newcomer: stopped"))  # the server stops, too
+    signal.signal(signal.SIGTERM, _stop)
     with _served():
         for shell in SHELLS:
             for page in pages_with("sh run"):
@@ -65,6 +66,10 @@ def follow() -> None:
     plain = [block for page in pages_with("sh") for block in blocks(ROOT / page, "sh")]
     left_out = [block for block in plain if block.code != "make serve\n"]
     _say(f"{len(left_out)} blocks are left out: they need servers of your own, or set them up")
+
+
+def _stop(_number: int, _frame: FrameType | None) -> None:
+    sys.exit("newcomer: stopped")  # an exception, so that the server stops too
 
 
 @contextmanager
