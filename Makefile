@@ -5,8 +5,17 @@ BENCH ?=
 EVENTS ?= 100000
 FAULTS ?= --servers 100 --relays 100 --postgres 50 --nats 50
 INSTALLED := $(VENV)/.installed
+LOWEST := .venv-lowest
+IMAGE := .venv-image
+PIP := -m pip install --quiet --disable-pip-version-check --no-deps
+PIN ?=
+TIMED = @timed() { begun=$$(date +%s); echo "$$*"; "$$@" || exit; echo "$$(($$(date +%s) - begun)) s: $$*"; }; timed
+COMPILE = $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-annotate --no-header --quiet $(PIN)
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 1577836800)
+export SOURCE_DATE_EPOCH
 
-.PHONY: serve test check bench bench-events faults format pin clean
+.PHONY: serve test test-lowest test-wheel check wheel newcomer bench bench-events faults format pin clean
 
 serve: $(INSTALLED)  ## run everything on this machine: PostgreSQL, migrations, HTTP on 127.0.0.1:8201, or PORT=…
 	@$(BIN)/hoc serve$(if $(PORT), --port $(PORT))
@@ -14,13 +23,13 @@ serve: $(INSTALLED)  ## run everything on this machine: PostgreSQL, migrations, 
 test: $(INSTALLED)  ## the whole suite, against real servers, in parallel and in random order
 	$(BIN)/pytest -n auto
 
-check: $(INSTALLED)  ## what CI runs
-	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
-	$(BIN)/mypy
-	$(BIN)/basedpyright
-	$(BIN)/lint-imports
-	$(MAKE) test
+check: $(INSTALLED)  ## format, lint, types, import contracts and tests, each with its time
+	$(TIMED) $(BIN)/ruff format --check .
+	$(TIMED) $(BIN)/ruff check .
+	$(TIMED) $(BIN)/mypy
+	$(TIMED) $(BIN)/basedpyright
+	$(TIMED) $(BIN)/lint-imports
+	$(TIMED) $(MAKE) --no-print-directory test
 
 bench: $(INSTALLED)  ## how fast it is beside a bare route and its peers, and with ten million accounts: 40 minutes
 	@$(BIN)/python bench/speed/run.py $(BENCH)
@@ -35,18 +44,42 @@ format: $(INSTALLED)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-pin: $(INSTALLED)  ## refresh requirements/dev.txt from pyproject.toml
-	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip compile pyproject.toml --group dev --extra server --extra telemetry --extra rate-limits --universal --python-version 3.11 \
-		--generate-hashes --no-emit-index-url --no-annotate --no-header --upgrade --quiet -o requirements/dev.txt
+pin: $(INSTALLED)  ## write requirements/ anew where pyproject.toml changed; PIN=--upgrade takes the newest versions
+	$(BIN)/python $(PIP) uv
+	$(COMPILE) --group dev --all-extras -o requirements/dev.txt
+	$(COMPILE) --group test --all-extras --resolution lowest-direct -o requirements/lowest.txt
+	$(COMPILE) --extra server --extra telemetry -c requirements/dev.txt -o requirements/server.txt
+
+wheel: $(INSTALLED)  ## dist/*.whl: the same commit gives the same bytes
+	@rm -rf dist
+	@$(BIN)/python -m hatchling build --target wheel
+
+test-lowest: $(LOWEST)/.installed  ## unit, contract and HTTP tests on the lowest versions that pyproject.toml allows
+	$(LOWEST)/bin/pytest -n auto -o filterwarnings=default tests/unit tests/contract tests/integration/http
+
+test-wheel: wheel  ## the image's steps in a clean environment, then the acceptance tests on what they installed
+	$(PYTHON) -m venv --clear $(IMAGE)
+	$(IMAGE)/bin/python tests/support/image.py
+	$(IMAGE)/bin/python $(PIP) --require-hashes -r requirements/dev.txt
+	$(IMAGE)/bin/python -c 'import hoc, sys; sys.exit("the checkout is imported" if "site-packages" not in hoc.__file__ else 0)'
+	$(IMAGE)/bin/pytest -n auto tests/acceptance
+
+newcomer:  ## follow README, tutorial and every how-to as an ordinary user, and print how long each step takes
+	@PYTHONPATH=tests $(PYTHON) -m support.newcomer
 
 $(INSTALLED): requirements/dev.txt pyproject.toml
 	@echo "Installing into $(VENV) (once)"
 	@$(PYTHON) -c 'import sys; sys.exit("hoc needs Python 3.11 or later; this is %s. Try: make PYTHON=python3.12 $(MAKECMDGOALS)" % sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/dev.txt
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(BIN)/python $(PIP) --require-hashes -r requirements/dev.txt
+	@$(BIN)/python $(PIP) --no-build-isolation --editable .
+	@touch $@
+
+$(LOWEST)/.installed: requirements/lowest.txt pyproject.toml
+	@$(PYTHON) -m venv --clear $(LOWEST)
+	@$(LOWEST)/bin/python $(PIP) --require-hashes -r requirements/lowest.txt
+	@$(LOWEST)/bin/python $(PIP) --no-build-isolation --editable .
 	@touch $@
 
 clean:
-	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(LOWEST) $(IMAGE) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -36,9 +36,9 @@ else:
 
     def __getattr__(name: str) -> object:
         if name == "__version__":
-            from importlib.metadata import version  # noqa: PLC0415 - it takes longer than all the rest
+            from hoc.distribution import installed_version  # noqa: PLC0415 - it takes longer than all the rest
 
-            value = version("hoc")
+            value = installed_version()
         elif name in _SOURCES:
             value = getattr(import_module(_SOURCES[name]), name)
         else:

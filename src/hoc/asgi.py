@@ -3,7 +3,6 @@
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from functools import cache
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -41,6 +40,7 @@ from hoc.cus.account.wiring import (
     postgres_facade,
 )
 from hoc.database import Database
+from hoc.distribution import how_to_add, installed_version
 from hoc.events.asyncapi import asyncapi_document
 from hoc.events.billing import billing_handlers
 from hoc.events.message import Handler
@@ -210,11 +210,11 @@ def _trusted_origins(settings: Settings) -> frozenset[str]:
 
 def _documentation(settings: Settings, operations: Sequence[AnyOperation], *, title: str) -> list[Route]:
     """The document of the operations, and the page about it."""
-    routes = [openapi_route(operations, title=title, version=version("hoc"))]
+    routes = [openapi_route(operations, title=title, version=installed_version())]
     if settings.shows_docs:
 
         def document(server: str) -> dict[str, Any]:
-            return openapi_document(operations, title=title, version=version("hoc"), server=server)
+            return openapi_document(operations, title=title, version=installed_version(), server=server)
 
         routes.append(documentation_route("/docs", "openapi.json", document))
     return routes
@@ -244,7 +244,7 @@ def rate_limits_of(settings: Settings) -> "RateLimits | None":
     try:
         from hoc.cus.account.L2_api.rate_limits import RateLimits  # noqa: PLC0415 - only they need the extra
     except ImportError:
-        raise ValueError("HOC_RATE_LIMITS needs another library: install hoc[rate-limits].") from None
+        raise ValueError(f"HOC_RATE_LIMITS needs another library: {how_to_add('rate-limits')}.") from None
 
     url = settings.rate_limit_storage_url
     return RateLimits(
@@ -275,8 +275,8 @@ def create_courier(database: Database, settings: Settings, sender: MailSender | 
 
 def _needs_extra(missing: ImportError) -> ValueError:
     return ValueError(
-        f"Mail needs the library {missing.name}: pip install 'hoc[mail]'. A host that sends no mail needs"
-        " none: set HOC_SEND_MAIL=false."
+        f"Mail needs the library {missing.name}: {how_to_add('mail')}."
+        " A host that sends no mail needs none: set HOC_SEND_MAIL=false."
     )
 
 

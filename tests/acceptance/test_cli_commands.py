@@ -359,7 +359,8 @@ def test_without_the_extra_it_says_what_to_install() -> None:
         """
         assert (
             python(code)
-            == f"hoc: {missing} is not installed; the command line needs: pip install 'hoc[server]'\n"
+            == f"hoc: {missing} is not installed. The command line needs it: install hoc-accounts[server]: "
+            "pip install '.[server]' in a checkout of hoc\n"
         )
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import MISSING, Field, fields, is_dataclass
 from pathlib import Path
+from shutil import which
 from typing import Any, get_type_hints
 
 import pytest
@@ -29,6 +30,8 @@ from hoc.events.billing import INBOUND
 from hoc.settings import Settings
 
 REFERENCE = ROOT / "docs" / "reference"
+OTHER_PAGES = [ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", ROOT / "bench" / "README.md"]
+SHELLS = [shell for shell in ("bash", "dash", "zsh") if which(shell)]
 
 
 @pytest.fixture(scope="module")
@@ -69,9 +72,24 @@ async def _carries(jetstream: JetStreamContext, subjects: list[str]) -> bool:
     return carried.issuperset(subjects)
 
 
+@pytest.mark.parametrize("shell", SHELLS)
 @pytest.mark.parametrize("page", pages_with("sh run"))
-def test_shell_blocks_run_and_print_what_is_shown(page: str, server: RunningServer, tmp_path: Path) -> None:
-    run_shell(ROOT / page, server.url, tmp_path, environment(HOC_DATA_DIR=str(server.data)))
+def test_shell_blocks_run_and_print_what_is_shown(
+    page: str, shell: str, server: RunningServer, tmp_path: Path
+) -> None:
+    run_shell(shell, ROOT / page, server.url, tmp_path, environment(HOC_DATA_DIR=str(server.data)))
+
+
+@pytest.mark.parametrize("page", [*PAGES, *OTHER_PAGES], ids=name_of)
+def test_shell_blocks_have_no_comments(page: Path) -> None:
+    """A pasted comment is arguments to an interactive zsh."""
+    for info in ("sh", "sh run", "sh newcomer"):
+        assert [block.code for block in blocks(page, info) if re.search(r"(^|\s)#", block.code)] == []
+
+
+@pytest.mark.parametrize("page", [*PAGES, *OTHER_PAGES], ids=name_of)
+def test_every_page_first_says_whom_it_is_for(page: Path) -> None:
+    assert re.match(r"# [^\n]+\n\n(hoc|This \w+) is for \w", page.read_text())
 
 
 @pytest.mark.parametrize("page", pages_with("python run"))

@@ -4,7 +4,6 @@ import logging
 import re
 import socket
 from collections.abc import Generator, Sequence
-from importlib.metadata import version
 from pathlib import Path
 
 import httpx
@@ -18,6 +17,7 @@ from support.servers import server_process
 from hoc.cli.consul import Registration, metadata
 from hoc.cli.errors import CommandError
 from hoc.cli.listening import Address
+from hoc.distribution import installed_version
 from hoc.server import create_app
 from hoc.settings import Settings
 
@@ -105,7 +105,7 @@ def test_check_and_metadata_match_a_running_server(
 
 def test_the_metadata_keeps_within_consuls_limits(routes: Sequence[BaseRoute]) -> None:
     described = metadata(routes)
-    assert described["version"] == version("hoc")
+    assert described["version"] == installed_version()
     assert described["base_paths"] == "/api/v1 /accounts"
     assert {"routes_1", "routes_2"} < set(described)
     assert len(described) <= 64
@@ -136,7 +136,7 @@ def test_it_registers_again_only_when_the_service_is_gone(agent: Agent) -> None:
 def test_an_earlier_servers_registration_is_replaced(agent: Agent) -> None:
     agent.services[SERVICE] = {"ID": SERVICE, "Meta": {"version": "0.0.1"}}
     with kept(agent):
-        wait_until(lambda: agent.services[SERVICE]["Meta"].get("version") == version("hoc"))
+        wait_until(lambda: agent.services[SERVICE]["Meta"].get("version") == installed_version())
 
 
 def test_it_registers_once_a_missing_agent_starts(agent: Agent, caplog: pytest.LogCaptureFixture) -> None:

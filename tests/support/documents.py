@@ -50,17 +50,17 @@ def first_column(page: Path) -> list[str]:
     return re.findall(r"^\| `([^`]+)` \|", page.read_text(), re.MULTILINE)
 
 
-def run_shell(page: Path, server_url: str, directory: Path, environment: dict[str, str]) -> None:
+def run_shell(shell: str, page: Path, server_url: str, directory: Path, environment: dict[str, str]) -> None:
     """Run the page's shell blocks as one session against a server, and compare each one's output."""
     shown = blocks(page, "sh run")
     script = f"echo '{_BETWEEN}'\n".join(block.code for block in shown)
     done = _run(
-        ["bash", "-euo", "pipefail", "-c", script.replace("http://127.0.0.1:8201", server_url)],
+        [shell, "-eu", "-c", script.replace("http://127.0.0.1:8201", server_url)],
         directory,
         environment | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
     )
     for block, printed in zip(shown, done.stdout.split(f"{_BETWEEN}\n"), strict=True):
-        _compare(block, printed)
+        compare(block, printed)
 
 
 def run_python(page: Path, directory: Path, environment: dict[str, str]) -> None:
@@ -73,7 +73,7 @@ def run_python(page: Path, directory: Path, environment: dict[str, str]) -> None
     )
     outputs = [block for block in shown if block.output is not None]
     for block in outputs:
-        _compare(block, done.stdout)
+        compare(block, done.stdout)
     assert outputs or done.stdout == ""
 
 
@@ -94,7 +94,7 @@ def _run(
     return done
 
 
-def _compare(block: Block, printed: str) -> None:
+def compare(block: Block, printed: str) -> None:
     """Require the documented output, in which `…` stands for any text within a line."""
     if block.output is None:
         return

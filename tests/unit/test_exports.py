@@ -2,13 +2,13 @@
 
 import subprocess
 import sys
-from importlib.metadata import version
 
 import hoc
+from hoc.distribution import installed_version
 
 
 def test_the_package_has_the_names_that_one_needs() -> None:
-    assert hoc.__version__ == version("hoc")
+    assert hoc.__version__ == installed_version()
     assert all(getattr(hoc, name) for name in hoc.__all__)
     assert set(hoc.__all__) <= set(dir(hoc))
 

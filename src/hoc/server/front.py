@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 from html import escape
-from importlib.metadata import version
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from hoc.cus.account.L2_api.html_page import page, table
+from hoc.distribution import installed_version
 
 _TITLE = "hoc: the accounts of a multi-tenant product"
 _HEADERS = {"Vary": "Accept"}
@@ -23,9 +23,11 @@ def front_route(places: Mapping[str, str]) -> Route:
                 (escape(name), f'<a href="{escape(path)}">{escape(path)}</a>')
                 for name, path in places.items()
             )
-            return page(_TITLE, f"<p>Version {version('hoc')}</p>", table(("", ""), rows), headers=_HEADERS)
+            return page(
+                _TITLE, f"<p>Version {installed_version()}</p>", table(("", ""), rows), headers=_HEADERS
+            )
         return JSONResponse(
-            {"name": "hoc", "version": version("hoc"), "paths": dict(places)}, headers=_HEADERS
+            {"name": "hoc", "version": installed_version(), "paths": dict(places)}, headers=_HEADERS
         )
 
     return Route("/", front, methods=["GET"])

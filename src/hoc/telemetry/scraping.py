@@ -88,7 +88,7 @@ def _registry() -> CollectorRegistry:
 
 def _live_pids(directory: Path) -> Iterator[int]:
     """The live processes that write metrics to the directory. Removes the gauges of ended ones."""
-    import psutil  # noqa: PLC0415 - only several workers need it, which only hoc[server] runs
+    import psutil  # noqa: PLC0415 - only several workers need it, which only hoc-accounts[server] runs
 
     for pid in {int(path.stem.rpartition("_")[2]) for path in directory.glob("*.db")}:
         if psutil.pid_exists(pid):

@@ -1,6 +1,5 @@
 """Both OpenAPI documents are valid, complete and true: a fuzzer checks every answer against them."""
 
-from importlib.metadata import version
 from typing import Any, cast
 
 import httpx
@@ -19,6 +18,7 @@ from support.routes import ROUTES, SERVICES, WITH_BODY, Route
 from support.world import Team
 
 from hoc.cus.account.L2_api.openapi import openapi_document
+from hoc.distribution import installed_version
 
 every_check: Any = schemathesis_core_checks
 conformance: Any = schemathesis_checks  # its generics are not spelt out
@@ -32,7 +32,9 @@ CHECKS: list[Any] = [
 TITLES = {MOUNT: "hoc console", IDENTITY_MOUNT: "hoc identity"}
 DOCUMENTS: dict[str, dict[str, Any]] = {
     mount: orjson.loads(
-        orjson.dumps(openapi_document(operations, title=TITLES[mount], version=version("hoc"), server=mount))
+        orjson.dumps(
+            openapi_document(operations, title=TITLES[mount], version=installed_version(), server=mount)
+        )
     )
     for mount, operations in SERVICES.items()
 }

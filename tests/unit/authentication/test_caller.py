@@ -42,6 +42,12 @@ class HostileUser(BaseUser):
         raise KeyError("no row")
 
 
+class NamedUser(SimpleUser):
+    @property
+    def identity(self) -> str:  # Starlette's oldest supported version leaves it out
+        return self.username
+
+
 class Fixed(AuthenticationBackend):
     def __init__(self, result: Caller | AuthenticationError | None) -> None:
         self.result = result
@@ -71,7 +77,7 @@ def test_own_caller_is_returned_unchanged() -> None:
 @pytest.mark.parametrize(
     ("user", "expected"),
     [
-        (SimpleUser("ada"), Caller("ada")),
+        (NamedUser("ada"), Caller("ada")),
         (HostUser(), Caller("u1")),
         (HostUser(tenant_id="t1", email="a@example.org"), Caller("u1", "t1", "a@example.org")),
         (HostUser(tenant_id="", email="", issuer=""), Caller("u1")),

@@ -42,7 +42,7 @@ def test_a_wrong_setting_of_mail_is_refused_at_start(given: dict[str, object], m
 @pytest.mark.parametrize("library", ["jinja2", "babel", "aiosmtplib"])
 def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, library: str) -> None:
     without(monkeypatch, library)
-    with pytest.raises(ValueError, match=rf"{library}: pip install 'hoc\[mail\]'"):
+    with pytest.raises(ValueError, match=rf"{library}: install hoc-accounts\[mail\]"):
         Accounts(settings(smtp_url=SecretStr("smtp://127.0.0.1")))
 
 

@@ -139,7 +139,7 @@ class JwksUrl:
     A set is fetched again after `max_age_seconds`. A key that is missing in the new set is rejected at once,
     also if the set is empty. A fetch that fails, is not complete after `timeout_seconds`, or is not a JWK
     set changes nothing; but no set is trusted for longer than `lifetime_seconds` after the start of its
-    fetch. It needs `hoc[jwks]`.
+    fetch. It needs the extra `jwks`.
     """
 
     def __init__(
