@@ -30,7 +30,7 @@ def nodes(value: Any) -> Iterator[dict[str, Any]]:
         for inner in cast("dict[str, Any]", value).values():
             yield from nodes(inner)
     elif isinstance(value, list):
-        for inner in cast("list[Any]", value):
+        for inner in value:
             yield from nodes(inner)
 
 

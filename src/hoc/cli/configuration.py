@@ -30,7 +30,7 @@ def _described(location: tuple[int | str, ...], message: str) -> str:
 
 def check_application(settings: Settings) -> None:
     """Put the application together, on no database, to find a wrong setting. Raises CommandError."""
-    from hoc.server import Service  # noqa: PLC0415 - its modules may read the environment
+    from hoc.server.app import Service  # noqa: PLC0415 - its modules may read the environment
 
     url = settings.database_url if reveal(settings.database_url) else _NO_DATABASE
     try:

@@ -17,9 +17,7 @@ from hoc.cus.account.L5_engines.session import Session
 from hoc.cus.account.L5_schemas.errors import FieldProblem, InvalidInputError
 from hoc.cus.account.L5_schemas.values import (
     GivenBillingPeriod,
-    GivenInvoiceStatus,
     GivenPlan,
-    GivenSubscriptionStatus,
 )
 from hoc.events.message import Handler, InboundMessage
 
@@ -46,7 +44,7 @@ class SubscriptionCreatedData:
     plan: GivenPlan
     current_period_start: datetime
     current_period_end: datetime
-    status: GivenSubscriptionStatus = "active"
+    status: str = "active"
     billing_period: GivenBillingPeriod = "monthly"
     next_invoice_date: datetime | None = None
 
@@ -71,7 +69,7 @@ class InvoiceData:
     period_start: datetime
     period_end: datetime
     amount_cents: int
-    status: GivenInvoiceStatus
+    status: str
     description: str
     currency: str | None = None
 

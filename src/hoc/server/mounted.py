@@ -25,7 +25,7 @@ def health_app(accounts: Accounts) -> Api:
     async def events() -> dict[str, Any]:
         return asdict(await accounts.events.status())
 
-    return Api(Health(accounts.database, events).routes())
+    return Api(Health(accounts.readiness, events).routes())
 
 
 def metrics_app(accounts: Accounts, metrics: "EventMetrics") -> Api:

@@ -16,7 +16,7 @@ from support.console import HOST, IDENTITY_MOUNT, MOUNT, problem_of
 from support.routes import SERVICES
 
 from hoc.cus.account.L5_schemas.events import EVENTS
-from hoc.server import Service
+from hoc.server.app import Service
 from hoc.settings import Settings
 
 PAGES = [f"{MOUNT}/docs", f"{IDENTITY_MOUNT}/docs", f"{IDENTITY_MOUNT}/asyncapi/docs"]

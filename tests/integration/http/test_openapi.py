@@ -43,7 +43,7 @@ DOCUMENTS: dict[str, dict[str, Any]] = {
 def with_bearer_alone(document: dict[str, Any]) -> dict[str, Any]:
     """Without the gateway's headers, which the fuzzer would make up, and find no wrong value for."""
     fuzzed: dict[str, Any] = orjson.loads(orjson.dumps(document))
-    bearer = [{"bearer": []}]
+    bearer: list[dict[str, list[str]]] = [{"bearer": []}]
     fuzzed["security"] = bearer
     schemes = fuzzed["components"]["securitySchemes"]
     fuzzed["components"]["securitySchemes"] = {"bearer": schemes["bearer"]}

@@ -17,9 +17,7 @@ from hoc.cus.account.L5_schemas.port_types import Page, Slice, Subscription, Win
 from hoc.cus.account.L5_schemas.results import BillingSummaryResult, InvoiceListResult, InvoiceSummaryResult
 from hoc.cus.account.L5_schemas.values import (
     AnyBillingPeriod,
-    AnyInvoiceStatus,
     AnyPlan,
-    AnySubscriptionStatus,
     BillingPeriod,
     InvoiceStatus,
     Plan,
@@ -125,7 +123,7 @@ class Billing:
         tenant_id: str,
         *,
         plan: AnyPlan,
-        status: AnySubscriptionStatus = SubscriptionStatus.ACTIVE,
+        status: str = SubscriptionStatus.ACTIVE,
         billing_period: AnyBillingPeriod = BillingPeriod.MONTHLY,
         current_period_start: datetime,
         current_period_end: datetime,
@@ -186,7 +184,7 @@ class Billing:
         period_start: datetime,
         period_end: datetime,
         amount_cents: int,
-        status: AnyInvoiceStatus,
+        status: str,
         description: str,
         currency: str | None = None,
         as_of: datetime | None = None,

@@ -174,9 +174,7 @@ AnyInvitationStatus: TypeAlias = (
 AnyTicketStatus: TypeAlias = TicketStatus | Literal["open", "in_progress", "resolved", "closed"]
 AnyTicketPriority: TypeAlias = TicketPriority | Literal["low", "medium", "high", "urgent"]
 AnyTicketCategory: TypeAlias = TicketCategory | Literal["general", "billing", "technical", "account"]
-AnySubscriptionStatus: TypeAlias = SubscriptionStatus | Literal["trialing", "active", "past_due", "canceled"]
 AnyBillingPeriod: TypeAlias = BillingPeriod | Literal["monthly", "yearly"]
-AnyInvoiceStatus: TypeAlias = InvoiceStatus | Literal["draft", "open", "paid", "void", "uncollectible"]
 AnyPlan: TypeAlias = Plan | Literal["free", "pro", "enterprise"]
 
 if TYPE_CHECKING:
@@ -184,9 +182,7 @@ if TYPE_CHECKING:
     GivenTicketCategory: TypeAlias = AnyTicketCategory
     GivenTicketPriority: TypeAlias = AnyTicketPriority
     GivenPlan: TypeAlias = AnyPlan
-    GivenSubscriptionStatus: TypeAlias = AnySubscriptionStatus
     GivenBillingPeriod: TypeAlias = AnyBillingPeriod
-    GivenInvoiceStatus: TypeAlias = AnyInvoiceStatus
 else:  # any text that a client sends: the engine that takes it refuses a wrong one, and lists the right ones
     GivenRole = GivenTicketCategory = GivenTicketPriority = str
-    GivenPlan = GivenSubscriptionStatus = GivenBillingPeriod = GivenInvoiceStatus = str
+    GivenPlan = GivenBillingPeriod = str
