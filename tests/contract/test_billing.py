@@ -8,7 +8,7 @@ import pytest
 from support.world import NOWHERE, World, refusal, walk
 
 from hoc.cus.account.L5_schemas.errors import InvalidInputError, NotFoundError
-from hoc.cus.account.L5_schemas.results import InvoiceListResult
+from hoc.cus.account.L5_schemas.results import ExtendedInvoiceListResult
 
 MARCH, APRIL, MAY = (datetime(2026, month, 1, tzinfo=UTC) for month in (3, 4, 5))
 
@@ -163,7 +163,7 @@ async def test_invoices_are_listed_newest_period_first(world: World) -> None:
         april = await record(session, tenant_id, **invoice("in_april", period_start=APRIL, amount_cents=0))
         listed = await world.facade.get_billing_invoices(session, tenant_id)
         page = (await world.engines.billing.list_invoices(session, tenant_id, limit=1, offset=1)).value
-    assert listed == InvoiceListResult([may, april, march], 3, None)
+    assert listed == ExtendedInvoiceListResult([may, april, march], 3, None)
     assert (page.invoices, page.total) == ([april], 3)
 
 
@@ -180,7 +180,7 @@ async def test_a_credit_note_is_an_invoice_below_zero(world: World) -> None:
         )
         paid = await world.engines.billing.record_payment(session, tenant_id, invoice_id="cn_1")
         listed = await world.facade.get_billing_invoices(session, tenant_id)
-    assert isinstance(listed, InvoiceListResult)
+    assert isinstance(listed, ExtendedInvoiceListResult)
     assert listed.invoices == [credit, owed]
     assert paid == credit, "a payment leaves the amount and the currency"
     assert [(each.amount_cents, each.currency) for each in listed.invoices] == [

@@ -11,7 +11,7 @@ from support.world import MemoryWorld, PostgresWorld, World, outcome, refusal
 
 from hoc.cus.account.L5_engines.accounts_facade import AccountsErrorResult, AccountsFacade
 from hoc.cus.account.L5_engines.engines import Engines
-from hoc.cus.account.L5_engines.hooks import Hook
+from hoc.cus.account.L5_engines.hooks import OF_NO_OPERATION, Hook
 from hoc.cus.account.L5_schemas.errors import ConflictError
 from hoc.cus.account.L5_schemas.events import EVENTS, EventData
 from hoc.cus.account.L5_schemas.identity import AccountEnsureRequest, AccountStatusChangeRequest
@@ -21,7 +21,7 @@ from hoc.events.message import InboundMessage
 from hoc.settings import Settings
 from hoc.testing import memory_account_service, memory_engines
 
-CASES = TENANT_CASES | PEOPLE_CASES
+CASES = {kind: case for kind, case in (TENANT_CASES | PEOPLE_CASES).items() if kind not in OF_NO_OPERATION}
 OF_TWO_OPERATIONS = {"tenant.transfer_offered"}
 
 
@@ -33,7 +33,7 @@ class Seen:
         self.refuses: set[str] = set()
 
     def hooks(self, *types: str) -> dict[str, Hook]:
-        return dict.fromkeys(types or EVENTS, self)
+        return dict.fromkeys(types or EVENTS.keys() - OF_NO_OPERATION, self)
 
     async def __call__(self, _session: Any, event: EventData) -> None:
         self.events.append(event)

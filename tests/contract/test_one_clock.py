@@ -28,6 +28,8 @@ READS = {
     "accounts": {
         "get_account_profile",
         "get_account_by_email",
+        "get_versioned_profile",
+        "get_versioned_profile_by_email",
         "list_accounts",
         "search_accounts",
         "get_service_stats",

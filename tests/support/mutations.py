@@ -110,6 +110,9 @@ ACCOUNT_MUTATIONS: Final[dict[str, Callable[[Scene], Awaitable[object]]]] = {
     "change_account_status": lambda it: it.world.accounts.change_account_status(
         it.team.admin, AccountStatusChangeRequest(is_active=False)
     ),
+    "update_versioned_profile": lambda it: it.world.accounts.update_versioned_profile(
+        it.team.member, AccountUpdateRequest(name="Versioned")
+    ),
     "update_own_profile": lambda it: it.world.accounts.update_own_profile(
         it.invited, AccountUpdateRequest("Eve", it.world.new_email())
     ),

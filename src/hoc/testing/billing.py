@@ -9,7 +9,7 @@ from hoc.cus.account.L5_schemas.events import (
     TenantSubscriptionChangedEventData,
 )
 from hoc.cus.account.L5_schemas.port_types import Slice, SortKey, Subscription, Window
-from hoc.cus.account.L5_schemas.results import BillingSummaryResult, InvoiceSummaryResult
+from hoc.cus.account.L5_schemas.results import BillingSummaryResult, ExtendedInvoiceResult
 from hoc.cus.account.L5_schemas.values import BillingPeriod, Plan, SubscriptionStatus
 from hoc.testing.database import MemorySession
 from hoc.testing.rows import Dated, combine
@@ -48,7 +48,7 @@ class MemoryBilling(MemoryStore):
 
     async def invoices_page(
         self, session: MemorySession, tenant_id: str, window: Window
-    ) -> Slice[InvoiceSummaryResult]:
+    ) -> Slice[ExtendedInvoiceResult]:
         return slice_of(
             (
                 (SortKey(stored.value.period_start, stored.value.invoice_id), stored.value)
@@ -72,7 +72,7 @@ class MemoryBilling(MemoryStore):
 
     async def find_invoice(
         self, session: MemorySession, tenant_id: str, invoice_id: str
-    ) -> InvoiceSummaryResult | None:
+    ) -> ExtendedInvoiceResult | None:
         stored = self.read(session).invoices.get((tenant_id, invoice_id))
         return None if stored is None else stored.value
 
@@ -101,7 +101,7 @@ class MemoryBilling(MemoryStore):
         self,
         session: MemorySession,
         tenant_id: str,
-        invoice: InvoiceSummaryResult,
+        invoice: ExtendedInvoiceResult,
         now: datetime,
         *,
         as_of: datetime,

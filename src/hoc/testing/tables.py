@@ -17,7 +17,7 @@ from hoc.cus.account.L5_schemas.events import (
     UserStatusChangedEventData,
 )
 from hoc.cus.account.L5_schemas.port_types import UPDATABLE, Subject, Subscription
-from hoc.cus.account.L5_schemas.results import EventResult, InvoiceSummaryResult, OwnershipTransferResult
+from hoc.cus.account.L5_schemas.results import EventResult, ExtendedInvoiceResult, OwnershipTransferResult
 from hoc.cus.account.L5_schemas.values import CLOSED_TENANT, Role
 from hoc.testing.rows import (
     Dated,
@@ -49,8 +49,8 @@ class Tables:
     recipient_mails: dict[tuple[str, date], int] = field(default_factory=dict[tuple[str, date], int])
     tenant_creations: dict[tuple[str, date], int] = field(default_factory=dict[tuple[str, date], int])
     subscriptions: dict[str, Dated[Subscription]] = field(default_factory=dict[str, Dated[Subscription]])
-    invoices: dict[TenantKey, Dated[InvoiceSummaryResult]] = field(
-        default_factory=dict[TenantKey, Dated[InvoiceSummaryResult]]
+    invoices: dict[TenantKey, Dated[ExtendedInvoiceResult]] = field(
+        default_factory=dict[TenantKey, Dated[ExtendedInvoiceResult]]
     )
     usage: dict[str, UsageRow] = field(default_factory=dict[str, UsageRow])
     tickets: dict[TenantKey, TicketRow] = field(default_factory=dict[TenantKey, TicketRow])

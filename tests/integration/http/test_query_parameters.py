@@ -36,7 +36,7 @@ async def test_the_nearest_known_parameter_is_named(
 ) -> None:
     answer = await console.client.get(HOST + path, headers=headers)
     assert answer.status_code == 400
-    assert f"did you mean {nearest}?" in problem_of(answer)["detail"]
+    assert f"Did you mean {nearest}?" in problem_of(answer)["detail"]
 
 
 async def test_many_unknown_parameters_get_a_short_answer(console: Console, headers: Headers) -> None:

@@ -29,7 +29,7 @@ def without(monkeypatch: pytest.MonkeyPatch, library: str) -> None:
         ({"mail_templates": Path("/nowhere")}, "HOC_MAIL_TEMPLATES"),
         ({"mail_language": "fr"}, "HOC_MAIL_LANGUAGE"),
         ({"mail_from": "not an address"}, "HOC_MAIL_FROM"),
-        ({"public_url": "app.example.com"}, "HOC_PUBLIC_URL"),
+        ({"public_url": "app.example.com"}, "public_url"),
         ({"invitation_url": "{public_url}/{token}"}, "HOC_INVITATION_URL"),
         ({"email_change_url": "{public_url}/{tokn}"}, "HOC_EMAIL_CHANGE_URL"),
     ],

@@ -63,7 +63,7 @@ def _refuse_unknown(given: QueryParams, model: type[Query]) -> None:
     """Raise InvalidInputError for parameters that are not the model's, naming those that may be meant."""
     known = sorted(model.model_fields)
     problems = tuple(
-        FieldProblem(f"?{escaped(name)}", f"is not a parameter of this request; {_meant(name, known)}")
+        FieldProblem(f"?{escaped(name)}", f"is not a parameter of this request. {_meant(name, known)}")
         for name in islice((name for name in given if name not in model.model_fields), MAX_PROBLEMS)
     )
     if problems:
@@ -73,9 +73,9 @@ def _refuse_unknown(given: QueryParams, model: type[Query]) -> None:
 
 def _meant(name: str, known: list[str]) -> str:
     if not known:
-        return "it has none"
+        return "It has none"
     nearest = get_close_matches(name[:100].lower(), known, n=1, cutoff=0.5)
-    suggestion = f"did you mean {nearest[0]}? " if nearest else ""
+    suggestion = f"Did you mean {nearest[0]}? " if nearest else ""
     return f"{suggestion}It has {', '.join(known)}"
 
 

@@ -19,6 +19,7 @@ from hoc.cus.account.L5_schemas.results import (
     AcceptInvitationResult,
     AccountsErrorResult,
     BillingSummaryResult,
+    ExtendedInvoiceListResult,
     InvitationListResult,
     InvitationResult,
     InvoiceListResult,
@@ -217,7 +218,7 @@ class AccountsFacade:
         limit: int = 50,
         offset: int = 0,
         cursor: str | None = None,
-    ) -> InvoiceListResult | AccountsErrorResult:
+    ) -> ExtendedInvoiceListResult | AccountsErrorResult:
         """Invoices, newest period first; ``message`` says when there is no subscription."""
         page = await _or_error(
             self.billing.list_invoices(session, tenant_id, limit=limit, offset=offset, cursor=cursor)

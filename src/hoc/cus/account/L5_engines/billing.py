@@ -14,7 +14,11 @@ from hoc.cus.account.L5_engines.times import utc_time
 from hoc.cus.account.L5_schemas.currencies import DECIMAL_PLACES
 from hoc.cus.account.L5_schemas.errors import InvalidInputError, NotFoundError
 from hoc.cus.account.L5_schemas.port_types import Page, Slice, Subscription, Window
-from hoc.cus.account.L5_schemas.results import BillingSummaryResult, InvoiceListResult, InvoiceSummaryResult
+from hoc.cus.account.L5_schemas.results import (
+    BillingSummaryResult,
+    ExtendedInvoiceListResult,
+    ExtendedInvoiceResult,
+)
 from hoc.cus.account.L5_schemas.values import (
     AnyBillingPeriod,
     AnyPlan,
@@ -36,7 +40,7 @@ class BillingStore(Protocol):
 
     async def invoices_page(
         self, session: Session, tenant_id: str, window: Window
-    ) -> Slice[InvoiceSummaryResult]:
+    ) -> Slice[ExtendedInvoiceResult]:
         """Newest period first."""
         ...
 
@@ -55,7 +59,7 @@ class BillingStore(Protocol):
 
     async def find_invoice(
         self, session: Session, tenant_id: str, invoice_id: str
-    ) -> InvoiceSummaryResult | None: ...
+    ) -> ExtendedInvoiceResult | None: ...
 
     async def put_subscription(
         self,
@@ -73,7 +77,7 @@ class BillingStore(Protocol):
         self,
         session: Session,
         tenant_id: str,
-        invoice: InvoiceSummaryResult,
+        invoice: ExtendedInvoiceResult,
         now: datetime,
         *,
         as_of: datetime,
@@ -100,7 +104,7 @@ class Billing:
 
     async def list_invoices(
         self, session: Session, tenant_id: str, **page: Unpack[PageArguments]
-    ) -> Page[InvoiceListResult]:
+    ) -> Page[ExtendedInvoiceListResult]:
         """Invoices, newest period first; ``message`` says when there is no subscription.
 
         Raises InvalidInputError or NotFoundError.
@@ -108,7 +112,7 @@ class Billing:
         scope = CursorScope("invoices", tenant_id)
         rows = await self._billing.invoices_page(session, tenant_id, scope.window(**page))
         message = None if rows.total else await self._why_none(session, tenant_id)
-        return Page(InvoiceListResult(rows.rows, rows.total, message), scope.next_cursor(rows))
+        return Page(ExtendedInvoiceListResult(rows.rows, rows.total, message), scope.next_cursor(rows))
 
     async def _why_none(self, session: Session, tenant_id: str) -> str | None:
         has_subscription = await self._billing.has_subscription(session, tenant_id)
@@ -189,7 +193,7 @@ class Billing:
         currency: str | None = None,
         as_of: datetime | None = None,
         actor: str | None = None,
-    ) -> InvoiceSummaryResult:
+    ) -> ExtendedInvoiceResult:
         """Create or replace an invoice, unless it is stored as of a later time than ``as_of``.
 
         Args:
@@ -211,7 +215,7 @@ class Billing:
             raise InvalidInputError.of("amount_cents", wrong)
         if currency is not None and currency not in DECIMAL_PLACES:
             raise InvalidInputError.of("currency", "must be a code of ISO 4217, such as EUR")
-        invoice = InvoiceSummaryResult(
+        invoice = ExtendedInvoiceResult(
             invoice_id=invoice_id,
             period_start=utc_time("period_start", period_start),
             period_end=utc_time("period_end", period_end),
@@ -234,7 +238,7 @@ class Billing:
         invoice_id: str,
         as_of: datetime | None = None,
         actor: str | None = None,
-    ) -> InvoiceSummaryResult:
+    ) -> ExtendedInvoiceResult:
         """Mark an invoice as paid, and a subscription that was past due as active.
 
         Returns:

@@ -26,6 +26,8 @@ Hook: TypeAlias = Callable[[Any, Any], Awaitable[object]]
 The session is an AsyncSession on the operation's connection. The hook does not commit it.
 """
 
+OF_NO_OPERATION = frozenset({"invitation.delivery_failed"})
+
 Scope: TypeAlias = Callable[[Any], AbstractAsyncContextManager[None]]
 """Surrounds an operation's work on its session."""
 
@@ -58,12 +60,14 @@ class Hooks:
     """The hooks by the type of their event.
 
     Raises:
-        ValueError: no event has this type.
+        ValueError: no event has this type, or no operation writes such events.
         TypeError: a hook cannot be called.
     """
 
     def __init__(self, hooks: Mapping[str, Hook], written: WrittenEvents) -> None:
         for name, hook in hooks.items():
+            if name in OF_NO_OPERATION:
+                raise ValueError(f"{name!r} takes no hook: no operation writes it, but the sender of mails.")
             if name not in EVENTS:
                 nearest = get_close_matches(name, EVENTS, n=1)
                 hint = f" Did you mean {nearest[0]!r}?" if nearest else ""

@@ -243,6 +243,7 @@ class Invitations:
             raise _no_such_invitation()
         return revoked
 
+    @records("invitation.link_issued")
     async def link(
         self, session: Session, tenant_id: str, caller_user_id: str, invitation_id: str
     ) -> InvitationLinkResult:

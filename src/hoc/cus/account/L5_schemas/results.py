@@ -151,7 +151,6 @@ class InvoiceSummaryResult:
     amount_cents: int
     status: str
     description: str
-    currency: str | None = None
 
 
 @dataclass(frozen=True)
@@ -238,6 +237,22 @@ class ExtendedProfileResult(ProfileExtras, ProfileResult):
 @dataclass(frozen=True)
 class ExtendedProfileUpdateResult(ProfileExtras, ProfileUpdateResult):
     """The specification's answer to an update, and the extras."""
+
+
+@dataclass(frozen=True)
+class ExtendedInvoiceResult(InvoiceSummaryResult):
+    """The specification's invoice, and its ``currency``: a code of ISO 4217, null if it is unknown."""
+
+    currency: str | None
+
+
+@dataclass(frozen=True)
+class ExtendedInvoiceListResult:
+    """The fields of the specification's list, with extended invoices."""
+
+    invoices: list[ExtendedInvoiceResult]
+    total: int
+    message: str | None
 
 
 @dataclass(frozen=True)

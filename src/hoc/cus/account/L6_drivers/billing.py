@@ -25,7 +25,7 @@ from hoc.cus.account.L5_schemas.events import (
     TenantSubscriptionChangedEventData,
 )
 from hoc.cus.account.L5_schemas.port_types import Slice, Subscription, Window
-from hoc.cus.account.L5_schemas.results import BillingSummaryResult, InvoiceSummaryResult
+from hoc.cus.account.L5_schemas.results import BillingSummaryResult, ExtendedInvoiceResult
 from hoc.cus.account.L5_schemas.values import BillingPeriod, Plan, SubscriptionStatus
 from hoc.cus.account.L6_drivers.execution import AnyRow, AnySelect, SqlSession, fetch_one, param
 from hoc.cus.account.L6_drivers.fragments import LOCK_TENANT, NOW, TENANT
@@ -181,7 +181,7 @@ PUT_INVOICE = _put_invoice()
 FIND_SUBSCRIPTION = select(*subscriptions.c).where(subscriptions.c.tenant_id == TENANT)
 FIND_INVOICE = select(*INVOICE_COLUMNS).where(THIS_INVOICE)
 
-_invoice = record_of(InvoiceSummaryResult, INVOICES, FIND_INVOICE)
+_invoice = record_of(ExtendedInvoiceResult, INVOICES, FIND_INVOICE)
 
 
 class SqlBilling:
@@ -193,7 +193,7 @@ class SqlBilling:
 
     async def invoices_page(
         self, session: SqlSession, tenant_id: str, window: Window
-    ) -> Slice[InvoiceSummaryResult]:
+    ) -> Slice[ExtendedInvoiceResult]:
         return await INVOICES.fetch(session, window, _invoice, tenant_id=tenant_id)
 
     async def has_subscription(self, session: SqlSession, tenant_id: str) -> bool | None:
@@ -209,7 +209,7 @@ class SqlBilling:
 
     async def find_invoice(
         self, session: SqlSession, tenant_id: str, invoice_id: str
-    ) -> InvoiceSummaryResult | None:
+    ) -> ExtendedInvoiceResult | None:
         row = await fetch_one(session, FIND_INVOICE, tenant_id=tenant_id, invoice_id=invoice_id)
         return None if row is None else _invoice(row)
 
@@ -243,7 +243,7 @@ class SqlBilling:
         self,
         session: SqlSession,
         tenant_id: str,
-        invoice: InvoiceSummaryResult,
+        invoice: ExtendedInvoiceResult,
         now: datetime,
         *,
         as_of: datetime,

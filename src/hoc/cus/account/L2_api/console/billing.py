@@ -5,7 +5,7 @@ from hoc.cus.account.L2_api.call import Call
 from hoc.cus.account.L2_api.operations import MEMBER, READ, AnyOperation, Operation
 from hoc.cus.account.L5_engines.accounts_facade import AccountsFacade
 from hoc.cus.account.L5_schemas.port_types import Page
-from hoc.cus.account.L5_schemas.results import BillingSummaryResult, InvoiceListResult
+from hoc.cus.account.L5_schemas.results import BillingSummaryResult, ExtendedInvoiceListResult
 
 
 @Operation("GET", "/billing", BillingSummaryResult, requires=MEMBER, opens=READ)
@@ -14,8 +14,12 @@ async def get_billing(accounts: AccountsFacade, call: Call) -> BillingSummaryRes
     return await accounts.billing.summary(call.session, call.tenant_id)
 
 
-@Operation("GET", "/billing/invoices", Page[InvoiceListResult], requires=MEMBER, opens=READ, query=PageQuery)
-async def list_invoices(accounts: AccountsFacade, call: Call[None, PageQuery]) -> Page[InvoiceListResult]:
+@Operation(
+    "GET", "/billing/invoices", Page[ExtendedInvoiceListResult], requires=MEMBER, opens=READ, query=PageQuery
+)
+async def list_invoices(
+    accounts: AccountsFacade, call: Call[None, PageQuery]
+) -> Page[ExtendedInvoiceListResult]:
     """List invoices, newest period first."""
     return await accounts.billing.list_invoices(call.session, call.tenant_id, **call.query.given())
 
