@@ -16,6 +16,11 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
 
 
+def named(value: dict[str, str] | str) -> str:
+    """A case is named by its first variable."""
+    return next(iter(value)) if isinstance(value, dict) else ""
+
+
 @pytest.mark.parametrize(
     ("variables", "why"),
     [
@@ -40,7 +45,7 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"HOC_CONSUL_URL": "localhost:8500"}, "HOC_CONSUL_URL: expected an absolute URL"),
         ({"HOC_TRUSTED_ORIGINS": "app.example.com"}, "HOC_TRUSTED_ORIGINS"),
     ],
-    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+    ids=named,
 )
 def test_a_mistake_is_named_without_its_value(
     monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], why: str

@@ -5,7 +5,7 @@ import logging
 from collections.abc import AsyncGenerator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
@@ -206,7 +206,8 @@ async def _nats_finding(url: str | None) -> Finding:
     try:
         async with asyncio.timeout(_TIMEOUT_SECONDS):  # the client itself tries again and again
             await client.connect(url, allow_reconnect=False, max_reconnect_attempts=1, error_cb=ignore)
-            await client.jetstream().account_info()
+            jetstream: Any = client.jetstream()  # pyright: ignore[reportUnknownMemberType] - nats-py types half
+            await jetstream.account_info()
     except (Error, OSError, TimeoutError) as problem:
         return Finding(
             "NATS", "wrong", f"does not answer with JetStream ({type(problem).__name__}): check HOC_NATS_URL"
