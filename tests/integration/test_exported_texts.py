@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sqlalchemy import insert
 
 from hoc.bulk.account_rows import COLUMNS, REQUIRED
-from hoc.bulk.files import Rows
+from hoc.bulk.files import Record, Rows
 from hoc.cus.account.L6_drivers.bulk_accounts import copy_accounts
 from hoc.cus.account.L6_drivers.tables import users
 from hoc.database import Database
@@ -50,7 +50,8 @@ async def test_every_exported_text_is_read_again_exactly(
 ) -> None:
     file = await exported(fresh_database, given, raw=raw)
     rows = Rows(io.BufferedReader(io.BytesIO(file)), "-.csv", required=REQUIRED, known=COLUMNS)
-    found = {int(row["user_id"]): row["avatar_url"] for _, row in rows}  # type: ignore[misc]
+    records = [row for row in rows if isinstance(row, Record)]
+    found = {int(row.values["user_id"]): row.values["avatar_url"] for row in records}
     assert found == dict(enumerate(given))
 
     cells = list(csv.DictReader(io.StringIO(file.decode(), newline="")))

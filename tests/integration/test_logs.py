@@ -78,7 +78,6 @@ def provoke(server: ServerProcess, directory: Path, person: Person) -> tuple[str
     keys = development_keys(directory)
     token = keys.issue(person.user_id, email=person.email, scopes=["accounts:write"])
     everywhere: dict[str, Any] = {
-        "params": {"name": person.mark, "cursor": person.email},
         "headers": {"User-Agent": person.mark, "Referer": f"http://x/{person.email}", "Cookie": person.mark},
     }
     as_person = {"Authorization": f"Bearer {token}"}
@@ -100,6 +99,8 @@ def provoke(server: ServerProcess, directory: Path, person: Person) -> tuple[str
             client.post("/api/v1/accounts/ensure", content=person.email, headers=as_person),
             client.get(f"/accounts/{person.email}"),
             client.get(f"/{person.mark}"),
+            client.get("/api/v1/accounts", params={person.mark: person.mark}, headers=as_person),
+            client.get("/accounts/projects", params={"cursor": person.email}, headers=as_person),
             client.get(f"/api/v1/accounts/by-email/{person.email}"),
         ]
         projects = [

@@ -27,8 +27,9 @@ _TENANTS = text(
 )
 _INVITATION = text(
     "INSERT INTO account.invitations"
-    " (tenant_id, invitation_id, email, email_key, role, token_hash, invited_by, expires_at)"
-    " VALUES (:tenant_id, :id, :email, :email, :role, :token_hash, :invited_by, now() + interval '1 day')"
+    " (tenant_id, invitation_id, email, email_key, role, token_hash, invited_by, expires_at, delivery)"
+    " VALUES"
+    " (:tenant_id, :id, :email, :email, :role, :token_hash, :invited_by, now() + interval '1 day', 'sent')"
 )
 _WRONG_COUNTS = text(
     "SELECT c.tenant_id, c.role, c.members, count(m.user_id) AS real FROM account.member_counts c"

@@ -51,7 +51,12 @@ def server_process(
     Several may share a data directory: each keeps a log of its own there.
     """
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("HOC_")}
-    given = {"database_url": database_url, "data_dir": str(directory), "development": "true"} | settings
+    given = {
+        "database_url": database_url,
+        "data_dir": str(directory),
+        "development": "true",
+        "invitation_links": "true",
+    } | settings
     environment = inherited | {f"HOC_{name.upper()}": value for name, value in given.items()}
     directory.mkdir(parents=True, exist_ok=True)
     log = directory / f"server-{len(list(directory.glob('server-*.log')))}.log"

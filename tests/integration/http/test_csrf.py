@@ -105,6 +105,7 @@ async def host(
         data_dir=tmp_path_factory.mktemp("host"),
         trusted_origins=f"{TRUSTED}, https://other.example.com:8443",
         public_url="https://public.example.com/console",
+        invitation_links=True,
     )
     accounts = Accounts(settings)
     mounts = [Mount(MOUNT, accounts.console_app), Mount(IDENTITY_MOUNT, accounts.identity_app)]

@@ -25,7 +25,7 @@ BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;
 
 @asynccontextmanager
 async def serving(url: str, directory: Path, **settings: Any) -> AsyncGenerator[httpx.AsyncClient]:
-    given: dict[str, Any] = {"development": True} | settings
+    given: dict[str, Any] = {"development": True, "invitation_links": True} | settings
     service = Service(Settings(database_url=SecretStr(url), data_dir=directory, **given))
     async with (
         service.router.lifespan_context(service.router),

@@ -41,7 +41,8 @@ async def host(
     url: str, directory: Path, own: AuthenticationBackend | None
 ) -> AsyncGenerator[httpx.AsyncClient]:
     """A host application with a sign-in by cookie, which mounts both applications."""
-    accounts = Accounts(Settings(database_url=SecretStr(url), data_dir=directory), authentication=own)
+    settings = Settings(database_url=SecretStr(url), data_dir=directory, invitation_links=True)
+    accounts = Accounts(settings, authentication=own)
     app = Starlette(
         routes=[Mount(MOUNT, accounts.console_app), Mount(IDENTITY_MOUNT, accounts.identity_app)],
         middleware=[Middleware(AuthenticationMiddleware, backend=Cookie())],
@@ -104,7 +105,9 @@ async def test_without_any_sign_in_two_routes_are_open(
 ) -> None:
     """Both take a token that was mailed."""
     del console
-    accounts = Accounts(Settings(database_url=SecretStr(database_url), data_dir=tmp_path))
+    accounts = Accounts(
+        Settings(database_url=SecretStr(database_url), data_dir=tmp_path, invitation_links=True)
+    )
     app = Router([Mount(MOUNT, accounts.console_app), Mount(IDENTITY_MOUNT, accounts.identity_app)])
     answers: dict[str, int] = {}
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=HOST) as client:

@@ -462,4 +462,4 @@ async def test_a_query_of_raw_bytes_breaks_nothing(console: Console, headers: He
             sent.append(message)
 
         await console.served.console_app(scope, receive, send)
-    assert [message["status"] for message in sent if "status" in message] == [200, 404, 404]
+    assert [message["status"] for message in sent if "status" in message] == [400, 400, 404]

@@ -71,6 +71,7 @@ async def service(
         monkeypatch.setenv("HOC_DATABASE_URL", url)
         monkeypatch.setenv("HOC_DATA_DIR", str(tmp_path))
         monkeypatch.setenv("HOC_DEVELOPMENT", "true")
+        monkeypatch.setenv("HOC_INVITATION_LINKS", "true")
         monkeypatch.setenv("HOC_STATEMENT_TIMEOUT_MS", "300")
         app = create_app()
         await stack.enter_async_context(app.router.lifespan_context(app))

@@ -64,6 +64,7 @@ def serving(
         monkeypatch.setenv("HOC_DATABASE_URL", url)
         monkeypatch.setenv("HOC_DATA_DIR", str(tmp_path))
         monkeypatch.setenv("HOC_DEVELOPMENT", "true")
+        monkeypatch.setenv("HOC_INVITATION_LINKS", "true")
         app = create_app()
         token = development_keys(tmp_path).issue("ada", "ten_1", scopes=["accounts:admin"])
         async with AsyncExitStack() as stack:

@@ -8,6 +8,7 @@ from starlette.requests import HTTPConnection
 
 from hoc.concurrency.batching import BatchLoader
 from hoc.cus.account.L2_api.authentication import Caller
+from hoc.cus.account.L2_api.authentication.development import ISSUER as DEVELOPMENT_ISSUER
 from hoc.cus.account.L5_engines.access import require_reader
 from hoc.cus.account.L5_engines.text import MAX_ID_LENGTH
 from hoc.cus.account.L5_schemas.port_types import AccessFetch, OwnerFetch, Subject
@@ -19,8 +20,8 @@ class Callers:
     Args:
         access: reads the memberships of subjects in tenants.
         owners: reads the ids of the accounts that subjects are linked to.
-        primary_issuer: the issuer whose subjects are account ids unless they are linked. With None, every
-            issuer is taken for it.
+        primary_issuer: the issuer whose subjects are account ids unless they are linked; so are those of
+            development tokens. With None, every issuer is taken for it.
         authentication: tells whom a token is of. With None, no token can be told.
     """
 
@@ -34,7 +35,8 @@ class Callers:
     ) -> None:
         self._access = BatchLoader(access)
         self._owners = BatchLoader(owners)
-        self._primary_issuer = primary_issuer
+        self._primary_issuers = {None, DEVELOPMENT_ISSUER, primary_issuer}
+        self._tells_issuers = primary_issuer is not None
         self._authentication = authentication
 
     async def member(self, tenant_id: str, caller: Caller) -> Caller:
@@ -59,7 +61,7 @@ class Callers:
 
     def is_primary(self, caller: Caller) -> bool:
         """Whether the caller's subject is one of the primary issuer."""
-        return self._primary_issuer is None or caller.issuer in {None, self._primary_issuer}
+        return not self._tells_issuers or caller.issuer in self._primary_issuers
 
     async def identify(self, request: HTTPConnection, token: str) -> Caller | None:
         """Whom a token is of, as if it were the request's. None: it is not valid."""

@@ -5,7 +5,6 @@ from hoc.cus.account.L2_api.call import Call
 from hoc.cus.account.L2_api.operations import (
     NOTHING,
     READ,
-    STATEMENT,
     TENANT,
     TRANSACTION,
     AnyOperation,
@@ -26,7 +25,7 @@ from hoc.cus.account.L5_schemas.results import (
     "/users/invite",
     ExtendedInvitationResult,
     requires=TENANT,
-    opens=STATEMENT,
+    opens=TRANSACTION,
     status=201,
     body=InviteUser,
     errors=(409, 429),
