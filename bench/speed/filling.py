@@ -212,8 +212,10 @@ async def _without_indexes(connection: Connection) -> AsyncGenerator[None]:
 
 
 async def _partition(connection: Connection, now: datetime) -> None:
+    """Create the partitions of past months; migrating has made this month's."""
+    this_month = now.replace(day=1, hour=0, minute=0, second=0)
     month = (now - timedelta(days=_DAYS)).replace(day=1, hour=0, minute=0, second=0)
-    while month <= now:
+    while month < this_month:
         following = (month + timedelta(days=32)).replace(day=1)
         name = f"account.events_{month:%Y_%m}"
         await connection.execute(f"CREATE TABLE {name} (LIKE account.events INCLUDING ALL)")
