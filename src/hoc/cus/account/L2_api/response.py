@@ -43,8 +43,8 @@ def respond(result: object, status: int) -> Response:
     if isinstance(result, Versioned):
         versioned = cast("Versioned[object]", result)
         body = _encode(versioned.value)
-        response = Response(body, status, {"ETag": etag(versioned.version, body)}, media_type=JSON)
-        response.raw_headers.append(_REVALIDATED)
+        response = Response(body, status, media_type=JSON)
+        response.raw_headers += ((b"etag", etag(versioned.version, body)), _REVALIDATED)
         return response
     if isinstance(result, Ensured):
         ensured = cast("Ensured[object]", result)
