@@ -28,7 +28,7 @@ accounts = Accounts(
 @asgi("/accounts", is_mount=True, copy_scope=True)
 async def console(scope: Scope, receive: Receive, send: Send) -> None:
     """Mount the console. `copy_scope` keeps its changes of the scope from Litestar."""
-    await accounts.console_app(scope, receive, send)  # type: ignore[arg-type]
+    await accounts.console_app(scope, receive, send)  # type: ignore[arg-type]  # Litestar's scope is an ASGI scope of a type of its own
 
 
 @get("/hello")

@@ -70,6 +70,13 @@ async def test_a_backup_is_restored_into_another_database(
             )
 
 
+def test_a_backup_to_a_device_leaves_the_device(server: RunningServer) -> None:
+    done = hoc("backup", "/dev/full", "--data-dir", server.data)
+    assert done.returncode == 1
+    assert "The backup was not made: " in done.stderr
+    assert Path("/dev/full").is_char_device()
+
+
 async def objects(url: str) -> set[tuple[str, ...]]:
     """Kinds and names. PostgreSQL writes a restored CHECK constraint in other words."""
     return {tuple(line.split()[:3]) for line in await schema_objects(url)}

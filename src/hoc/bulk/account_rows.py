@@ -13,24 +13,10 @@ from hoc.cus.account.L5_engines.profiles import canonical_locale, checked_prefer
 from hoc.cus.account.L5_engines.text import clean_line, is_account_id
 from hoc.cus.account.L5_engines.times import utc_time
 from hoc.cus.account.L5_schemas.errors import InvalidInputError
+from hoc.cus.account.L6_drivers.bulk_accounts import EXPORTED
 
 REQUIRED: Final = ("user_id", "email", "name")
-COLUMNS: Final = (
-    *REQUIRED,
-    "is_active",
-    "preferences",
-    "created_at",
-    "email_verified",
-    "email_lost",
-    "timezone",
-    "locale",
-    "avatar_url",
-    "oauth_provider",
-    "last_login_at",
-    "has_generated_id",
-    "is_claimed",
-    "deleted_at",
-)
+COLUMNS: Final = EXPORTED
 MAX_URL_LENGTH: Final = 2_048
 
 AccountRow: TypeAlias = tuple[Any, ...]

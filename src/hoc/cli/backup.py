@@ -1,12 +1,9 @@
 """`hoc backup` and `hoc restore`: the schema with all its data, in PostgreSQL's own format."""
 
 import asyncio
-import os
-import tempfile
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
 from sqlalchemy import URL, text
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -14,6 +11,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from hoc.cli.configuration import load_settings, running_database
 from hoc.cli.errors import CommandError, database_errors
 from hoc.cli.migrate import migrate_database
+from hoc.cli.output import whole_file
 from hoc.cli.progress import print_step
 from hoc.cus.account.L6_drivers.tables import SCHEMA
 from hoc.database import sqlalchemy_url
@@ -37,7 +35,11 @@ def backup(data: DataDirectory, file: Path) -> None:
                 raise CommandError("There is nothing to back up: the database has not been migrated.")
         tools = PostgresTools.of(data)
         print_step(f"Backing up to {file}")
-        _write(file, lambda output: tools.dump(sqlalchemy_url(url), SCHEMA, output))
+        with whole_file(file) as output:
+            try:
+                tools.dump(sqlalchemy_url(url), SCHEMA, output)
+            except EmbeddedServiceError as problem:
+                raise CommandError(f"The backup was not made: {problem}") from None
 
 
 def restore(data: DataDirectory, file: Path) -> None:
@@ -79,25 +81,6 @@ def _database(data: DataDirectory) -> Generator[str]:
         return
     with EmbeddedPostgres(data, print_step) as postgres:
         yield postgres.start()
-
-
-def _write(file: Path, write: Callable[[IO[bytes]], None]) -> None:
-    try:
-        descriptor, temporary = tempfile.mkstemp(dir=file.absolute().parent, prefix=f".{file.name}-")
-    except OSError as problem:
-        raise CommandError(f"{file} cannot be written: {problem.strerror}.") from None
-    try:
-        with os.fdopen(descriptor, "wb") as output:
-            write(output)
-            output.flush()
-            os.fsync(output.fileno())
-        Path(temporary).replace(file)
-    except OSError as problem:
-        raise CommandError(f"{file} cannot be written: {problem.strerror}.") from None
-    except EmbeddedServiceError as problem:
-        raise CommandError(f"The backup was not made: {problem}") from None
-    finally:
-        Path(temporary).unlink(missing_ok=True)
 
 
 async def _has_schema(url: URL) -> bool:

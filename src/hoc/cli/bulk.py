@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager, nullcontext
-from io import BufferedReader, BufferedWriter, TextIOWrapper
+from io import BufferedReader, TextIOWrapper
 from pathlib import Path
 from typing import BinaryIO, Final, cast
 
@@ -20,7 +20,7 @@ from hoc.bulk.importing import ImportCounts, import_accounts
 from hoc.cli.configuration import load_settings, running_database
 from hoc.cli.errors import CommandError, OutputError, database_errors
 from hoc.cli.migrate import migrate_database
-from hoc.cli.output import Output
+from hoc.cli.output import opened, whole_file
 from hoc.cli.progress import print_step
 from hoc.embedded import DataDirectory, EmbeddedPostgres
 
@@ -117,7 +117,7 @@ def _report(console: Console, rejects: Path | None) -> Generator[Callable[[Rejec
     if rejects is None:
         yield lambda rejection: _print(console, str(rejection))
         return
-    with TextIOWrapper(_opened(rejects), encoding="utf-8") as file:
+    with TextIOWrapper(opened(rejects), encoding="utf-8") as file:
         yield lambda rejection: print(rejection, file=file)
 
 
@@ -148,36 +148,5 @@ def _writing(name: str) -> Generator[BinaryIO]:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
-    path = Path(name)
-    if path.exists() and not path.is_file():  # a device or a pipe stays what it is
-        with _opened(path) as file:
-            yield file
-        return
-    path = path.resolve()  # a link stays a link
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with _opened(unfinished, path) as file:
-            yield file
-        _replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
-
-
-def _opened(path: Path, shown: Path | None = None) -> BinaryIO:
-    """Open a file for writing. It holds personal data, so other users must not read it."""
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    except OSError as problem:
-        raise _unwritable(shown or path, problem) from problem
-    return BufferedWriter(Output(descriptor, str(shown or path)))
-
-
-def _replace(unfinished: Path, path: Path) -> None:
-    try:
-        unfinished.replace(path)
-    except OSError as problem:
-        raise _unwritable(path, problem) from problem
-
-
-def _unwritable(path: Path, problem: OSError) -> OutputError:
-    return OutputError(f"{path} cannot be written: {problem.strerror}.")
+    with whole_file(Path(name)) as file:
+        yield file

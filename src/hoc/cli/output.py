@@ -4,7 +4,10 @@ import errno
 import io
 import os
 import sys
-from typing import Any, Final
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, Final
 
 from hoc.cli.errors import ClosedPipeError, OutputError
 
@@ -37,6 +40,45 @@ class Output(io.FileIO):
     def _failed(self, problem: OSError) -> OutputError:
         kind = ClosedPipeError if problem.errno == errno.EPIPE else OutputError
         return kind(f"{self._label} cannot be written: {problem.strerror}.")
+
+
+@contextmanager
+def whole_file(path: Path) -> Generator[BinaryIO]:
+    """A file that appears at ``path`` once the block has ended without an error. Raises OutputError.
+
+    A device or a pipe is written in place.
+    """
+    if path.exists() and not path.is_file():
+        with opened(path) as file:
+            yield file
+        return
+    path = path.resolve()  # a link stays a link
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with opened(unfinished, path) as file:
+            yield file
+            file.flush()
+            with _output_errors(path):
+                os.fsync(file.fileno())
+        with _output_errors(path):
+            unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def opened(path: Path, shown: Path | None = None) -> BinaryIO:
+    """Open a file for writing. It holds personal data, so other users must not read it."""
+    with _output_errors(shown or path):
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    return io.BufferedWriter(Output(descriptor, str(shown or path)))
+
+
+@contextmanager
+def _output_errors(path: Path) -> Generator[None]:
+    try:
+        yield
+    except OSError as problem:
+        raise OutputError(f"{path} cannot be written: {problem.strerror}.") from problem
 
 
 def guard_standard_output() -> None:

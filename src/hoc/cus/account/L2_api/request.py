@@ -73,10 +73,10 @@ def _refuse_unknown(given: QueryParams, model: type[Query]) -> None:
 
 def _meant(name: str, known: list[str]) -> str:
     if not known:
-        return "It has none"
+        return "It takes no parameters"
     nearest = get_close_matches(name[:100].lower(), known, n=1, cutoff=0.5)
     suggestion = f"Did you mean {nearest[0]}? " if nearest else ""
-    return f"{suggestion}It has {', '.join(known)}"
+    return f"{suggestion}It takes {', '.join(known)}"
 
 
 def _repeated(given: QueryParams, model: type[Query]) -> list[str]:

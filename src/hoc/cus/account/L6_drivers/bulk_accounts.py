@@ -145,7 +145,7 @@ class Output(Protocol):
     def write(self, data: bytes, /) -> object: ...
 
 
-_EXPORTED: Final = (
+EXPORTED: Final = (
     "user_id",
     "email",
     "name",
@@ -168,13 +168,13 @@ _ACTIVE: Final = " WHERE is_active"
 
 
 def _json_lines() -> str:
-    fields = (f"'{name}', {_EMAIL_LOST if name == 'email_lost' else name}" for name in _EXPORTED)
+    fields = (f"'{name}', {_EMAIL_LOST if name == 'email_lost' else name}" for name in EXPORTED)
     return f"SELECT json_build_object({', '.join(fields)}) FROM {users.fullname}"  # noqa: S608 - of constants
 
 
 def _csv(marked: str) -> str:
     """The query for CSV. An apostrophe precedes each text that begins like the regular expression."""
-    cells = (f"{_cell(name, marked)} AS {name}" for name in _EXPORTED)
+    cells = (f"{_cell(name, marked)} AS {name}" for name in EXPORTED)
     return f"SELECT {', '.join(cells)} FROM {users.fullname}"  # noqa: S608 - of constants
 
 
