@@ -208,12 +208,7 @@ async def copy_accounts(
     else:
         query, options = _csv(f"'{FORMULA}" if raw else FORMULA), {"header": True}
     driver = await _driver(session)
-    try:
-        done = await driver.copy_from_query(query + where, output=output, format="csv", **options)
-    except BaseException:
-        # asyncpg would wait for the rest of the rows, for as long as the statement may take.
-        driver.terminate()
-        raise
+    done = await driver.copy_from_query(query + where, output=output, format="csv", **options)
     return int(done.removeprefix("COPY "))
 
 
