@@ -4,7 +4,7 @@ import gc
 from dataclasses import asdict
 from typing import Any
 
-from starlette.routing import Mount, Router
+from starlette.routing import Match, Mount, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hoc.asgi import Accounts
@@ -21,6 +21,20 @@ OBJECTS_OF_A_REQUEST = 100
 """An upper estimate of gc-tracked objects per request in flight (measured: about 50)."""
 
 
+class FixedMount(Mount):
+    """A mount at a path without parameters. Starlette's own way to find it takes 5 % of a short request."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        root_path = scope.get("root_path", "")
+        if not scope["path"].startswith(f"{root_path}{self.path}/"):
+            return Match.NONE, {}
+        return Match.FULL, {
+            "app_root_path": scope.get("app_root_path", root_path),
+            "root_path": root_path + self.path,
+            "endpoint": self.app,
+        }
+
+
 class Service:
     """The application of `hoc serve`. ``routes`` are all its routes, in the order in which they are tried."""
 
@@ -33,8 +47,8 @@ class Service:
             hooks=load_hooks(settings.hooks),
         )
         metrics = MetricsEndpoint(self._accounts.database, [self._events])
-        identity = Mount("/api/v1", self._accounts.identity_app)
-        console = Mount(settings.mount_path, self._accounts.console_app)
+        identity = FixedMount("/api/v1", self._accounts.identity_app)
+        console = FixedMount(settings.mount_path, self._accounts.console_app)
         front = [front_route(_places(console.path, identity.path))] if settings.shows_docs else []
         about = Api([*Health(self._accounts.readiness, self._events).routes(), *metrics.routes(), *front])
         self.routes = [identity, console, *about.routes]

@@ -59,9 +59,7 @@ def answer_to_read(request: Request, response: Response) -> Response:
 
     Raises StaleVersionError when ``If-Match`` does not have it.
     """
-    if not any(
-        name in _CONDITIONS for name, _ in request.scope["headers"]
-    ):  # most reads, so it must be quick
+    if _CONDITIONS.isdisjoint(dict(request.scope["headers"])):  # most reads, so it must be quick
         return response
     tag = response.headers.get("etag")
     wanted = _field(request, "if-match")

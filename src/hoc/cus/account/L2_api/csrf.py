@@ -43,7 +43,7 @@ def origin_of(url: str) -> str:
 
 def check_origin(request: Request, trusted_origins: AbstractSet[str]) -> None:
     """Raise ForbiddenError for a change by a signed-in user that a foreign page may have caused."""
-    if request.method in _SAFE or caller_of(request) is None:
+    if request.scope["method"] in _SAFE or caller_of(request) is None:
         return
     reason = _reason_to_refuse(request.headers, trusted_origins)
     if reason is not None:

@@ -18,14 +18,13 @@ from hoc.cus.account.L2_api.callers import Callers
 from hoc.cus.account.L2_api.conditions import answer_to_read, check_without_version, expected_versions
 from hoc.cus.account.L2_api.operations import CALLER, MEMBER, NO_SESSION, NOTHING, TENANT, AnyOperation, Opens
 from hoc.cus.account.L2_api.request import (
-    JSON,
     BodyParser,
     ReceivedRequest,
     check_path,
     json_body,
     parse_query,
 )
-from hoc.cus.account.L2_api.response import EncodedPage, encode_page, respond
+from hoc.cus.account.L2_api.response import EncodedPage, JsonResponse, encode_page, respond
 from hoc.cus.account.L5_engines.idempotency import Idempotency
 from hoc.cus.account.L5_engines.session import Session
 from hoc.cus.account.L5_schemas.errors import ForbiddenError, StaleVersionError
@@ -73,6 +72,7 @@ class Endpoint(Generic[RulesT]):
         self._idempotency = dependencies.idempotency
         self._on_mail_queued = dependencies.on_mail_queued
         self._is_page = operation.is_page
+        self._scopes = frozenset(operation.scopes)
         # A single statement about the caller alone finds the account of the primary issuer's subject itself.
         self._finds_account_later = operation.requires is CALLER and operation.opens in {
             Opens.READ,
@@ -121,7 +121,7 @@ class Endpoint(Generic[RulesT]):
         elif operation.requires is not NOTHING:
             require_caller(call, in_tenant=operation.requires is TENANT)
         check_path(call.path)
-        if operation.scopes:
+        if self._scopes:
             await self._require_scope(call)
         elif operation.requires is not MEMBER and call.optional_caller is not None:
             await self._find_account(call, call.optional_caller)
@@ -136,7 +136,7 @@ class Endpoint(Generic[RulesT]):
 
     async def _require_scope(self, call: Call[object, object]) -> None:
         operation = self._operation
-        if not set(operation.scopes).isdisjoint(call.scopes):
+        if not self._scopes.isdisjoint(call.scopes):
             # Events name who made a change. Another issuer's subject may be the id of somebody's account.
             if not self._callers.is_primary(call.caller):
                 call.optional_caller = await self._callers.account_of(call.caller)
@@ -227,4 +227,4 @@ class Endpoint(Generic[RulesT]):
             return outcome
         if in_tenant:
             await self._require_member(call)
-        return Response(outcome.body, outcome.status_code, media_type=JSON)
+        return JsonResponse(outcome.body, outcome.status_code)

@@ -92,7 +92,7 @@ class ReceivedRequest(Request):
 
     async def receive_body(self) -> None:
         """Receive the body, up to the part that exceeds `MAX_BODY_BYTES`. Raises ClientDisconnect."""
-        if self.method in _WITHOUT_BODY:
+        if self.scope["method"] in _WITHOUT_BODY:
             return
         received = bytearray()
         more_follows = True

@@ -1,5 +1,6 @@
 """Results as JSON answers."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final, cast
 from urllib.parse import quote, urlencode
@@ -17,6 +18,17 @@ from hoc.cus.account.L5_schemas.port_types import Page, Versioned
 _NO_SNIFFING: Final = (b"x-content-type-options", b"nosniff")
 _NOT_STORED: Final = (b"cache-control", b"no-store")
 _REVALIDATED: Final = (b"cache-control", b"private, no-cache")
+_JSON: Final = (b"content-type", JSON.encode())
+
+
+class JsonResponse(Response):
+    """JSON that is already encoded. Starlette's own way to its headers takes six times as long."""
+
+    def __init__(self, body: bytes, status: int = 200, headers: Iterable[tuple[bytes, bytes]] = ()) -> None:
+        self.body = body
+        self.status_code = status
+        self.background = None
+        self.raw_headers = [(b"content-length", b"%d" % len(body)), _JSON, *headers]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,16 +36,16 @@ class EncodedPage:
     """A page of a list, as it can be sent to everybody who asked for it at the same time."""
 
     body: bytes
-    headers: dict[str, str]
+    headers: tuple[tuple[bytes, bytes], ...]
 
     def response(self) -> Response:
-        return Response(self.body, headers=self.headers, media_type=JSON)
+        return JsonResponse(self.body, headers=self.headers)
 
 
 def complete_headers(response: Response, request_id: str) -> None:
     """Add the headers of every response. No cache stores one without a ``Cache-Control`` of its own."""
     headers = response.raw_headers
-    if not any(name == b"cache-control" for name, _ in headers):
+    if b"cache-control" not in dict(headers):
         headers.append(_NOT_STORED)
     headers += ((b"x-request-id", request_id.encode()), _NO_SNIFFING)
 
@@ -43,13 +55,11 @@ def respond(result: object, status: int) -> Response:
     if isinstance(result, Versioned):
         versioned = cast("Versioned[object]", result)
         body = _encode(versioned.value)
-        response = Response(body, status, media_type=JSON)
-        response.raw_headers += ((b"etag", etag(versioned.version, body)), _REVALIDATED)
-        return response
+        return JsonResponse(body, status, ((b"etag", etag(versioned.version, body)), _REVALIDATED))
     if isinstance(result, Ensured):
         ensured = cast("Ensured[object]", result)
-        return Response(_encode(ensured.value), status if ensured.was_created else 200, media_type=JSON)
-    return Response(_encode(result), status, media_type=JSON)
+        return JsonResponse(_encode(ensured.value), status if ensured.was_created else 200)
+    return JsonResponse(_encode(result), status)
 
 
 def encode_page(request: Request, page: Page[Any]) -> EncodedPage:
@@ -58,14 +68,14 @@ def encode_page(request: Request, page: Page[Any]) -> EncodedPage:
     return EncodedPage(_encode(body), _link(request, page.next_cursor))
 
 
-def _link(request: Request, next_cursor: str | None) -> dict[str, str]:
+def _link(request: Request, next_cursor: str | None) -> tuple[tuple[bytes, bytes], ...]:
     if next_cursor is None:
-        return {}
+        return ()
     query = dict(request.query_params) | {"cursor": next_cursor}
     for start in ("offset", "page"):
         query.pop(start, None)
     # Not request.url, which the Host header is a part of.
-    return {"Link": f'<{quote(request.scope["path"])}?{urlencode(query)}>; rel="next"'}
+    return ((b"link", f'<{quote(request.scope["path"])}?{urlencode(query)}>; rel="next"'.encode()),)
 
 
 def _encode(value: object) -> bytes:

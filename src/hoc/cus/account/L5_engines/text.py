@@ -1,6 +1,7 @@
 """Checks of text that users send, before a database sees it."""
 
 import unicodedata
+from collections.abc import Set as AbstractSet
 from enum import StrEnum
 from typing import TypeVar
 
@@ -10,6 +11,8 @@ Choice = TypeVar("Choice", bound=StrEnum)
 
 MAX_ID_LENGTH = 255
 
+# Unicode's categories of control characters and of surrogates, which PostgreSQL's text cannot hold.
+_CONTROLS = frozenset({"Cc", "Cs"})
 _WITHOUT_BREAKS = dict.fromkeys(map(ord, "\n\r\t"))
 
 # Marks, embeddings, overrides and isolates: the text around one may be shown in another order.
@@ -25,7 +28,7 @@ def clean_line(field: str, value: str, *, max_length: int = 255) -> str:
     nothing visible. Joiners stay: Persian, Hindi and emoji are written with them.
     """
     line = _trimmed(field, value, max_length)
-    if _has_any(line, {"Cc", "Cs", "Zl", "Zp"}):
+    if _has_any(line, _CONTROLS | {"Zl", "Zp"}):
         raise InvalidInputError.of(field, "must not contain control characters or line breaks")
     if not line.isascii():
         if not _DIRECTIONS.isdisjoint(line):
@@ -38,7 +41,7 @@ def clean_line(field: str, value: str, *, max_length: int = 255) -> str:
 def clean_text(field: str, value: str, *, max_length: int) -> str:
     """Return text of several lines, trimmed. Raises as `clean_line`, but not for line breaks and tabs."""
     body = _trimmed(field, value, max_length)
-    if _has_any(body.translate(_WITHOUT_BREAKS), {"Cc", "Cs"}):
+    if _has_any(body.translate(_WITHOUT_BREAKS), _CONTROLS):
         raise InvalidInputError.of(field, "must not contain control characters")
     return body
 
@@ -72,10 +75,10 @@ def _one_of(kind: type[StrEnum]) -> str:
 
 def is_storable_id(value: str) -> bool:
     """Whether an identifier could be stored: it is short, and PostgreSQL's text can hold it."""
-    return 1 <= len(value) <= MAX_ID_LENGTH and not _has_any(value, {"Cc", "Cs"})
+    return 1 <= len(value) <= MAX_ID_LENGTH and not _has_any(value, _CONTROLS)
 
 
-def _has_any(text: str, unprintable: set[str]) -> bool:
+def _has_any(text: str, unprintable: AbstractSet[str]) -> bool:
     """Whether a character is of these Unicode categories. ``isprintable`` is true only if none is."""
     return not text.isprintable() and any(
         unicodedata.category(character) in unprintable for character in text
