@@ -13,7 +13,7 @@ from opentelemetry.propagators.textmap import Getter
 from opentelemetry.trace import SpanKind, StatusCode
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from hoc.telemetry.requests import OTHER_METHOD, UNMATCHED, known_method
+from hoc.telemetry.requests import OTHER_METHOD, UNMATCHED, Observer, known_method
 
 _SERVER_ERROR: Final = 500
 
@@ -22,7 +22,7 @@ _tracer = trace.get_tracer("hoc")
 
 def traced(app: ASGIApp) -> ASGIApp:
     """Middleware that creates a span for each request, in the trace that its headers name."""
-    if isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
+    if not _has_sdk():
         return app
 
     async def spanned(scope: Scope, receive: Receive, send: Send) -> None:
@@ -46,7 +46,7 @@ def route_describer() -> Callable[[str, str], None] | None:
 
     For mounted applications: the span is the one that the host's instrumentation has begun.
     """
-    return None if isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider) else _describe_route
+    return _describe_route if _has_sdk() else None
 
 
 def _describe_route(method: str, route: str) -> None:
@@ -56,8 +56,16 @@ def _describe_route(method: str, route: str) -> None:
         span.set_attribute("http.route", route)
 
 
-def describe_request(method: str, route: str, status: int, _seconds: float) -> None:
-    """Complete the request's span at the end of the request."""
+def request_describer() -> Observer | None:
+    """A function that completes a request's span at the request's end, None without a configured SDK."""
+    return _describe_request if _has_sdk() else None
+
+
+def _has_sdk() -> bool:
+    return not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
+
+
+def _describe_request(method: str, route: str, status: int, _seconds: float) -> None:
     span = trace.get_current_span()
     if not span.is_recording():
         return

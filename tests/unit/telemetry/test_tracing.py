@@ -19,7 +19,7 @@ from starlette.routing import Mount, Route
 
 from hoc.telemetry import spans
 from hoc.telemetry.requests import ObservedRequests
-from hoc.telemetry.tracing import describe_request, process_span, publish_span, traced
+from hoc.telemetry.tracing import process_span, publish_span, request_describer, traced
 
 TRACE_ID, SPAN_ID = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 TRACEPARENT = f"00-{TRACE_ID}-{SPAN_ID}-01"
@@ -47,11 +47,13 @@ async def fail(_request: Request) -> Response:
 
 async def request(method: str, path: str, **headers: str) -> None:
     routes = [Mount("/accounts", routes=[Route("/users/{user_id}", answer), Route("/broken", fail)])]
+    describe = request_describer()
+    assert describe is not None
     app = Starlette(
         routes=routes,
         middleware=[
             Middleware(traced),
-            Middleware(ObservedRequests, routes=routes, observers=[describe_request]),
+            Middleware(ObservedRequests, routes=routes, observers=[describe]),
         ],
     )
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
@@ -184,7 +186,7 @@ sys.modules["opentelemetry"] = None
 from hoc.telemetry import tracing
 app = object()
 assert tracing.traced(app) is app
-tracing.describe_request("GET", "/", 200, 0.1)
+assert tracing.request_describer() is None
 headers = {}
 with tracing.publish_span("x", headers), tracing.process_span("x", None):
     assert headers == {}
