@@ -1,5 +1,6 @@
 """How much of a table a statement reads, by PostgreSQL's plan."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,6 +9,8 @@ from sqlalchemy.sql.compiler import SQLCompiler
 
 from hoc.database import Database
 
+TYPES = "SELECT parameter_types::text[] FROM pg_prepared_statements WHERE name = 'one'"
+RENDERED = re.compile(r"__\[POSTCOMPILE_\w+\]")
 MODES = ["force_generic_plan", "force_custom_plan"]
 
 
@@ -15,9 +18,7 @@ async def blocks_read(
     database: Database, statement: Executable, values: Mapping[str, object], *, table: str, mode: str
 ) -> int:
     """The blocks of a table and its indexes that the statement reads. ``mode`` is one of `MODES`."""
-    assert isinstance(statement, ClauseElement)
-    compiled = statement.compile(dialect=database.engine.dialect)
-    assert isinstance(compiled, SQLCompiler)
+    compiled = _compiled(statement, database)
     values = {**compiled.params, **values}
     given = ", ".join(_literal(values[name]) for name in compiled.positiontup or ())
     async with database.transaction() as session:
@@ -38,3 +39,51 @@ def _blocks(plan: dict[str, Any], table: str) -> int:
     is_scan = plan.get("Relation Name") == table and "Scan" in plan["Node Type"]
     own = plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] if is_scan else 0
     return own + sum(_blocks(below, table) for below in plan.get("Plans", []))
+
+
+async def plans(
+    database: Database, statements: Mapping[str, Executable], values: Mapping[str, str], *, mode: str
+) -> dict[str, Any]:
+    """The statements' plans by name. ``values`` are those of its parameters, by type."""
+    found: dict[str, Any] = {}
+    async with database.transaction() as session:
+        driver: Any = (await session.get_raw_connection()).driver_connection
+        await driver.execute(f"SET LOCAL plan_cache_mode = {mode}")
+        for name, statement in statements.items():
+            compiled = _compiled(statement, database)
+            rendered = compiled.literal_execute_params | compiled.post_compile_params
+            constants = [
+                compiled.params[name]
+                for name in compiled.positiontup or ()
+                if compiled.binds[name] not in rendered
+            ]
+            text = RENDERED.sub("'active'", str(compiled))
+            await driver.execute(f"PREPARE one AS {text}")
+            kinds = await driver.fetchval(TYPES)
+            given = [
+                _literal(values[kind] if constant is None else constant)
+                for kind, constant in zip(kinds, constants, strict=True)
+            ]
+            arguments = f"({', '.join(given)})" if given else ""
+            [[plan]] = await driver.fetch(f"EXPLAIN (FORMAT JSON) EXECUTE one{arguments}")
+            await driver.execute("DEALLOCATE one")
+            found[name] = plan[0]["Plan"]
+    return found
+
+
+def _compiled(statement: Executable, database: Database) -> SQLCompiler:
+    assert isinstance(statement, ClauseElement)
+    compiled = statement.compile(dialect=database.engine.dialect)
+    assert isinstance(compiled, SQLCompiler)
+    return compiled
+
+
+def whole(plan: dict[str, Any], *, is_limited: bool = False) -> set[str]:
+    """The tables that a plan reads from end to end. With a limit, an index in order is read in part."""
+    node = plan["Node Type"]
+    is_limited = is_limited or node == "Limit"
+    is_part = {"Index Cond", "Recheck Cond"} & plan.keys() or (is_limited and "Index Name" in plan)
+    tables: set[str] = set()
+    if "Scan" in node and "Relation Name" in plan and not is_part:
+        tables.add(plan["Relation Name"])
+    return tables.union(*(whole(below, is_limited=is_limited) for below in plan.get("Plans", [])))

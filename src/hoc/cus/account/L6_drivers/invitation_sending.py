@@ -67,6 +67,7 @@ IS_MEMBER = (
         memberships.c.is_active,
         users.c.email_key == EMAIL_KEY,
         users.c.is_active,
+        users.c.deleted_at.is_(None),  # as every active one is, but it is what the index asks for
     )
     .correlate_except(memberships, users)
 )

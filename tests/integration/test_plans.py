@@ -1,0 +1,87 @@
+"""No statement reads the whole of a table that grows: among millions of rows it would take seconds."""
+
+import pkgutil
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from typing import Any
+
+import pytest
+from sqlalchemy import ClauseElement, Executable
+from sqlalchemy.sql.expression import SelectBase, UpdateBase
+from support.plans import MODES, plans, whole
+from support.seed import execute
+
+from hoc.cus.account import L6_drivers
+from hoc.database import Database
+
+ROWS = 20_000
+FILL = f"""
+    WITH n AS (SELECT n, 'm' || n AS id, 'm' || n || '@x.y' AS email FROM generate_series(1, {ROWS}) AS n),
+    accounts AS (
+      INSERT INTO account.users (user_id, email, email_key) SELECT id, email, email FROM n
+    ), subjects AS (
+      INSERT INTO account.linked_identities (issuer, subject, user_id) SELECT '', 's' || n, id FROM n
+    ), projects AS (
+      INSERT INTO account.tenants (tenant_id, name, slug) SELECT id, id, id FROM n
+    ), invited AS (
+      INSERT INTO account.invitations
+        (tenant_id, invitation_id, email, email_key, role, invited_by, expires_at)
+      SELECT 'm' || n % 10 + 1, id, email, email, 'member', 'm1', now() + interval '1 day' FROM n
+    )
+    INSERT INTO account.memberships (tenant_id, user_id, role)
+    SELECT 'm' || n % 10 + 1, id, 'member' FROM n"""
+FILLED = frozenset({"users", "linked_identities", "tenants", "invitations", "memberships"})
+
+
+def _statements() -> dict[str, Executable]:
+    """The drivers' statements by name."""
+    modules = [found.name for found in pkgutil.iter_modules(L6_drivers.__path__)]
+    return {
+        f"{module}.{name}": statement
+        for module in modules
+        for name, statement in _within(vars(import_module(f"{L6_drivers.__name__}.{module}")))
+    }
+
+
+def _within(names: Mapping[str, object], depth: int = 2) -> Iterator[tuple[str, Executable]]:
+    """The statements among these objects, and in their attributes and items."""
+    for name, value in names.items():
+        if isinstance(value, SelectBase | UpdateBase) and isinstance(value, Executable):
+            yield name, value
+        elif depth and not isinstance(value, type | ClauseElement):
+            inner: Any = value if isinstance(value, Mapping) else getattr(value, "__dict__", {})
+            yield from ((f"{name}.{below}", found) for below, found in _within(inner, depth - 1))
+
+
+PLANNED_FOR_ITS_VALUES = ("RARE", "COMMON")  # the statements of searches: see test_search.py
+OF_A_TEMPORARY_TABLE = "bulk_accounts.STORE"
+VALUES = {
+    "bigint": "1",
+    "boolean": "true",
+    "bytea": "x",
+    "character varying": "m1",
+    "character varying[]": "{m1}",
+    "date": "2026-03-14",
+    "integer": "1",
+    "interval": "1 day",
+    "jsonb": "{}",
+    "smallint": "1",
+    "text": "m1",
+    "text[]": "{m1}",
+    "timestamp with time zone": "2026-03-14 10:00:00+00",
+    "uuid": "00000000-0000-0000-0000-000000000001",
+}
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_no_statement_reads_a_whole_table(fresh_database: Database, mode: str) -> None:
+    await execute(fresh_database, FILL)
+    await execute(fresh_database, f"ANALYZE {', '.join(f'account.{table}' for table in FILLED)}")
+    statements = {
+        name: statement
+        for name, statement in _statements().items()
+        if name.split(".")[1] not in PLANNED_FOR_ITS_VALUES and name != OF_A_TEMPORARY_TABLE
+    }
+    found = await plans(fresh_database, statements, VALUES, mode=mode)
+    assert len(found) > 150
+    assert {name: tables for name, plan in found.items() if (tables := whole(plan) & FILLED)} == {}
