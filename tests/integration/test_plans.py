@@ -3,7 +3,7 @@
 import pkgutil
 from collections.abc import Iterator, Mapping
 from importlib import import_module
-from typing import Any
+from typing import cast
 
 import pytest
 from sqlalchemy import ClauseElement, Executable
@@ -49,8 +49,9 @@ def _within(names: Mapping[str, object], depth: int = 2) -> Iterator[tuple[str, 
         if isinstance(value, SelectBase | UpdateBase) and isinstance(value, Executable):
             yield name, value
         elif depth and not isinstance(value, type | ClauseElement):
-            inner: Any = value if isinstance(value, Mapping) else getattr(value, "__dict__", {})
-            yield from ((f"{name}.{below}", found) for below, found in _within(inner, depth - 1))
+            inner = value if isinstance(value, Mapping) else getattr(value, "__dict__", {})
+            below = _within(cast("Mapping[str, object]", inner), depth - 1)
+            yield from ((f"{name}.{path}", found) for path, found in below)
 
 
 PLANNED_FOR_ITS_VALUES = ("RARE", "COMMON")  # the statements of searches: see test_search.py
