@@ -49,7 +49,7 @@ def _within(names: Mapping[str, object], depth: int = 2) -> Iterator[tuple[str, 
         if isinstance(value, SelectBase | UpdateBase) and isinstance(value, Executable):
             yield name, value
         elif depth and not isinstance(value, type | ClauseElement):
-            inner = value if isinstance(value, Mapping) else getattr(value, "__dict__", {})
+            inner = getattr(value, "__dict__", value if isinstance(value, Mapping) else {})
             below = _within(cast("Mapping[str, object]", inner), depth - 1)
             yield from ((f"{name}.{path}", found) for path, found in below)
 
