@@ -3,7 +3,7 @@
 import pkgutil
 from collections.abc import Iterator, Mapping
 from importlib import import_module
-from typing import cast
+from typing import Any
 
 import pytest
 from sqlalchemy import ClauseElement, Executable
@@ -49,9 +49,12 @@ def _within(names: Mapping[str, object], depth: int = 2) -> Iterator[tuple[str, 
         if isinstance(value, SelectBase | UpdateBase) and isinstance(value, Executable):
             yield name, value
         elif depth and not isinstance(value, type | ClauseElement):
-            inner = getattr(value, "__dict__", value if isinstance(value, Mapping) else {})
-            below = _within(cast("Mapping[str, object]", inner), depth - 1)
+            below = _within(_inside(value), depth - 1)
             yield from ((f"{name}.{path}", found) for path, found in below)
+
+
+def _inside(value: Any) -> Mapping[str, object]:
+    return value if issubclass(type(value), Mapping) else getattr(value, "__dict__", {})
 
 
 PLANNED_FOR_ITS_VALUES = ("RARE", "COMMON")  # the statements of searches: see test_search.py
