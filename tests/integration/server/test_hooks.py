@@ -1,10 +1,17 @@
-"""`hoc serve --hooks`: the dict is imported before anything starts, also from the working directory."""
+"""Hooks in processes of their own: what `hoc serve --hooks` imports, and what is left when one is killed."""
 
+import asyncio
 import sys
+from asyncio.subprocess import PIPE
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
+import asyncpg
+import httpx
 import pytest
-from support.command_line import refusal
+from support.command_line import data_directory, environment, hoc, refusal, serving
+from support.documents import ROOT
+from support.waiting import until
 
 from hoc.server.hooks import load_hooks
 
@@ -45,3 +52,79 @@ def test_the_command_names_what_is_wrong(tmp_path: Path) -> None:
     assert code == 1
     assert "HOC_HOOKS: 'nowhere:hooks' cannot be imported" in said
     assert not list(tmp_path.iterdir()), "nothing was started"
+
+
+SERVED = """
+from sqlalchemy import text
+
+from hoc.cus.account.L5_schemas.errors import LimitExceededError
+
+NOTE = text("INSERT INTO host_notes (user_id) VALUES (:user_id)")
+
+
+async def created(session, event):
+    await session.execute(NOTE, {"user_id": event.user_id})
+    if event.user_id == "refused":
+        raise LimitExceededError("All seats are taken.", code="no_seat", retry_after=60)
+
+
+hooks = {"user.created": created}
+"""
+STORED = """
+    SELECT coalesce(array_agg(user_id ORDER BY user_id), '{}') FROM host_notes
+    UNION ALL SELECT coalesce(array_agg(user_id ORDER BY user_id), '{}') FROM account.users
+    UNION ALL SELECT coalesce(array_agg(user_id ORDER BY user_id), '{}') FROM (
+      SELECT user_id FROM account.outbox WHERE type = 'user.created'
+      UNION ALL SELECT user_id FROM account.events WHERE type = 'user.created') AS created"""
+OTHERS = (
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+)
+
+
+@pytest.fixture
+async def connection(fresh_database_url: str) -> AsyncGenerator[asyncpg.Connection]:
+    connection = await asyncpg.connect(fresh_database_url)
+    await connection.execute("CREATE TABLE host_notes (user_id text NOT NULL)")
+    yield connection
+    await connection.close()
+
+
+async def test_a_running_server_calls_its_hooks(
+    fresh_database_url: str, connection: asyncpg.Connection, tmp_path: Path
+) -> None:
+    (tmp_path / "served_hooks.py").write_text(SERVED)
+    variables = {"HOC_DATABASE_URL": fresh_database_url, "PYTHONPATH": str(tmp_path)}
+    with data_directory() as data, serving(data, "--hooks", "served_hooks:hooks", **variables) as server:
+        printed = hoc("token", "--user-id", "svc", "--scope", "accounts:write", "--data-dir", data)
+        headers = {"Authorization": f"Bearer {printed.stdout.strip()}"}
+        async with httpx.AsyncClient(base_url=server.url, headers=headers) as client:
+            answers = [
+                await client.post(
+                    "/api/v1/accounts/ensure",
+                    json={"user_id": user_id, "email": f"{user_id}@example.com", "name": "Ada"},
+                )
+                for user_id in ("refused", "taken")
+            ]
+    assert [answer.status_code for answer in answers] == [429, 201]
+    assert answers[0].json()["code"] == "no_seat"
+    assert [ids for [ids] in await connection.fetch(STORED)] == [["taken"]] * 3
+
+
+async def test_a_process_killed_at_any_statement_leaves_all_or_nothing(
+    fresh_database_url: str, connection: asyncpg.Connection
+) -> None:
+    command = [sys.executable, "-m", "support.hook_process", fresh_database_url]
+    variables = environment(PYTHONPATH=str(ROOT / "tests"))
+    process = await asyncio.create_subprocess_exec(*command, env=variables, stdout=PIPE)
+    printed, _ = await process.communicate()
+    killed = [line.split() for line in printed.decode().splitlines()]
+    words = " ".join(word for _, word in killed)
+    assert words == "SAVEPOINT SELECT WITH SELECT INSERT RELEASE COMMIT end"
+
+    async def is_alone() -> bool:
+        return bool(await connection.fetchval(OTHERS) == 0)
+
+    await until(is_alone)
+    notes, accounts, events = [ids for [ids] in await connection.fetch(STORED)]
+    assert notes == accounts == events
+    assert set(accounts) - {killed[-2][0]} == {killed[-1][0]}, "a COMMIT that was sent may count"
