@@ -15,8 +15,11 @@ from support.postgres import TestServer
 from support.routes import ROUTES
 from support.seed import execute
 from support.servers import development_keys
+from support.waiting import until
 
+from hoc import readiness
 from hoc.database import Database
+from hoc.database.migrations import newest_revision
 from hoc.migrations import NewerSchemaError, migrate
 from hoc.server import create_app
 
@@ -48,6 +51,14 @@ class Service:
         reason: str | None = answers[0].json().get("reason")
         assert (reason is None) == (status == 200)
         return reason
+
+    async def until_reason(self, reason: str) -> None:
+        """Wait until it is not ready for this reason."""
+
+        async def is_told() -> bool:
+            return (await self.reason() or "").startswith(reason)
+
+        await until(is_told)
 
     async def until_ready(self) -> None:
         async with asyncio.timeout(60):
@@ -119,6 +130,23 @@ async def test_a_newer_schema_is_served_with_one_warning(
         await migrate(fresh_database_url)
 
 
+async def test_an_older_schema_is_503_until_it_is_migrated(
+    fresh_database_url: str, serving: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The code is a revision ahead of the database, as it is between a deployment and its migration."""
+    ours = newest_revision()
+    with monkeypatch.context() as ahead:
+        ahead.setattr(readiness, "revisions", lambda: ("9999", ours))
+        ahead.setattr(readiness, "newest_revision", lambda: "9999")
+        async with serving(fresh_database_url) as service:
+            assert await service.statuses() == {(503, True)}
+            reason = await service.reason()
+            ahead.undo()
+            await service.until_ready()
+            await service.assert_no_defect()
+    assert reason == f"the database is at revision {ours}, and must be at 9999: run `hoc migrate`"
+
+
 @dataclass(frozen=True, slots=True)
 class Lesser:
     """A statement that makes the database less than healthy, one that mends it, and the reason given."""
@@ -172,7 +200,7 @@ async def test_each_lesser_state_is_not_ready_and_never_a_500(
         for state in lesser_states(name):
             await service.until_ready()
             await administer(state.broken)
-            assert (await service.reason() or "healthy").startswith(state.reason)
+            await service.until_reason(state.reason)  # the first look may meet a connection that was ended
             assert {status for status, _ in await service.statuses() if status >= 500} <= {503}
             await administer(state.mended)
             await migrate(fresh_database_url)
