@@ -1,7 +1,5 @@
 """One PostgreSQL for the whole run, started if a test may need it, with a database for each worker."""
 
-import math
-import os
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
@@ -22,12 +20,6 @@ settings.load_profile("hoc")
 def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         config.stash[OWNER] = TestServerOwner()
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers() -> int:
-    """Three workers for two processors: a test waits for servers for a third of its time."""
-    return math.ceil((os.cpu_count() or 1) * 1.5)
 
 
 @pytest.hookimpl(optionalhook=True)
