@@ -34,7 +34,6 @@ class Killer:
 
     def __init__(self, at: int) -> None:
         self._left = at
-        self.last = ""
 
     def listen(self, database: Database) -> None:
         engine = database.engine.sync_engine

@@ -53,9 +53,9 @@ async def plans(
             compiled = _compiled(statement, database)
             rendered = compiled.literal_execute_params | compiled.post_compile_params
             constants = [
-                compiled.params[name]
-                for name in compiled.positiontup or ()
-                if compiled.binds[name] not in rendered
+                compiled.params[parameter]
+                for parameter in compiled.positiontup or ()
+                if compiled.binds[parameter] not in rendered
             ]
             text = RENDERED.sub("'active'", str(compiled))
             await driver.execute(f"PREPARE one AS {text}")

@@ -1,19 +1,13 @@
 """The command line, `hoc`. It needs the extra `server`."""
 
-import gc
 import sys
 from contextlib import suppress
 
 from hoc.distribution import how_to_add
 
-_GC_THRESHOLD = 50_000
-"""Of allocations. By default the collector runs after 700, for a fifth of the time that a command takes to
-start, and finds nothing: what is imported stays."""
-
 
 def main() -> None:
     """Run one command. The exit code is 1 when it was refused or failed, 2 when it was called wrongly."""
-    gc.set_threshold(_GC_THRESHOLD)
     try:
         # Imported here, so that a missing extra can be reported.
         from hoc.cli.commands import app  # noqa: PLC0415 - see above

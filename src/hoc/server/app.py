@@ -22,7 +22,7 @@ OBJECTS_OF_A_REQUEST = 100
 
 
 class FixedMount(Mount):
-    """A mount at a path without parameters. Starlette's own way to find it takes 5 % of a short request."""
+    """A mount at a path without parameters. Starlette's own `matches` costs a profile read 3 % more."""
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         root_path = scope.get("root_path", "")

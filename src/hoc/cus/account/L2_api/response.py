@@ -22,7 +22,7 @@ _JSON: Final = (b"content-type", JSON.encode())
 
 
 class JsonResponse(Response):
-    """JSON that is already encoded. Starlette's own way to its headers takes six times as long."""
+    """JSON that is already encoded. Starlette's own constructor takes more than twice as long."""
 
     def __init__(self, body: bytes, status: int = 200, headers: Iterable[tuple[bytes, bytes]] = ()) -> None:
         self.body = body

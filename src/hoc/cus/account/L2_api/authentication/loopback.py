@@ -53,9 +53,13 @@ def _is_loopback_host(host: bytes) -> bool:
     return found["name"].lower() == "localhost" or _is_loopback(found["name"])
 
 
-@lru_cache(maxsize=256)
 def _is_loopback(address: str) -> bool:
     """Whether it is an address of 127.0.0.0/8 or ::1, also of an IPv4 caller on an IPv6 socket."""
+    return len(address) <= _LONGEST_ADDRESS and _parsed_is_loopback(address)
+
+
+@lru_cache(maxsize=256)
+def _parsed_is_loopback(address: str) -> bool:
     try:
         ip = ip_address(address)
     except ValueError:
