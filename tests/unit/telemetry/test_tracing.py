@@ -17,9 +17,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Mount, Route
 
+from hoc.cus.account.wiring import open_database
 from hoc.telemetry import spans
 from hoc.telemetry.requests import ObservedRequests
-from hoc.telemetry.tracing import process_span, publish_span, request_describer, traced
+from hoc.telemetry.service import MetricsEndpoint, observed
+from hoc.telemetry.tracing import process_span, publish_span, traced
 
 TRACE_ID, SPAN_ID = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 TRACEPARENT = f"00-{TRACE_ID}-{SPAN_ID}-01"
@@ -47,15 +49,8 @@ async def fail(_request: Request) -> Response:
 
 async def request(method: str, path: str, **headers: str) -> None:
     routes = [Mount("/accounts", routes=[Route("/users/{user_id}", answer), Route("/broken", fail)])]
-    describe = request_describer()
-    assert describe is not None
-    app = Starlette(
-        routes=routes,
-        middleware=[
-            Middleware(traced),
-            Middleware(ObservedRequests, routes=routes, observers=[describe]),
-        ],
-    )
+    metrics = MetricsEndpoint(open_database("postgresql://127.0.0.1/unused"))
+    app = observed(Starlette(routes=routes), routes, metrics, log_requests=False)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://service.test") as http:
         await http.request(method, path, headers=headers)
