@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import warnings
 from collections.abc import AsyncGenerator, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -22,6 +23,7 @@ from hoc.cus.account.L2_api.authentication import GatewayBackend
 from hoc.cus.account.L5_schemas.errors import UnavailableError
 from hoc.cus.account.wiring import open_database
 from hoc.database import Database
+from hoc.events.nats import NatsConnection
 from hoc.mail.mailbox import DevelopmentMailbox
 from hoc.settings import Settings
 from hoc.testing import MemoryDatabase
@@ -125,6 +127,22 @@ def test_each_request_may_have_a_loop_of_its_own(host: Host) -> None:
         assert client.get("/api/v1/accounts/profile/loner", headers=caller("admin")).status_code == 200
     asyncio.run(host.accounts.database.close())  # so that the last request's connections are garbage by now
     gc.collect()
+
+
+def test_a_nats_connection_that_is_left_early_is_closed(nats: NatsServer) -> None:
+    """However far it had come."""
+
+    async def leave_after(steps: int) -> None:
+        async with NatsConnection(nats.url).running():
+            for _ in range(steps):
+                await asyncio.sleep(0)
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ResourceWarning)
+        for number in range(60):
+            asyncio.run(leave_after(number % 20))
+        gc.collect()
+    assert [str(warning.message) for warning in caught] == []
 
 
 @pytest.fixture

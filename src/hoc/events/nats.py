@@ -3,6 +3,7 @@
 # nats-py does not declare the types of its options.
 # pyright: reportUnknownMemberType=false
 
+import asyncio
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -61,30 +62,38 @@ class NatsConnection:
     async def running(self) -> AsyncGenerator[None]:
         # A closed client does not connect again, and a client belongs to its event loop.
         self._client, self._jetstream, self._has_warned = Client(), None, False
-        async with in_background(self._connect(), name="hoc-nats"):
-            try:
+        try:
+            async with in_background(self._connect(), name="hoc-nats"):
                 yield
-            finally:
-                self._has_warned = True  # an intended end is not logged
-                await self._client.close()
+        finally:
+            if self._jetstream is not None:
+                await self._close()
 
     async def _connect(self) -> None:
         """Connect, however long that takes. From then on, the client reconnects by itself."""
-        await self._client.connect(
-            self._url,
-            name="hoc",
-            connect_timeout=CONNECT_SECONDS,
-            ping_interval=PING_SECONDS,
-            max_outstanding_pings=2,
-            max_reconnect_attempts=-1,
-            reconnect_time_wait=RECONNECT_SECONDS,
-            pending_size=0,  # without a connection publishing fails at once, and the relay retries
-            error_cb=self._on_error,
-            disconnected_cb=self._on_disconnected,
-            reconnected_cb=self._on_reconnected,
-        )
+        try:
+            await self._client.connect(
+                self._url,
+                name="hoc",
+                connect_timeout=CONNECT_SECONDS,
+                ping_interval=PING_SECONDS,
+                max_outstanding_pings=2,
+                max_reconnect_attempts=-1,
+                reconnect_time_wait=RECONNECT_SECONDS,
+                pending_size=0,  # without a connection publishing fails at once, and the relay retries
+                error_cb=self._on_error,
+                disconnected_cb=self._on_disconnected,
+                reconnected_cb=self._on_reconnected,
+            )
+        except asyncio.CancelledError:
+            await self._close()  # a client that is closed while it connects would keep what it then opens
+            raise
         self._jetstream = self._client.jetstream(timeout=PUBLISH_SECONDS)
         self._has_warned = False
+
+    async def _close(self) -> None:
+        self._has_warned = True  # an intended end is not logged
+        await self._client.close()
 
     async def _on_error(self, problem: Exception) -> None:
         self._warn_once(f"NATS is unreachable ({type(problem).__name__}); events stay in the database")
