@@ -84,7 +84,7 @@ def _create_accounts() -> None:
         sa.Column("name_key", sa.Text(), comment="the name, folded; searched"),
         _flag("is_active", default=True),
         sa.Column("preferences", postgresql.JSONB(), nullable=False, server_default=sa.text("'{}'::jsonb")),
-        sa.Column("avatar_url", sa.Text()),
+        sa.Column("avatar_url", sa.String(2048)),
         sa.Column("timezone", sa.String(64)),
         sa.Column("locale", sa.String(35), comment="a BCP 47 language tag, such as pt-BR"),
         _flag("email_verified", default=False),
@@ -99,6 +99,7 @@ def _create_accounts() -> None:
         sa.PrimaryKeyConstraint("user_id"),
         sa.CheckConstraint("deleted_at IS NULL OR NOT is_active", name="deleted_is_inactive"),
         sa.CheckConstraint("is_claimed OR has_generated_id", name="unclaimed_has_generated_id"),
+        sa.CheckConstraint("starts_with(avatar_url, 'https://')", name="avatar_url_https"),
         *_within_years("created_at", "last_login_at", "deleted_at"),
         comment="one record for the console and the identity side",
     )

@@ -26,6 +26,7 @@ from hoc.cus.account.L5_engines.accounts_facade import AccountsFacade
 from hoc.cus.account.L5_engines.engines import Engines
 from hoc.cus.account.L5_schemas import errors, identity
 from hoc.cus.account.L5_schemas.errors import AccountsError
+from hoc.cus.account.L5_schemas.values import UNSET
 from hoc.events.billing import INBOUND
 from hoc.settings import Settings
 
@@ -200,6 +201,7 @@ def _signature(prefix: str, method: Callable[..., object]) -> str:
         stars = "**" if parameter.kind is parameter.VAR_KEYWORD else ""
         default = parameter.default
         shown = str(default) if isinstance(default, int | None) else f"'{default}'"
+        shown = "UNSET" if default is UNSET else shown
         parts.append(stars + parameter.name + ("" if default is parameter.empty else f"={shown}"))
     return f"{prefix}{method.__name__}({', '.join(parts)})"
 

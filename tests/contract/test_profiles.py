@@ -84,6 +84,28 @@ async def test_a_locale_is_stored_in_its_usual_case(world: World, given: str, st
         assert await world.engines.profiles.update(session, user_id, locale=stored) == changed
 
 
+async def test_a_picture_is_set_kept_and_cleared(world: World) -> None:
+    tenant_id, user_id = await world.tenant()
+    update, url = world.engines.profiles.update, "https://example.com/ada.png?v=%C3%BC#x"
+    longest = f"https://example.com/{'x' * 2_028}"
+    async with world.transaction() as session:
+        changed = await update(session, user_id, avatar_url=url.replace("https", "HTTPS"))
+        assert changed.value.avatar_url == url
+        assert await update(session, user_id, avatar_url=url) == changed
+        assert (await update(session, user_id, timezone="Europe/Berlin")).value.avatar_url == url
+        profile = await world.engines.profiles.get(session, tenant_id, user_id)
+        assert (profile.value.avatar_url, profile.value.timezone) == (url, "Europe/Berlin")
+        member = await world.facade.get_user_detail(session, tenant_id, user_id)
+        assert member is not None
+        assert member.avatar_url == url
+        assert (await update(session, user_id, avatar_url=longest)).value.avatar_url == longest
+        cleared = await update(session, user_id, avatar_url=None)
+        assert cleared.value.avatar_url is None
+        assert await world.engines.profiles.update(session, user_id, avatar_url=None) == cleared
+    names = [event.data["updated_fields"] for event in (await world.events(user_id=user_id))[-4:]]
+    assert names == [["avatar_url"], ["timezone"], ["avatar_url"], ["avatar_url"]]
+
+
 async def test_a_profile_is_the_same_in_every_tenant(world: World) -> None:
     user_id = await world.add_user()
     tenants = [(await world.tenant(user_id))[0] for _ in range(2)]
@@ -161,6 +183,19 @@ async def test_a_stale_version_is_refused_and_changes_nothing(world: World) -> N
         {"locale": "x-private"},
         {"locale": "i-klingon"},
         {"locale": "en-x-aaaaaaaa-bbbbbbbb-cccccccc-dddd"},
+        {"avatar_url": ""},
+        {"avatar_url": "http://example.com/a.png"},
+        {"avatar_url": "javascript:alert(1)"},
+        {"avatar_url": "//example.com/a.png"},
+        {"avatar_url": "https:///a.png"},
+        {"avatar_url": "https://ada:secret@example.com/a.png"},
+        {"avatar_url": "https://example.com:99999/a.png"},
+        {"avatar_url": "https://[::1/a.png"},
+        {"avatar_url": "https://example.com/a b.png"},
+        {"avatar_url": "https://example.com/a.png\n"},
+        {"avatar_url": "https://example.com/ä.png"},
+        {"avatar_url": 'https://example.com/"onload="x'},
+        {"avatar_url": f"https://example.com/{'x' * 2_029}"},
         {"preferences": {"a": "\x00"}},
         {"preferences": {"\x00": 1}},
         {"preferences": {"a": "\ud800"}},

@@ -252,7 +252,13 @@ ROUTES = _table(
     Route(
         "PUT /accounts/profile",
         "200 200 200 200 200 200 200 401",
-        {"display_name": "Me", "timezone": "Europe/Berlin", "locale": "de", "preferences": {"theme": "dark"}},
+        {
+            "display_name": "Me",
+            "timezone": "Europe/Berlin",
+            "locale": "de",
+            "avatar_url": "https://example.com/me.png",
+            "preferences": {"theme": "dark"},
+        },
     ),
     Route("GET /accounts/billing", READ),
     Route("GET /accounts/billing/invoices", READ),

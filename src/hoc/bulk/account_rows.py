@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import Any, Final, NoReturn, TypeAlias
 
 import orjson
@@ -12,12 +13,12 @@ from hoc.cus.account.L5_engines.email_address import fold, parse_email
 from hoc.cus.account.L5_engines.profiles import canonical_locale, checked_preferences, known_timezone
 from hoc.cus.account.L5_engines.text import clean_line, is_account_id
 from hoc.cus.account.L5_engines.times import utc_time
+from hoc.cus.account.L5_engines.urls import https_url
 from hoc.cus.account.L5_schemas.errors import InvalidInputError
 from hoc.cus.account.L6_drivers.bulk_accounts import EXPORTED
 
 REQUIRED: Final = ("user_id", "email", "name")
 COLUMNS: Final = EXPORTED
-MAX_URL_LENGTH: Final = 2_048
 
 AccountRow: TypeAlias = tuple[Any, ...]
 """The values of the columns `hoc.cus.account.L6_drivers.bulk_accounts.STAGED`."""
@@ -58,8 +59,10 @@ def account_row(row: Row, line: int, now: datetime, *, special_use: bool = False
         _boolean(row, "email_verified", default=False),
         _optional(row, "timezone", known_timezone),
         _optional(row, "locale", canonical_locale),
-        _line(row, "avatar_url", MAX_URL_LENGTH),
-        _line(row, "oauth_provider", MAX_PROVIDER_LENGTH),
+        _optional(row, "avatar_url", partial(https_url, "avatar_url")),
+        _optional(
+            row, "oauth_provider", partial(clean_line, "oauth_provider", max_length=MAX_PROVIDER_LENGTH)
+        ),
         _timestamp(row, "last_login_at"),
         has_generated_id,
         is_claimed,
@@ -82,10 +85,6 @@ def _text(row: Row, column: str) -> str | None:
 def _optional(row: Row, column: str, checked: Callable[[str], str]) -> str | None:
     value = _text(row, column)
     return None if value is None else checked(value)
-
-
-def _line(row: Row, column: str, max_length: int) -> str | None:
-    return _optional(row, column, lambda value: clean_line(column, value, max_length=max_length))
 
 
 def _boolean(row: Row, column: str, *, default: bool) -> bool:

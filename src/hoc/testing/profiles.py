@@ -68,6 +68,8 @@ def apply_patch(user: UserRow, patch: AccountPatch) -> UserRow:
     """The row as the patch makes it. Another address is unverified unless the patch says otherwise."""
     given = {name: value for name in UPDATABLE if (value := getattr(patch, name)) is not None}
     stored = orjson.loads(user.preferences)
+    if "avatar_url" in given:
+        given["avatar_url"] = given["avatar_url"] or None
     merged = merge_patch(stored, orjson.loads(orjson.dumps(given.pop("preferences"))))
     email_key = patch.email_key or user.email_key
     given.setdefault("email_verified", user.email_verified and email_key == user.email_key)

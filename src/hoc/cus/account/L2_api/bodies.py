@@ -52,6 +52,7 @@ class UpdateProfile(Body):
     display_name: str | None = None
     timezone: str | None = None
     locale: str | None = None
+    avatar_url: str | None = Field(None, description="an https URL; null removes it")
     preferences: dict[str, Any] | None = Field(None, description="merged (RFC 7396): null deletes a key")
 
 

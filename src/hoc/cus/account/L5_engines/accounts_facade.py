@@ -39,6 +39,7 @@ from hoc.cus.account.L5_schemas.results import (
     UserSummaryResult,
 )
 from hoc.cus.account.L5_schemas.values import (
+    UNSET,
     AnyInvitationStatus,
     AnyRole,
     AnyTenantStatus,
@@ -46,6 +47,7 @@ from hoc.cus.account.L5_schemas.values import (
     AnyTicketPriority,
     AnyTicketStatus,
     AnyUserStatus,
+    Unset,
 )
 
 __all__ = [
@@ -189,9 +191,13 @@ class AccountsFacade:
         display_name: str | None = None,
         timezone_str: str | None = None,
         locale: str | None = None,
+        avatar_url: str | Unset | None = UNSET,
         preferences: dict[str, Any] | None = None,
     ) -> ProfileUpdateResult | AccountsErrorResult:
-        """Set what is given; preferences are merged (RFC 7396), 16 KiB and eight levels at most."""
+        """Set what is given; None removes the picture, an https URL.
+
+        Preferences are merged (RFC 7396), 16 KiB and eight levels at most.
+        """
         changed = await _or_error(
             self.profiles.update(
                 session,
@@ -199,6 +205,7 @@ class AccountsFacade:
                 display_name=display_name,
                 timezone=timezone_str,
                 locale=locale,
+                avatar_url=avatar_url,
                 preferences=preferences,
             )
         )

@@ -12,9 +12,11 @@ from hoc.cus.account.L5_engines.hooks import records
 from hoc.cus.account.L5_engines.numbers import is_whole
 from hoc.cus.account.L5_engines.session import Clock, Session, utc_now
 from hoc.cus.account.L5_engines.text import clean_line
+from hoc.cus.account.L5_engines.urls import https_url
 from hoc.cus.account.L5_schemas.errors import InvalidInputError, NotFoundError, StaleVersionError
 from hoc.cus.account.L5_schemas.port_types import AccountPatch, PatchRefusal, Versioned
 from hoc.cus.account.L5_schemas.results import ExtendedProfileResult, ExtendedProfileUpdateResult
+from hoc.cus.account.L5_schemas.values import UNSET, Unset
 
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | float | bool | None"
 
@@ -79,10 +81,13 @@ class Profiles:
         display_name: str | None = None,
         timezone: str | None = None,
         locale: str | None = None,
+        avatar_url: str | Unset | None = UNSET,
         preferences: dict[str, Any] | None = None,
         expected_version: int | None = None,
     ) -> Versioned[ExtendedProfileUpdateResult]:
         """Set the fields that are given. Preferences are merged (RFC 7396: null deletes a key).
+
+        ``avatar_url`` is an https URL; None removes it.
 
         Raises InvalidInputError, NotFoundError or StaleVersionError.
         """
@@ -94,6 +99,7 @@ class Profiles:
             name_key=None if name is None else fold(name),
             timezone=None if timezone is None else known_timezone(timezone),
             locale=None if locale is None else canonical_locale(locale),
+            avatar_url=_patched_url(avatar_url),
             preferences=checked_preferences({} if preferences is None else preferences),
         )
         outcome = await self._profiles.update(
@@ -110,6 +116,13 @@ class Profiles:
         if isinstance(outcome, PatchRefusal):
             raise refused(outcome)
         return outcome
+
+
+def _patched_url(avatar_url: str | Unset | None) -> str | None:
+    """As a patch has it: empty clears the picture, None leaves it alone."""
+    if avatar_url is UNSET:
+        return None
+    return "" if avatar_url is None else https_url("avatar_url", avatar_url)
 
 
 def refused(refusal: PatchRefusal) -> StaleVersionError | InvalidInputError:

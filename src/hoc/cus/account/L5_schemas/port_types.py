@@ -331,9 +331,9 @@ class NewTenant:
 class AccountPatch(ProfileExtras):
     """What to change in an account. Each field is a column of `users`, and None leaves the column alone.
 
-    ``preferences`` is merged (RFC 7396). A name comes with its ``name_key``, which searches look through, and
-    an address with its ``email_key``, by which addresses are compared. Another address is unverified unless
-    ``email_verified`` comes with it.
+    An empty ``avatar_url`` clears it. ``preferences`` is merged (RFC 7396). A name comes with its
+    ``name_key``, which searches look through, and an address with its ``email_key``, by which addresses are
+    compared. Another address is unverified unless ``email_verified`` comes with it.
     """
 
     name: str | None = None
@@ -342,6 +342,7 @@ class AccountPatch(ProfileExtras):
     email_key: str | None = None
     email_verified: bool | None = None
     timezone: str | None = None
+    avatar_url: str | None = None
     preferences: dict[str, Any] = field(default_factory=dict[str, Any])
 
 

@@ -229,14 +229,18 @@ class ProfileExtras:
 PROFILE_EXTRAS: Final = tuple(each.name for each in fields(ProfileExtras))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ExtendedProfileResult(ProfileExtras, ProfileResult):
-    """The specification's profile, and the extras."""
+    """The specification's profile, the time zone, and the extras."""
+
+    timezone: str | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ExtendedProfileUpdateResult(ProfileExtras, ProfileUpdateResult):
-    """The specification's answer to an update, and the extras."""
+    """The specification's answer to an update, the picture, and the extras."""
+
+    avatar_url: str | None
 
 
 @dataclass(frozen=True)

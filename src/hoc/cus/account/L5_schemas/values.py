@@ -1,12 +1,21 @@
 """The domain's enumerations, whose values are stored and shown, and the plans' quotas."""
 
 from dataclasses import dataclass, fields
-from enum import IntEnum, StrEnum
+from enum import Enum, IntEnum, StrEnum
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, TypedDict
 
 FIRST_YEAR: Final = 1900
 LAST_YEAR: Final = 2999
 """The years of times that others give. Without the years 1, 1601 and 9999: they often mean "no time"."""
+
+
+class Unset(Enum):
+    """The default of an argument whose None clears a field: without the argument, the field stays."""
+
+    UNSET = "unset"
+
+
+UNSET: Final = Unset.UNSET
 
 
 class Role(StrEnum):

@@ -4,7 +4,19 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Boolean, ColumnElement, Integer, String, case, false, func, or_, select, update
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    Integer,
+    String,
+    case,
+    false,
+    func,
+    literal_column,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 
 from hoc.cus.account.L5_schemas.events import UserProfileUpdatedEventData
@@ -129,7 +141,8 @@ def _patched(column: str) -> ColumnElement[Any]:
         same = _patched("email_key").is_not_distinct_from(users.c.email_key)
         return func.coalesce(param(column, Boolean), users.c.email_verified & same)
     if column != "preferences":
-        return func.coalesce(param(column, String), users.c[column])
+        new: ColumnElement[Any] = func.coalesce(param(column, String), users.c[column])
+        return func.nullif(new, literal_column("''")) if column == "avatar_url" else new
     merge_patch = getattr(func, SCHEMA).json_merge_patch
     merged: ColumnElement[Any] = merge_patch(users.c.preferences, param(column, JSONB), type_=JSONB)
     return merged

@@ -30,6 +30,7 @@ FIND = (
         users.c.created_at,
         users.c.preferences,
         *(users.c[name] for name in PROFILE_EXTRAS),
+        users.c.timezone,
         users.c.version,
     )
     .join_from(_member, users, users.c.user_id == _member.c.user_id)

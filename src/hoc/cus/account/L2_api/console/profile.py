@@ -26,9 +26,12 @@ async def get_profile(accounts: AccountsFacade, call: Call) -> Versioned[Extende
 async def update_profile(
     accounts: AccountsFacade, call: Call[UpdateProfile]
 ) -> Versioned[ExtendedProfileUpdateResult]:
-    """Change the caller's name, time zone and preferences."""
+    """Change the caller's name, picture, time zone, locale and preferences."""
     return await accounts.profiles.update(
-        call.session, call.caller_id, **call.body.model_dump(), expected_version=call.expected_version
+        call.session,
+        call.caller_id,
+        **call.body.model_dump(exclude_unset=True),
+        expected_version=call.expected_version,
     )
 
 
