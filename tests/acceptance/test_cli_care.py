@@ -70,6 +70,20 @@ async def test_a_backup_is_restored_into_another_database(
             )
 
 
+async def test_a_cut_off_backup_leaves_nothing_behind(
+    server: RunningServer, postgres_server: TestServer, tmp_path: Path
+) -> None:
+    file = tmp_path / "hoc.dump"
+    assert hoc("backup", file, "--data-dir", server.data).returncode == 0
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 2])  # amid the rows, after the tables
+    async with postgres_server.new_database(migrated=False) as target:
+        refused = hoc("restore", file, "--data-dir", server.data, HOC_DATABASE_URL=target)
+        assert refused.returncode == 1
+        assert "was not restored, and nothing was changed: " in refused.stderr
+        assert await query("SELECT to_regnamespace('account')", target) is None
+
+
 def test_a_backup_to_a_device_leaves_the_device(server: RunningServer) -> None:
     done = hoc("backup", "/dev/full", "--data-dir", server.data)
     assert done.returncode == 1

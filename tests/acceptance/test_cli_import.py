@@ -411,6 +411,13 @@ def test_a_missing_file_is_explained_in_one_line(fresh_database_url: str, tmp_pa
         assert code == 1
 
 
+def test_an_address_in_a_closed_network_is_imported(fresh_database_url: str, tmp_path: Path) -> None:
+    file = write(tmp_path / "f.csv", "user_id,email,name\nu1,admin@corp.local,Admin\n")
+    variables = {"HOC_DATABASE_URL": fresh_database_url, "HOC_SPECIAL_USE_DOMAINS": "true"}
+    done = hoc("import", file, "--data-dir", tmp_path, **variables)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 async def test_no_account_is_stored_under_a_linked_subject(fresh_database_url: str, tmp_path: Path) -> None:
     """Its subject signs in to another account, so nobody could reach it."""
     async with connected(fresh_database_url) as connection:

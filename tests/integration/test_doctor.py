@@ -1,12 +1,14 @@
 """`hoc doctor` names what is wrong, and `hoc backup` and `restore` refuse what would do harm."""
 
 import asyncio
+import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import asyncpg
 import pytest
+from support.nats import NatsServer
 from support.postgres import TestServer
 
 from hoc.cli.backup import backup, restore
@@ -82,6 +84,66 @@ async def test_missing_grants_backlog_and_partitions_are_named(
     assert found["partitions"][0] == found["schema"][0] == "wrong"
 
 
+async def test_an_old_server_and_a_wrong_clock_are_named(
+    fresh_database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The search path of the database puts another version and another time before the server's own."""
+    await execute(
+        fresh_database_url,
+        "CREATE SCHEMA other",
+        "CREATE FUNCTION other.clock_timestamp() RETURNS timestamptz LANGUAGE sql"
+        " RETURN pg_catalog.clock_timestamp() - interval '1 hour'",
+        "CREATE FUNCTION other.current_setting(name text) RETURNS text LANGUAGE sql"
+        " RETURN CASE name WHEN 'server_version' THEN '14.20' WHEN 'server_version_num' THEN '140020'"
+        " ELSE pg_catalog.current_setting(name) END",
+        f'ALTER DATABASE "{fresh_database_url.rpartition("/")[2]}" SET search_path TO other, pg_catalog',
+    )
+    monkeypatch.setenv("HOC_DATABASE_URL", fresh_database_url)
+    found = await examined(tmp_path)
+    assert found["database"] == ("wrong", "PostgreSQL 14.20 is too old: hoc needs PostgreSQL 15 or later")
+    state, detail = found["clock"]
+    assert state == "wrong"
+    assert int(detail.split()[1]) > 3_000
+    assert found["schema"][0] == "ok"
+
+
+async def test_parked_events_are_named(
+    fresh_database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await execute(
+        fresh_database_url,
+        "INSERT INTO account.dead_events (event_id, sequence, reason)"
+        " VALUES (gen_random_uuid(), 1, 'too large')",
+    )
+    monkeypatch.setenv("HOC_DATABASE_URL", fresh_database_url)
+    found = await examined(tmp_path)
+    assert found["parked"] == ("warning", "1 events are parked: see `hoc events parked`")
+    assert found["events"][0] == "ok"
+
+
+async def test_what_is_not_configured_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = await examined(tmp_path)
+    assert (found["database"][0], found["NATS"][0], found["mail"][0]) == ("wrong", "warning", "ok")
+    assert "development mode" in found["settings"][1]
+    monkeypatch.setenv("HOC_GATEWAY_SECRET", "a secret of the gateway")
+    found = await examined(tmp_path)
+    assert found["mail"][0] == "warning"
+    assert "authenticated as configured" in found["settings"][1]
+
+
+async def test_a_nats_server_without_jetstream_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nats = NatsServer(tmp_path / "nats")
+    nats.start(jetstream=False)
+    try:
+        monkeypatch.setenv("HOC_NATS_URL", nats.url)
+        state, detail = (await examined(tmp_path / "data"))["NATS"]
+    finally:
+        nats.stop()
+    assert (state, "does not answer with JetStream" in detail) == ("wrong", True)
+
+
 async def test_an_unreachable_database_is_named_without_its_password(
     dead_port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -107,6 +169,16 @@ def test_what_is_no_backup_is_refused_before_anything_starts(tmp_path: Path) -> 
         backup(data, file)
     assert not data.path.exists()
     assert file.read_text() == "no dump"
+
+
+async def test_a_database_without_tables_is_not_backed_up(
+    postgres_server: TestServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with postgres_server.new_database(migrated=False) as url:
+        monkeypatch.setenv("HOC_DATABASE_URL", url)
+        with pytest.raises(CommandError, match="the database has not been migrated"):
+            await asyncio.to_thread(backup, DataDirectory(tmp_path / "data"), tmp_path / "hoc.dump")
+    assert await asyncio.to_thread(os.listdir, tmp_path) == []
 
 
 async def test_a_database_with_data_is_not_overwritten(

@@ -42,6 +42,7 @@ def named(value: dict[str, str] | str) -> str:
             {"HOC_JWT_PUBLIC_KEY": "hidden", "HOC_JWT_ISSUER": "i", "HOC_JWT_AUDIENCE": "a"},
             "not a PEM public key",
         ),
+        ({"HOC_JWT_JWKS_URL": "hidden"}, "HOC_JWT_JWKS_URL: expected an absolute URL"),
         ({"HOC_CONSUL_URL": "localhost:8500"}, "HOC_CONSUL_URL: expected an absolute URL"),
         ({"HOC_TRUSTED_ORIGINS": "app.example.com"}, "HOC_TRUSTED_ORIGINS"),
     ],
