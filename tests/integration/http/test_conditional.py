@@ -11,7 +11,10 @@ UNCONDITIONAL = [
 ]
 READS = [route for route in ROUTES.values() if route.method == "GET"]
 VERSIONED = [route for route in READS if route.operation.is_versioned]
-OTHER_TAGS = '"999.00000000"', 'W/"1.00000000"', '"1"', '"x"', "1", '""', '"1.0000000"', '"1.00000000'
+OTHER_TAGS = (
+    *('"999.00000000.00000000"', 'W/"1.00000000.00000000"', '"1"', '"x"', "1", '""', '"1.00000000"'),
+    *('"1.00000000.0000000"', '"1.00000000.00000000'),
+)
 
 
 def version_in(tag: str) -> int:
@@ -92,7 +95,9 @@ async def test_a_change_is_made_to_the_version_that_is_named(
     values = await route.prepare(console, team)
     headers = route.allowed(console, team, values)
     tag = await read_tag(console, route, values, headers)
-    for other in (*OTHER_TAGS, f"W/{tag}"):
+    version, shown, check = tag.strip('"').split(".")
+    altered = f'"{version}.{shown}"', f'"{version}.00000000.{check}"', f'"{version}.{shown}.00000000"'
+    for other in (*OTHER_TAGS, *altered, f"W/{tag}"):
         answer = await console.client.request(
             **route.request(values), headers=raw(headers, "If-Match", other.encode())
         )
@@ -103,9 +108,28 @@ async def test_a_change_is_made_to_the_version_that_is_named(
         )
         assert answer.status_code == 412
     assert await read_tag(console, route, values, headers) == tag
-    listed = f'"x", "0.00000000",, W/"999.00000000",{tag} , "998.00000000"'
+    listed = f'"x", "0.00000000.00000000",, W/"999.00000000.00000000",{tag} , "998.00000000"'
     answer = await console.client.request(**route.request(values), headers=headers | {"If-Match": listed})
     assert answer.status_code == 200, answer.text
+
+
+async def test_the_tag_of_another_resource_is_refused(console: Console, team: Team, headers: Headers) -> None:
+    """Two new members have the same version, and so have one user's memberships in two tenants."""
+    path, role = f"/users/{team.viewer}", {"role": "member"}
+    read = await console.client.get(path, headers=headers)
+    tenant_id, owner = await console.tenant()
+    await console.join(tenant_id, owner, "viewer", user_id=team.viewer, email=read.json()["email"])
+    tag, *others = [
+        read.headers["etag"],
+        (await console.client.get(path, headers=console.as_(owner, tenant_id))).headers["etag"],
+        (await console.client.get(f"/users/{team.member}", headers=headers)).headers["etag"],
+    ]
+    for other in others:
+        assert version_in(other) == version_in(tag)
+        answer = await console.client.put(f"{path}/role", json=role, headers=headers | {"If-Match": other})
+        assert (answer.status_code, problem_of(answer)["code"]) == (412, "stale_version")
+    own = headers | {"If-Match": tag}
+    assert (await console.client.put(f"{path}/role", json=role, headers=own)).status_code == 200
 
 
 @pytest.mark.parametrize("route", UNCONDITIONAL, ids=str)
@@ -113,7 +137,7 @@ async def test_what_has_no_version_matches_no_tag(console: Console, team: Team, 
     values = await route.prepare(console, team)
     headers = route.allowed(console, team, values)
     refused = await console.client.request(
-        **route.request(values), headers=headers | {"If-Match": '"1.00000000"'}
+        **route.request(values), headers=headers | {"If-Match": '"1.00000000.00000000"'}
     )
     assert (refused.status_code, problem_of(refused)["code"]) == (412, "stale_version")
     done = await console.client.request(**route.request(values), headers=headers | {"If-Match": "*"})
@@ -170,6 +194,6 @@ async def test_conditions_in_several_lines_are_one_list(
 
 
 async def test_a_list_of_too_many_tags_is_refused(console: Console, headers: Headers) -> None:
-    tags = ", ".join(f'"{number}.00000000"' for number in range(21))
+    tags = ", ".join(f'"{number}.00000000.00000000"' for number in range(21))
     answer = await console.client.put("/profile", json={}, headers=headers | {"If-Match": tags})
     assert (answer.status_code, problem_of(answer)["code"]) == (400, "invalid_input")

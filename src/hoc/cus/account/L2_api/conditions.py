@@ -1,8 +1,9 @@
 """Conditional requests (RFC 9110, section 13).
 
-An ``ETag`` is the resource's version and a checksum of what is shown, which may change without the version:
-a member's last sign-in, a project's usage. A change with ``If-Match`` compares the version, so that only
-another change makes it stale. A read compares the whole tag.
+An ``ETag`` is the resource's version, a checksum of what is shown, and a checksum of both and of whose they
+are. What is shown may change without the version: a member's last sign-in, a project's usage. A change with
+``If-Match`` takes the tags that were handed out for its resource, and compares their version, so that only
+another change makes them stale. A read compares the whole tag.
 """
 
 import re
@@ -18,17 +19,19 @@ MAX_TAGS: Final = 20
 _ANY: Final = "*"
 _CONDITIONS: Final = frozenset({b"if-match", b"if-none-match"})
 _TAG: Final = re.compile(r'(W/)?("[\x21\x23-\x7e\x80-\xff]*")')
-_OWN: Final = re.compile(r'"([0-9]{1,9})\.[0-9a-f]{8}"')
+_OWN: Final = re.compile(r'"(?P<start>(?P<version>[0-9]{1,9})\.[0-9a-f]{8})\.(?P<check>[0-9a-f]{8})"')
 _KEPT: Final = frozenset({b"etag", b"cache-control", b"vary"})
 _OTHER_VERSION: Final = "If-Match names no version of this resource. Read it again."
 
 
-def etag(version: int, body: bytes) -> bytes:
-    return b'"%d.%08x"' % (version, crc32(body))
+def etag(version: int, body: bytes, resource: str) -> bytes:
+    """The tag of what is shown of a resource. ``resource`` tells the resource from every other one."""
+    start = b"%d.%08x" % (version, crc32(body))
+    return b'"%b.%08x"' % (start, _check(start, resource))
 
 
-def expected_versions(request: Request) -> list[int] | None:
-    """The versions that a change may be made to, as ``If-Match`` names them; None for any.
+def expected_versions(request: Request, resource: str) -> list[int] | None:
+    """The versions of the resource that a change may be made to, as ``If-Match`` names them; None for any.
 
     Raises StaleVersionError when the conditions allow no version, InvalidInputError for too many tags.
     """
@@ -40,7 +43,12 @@ def expected_versions(request: Request) -> list[int] | None:
     given = _field(request, "if-match")
     if given is None or given == _ANY:
         return None
-    versions = {int(own[1]) for tag in _strong(_tags(given)) if (own := _OWN.fullmatch(tag))}
+    tags = [own for tag in _strong(_tags(given)) if (own := _OWN.fullmatch(tag))]
+    versions = {
+        int(tag["version"])
+        for tag in tags
+        if int(tag["check"], 16) == _check(tag["start"].encode(), resource)
+    }
     if not versions:
         raise StaleVersionError(_OTHER_VERSION)
     return sorted(versions)
@@ -71,6 +79,10 @@ def answer_to_read(request: Request, response: Response) -> Response:
     unchanged = Response(status_code=304)
     unchanged.raw_headers = [header for header in response.raw_headers if header[0] in _KEPT]
     return unchanged
+
+
+def _check(start: bytes, resource: str) -> int:
+    return crc32(resource.encode("utf-8", "surrogatepass"), crc32(start))
 
 
 def _refuse_existing(request: Request) -> None:

@@ -100,9 +100,12 @@ class Endpoint(Generic[RulesT]):
         elif request.scope["query_string"]:
             parse_query(request, Query)
         if operation.method == "GET":
-            return answer_to_read(request, respond(await self._run(call), operation.status))
+            result = await self._run(call)
+            tagged = self._tagged(request, call, result) if operation.is_versioned else ""
+            return answer_to_read(request, respond(result, operation.status, tagged))
         if operation.conditional:
-            response = await self._run_for_versions(call, expected_versions(request))
+            tagged = self._tagged(request, call)
+            response = await self._run_for_versions(call, expected_versions(request, tagged), tagged)
         elif operation.idempotent:
             check_without_version(request)
             response = await self._run_once_for_key(request, call)
@@ -150,15 +153,27 @@ class Endpoint(Generic[RulesT]):
                 return
         raise ForbiddenError(f"This needs the scope {' or '.join(operation.scopes)}.", code="missing_scope")
 
-    async def _run_for_versions(self, call: Call[object, object], versions: list[int] | None) -> Response:
+    def _tagged(self, request: Request, call: Call[object, object], result: object = None) -> str:
+        """Which resource a tag is of. What reads it and what changes it have the same text."""
+        if not call.path:  # the caller's own profile, however its account is found
+            caller = caller_of(request)
+            return "" if caller is None else f"{caller.issuer} {caller.user_id}"
+        tenant_id = call.caller.tenant_id if self._operation.requires in {MEMBER, TENANT} else ""
+        read = getattr(result, "value", None)
+        whose = call.path.get("user_id") or getattr(read, "user_id", None) or call.path.get("project_id")
+        return f"{tenant_id} {whose}"
+
+    async def _run_for_versions(
+        self, call: Call[object, object], versions: list[int] | None, tagged: str
+    ) -> Response:
         """Make the change to whichever of these versions is the current one."""
         if versions is not None:
             *others, call.expected_version = versions
             for version in others:
                 with suppress(StaleVersionError):
                     tried = replace(call, expected_version=version)
-                    return respond(await self._run(tried), self._operation.status)
-        return respond(await self._run(call), self._operation.status)
+                    return respond(await self._run(tried), self._operation.status, tagged)
+        return respond(await self._run(call), self._operation.status, tagged)
 
     def _run(self, call: Call[object, object]) -> Awaitable[object]:
         """The handler's result."""

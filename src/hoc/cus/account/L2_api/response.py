@@ -50,12 +50,13 @@ def complete_headers(response: Response, request_id: str) -> None:
     headers += ((b"x-request-id", request_id.encode()), _NO_SNIFFING)
 
 
-def respond(result: object, status: int) -> Response:
-    """The answer with a handler's result."""
+def respond(result: object, status: int, resource: str = "") -> Response:
+    """The answer with a handler's result, which is of ``resource`` if it has a version."""
     if isinstance(result, Versioned):
         versioned = cast("Versioned[object]", result)
         body = _encode(versioned.value)
-        return JsonResponse(body, status, ((b"etag", etag(versioned.version, body)), _REVALIDATED))
+        tag = etag(versioned.version, body, resource)
+        return JsonResponse(body, status, ((b"etag", tag), _REVALIDATED))
     if isinstance(result, Ensured):
         ensured = cast("Ensured[object]", result)
         return JsonResponse(_encode(ensured.value), status if ensured.was_created else 200)
