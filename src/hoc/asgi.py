@@ -59,6 +59,7 @@ from hoc.telemetry.tracing import route_describer
 
 if TYPE_CHECKING:  # it needs an extra
     from hoc.cus.account.L2_api.rate_limits import RateLimits
+    from hoc.mail.smtp_connections import SmtpConnections
 
 ADMISSION_TIMEOUT_SECONDS = 0.8
 """How long a request waits for admission before it is answered 503."""
@@ -270,7 +271,11 @@ def create_courier(database: Database, settings: Settings, sender: MailSender | 
         InvitationQueue(settings.mail_from, invitation_link, templates),
         AccountMailQueue(settings.mail_from, email_change_link, templates),
     ]
-    return Courier(database, sender or mail_sender(settings), queues)
+    at_once = settings.mail_concurrency
+    if sender is not None:
+        return Courier(database, sender, queues, at_once=at_once)
+    own = mail_sender(settings)
+    return Courier(database, own, queues, at_once=at_once, close=own.aclose)
 
 
 def _needs_extra(missing: ImportError) -> ValueError:
@@ -280,15 +285,17 @@ def _needs_extra(missing: ImportError) -> ValueError:
     )
 
 
-def mail_sender(settings: Settings) -> MailSender:
+def mail_sender(settings: Settings) -> "SmtpConnections | DevelopmentMailbox":
     """SMTP when it is configured, the development mailbox otherwise."""
     if settings.smtp_url is not None:
         try:
             from hoc.mail.smtp import SmtpSender  # noqa: PLC0415 - only SMTP needs this library
+            from hoc.mail.smtp_connections import SmtpConnections  # noqa: PLC0415 - see above
         except ImportError as missing:
             raise _needs_extra(missing) from None
 
-        return SmtpSender.from_url(settings.smtp_url.get_secret_value())
+        server = SmtpSender.from_url(settings.smtp_url.get_secret_value())
+        return SmtpConnections(server, limit=settings.mail_concurrency)
     from hoc.embedded import DataDirectory  # noqa: PLC0415 - only a development server has one
 
     return DevelopmentMailbox(DataDirectory(settings.data_dir).mailbox)

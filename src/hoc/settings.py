@@ -133,6 +133,9 @@ class Settings(BaseSettings):
         default=None, description="smtp:// or smtps:// URL; unset: the development mailbox"
     )
     mail_from: str = Field(default="accounts@localhost.localdomain", description="sender of invitation mail")
+    mail_concurrency: Count = Field(
+        default=8, description="mails that each server process sends at once, each on a connection it keeps"
+    )
     send_mail: bool = Field(
         default=True, description="send mail; off: you pass the links of invitations on yourself"
     )

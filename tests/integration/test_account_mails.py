@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 from support.postgres import opened
 from support.races import Request, meeting, race, rewrite
 from support.seed import add_users, execute, scalar
@@ -40,9 +41,8 @@ class Owner:
         self.accounts = create_account_service(database)
 
     def courier(self, database: Database | None = None, sender: MailSender | None = None) -> Courier:
-        return create_courier(
-            database or self.database, SETTINGS, sender or SmtpSender.from_url(self.smtp.url)
-        )
+        settings = SETTINGS.model_copy(update={"smtp_url": SecretStr(self.smtp.url)})
+        return create_courier(database or self.database, settings, sender)
 
     async def ask(self, email: str = NEW) -> None:
         await self.accounts.update_own_profile(self.id, AccountUpdateRequest(email=email))

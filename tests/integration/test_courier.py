@@ -23,10 +23,11 @@ from hoc.asgi import Accounts, create_courier
 from hoc.cus.account.L5_engines.invitation_mail import issue_token
 from hoc.cus.account.L5_engines.session import utc_now
 from hoc.cus.account.L5_schemas.errors import AccountsError
+from hoc.cus.account.L5_schemas.identity import AccountUpdateRequest
 from hoc.cus.account.L5_schemas.options import Options
 from hoc.cus.account.L6_drivers.invitation_mail import SqlInvitationMail
 from hoc.cus.account.L6_drivers.tables import metadata
-from hoc.cus.account.wiring import postgres_engines
+from hoc.cus.account.wiring import create_account_service, postgres_engines
 from hoc.database import Database
 from hoc.mail.courier import Courier
 from hoc.mail.message import link_in
@@ -45,10 +46,9 @@ class Office:
         engines = postgres_engines(Options())
         self.invitations, self.acceptances = engines.invitations, engines.acceptances
 
-    def courier(self, database: Database | None = None, sender: Any = None) -> Courier:
-        return create_courier(
-            database or self.database, SETTINGS, sender or SmtpSender.from_url(self.smtp.url)
-        )
+    def courier(self, database: Database | None = None, sender: Any = None, *, at_once: int = 8) -> Courier:
+        changed = {"smtp_url": SecretStr(self.smtp.url), "mail_concurrency": at_once}
+        return create_courier(database or self.database, SETTINGS.model_copy(update=changed), sender)
 
     async def invite(self, email: str = EMAIL) -> str:
         async with self.database.transaction() as session:
@@ -350,6 +350,54 @@ async def test_two_couriers_deliver_many_mails_once_each(office: Office) -> None
     async with office.courier().running(), office.courier().running():
         await until(partial(_is_sent, office, len(addresses)))
     assert sorted(mail.recipients[0] for mail in office.smtp.messages()) == sorted(addresses)
+
+
+async def test_a_hanging_mail_delays_no_other(office: Office) -> None:
+    await office.invite("hangs@example.org")
+    addresses = [f"person-{n}@example.org" for n in range(12)]
+    for address in addresses:
+        await office.invite(address)
+    office.smtp.hang("hangs@example.org")
+    async with office.courier(at_once=2).running():
+        await until(partial(_arrived, office, len(addresses)))
+        assert (office.smtp.connections().opened, office.smtp.connections().most) == (2, 2)
+        office.smtp.recover()
+        await until(partial(_is_sent, office, len(addresses) + 1))
+    assert sorted(mail.recipients[0] for mail in office.smtp.messages()) == [
+        "hangs@example.org",
+        *sorted(addresses),
+    ]
+
+
+async def _arrived(office: Office, mails: int) -> bool:
+    return len(office.smtp.messages()) >= mails
+
+
+async def test_a_queue_waits_for_no_backlog_of_another(office: Office) -> None:
+    for n in range(3):
+        await office.invite(f"person-{n}@example.org")
+    accounts = create_account_service(office.database)
+    await accounts.update_own_profile(office.owner, AccountUpdateRequest(email="new@example.org"))
+    courier = office.courier(at_once=1)
+    assert [await courier.deliver_due() for _ in range(2)] == [1, 1]
+    assert "new@example.org" in [mail.recipients[0] for mail in office.smtp.messages()]
+
+
+async def test_a_courier_that_ends_finishes_mails_under_way(office: Office) -> None:
+    await office.invite()
+    office.smtp.delay(0.05)
+    async with office.courier().running():
+        await until(partial(_is_connected, office))
+    assert await _is_sent(office)
+    await until(partial(_is_left, office))
+
+
+async def _is_connected(office: Office) -> bool:
+    return office.smtp.connections().open > 0
+
+
+async def _is_left(office: Office) -> bool:
+    return not await _is_connected(office)
 
 
 class Interrupted:

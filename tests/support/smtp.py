@@ -42,6 +42,17 @@ class ReceivedMail:
 
 
 @dataclass(frozen=True, slots=True)
+class Connections:
+    """How many connections there were, and are."""
+
+    opened: int = 0
+    open: int = 0
+    most: int = 0
+    """At the same time."""
+    refused: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class SmtpServer:
     """A running server, which can be made to fail."""
 
@@ -58,6 +69,12 @@ class SmtpServer:
         ]
         return [ReceivedMail(content=base64.b64decode(record.pop("content")), **record) for record in records]
 
+    def connections(self) -> Connections:
+        try:
+            return Connections(**json.loads((self._directory / "connections").read_text()))
+        except FileNotFoundError:
+            return Connections()
+
     def refuse(self, command: Command, reply: str) -> None:
         """Answer this command with reply, such as "451 4.3.0 Try later", until `recover`."""
         self._faults["replies"][command] = reply
@@ -68,9 +85,23 @@ class SmtpServer:
         self._faults["delay"] = seconds
         self._write_faults()
 
+    def limit(self, *, connections: int | None = None, mails: int | None = None) -> None:
+        """Answer 421 to a further connection, or to a further mail on one, until `recover`."""
+        self._faults.update(limit=connections, mails=mails)
+        self._write_faults()
+
+    def hang(self, *addresses: str) -> None:
+        """Leave RCPT of these addresses without an answer, until `recover`."""
+        self._faults["hang"] = addresses
+        self._write_faults()
+
+    def hang_up(self) -> None:
+        """Close every connection."""
+        self._process.send_signal(signal.SIGUSR1)
+
     def recover(self) -> None:
-        """End the effects of `refuse` and `delay`."""
-        self._faults.update(replies={}, delay=0)
+        """End the effects of `refuse`, `delay`, `limit` and `hang`."""
+        self._faults.update(replies={}, delay=0, limit=None, mails=None, hang=())
         self._write_faults()
 
     def freeze(self) -> None:

@@ -51,6 +51,9 @@ class DevelopmentMailbox:
                 f"the development mailbox {self._path} cannot be written: {error}"
             ) from error
 
+    async def aclose(self) -> None:
+        """Nothing is open."""
+
     def read(self) -> list[DeliveredMail]:
         """Return the mails with a link of hoc's, oldest first, and no other mail."""
         if not (self._path / "cur").is_dir():  # the directory that is created last

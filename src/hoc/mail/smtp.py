@@ -1,44 +1,25 @@
-"""Sends mail over SMTP (RFC 5321), with one connection per mail. Needs the `mail` extra (aiosmtplib)."""
+"""An SMTP server (RFC 5321): its URL, and connections to it. Needs the `mail` extra (aiosmtplib)."""
 
 from __future__ import annotations
 
 import asyncio
-import re
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from aiosmtplib import (
-    SMTP,
-    SMTPDataError,
-    SMTPException,
-    SMTPNotSupported,
-    SMTPRecipientsRefused,
-    SMTPResponseException,
-)
+from aiosmtplib import SMTP, SMTPException, SMTPResponseException
 
-from hoc.mail.sender import MailError, MailRejectedError, MailUnavailableError
+from hoc.mail.sender import MailUnavailableError
+from hoc.mail.smtp_transmission import transmit
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
     from email.message import EmailMessage
     from ssl import SSLContext
 
 _DEFAULT_PORTS: Final = {"smtp": 25, "smtps": 465}
-_PERMANENT: Final = 500  # RFC 5321, 4.2.1: 5yz is a permanent negative reply
-_ENHANCED: Final = re.compile(r"5\.\d{1,3}\.\d{1,3}\b")
-# RFC 3463: the address (but 5.1.7 and 5.1.8 are the sender's) and the mailbox; 5.4.4 is a domain without a
-# mail server, 5.6.7 an address that needs SMTPUTF8.
-_ABOUT_RECIPIENT: Final = re.compile(r"5\.(?:1\.(?![78]$)|2\.|4\.4$|6\.7$)")
-_RECIPIENT_CODES: Final = frozenset({550, 551, 552, 553, 556})
-"""What a server without enhanced codes says of a mailbox. Only those: 554 and 53x are about the session."""
-_ADDRESS: Final = re.compile(r"\S+@\S+")
-_LATER: Final = re.compile(r"\b(?:again|try|retry)\b[^.]*\blater\b|\blater time\b|temporar", re.IGNORECASE)
-_ABOUT_US: Final = re.compile(
-    r"relay|authenti|\bsend(?:er|ing)\b|\blog ?in\b|too many|\brate\b|limit|spam|policy|reputation|block",
-    re.IGNORECASE,
-)
 _GOODBYE_SECONDS: Final = 1.0
 
 
@@ -54,7 +35,7 @@ class SmtpSender:
     require_starttls: bool = False
     """False uses STARTTLS if the server offers it."""
     timeout: float = 30.0
-    """Seconds for one mail, from connecting until the server has accepted it."""
+    """Seconds to connect, and again for each mail until the server has accepted it."""
     tls_context: SSLContext | None = field(default=None, repr=False)
     """None trusts the system's certificate authorities and checks the host name."""
 
@@ -98,35 +79,22 @@ class SmtpSender:
         )
 
     async def send(self, message: EmailMessage) -> None:
-        """Send to the server. Raises MailRejectedError or MailUnavailableError, as MailSender says."""
-        client = self._client()
+        """Send on a connection of its own. Raises as `MailSender.send`."""
+        client = await self.connect()
         try:
-            async with asyncio.timeout(self.timeout):
-                await self._connect(client)
-                await _transmit(client, message)
-            # The mail is accepted, so an error of QUIT must not make it look undelivered.
-            with suppress(SMTPException, OSError):
-                await client.quit(timeout=_GOODBYE_SECONDS)
-        except TimeoutError:
-            raise MailUnavailableError(f"the mail server did not answer within {self.timeout:g} s") from None
-        finally:
+            await self.transmit(client, message)
+        except BaseException:
             client.close()
+            raise
+        await leave(client)
 
     async def check(self) -> None:
         """Connect and log in, without sending a mail. Raises MailUnavailableError."""
-        client = self._client()
-        try:
-            async with asyncio.timeout(self.timeout):
-                await self._connect(client)
-            with suppress(SMTPException, OSError):
-                await client.quit(timeout=_GOODBYE_SECONDS)
-        except TimeoutError:
-            raise MailUnavailableError(f"the mail server did not answer within {self.timeout:g} s") from None
-        finally:
-            client.close()
+        await leave(await self.connect())
 
-    def _client(self) -> SMTP:
-        return SMTP(
+    async def connect(self) -> SMTP:
+        """A connection on which mails can be sent. Raises MailUnavailableError."""
+        client = SMTP(
             hostname=self.host,
             port=self.port,
             username=self.username,
@@ -134,8 +102,28 @@ class SmtpSender:
             use_tls=self.implicit_tls,
             start_tls=False if self.implicit_tls else (self.require_starttls or None),
             tls_context=self.tls_context,
-            timeout=None,  # aiosmtplib's would apply to each reply; the callers' applies to the whole
+            timeout=None,  # aiosmtplib's would apply to each reply; ours applies to the whole
         )
+        try:
+            async with self._in_time():
+                await self._connect(client)
+        except BaseException:
+            client.close()
+            raise
+        return client
+
+    async def transmit(self, client: SMTP, message: EmailMessage) -> None:
+        """Send on a connection. Raises as `send`."""
+        async with self._in_time():
+            await transmit(client, message)
+
+    @asynccontextmanager
+    async def _in_time(self) -> AsyncGenerator[None]:
+        try:
+            async with asyncio.timeout(self.timeout):
+                yield
+        except TimeoutError:
+            raise MailUnavailableError(f"the mail server did not answer within {self.timeout:g} s") from None
 
     async def _connect(self, client: SMTP) -> None:
         try:
@@ -151,44 +139,13 @@ class SmtpSender:
             ) from None
 
 
-async def _transmit(client: SMTP, message: EmailMessage) -> None:
-    # `from None`, because a server's reply often quotes the address, and a traceback would print it.
+async def leave(client: SMTP) -> None:
+    """Close a connection politely. An error of QUIT means nothing: an accepted mail stays accepted."""
     try:
-        await client.send_message(message)
-    except SMTPRecipientsRefused as error:
-        refused = error.recipients[0]
-        raise _refusal("the recipient", refused.code, refused.message) from None
-    except SMTPDataError as error:
-        raise _refusal("the message", error.code, error.message) from None
-    except SMTPResponseException as error:
-        # The sender is configuration. Once that is corrected, the same mail is accepted.
-        raise MailUnavailableError(f"the mail server refused the sender (SMTP {error.code})") from None
-    except SMTPNotSupported:
-        raise MailRejectedError("the address needs SMTPUTF8, which the mail server lacks") from None
-    except (SMTPException, OSError) as error:
-        raise MailUnavailableError(f"the mail server's connection broke ({type(error).__name__})") from None
-    except ValueError:
-        raise MailRejectedError("the message has no valid sender or no valid recipient") from None
-
-
-def _refusal(what: str, code: int, text: str) -> MailError:
-    enhanced = _ENHANCED.match(text)
-    error = MailRejectedError if _is_about_recipient(code, enhanced, text) else MailUnavailableError
-    shown = f"{code} {enhanced[0]}" if enhanced else str(code)
-    return error(f"the mail server refused {what} (SMTP {shown})")
-
-
-def _is_about_recipient(code: int, enhanced: re.Match[str] | None, text: str) -> bool:
-    """Whether the refusal is of this recipient, for good.
-
-    Everything else is about us, the sender's server or account, and ends when that is mended.
-    """
-    said = _ADDRESS.sub("", text)
-    if code < _PERMANENT or _LATER.search(said):
-        return False
-    if enhanced:
-        return _ABOUT_RECIPIENT.match(enhanced[0]) is not None
-    return code in _RECIPIENT_CODES and not _ABOUT_US.search(said)
+        with suppress(SMTPException, OSError):
+            await client.quit(timeout=_GOODBYE_SECONDS)
+    finally:
+        client.close()
 
 
 def _starttls_option(query: str, *, implicit_tls: bool) -> str | None:
