@@ -1,7 +1,5 @@
 """Projects, which are tenants: reading and creating them, their life cycle, onboarding and quotas."""
 
-import re
-import secrets
 from datetime import date, datetime
 from typing import Protocol, Unpack, cast
 
@@ -9,6 +7,7 @@ from hoc.cus.account.L5_engines.hooks import records
 from hoc.cus.account.L5_engines.numbers import why_not_whole
 from hoc.cus.account.L5_engines.paging import CursorScope, PageArguments
 from hoc.cus.account.L5_engines.session import Clock, Session, new_id, utc_now
+from hoc.cus.account.L5_engines.slugs import checked_slug, slug_candidates
 from hoc.cus.account.L5_engines.text import choice, choice_filter, clean_line, clean_text
 from hoc.cus.account.L5_schemas.errors import (
     ConflictError,
@@ -30,8 +29,6 @@ from hoc.cus.account.L5_schemas.values import (
     QuotaOverrides,
     TenantStatus,
 )
-
-_SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
 _RETRY_TOMORROW = 86_400
 
@@ -146,9 +143,7 @@ class Projects:
         now = self._clock()
         title = clean_line("name", name)
         text = None if description is None else clean_text("description", description, max_length=2_000)
-        if slug is not None and not _SLUG.fullmatch(slug):
-            raise InvalidInputError.of("slug", "must be 1 to 63 characters of a-z, 0-9 and inner hyphens")
-        for candidate in [slug] if slug else _slug_candidates(title):
+        for candidate in slug_candidates(title) if slug is None else [checked_slug(slug)]:
             tenant = NewTenant(new_id("ten"), title, candidate, text, now)
             if await self._tenants.create(
                 session, tenant, caller_user_id, per_user_per_day=self._per_user_per_day
@@ -217,8 +212,3 @@ class Projects:
         if found is None:
             raise NotFoundError("There is no such tenant.")
         return found
-
-
-def _slug_candidates(name: str) -> list[str]:
-    base = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:48].strip("-") or "project"
-    return [base, f"{base}-{secrets.token_hex(3)}", f"{base}-{secrets.token_hex(6)}"]
