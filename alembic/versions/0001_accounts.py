@@ -201,6 +201,7 @@ def _create_tenants() -> None:
         sa.Column("max_tokens_per_month", sa.BigInteger()),
         sa.Column("max_api_keys", sa.Integer()),
         sa.Column("onboarding_state", sa.SmallInteger(), nullable=False, server_default=sa.text("0")),
+        _metadata(),
         _now("created_at"),
         _now("updated_at"),
         _version(),
@@ -224,6 +225,7 @@ def _create_tenants() -> None:
         _word("role"),
         _flag("is_active", default=True, comment="the account's own is_active"),
         _id("invited_by", nullable=True),
+        _metadata(),
         _now("joined_at"),
         _now("updated_at"),
         _version(),
@@ -519,6 +521,16 @@ def _time(name: str, *, nullable: bool = True, comment: str | None = None) -> sa
 
 def _now(name: str) -> sa.Column[Any]:
     return sa.Column(name, sa.DateTime(timezone=True), nullable=False, server_default=sa.text("now()"))
+
+
+def _metadata() -> sa.Column[Any]:
+    return sa.Column(
+        "metadata",
+        postgresql.JSONB(),
+        nullable=False,
+        server_default=sa.text("'{}'::jsonb"),
+        comment="free JSON of the tenant's owners and admins",
+    )
 
 
 def _version() -> sa.Column[int]:

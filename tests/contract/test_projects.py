@@ -175,6 +175,8 @@ async def test_suspended_reads_but_does_not_write(world: World) -> None:
         assert (await world.facade.list_users(session, tenant_id)).total == 4
         assert (await engines.invitations.list(session, tenant_id, team.owner)).value.total == 4
         for write in (
+            engines.projects.update(session, tenant_id, team.owner, tenant_id, name="N"),
+            engines.members.update(session, tenant_id, team.owner, team.member, metadata={}),
             engines.members.change_role(session, tenant_id, team.owner, team.member, "viewer"),
             engines.members.remove(session, tenant_id, team.owner, team.member),
             engines.members.leave(session, tenant_id, team.member),
@@ -277,6 +279,8 @@ async def test_the_same_refusal_for_a_foreign_tenant_and_none(world: World) -> N
     async with world.transaction() as session:
         answers = [
             [
+                await refusal(engines.projects.update(session, tenant_id, me, tenant_id, name="N")),
+                await refusal(engines.members.update(session, tenant_id, me, user_id, metadata={})),
                 await refusal(engines.members.change_role(session, tenant_id, me, user_id, "viewer")),
                 await refusal(engines.members.remove(session, tenant_id, me, user_id)),
                 await refusal(engines.members.leave(session, tenant_id, me)),

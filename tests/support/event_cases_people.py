@@ -21,6 +21,16 @@ PEOPLE_CASES: Final = {
         ),
         beside=("invitation.accepted",),
     ),
+    "member.updated": Case(
+        lambda it, s: it.facade.members.update(
+            s, it.tenant_id, it.team.admin, it.team.viewer, metadata={"not": "for everybody"}
+        ),
+        lambda it, _: it.event(
+            events.MemberUpdatedEventData(it.tenant_id, it.team.viewer, ["metadata"], updated_at=it.now),
+            it.team.admin,
+            user=it.team.viewer,
+        ),
+    ),
     "member.role_changed": Case(
         lambda it, s: it.facade.members.change_role(s, it.tenant_id, it.team.owner, it.team.viewer, "member"),
         lambda it, _: it.event(

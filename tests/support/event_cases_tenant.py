@@ -36,6 +36,28 @@ TENANT_CASES: Final = {
         ),
         beside=("member.joined",),
     ),
+    "tenant.updated": Case(
+        lambda it, s: it.facade.projects.update(
+            s,
+            it.tenant_id,
+            it.team.admin,
+            it.tenant_id,
+            name="Ü",
+            slug=f"u-{it.tenant_id[-12:]}",
+            description="Not for everybody",
+            metadata={"not": "for everybody"},
+        ),
+        lambda it, _: it.event(
+            events.TenantUpdatedEventData(
+                it.tenant_id,
+                "Ü",
+                f"u-{it.tenant_id[-12:]}",
+                ["name", "slug", "description", "metadata"],
+                updated_at=it.now,
+            ),
+            it.team.admin,
+        ),
+    ),
     "tenant.status_changed": Case(
         lambda it, s: it.facade.projects.change_status(s, it.tenant_id, "suspended", actor=OPERATOR),
         lambda it, _: it.event(

@@ -21,10 +21,22 @@ MARCH, APRIL = datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 4, 1, tzinfo=UTC
 
 MUTATIONS: Final[dict[str, Operation]] = {
     "projects.create": lambda it, s: it.facade.projects.create(s, it.team.owner, name="Another"),
+    "projects.update": lambda it, s: it.facade.projects.update(
+        s,
+        it.tenant_id,
+        it.team.owner,
+        it.tenant_id,
+        name="N",
+        slug=f"n-{it.tenant_id[-12:]}",
+        metadata={"a": 1},
+    ),
     "projects.change_status": lambda it, s: it.facade.projects.change_status(s, it.tenant_id, "suspended"),
     "projects.advance_onboarding": lambda it, s: it.facade.projects.advance_onboarding(s, it.tenant_id, 2),
     "projects.override_quotas": lambda it, s: it.facade.projects.override_quotas(
         s, it.tenant_id, max_workers=9
+    ),
+    "members.update": lambda it, s: it.facade.members.update(
+        s, it.tenant_id, it.team.owner, it.team.member, metadata={"a": 1}
     ),
     "members.change_role": lambda it, s: it.facade.update_user_role(
         s, it.tenant_id, it.team.owner, it.team.member, "viewer"

@@ -189,10 +189,17 @@ ROUTES = _table(
         {"name": "Mine", "slug": None, "description": None},
     ),
     Route("GET /accounts/projects/{project_id}", READ, prepare=own_project),
+    Route(
+        "PUT /accounts/projects/{project_id}",
+        MANAGE,
+        {"name": "Renamed", "slug": None, "description": None, "metadata": {"a": 1}},
+        own_project,
+    ),
     Route("GET /accounts/memberships", "200 200 200 200 200 200 200 401"),
     Route("GET /accounts/users", READ),
     Route("GET /accounts/tenant/users", READ),
     Route("GET /accounts/users/{user_id}", READ, prepare=member),
+    Route("PUT /accounts/users/{user_id}", MANAGE, {"metadata": {"a": 1}}, member),
     Route(
         "PUT /accounts/users/{user_id}/role",
         "200 403 403 403 403 403 403 401",

@@ -10,7 +10,8 @@ import orjson
 from hoc.bulk.files import Row
 from hoc.cus.account.L5_engines.account_service import MAX_PROVIDER_LENGTH
 from hoc.cus.account.L5_engines.email_address import fold, parse_email
-from hoc.cus.account.L5_engines.profiles import canonical_locale, checked_preferences, known_timezone
+from hoc.cus.account.L5_engines.merge_patches import checked_patch
+from hoc.cus.account.L5_engines.profiles import canonical_locale, known_timezone
 from hoc.cus.account.L5_engines.text import clean_line, is_account_id
 from hoc.cus.account.L5_engines.times import utc_time
 from hoc.cus.account.L5_engines.urls import https_url
@@ -123,4 +124,4 @@ def _preferences(row: Row) -> str:
             _reject("preferences", "must be JSON")
     if not isinstance(value, dict):
         _reject("preferences", "must be a JSON object")
-    return orjson.dumps(checked_preferences(value)).decode()
+    return orjson.dumps(checked_patch("preferences", value)).decode()

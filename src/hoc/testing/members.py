@@ -3,21 +3,26 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
+
+import orjson
 
 from hoc.cus.account.L5_schemas.events import (
     MemberLeftEventData,
     MemberRemovedEventData,
     MemberRoleChangedEventData,
+    MemberUpdatedEventData,
 )
 from hoc.cus.account.L5_schemas.port_types import Access, Slice, SortKey, Versioned, Window
 from hoc.cus.account.L5_schemas.results import (
+    ExtendedUserDetailResult,
     MembershipResult,
     TenantUserResult,
-    UserDetailResult,
     UserSummaryResult,
 )
 from hoc.cus.account.L5_schemas.values import Role, UserStatus
 from hoc.testing.database import MemorySession
+from hoc.testing.documents import merged, stored_size
 from hoc.testing.rows import MembershipRow, UserRow, combine
 from hoc.testing.store import MemoryStore, slice_of
 from hoc.testing.tables import Tables
@@ -50,7 +55,7 @@ class MemoryMembers(MemoryStore):
 
     async def find(
         self, session: MemorySession, tenant_id: str, user_id: str
-    ) -> Versioned[UserDetailResult] | None:
+    ) -> Versioned[ExtendedUserDetailResult] | None:
         tables = self.read(session)
         membership = tables.active_membership(tenant_id, user_id)
         if membership is None:
@@ -111,6 +116,32 @@ class MemoryMembers(MemoryStore):
             tables.record(event, actor=actor, at=now)
         return _tenant_user(membership, tables.users[user_id])
 
+    async def merge_metadata(
+        self,
+        session: MemorySession,
+        tenant_id: str,
+        user_id: str,
+        patch: dict[str, Any],
+        now: datetime,
+        *,
+        actor: str,
+        max_bytes: int,
+    ) -> bool:
+        tables = await self.write(session)
+        membership = tables.active_membership(tenant_id, user_id)
+        if membership is None:
+            return True
+        metadata = merged(membership.metadata, patch)
+        if stored_size(metadata) > max_bytes:
+            return False
+        if metadata != membership.metadata:
+            tables.memberships[tenant_id, user_id] = replace(
+                membership, metadata=metadata, version=membership.version + 1, updated_at=now
+            )
+            event = MemberUpdatedEventData(tenant_id, user_id, ["metadata"], updated_at=now)
+            tables.record(event, actor=actor, at=now)
+        return True
+
     async def delete(
         self, session: MemorySession, tenant_id: str, user_id: str, now: datetime, *, actor: str
     ) -> None:
@@ -140,13 +171,14 @@ def _summary(membership: MembershipRow, user: UserRow) -> UserSummaryResult:
     return combine(UserSummaryResult, user, membership, status=status)
 
 
-def _detail(membership: MembershipRow, user: UserRow) -> UserDetailResult:
+def _detail(membership: MembershipRow, user: UserRow) -> ExtendedUserDetailResult:
     return combine(
-        UserDetailResult,
+        ExtendedUserDetailResult,
         user,
         membership,
         membership.role,
         status=UserStatus.ACTIVE,
+        metadata=orjson.loads(membership.metadata),
         membership_created_at=membership.joined_at,
         updated_at=max(user.updated_at, membership.updated_at),
     )

@@ -76,7 +76,7 @@ class LinkedIdentityRow:
 
 @dataclass(frozen=True, slots=True)
 class TenantRow:
-    """``quotas`` has those quotas of the tenant that are not its plan's."""
+    """``quotas`` has those quotas of the tenant that are not its plan's. ``metadata`` is encoded JSON."""
 
     tenant_id: str
     name: str
@@ -88,6 +88,7 @@ class TenantRow:
     plan: Plan = Plan.FREE
     onboarding_state: Onboarding = Onboarding.CREATED
     quotas: Mapping[str, int] = field(default_factory=dict[str, int])
+    metadata: bytes = b"{}"
     version: int = 1
 
     def quota(self, name: str) -> int:
@@ -98,12 +99,15 @@ class TenantRow:
 
 @dataclass(frozen=True, slots=True)
 class MembershipRow:
+    """``metadata`` is encoded JSON."""
+
     tenant_id: str
     user_id: str
     role: Role
     invited_by: str | None
     joined_at: datetime
     updated_at: datetime
+    metadata: bytes = b"{}"
     version: int = 1
 
 

@@ -3,17 +3,30 @@
 from dataclasses import replace
 from datetime import date, datetime
 
+import orjson
+
 from hoc.cus.account.L5_schemas.events import (
     MemberJoinedEventData,
     TenantCreatedEventData,
     TenantOnboardingAdvancedEventData,
     TenantQuotasChangedEventData,
     TenantStatusChangedEventData,
+    TenantUpdatedEventData,
 )
-from hoc.cus.account.L5_schemas.port_types import NewTenant, Slice, SortKey, Versioned, Window
-from hoc.cus.account.L5_schemas.results import ProjectDetailResult, ProjectSummaryResult
+from hoc.cus.account.L5_schemas.port_types import (
+    TENANT_UPDATABLE,
+    NewTenant,
+    PatchRefusal,
+    Slice,
+    SortKey,
+    TenantPatch,
+    Versioned,
+    Window,
+)
+from hoc.cus.account.L5_schemas.results import ExtendedProjectDetailResult, ProjectSummaryResult
 from hoc.cus.account.L5_schemas.values import QUOTAS, Onboarding, Role, TenantStatus
 from hoc.testing.database import MemorySession
+from hoc.testing.documents import merged, stored_size
 from hoc.testing.rows import MembershipRow, TenantRow, combine
 from hoc.testing.store import MemoryStore, slice_of
 from hoc.testing.tables import Tables
@@ -30,18 +43,19 @@ class MemoryTenants(MemoryStore):
 
     async def find(
         self, session: MemorySession, tenant_id: str, project_id: str, day: date
-    ) -> Versioned[ProjectDetailResult] | None:
+    ) -> Versioned[ExtendedProjectDetailResult] | None:
         tables = self.read(session)
         tenant = tables.tenants.get(tenant_id) if tenant_id == project_id else None
         if tenant is None:
             return None
         usage = usage_of(tables, tenant, day)
         detail = combine(
-            ProjectDetailResult,
+            ExtendedProjectDetailResult,
             tenant,
             usage,
             project_id=tenant.tenant_id,
             **{name: tenant.quota(name) for name in QUOTAS},
+            metadata=orjson.loads(tenant.metadata),
             onboarding_state=int(tenant.onboarding_state),
             onboarding_complete=tenant.onboarding_state is Onboarding.COMPLETE,
         )
@@ -83,6 +97,40 @@ class MemoryTenants(MemoryStore):
 
     async def created_on(self, session: MemorySession, user_id: str, day: date) -> int:
         return self.read(session).tenant_creations.get((user_id, day), 0)
+
+    async def lock(self, session: MemorySession, tenant_id: str) -> None:  # noqa: ARG002 - one lock for all
+        await self.write(session)
+
+    async def update(
+        self,
+        session: MemorySession,
+        tenant_id: str,
+        patch: TenantPatch,
+        now: datetime,
+        *,
+        actor: str | None,
+        expected_version: int | None,
+        max_metadata_bytes: int,
+    ) -> PatchRefusal | None:
+        tables = await self.write(session)
+        tenant = tables.tenants.get(tenant_id)
+        if tenant is None:
+            return None
+        if expected_version not in {None, tenant.version}:
+            return PatchRefusal.STALE
+        patched = _patched(tenant, patch)
+        if stored_size(patched.metadata) > max_metadata_bytes:
+            return PatchRefusal.TOO_LARGE
+        if any(
+            other.slug == patched.slug and other.tenant_id != tenant_id for other in tables.tenants.values()
+        ):
+            return PatchRefusal.TAKEN
+        updated = [name for name in TENANT_UPDATABLE if getattr(patched, name) != getattr(tenant, name)]
+        if updated:
+            _store(tables, patched, now)
+            event = TenantUpdatedEventData(tenant_id, patched.name, patched.slug, updated, updated_at=now)
+            tables.record(event, actor=actor, at=now)
+        return None
 
     async def set_status(
         self,
@@ -136,6 +184,16 @@ class MemoryTenants(MemoryStore):
             tenant_id=tenant_id, **{name: own.get(name) for name in QUOTAS}, changed_at=now
         )
         tables.record(event, actor=actor, at=now)
+
+
+def _patched(tenant: TenantRow, patch: TenantPatch) -> TenantRow:
+    return replace(
+        tenant,
+        name=patch.name or tenant.name,
+        slug=patch.slug or tenant.slug,
+        description=tenant.description if patch.description is None else patch.description or None,
+        metadata=merged(tenant.metadata, patch.metadata),
+    )
 
 
 def _store(tables: Tables, tenant: TenantRow, now: datetime) -> None:

@@ -19,6 +19,7 @@ from hoc.database import Database
 REFUSALS = (ForbiddenError, NotAMemberError, TenantNotActiveError)
 STORED = """
     SELECT jsonb_build_array(
+        (SELECT jsonb_agg(to_jsonb(r) ORDER BY r.tenant_id) FROM account.tenants r),
         (SELECT jsonb_agg(to_jsonb(r) ORDER BY r.user_id) FROM account.memberships r),
         (SELECT jsonb_agg(to_jsonb(r) ORDER BY r.invitation_id) FROM account.invitations r),
         (SELECT jsonb_agg(to_jsonb(r) ORDER BY r.mail_id) FROM account.invitation_mails r),
@@ -103,6 +104,14 @@ def invite(at: Scene, session: Any) -> Awaitable[object]:
 
 def open_a_ticket(at: Scene, session: Any) -> Awaitable[object]:
     return at.engines.support.create_ticket(session, at.tenant, at.admin, subject="Help", description="Now")
+
+
+def rename(at: Scene, session: Any) -> Awaitable[object]:
+    return at.engines.projects.update(session, at.tenant, at.admin, at.tenant, name="New", slug="new")
+
+
+def annotate_another(at: Scene, session: Any) -> Awaitable[object]:
+    return at.engines.members.update(session, at.tenant, at.admin, at.member, metadata={"a": 1})
 
 
 def remove_another(at: Scene, session: Any) -> Awaitable[object]:
@@ -190,7 +199,7 @@ async def _fails_after(at: Scene, write: Step, lock: str, loss: Step) -> None:
     "write",
     [
         *(accept, revoke, resend, invite, open_a_ticket),
-        *(remove_another, leave, accept_ownership, decline_ownership),
+        *(rename, annotate_another, remove_another, leave, accept_ownership, decline_ownership),
     ],
     ids=called,
 )

@@ -305,6 +305,16 @@ async def a_slug_is_given_twice(at: Contenders) -> list[Work]:
     return at.transactions(create, create)
 
 
+async def a_slug_is_moved_to_twice(at: Contenders) -> list[Work]:
+    [other] = await add_tenants(at.one, 1, {at.owners[0]: "owner"})
+    update = at.engines().projects.update
+
+    def to_the_same(tenant: str) -> Callable[[AsyncConnection], Awaitable[object]]:
+        return lambda session: update(session, tenant, at.owners[0], tenant, slug="same")
+
+    return at.transactions(to_the_same(at.tenant), to_the_same(other))
+
+
 async def two_accounts_are_made_with_an_address(at: Contenders) -> list[Work]:
     return [
         service.ensure_account(AccountEnsureRequest(name, email, name))
@@ -338,6 +348,7 @@ Contention: TypeAlias = Callable[[Contenders], Awaitable[list[Work]]]
 # Rows that wait for a table's lock, or for each other's unique key, are not served in the order of coming.
 IN_ANY_ORDER: set[Contention] = {
     a_slug_is_given_twice,
+    a_slug_is_moved_to_twice,
     two_accounts_are_made_with_an_address,
     two_accounts_move_to_an_address,
     two_accounts_are_revived_at_an_address,
@@ -354,6 +365,7 @@ STORED: dict[Contention, list[tuple[str, object, object]]] = {
     last_owners_end_their_accounts: [
         ("SELECT min(members) FROM account.member_counts WHERE role = 'owner'", 1, 0)
     ],
+    a_slug_is_moved_to_twice: [("SELECT count(*) FROM account.tenants WHERE slug = 'same'", 1, 2)],
     an_invitation_is_accepted_and_revoked: [*ACCEPTED_IS_FINAL],
     an_invitation_is_accepted_and_resent: [*ACCEPTED_IS_FINAL],
     an_invitation_is_accepted_and_declined: [*ACCEPTED_IS_FINAL],
@@ -384,6 +396,7 @@ STORED: dict[Contention, list[tuple[str, object, object]]] = {
         (a_user_creates_tenants_beyond_the_limit, rows("tenant_creations"), [USER_CAP]),
         (usage_goes_beyond_the_quota, rows("usage_counters"), [QUOTA]),
         (a_slug_is_given_twice, table("tenant_slugs"), [ONE_SLUG]),
+        (a_slug_is_moved_to_twice, table("tenant_slugs"), [ONE_SLUG]),
         (two_accounts_are_made_with_an_address, table("users"), [ONE_ADDRESS]),
         (two_accounts_move_to_an_address, rows("users"), [ONE_ADDRESS]),
         (two_accounts_are_revived_at_an_address, rows("users"), [ONE_ADDRESS]),

@@ -26,6 +26,17 @@ class CreateProject(Body):
     description: str | None = None
 
 
+class UpdateProject(Body):
+    name: str | None = None
+    slug: str | None = None
+    description: str | None = Field(None, description="null removes it")
+    metadata: dict[str, Any] | None = Field(None, description="merged (RFC 7396): null deletes a key")
+
+
+class UpdateMember(Body):
+    metadata: dict[str, Any] | None = Field(None, description="merged (RFC 7396): null deletes a key")
+
+
 class InviteUser(Body):
     email: str
     role: GivenRole = "member"

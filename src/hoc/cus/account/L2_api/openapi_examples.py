@@ -32,6 +32,7 @@ _VALUES: Final[dict[str, Any]] = {
     "issuer": "https://issuer.example.com",
     "locale": "en-GB",
     "message": "Done",
+    "metadata": {"cost_centre": "4711"},
     "name": "Ada Lovelace",
     "next_cursor": "WyIyMDI2LTAxLTMxIl0",
     "oauth_provider": "google",

@@ -36,9 +36,9 @@ _ENUMS: Final[dict[str, type[StrEnum]]] = {
 }
 _STATUSES: Final[dict[str, type[StrEnum]]] = {
     "ProjectSummaryResult": TenantStatus,
-    "ProjectDetailResult": TenantStatus,
+    "ExtendedProjectDetailResult": TenantStatus,
     "UserSummaryResult": UserStatus,
-    "UserDetailResult": UserStatus,
+    "ExtendedUserDetailResult": UserStatus,
     "BillingSummaryResult": SubscriptionStatus,
     "ExtendedInvoiceResult": InvoiceStatus,
     "SupportTicketResult": TicketStatus,

@@ -13,9 +13,10 @@ from hoc.cus.account.L5_engines.account_repository import AccountRepositoryProto
 from hoc.cus.account.L5_engines.email_address import fold, parse_email
 from hoc.cus.account.L5_engines.email_changes import account_of, new_change, require_confirmable
 from hoc.cus.account.L5_engines.hooks import Hooks
+from hoc.cus.account.L5_engines.merge_patches import MAX_DOCUMENT_BYTES, checked_patch
 from hoc.cus.account.L5_engines.numbers import is_whole, why_not_whole
 from hoc.cus.account.L5_engines.paging import MAX_LIMIT, MAX_OFFSET, CursorScope
-from hoc.cus.account.L5_engines.profiles import MAX_PREFERENCES_BYTES, checked_preferences, refused
+from hoc.cus.account.L5_engines.profiles import refused
 from hoc.cus.account.L5_engines.session import Clock, new_id, utc_now
 from hoc.cus.account.L5_engines.text import clean_line, is_account_id, is_storable_id
 from hoc.cus.account.L5_schemas.errors import (
@@ -201,12 +202,12 @@ class AccountService:
         Raises AccountNotFoundError, AccountValidationError or StaleVersionError.
         """
         with _validation():
-            patch = AccountPatch(preferences=checked_preferences(request.preferences))
+            patch = AccountPatch(preferences=checked_patch("preferences", request.preferences))
             merged = await self.repository.update_account_preferences(
                 _storable(user_id),
                 patch,
                 self._clock(),
-                max_bytes=MAX_PREFERENCES_BYTES,
+                max_bytes=MAX_DOCUMENT_BYTES,
                 actor=actor,
                 expected_version=expected_version,
             )

@@ -57,7 +57,9 @@ def build_engines(
     stores: Stores, options: Options, *, clock: Clock = utc_now, hooks: Hooks | None = None
 ) -> Engines:
     engines = Engines(
-        projects=Projects(stores.tenants, per_user_per_day=options.tenants_per_user_per_day, clock=clock),
+        projects=Projects(
+            stores.tenants, stores.members, per_user_per_day=options.tenants_per_user_per_day, clock=clock
+        ),
         members=Members(stores.members, clock=clock),
         ownership=OwnershipTransfers(stores.transfers, stores.members, clock=clock),
         profiles=Profiles(stores.profiles, clock=clock),

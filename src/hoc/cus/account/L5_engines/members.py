@@ -1,11 +1,12 @@
 """Members of a tenant: lists, details, roles, removal, leaving."""
 
 from datetime import datetime
-from typing import Protocol, Unpack
+from typing import Any, Protocol, Unpack
 
 from hoc.cus.account.L5_engines import policy
 from hoc.cus.account.L5_engines.access import AccessReader, require, require_writer
 from hoc.cus.account.L5_engines.hooks import records
+from hoc.cus.account.L5_engines.merge_patches import MAX_DOCUMENT_BYTES, checked_patch, too_large
 from hoc.cus.account.L5_engines.numbers import is_whole
 from hoc.cus.account.L5_engines.paging import MAX_LIMIT, CursorScope, PageArguments
 from hoc.cus.account.L5_engines.session import Clock, Session, utc_now
@@ -19,12 +20,12 @@ from hoc.cus.account.L5_schemas.errors import (
 )
 from hoc.cus.account.L5_schemas.port_types import Access, Page, Slice, Versioned, Window
 from hoc.cus.account.L5_schemas.results import (
+    ExtendedUserDetailResult,
     MemberLeftResult,
     MembershipResult,
     MembershipsListResult,
     TenantUserResult,
     TenantUsersListResult,
-    UserDetailResult,
     UsersListResult,
     UserSummaryResult,
 )
@@ -46,7 +47,7 @@ class MemberStore(AccessReader, Protocol):
 
     async def find(
         self, session: Session, tenant_id: str, user_id: str
-    ) -> Versioned[UserDetailResult] | None: ...
+    ) -> Versioned[ExtendedUserDetailResult] | None: ...
 
     async def memberships_of(
         self, session: Session, user_id: str, window: Window
@@ -61,6 +62,20 @@ class MemberStore(AccessReader, Protocol):
     async def set_role(
         self, session: Session, tenant_id: str, user_id: str, role: Role, now: datetime, *, actor: str
     ) -> TenantUserResult | None: ...
+
+    async def merge_metadata(
+        self,
+        session: Session,
+        tenant_id: str,
+        user_id: str,
+        patch: dict[str, Any],
+        now: datetime,
+        *,
+        actor: str,
+        max_bytes: int,
+    ) -> bool:
+        """Merge into the metadata of an active member. False: the metadata would be larger than that."""
+        ...
 
     async def delete(
         self, session: Session, tenant_id: str, user_id: str, now: datetime, *, actor: str
@@ -114,7 +129,7 @@ class Members:
 
     async def get_user(
         self, session: Session, tenant_id: str, user_id: str
-    ) -> Versioned[UserDetailResult] | None:
+    ) -> Versioned[ExtendedUserDetailResult] | None:
         return await self._members.find(session, tenant_id, user_id)
 
     async def list_memberships(
@@ -144,8 +159,7 @@ class Members:
         Raises InvalidInputError, OwnMembershipError, NotAMemberError, TenantNotActiveError, NotFoundError,
         ForbiddenError (the caller is no owner), StaleVersionError or LastOwnerError.
         """
-        if expected_version is not None and not is_whole(expected_version):
-            raise InvalidInputError.of("expected_version", "must be a whole number, an int")
+        _check_version(expected_version)
         role = choice("role", new_role, Role)
         if caller_user_id == target_user_id:
             raise OwnMembershipError("You cannot change your own role. Transfer ownership or leave instead.")
@@ -159,6 +173,44 @@ class Members:
         changed = await self._members.set_role(
             session, tenant_id, target_user_id, role, self._clock(), actor=caller_user_id
         )
+        if changed is None:
+            raise _no_such_member()
+        return changed
+
+    @records("member.updated")
+    async def update(
+        self,
+        session: Session,
+        tenant_id: str,
+        caller_user_id: str,
+        target_user_id: str,
+        *,
+        metadata: dict[str, Any] | None = None,
+        expected_version: int | None = None,
+    ) -> Versioned[ExtendedUserDetailResult]:
+        """Merge into the metadata of a membership (RFC 7396: null deletes a key), also of one's own.
+
+        Raises InvalidInputError, NotAMemberError, TenantNotActiveError, NotFoundError, ForbiddenError (the
+        caller is neither owner nor admin) or StaleVersionError.
+        """
+        _check_version(expected_version)
+        patch = checked_patch("metadata", {} if metadata is None else metadata)
+        caller, target = await self._lock_pair(session, tenant_id, caller_user_id, target_user_id)
+        require(caller.role.can_manage_tenant, "change members")
+        if target is None:
+            raise _no_such_member()
+        await self._require_version(session, tenant_id, target_user_id, expected_version)
+        if not await self._members.merge_metadata(
+            session,
+            tenant_id,
+            target_user_id,
+            patch,
+            self._clock(),
+            actor=caller_user_id,
+            max_bytes=MAX_DOCUMENT_BYTES,
+        ):
+            raise too_large("metadata")
+        changed = await self._members.find(session, tenant_id, target_user_id)
         if changed is None:
             raise _no_such_member()
         return changed
@@ -220,6 +272,11 @@ class Members:
         current = await self._members.find(session, tenant_id, user_id)
         if current is None or current.version != expected:
             raise StaleVersionError("The member has changed since you read it. Read it again.")
+
+
+def _check_version(expected: int | None) -> None:
+    if expected is not None and not is_whole(expected):
+        raise InvalidInputError.of("expected_version", "must be a whole number, an int")
 
 
 def _no_such_member() -> NotFoundError:

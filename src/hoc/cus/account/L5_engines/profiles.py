@@ -2,13 +2,12 @@
 
 import re
 from datetime import datetime
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
-
-import orjson
 
 from hoc.cus.account.L5_engines.email_address import fold
 from hoc.cus.account.L5_engines.hooks import records
+from hoc.cus.account.L5_engines.merge_patches import MAX_DOCUMENT_BYTES, checked_patch, too_large
 from hoc.cus.account.L5_engines.numbers import is_whole
 from hoc.cus.account.L5_engines.session import Clock, Session, utc_now
 from hoc.cus.account.L5_engines.text import clean_line
@@ -17,11 +16,6 @@ from hoc.cus.account.L5_schemas.errors import InvalidInputError, NotFoundError, 
 from hoc.cus.account.L5_schemas.port_types import AccountPatch, PatchRefusal, Versioned
 from hoc.cus.account.L5_schemas.results import ExtendedProfileResult, ExtendedProfileUpdateResult
 from hoc.cus.account.L5_schemas.values import UNSET, Unset
-
-Json: TypeAlias = "dict[str, Json] | list[Json] | str | float | bool | None"
-
-MAX_PREFERENCES_BYTES = 16_384
-MAX_PREFERENCES_DEPTH = 8
 
 MAX_LOCALE_LENGTH = 35
 _LOCALE = re.compile(
@@ -100,7 +94,7 @@ class Profiles:
             timezone=None if timezone is None else known_timezone(timezone),
             locale=None if locale is None else canonical_locale(locale),
             avatar_url=_patched_url(avatar_url),
-            preferences=checked_preferences({} if preferences is None else preferences),
+            preferences=checked_patch("preferences", {} if preferences is None else preferences),
         )
         outcome = await self._profiles.update(
             session,
@@ -109,7 +103,7 @@ class Profiles:
             self._clock(),
             actor=user_id,
             expected_version=expected_version,
-            max_preferences_bytes=MAX_PREFERENCES_BYTES,
+            max_preferences_bytes=MAX_DOCUMENT_BYTES,
         )
         if outcome is None:
             raise NotFoundError("There is no such active account.")
@@ -129,40 +123,7 @@ def refused(refusal: PatchRefusal) -> StaleVersionError | InvalidInputError:
     """The error for a patch that was not applied."""
     if refusal is PatchRefusal.STALE:
         return StaleVersionError("The profile has changed since you read it; read it again.")
-    return InvalidInputError.of(
-        "preferences", f"would exceed {MAX_PREFERENCES_BYTES} bytes after merging; delete keys first"
-    )
-
-
-def checked_preferences(patch: dict[str, Any]) -> dict[str, Any]:
-    """Return the merge patch. Raises InvalidInputError: too large, too deep, or not storable as jsonb."""
-    _check_nesting(patch)
-    try:
-        encoded = orjson.dumps(patch)
-    except orjson.JSONEncodeError:
-        raise InvalidInputError.of(
-            "preferences", "must be JSON with valid text and 64-bit integers"
-        ) from None
-    if len(encoded) > MAX_PREFERENCES_BYTES:
-        raise InvalidInputError.of("preferences", f"must not exceed {MAX_PREFERENCES_BYTES} bytes")
-    return patch
-
-
-def _check_nesting(patch: dict[str, Any]) -> None:
-    """Check level by level and not recursively, so that a hostile depth costs nothing."""
-    level: list[Json] = [patch]
-    for _ in range(MAX_PREFERENCES_DEPTH):
-        level = [child for item in level for child in _children(item)]
-        if any(isinstance(item, str) and "\x00" in item for item in level):
-            raise InvalidInputError.of("preferences", "must not contain the NUL character")
-    if any(isinstance(item, dict | list) for item in level):
-        raise InvalidInputError.of("preferences", f"must not nest deeper than {MAX_PREFERENCES_DEPTH} levels")
-
-
-def _children(item: Json) -> list[Json]:
-    if isinstance(item, dict):
-        return [*item.keys(), *item.values()]
-    return item if isinstance(item, list) else []
+    return too_large("preferences")
 
 
 def known_timezone(name: str) -> str:

@@ -1,10 +1,12 @@
 """Projects, which are tenants: reading and creating them, their life cycle, onboarding and quotas."""
 
 from datetime import date, datetime
-from typing import Protocol, Unpack, cast
+from typing import Any, Protocol, Unpack, cast
 
+from hoc.cus.account.L5_engines.access import AccessReader, access_of, require, require_writer
 from hoc.cus.account.L5_engines.hooks import records
-from hoc.cus.account.L5_engines.numbers import why_not_whole
+from hoc.cus.account.L5_engines.merge_patches import MAX_DOCUMENT_BYTES, checked_patch, too_large
+from hoc.cus.account.L5_engines.numbers import is_whole, why_not_whole
 from hoc.cus.account.L5_engines.paging import CursorScope, PageArguments
 from hoc.cus.account.L5_engines.session import Clock, Session, new_id, utc_now
 from hoc.cus.account.L5_engines.slugs import checked_slug, slug_candidates
@@ -15,19 +17,30 @@ from hoc.cus.account.L5_schemas.errors import (
     InvalidInputError,
     LimitExceededError,
     NotFoundError,
+    StaleVersionError,
 )
-from hoc.cus.account.L5_schemas.port_types import NewTenant, Page, Slice, Versioned, Window
+from hoc.cus.account.L5_schemas.port_types import (
+    NewTenant,
+    Page,
+    PatchRefusal,
+    Slice,
+    TenantPatch,
+    Versioned,
+    Window,
+)
 from hoc.cus.account.L5_schemas.results import (
-    ProjectDetailResult,
+    ExtendedProjectDetailResult,
     ProjectsListResult,
     ProjectSummaryResult,
 )
 from hoc.cus.account.L5_schemas.values import (
     QUOTAS,
+    UNSET,
     AnyTenantStatus,
     Onboarding,
     QuotaOverrides,
     TenantStatus,
+    Unset,
 )
 
 _RETRY_TOMORROW = 86_400
@@ -47,7 +60,7 @@ class TenantStore(Protocol):
 
     async def find(
         self, session: Session, tenant_id: str, project_id: str, day: date
-    ) -> Versioned[ProjectDetailResult] | None:
+    ) -> Versioned[ExtendedProjectDetailResult] | None:
         """The project of the tenant, with the quotas in force and its usage on ``day``."""
         ...
 
@@ -64,6 +77,24 @@ class TenantStore(Protocol):
 
     async def created_on(self, session: Session, user_id: str, day: date) -> int:
         """How many tenants the user created on that UTC day."""
+        ...
+
+    async def lock(self, session: Session, tenant_id: str) -> None:
+        """Lock the tenant, so that neither it nor its memberships change until the transaction ends."""
+        ...
+
+    async def update(
+        self,
+        session: Session,
+        tenant_id: str,
+        patch: TenantPatch,
+        now: datetime,
+        *,
+        actor: str | None,
+        expected_version: int | None,
+        max_metadata_bytes: int,
+    ) -> PatchRefusal | None:
+        """Apply the patch in one statement, with the slug, which is free again once it was replaced."""
         ...
 
     async def set_status(
@@ -97,8 +128,16 @@ class TenantStore(Protocol):
 
 
 class Projects:
-    def __init__(self, tenants: TenantStore, *, per_user_per_day: int = 20, clock: Clock = utc_now) -> None:
+    def __init__(
+        self,
+        tenants: TenantStore,
+        access: AccessReader,
+        *,
+        per_user_per_day: int = 20,
+        clock: Clock = utc_now,
+    ) -> None:
         self._tenants = tenants
+        self._access = access
         self._per_user_per_day = per_user_per_day
         self._clock = clock
 
@@ -121,7 +160,7 @@ class Projects:
 
     async def get(
         self, session: Session, tenant_id: str, project_id: str
-    ) -> Versioned[ProjectDetailResult] | None:
+    ) -> Versioned[ExtendedProjectDetailResult] | None:
         """One project with its quotas and usage. None also for another tenant's project."""
         return await self._tenants.find(session, tenant_id, project_id, self._clock().date())
 
@@ -134,7 +173,7 @@ class Projects:
         name: str,
         slug: str | None = None,
         description: str | None = None,
-    ) -> Versioned[ProjectDetailResult]:
+    ) -> Versioned[ExtendedProjectDetailResult]:
         """Create a tenant on the free plan, owned by the caller. Its slug is made from the name unless given.
 
         Raises InvalidInputError, ForbiddenError (no active account), LimitExceededError (too many created
@@ -142,7 +181,7 @@ class Projects:
         """
         now = self._clock()
         title = clean_line("name", name)
-        text = None if description is None else clean_text("description", description, max_length=2_000)
+        text = None if description is None else _clean_description(description)
         for candidate in slug_candidates(title) if slug is None else [checked_slug(slug)]:
             tenant = NewTenant(new_id("ten"), title, candidate, text, now)
             if await self._tenants.create(
@@ -157,17 +196,75 @@ class Projects:
                     f"You have created {created} projects today, which is the limit. Try again tomorrow.",
                     retry_after=_RETRY_TOMORROW,
                 )
-        raise ConflictError("This slug is taken. Choose another.", code="slug_taken")
+        raise _slug_taken()
+
+    @records("tenant.updated")
+    async def update(
+        self,
+        session: Session,
+        tenant_id: str,
+        caller_user_id: str,
+        project_id: str,
+        *,
+        name: str | None = None,
+        slug: str | None = None,
+        description: str | Unset | None = UNSET,
+        metadata: dict[str, Any] | None = None,
+        expected_version: int | None = None,
+    ) -> Versioned[ExtendedProjectDetailResult]:
+        """Set the fields that are given, as an owner or an admin; None removes the description.
+
+        Metadata is merged (RFC 7396: null deletes a key). A slug that is replaced is free for other tenants.
+
+        Raises InvalidInputError, NotAMemberError, TenantNotActiveError, ForbiddenError, NotFoundError (also
+        for another tenant's project), StaleVersionError or ConflictError (the slug is taken).
+        """
+        _check_version(expected_version)
+        patch = TenantPatch(
+            name=None if name is None else clean_line("name", name),
+            slug=None if slug is None else checked_slug(slug),
+            description=_patched_description(description),
+            metadata=checked_patch("metadata", {} if metadata is None else metadata),
+        )
+        await self._tenants.lock(session, tenant_id)
+        caller = require_writer(await access_of(self._access, session, tenant_id, caller_user_id))
+        require(caller.role.can_manage_tenant, "change the project")
+        if project_id != tenant_id:
+            raise NotFoundError("There is no such project.")
+        refusal = await self._tenants.update(
+            session,
+            tenant_id,
+            patch,
+            self._clock(),
+            actor=caller_user_id,
+            expected_version=expected_version,
+            max_metadata_bytes=MAX_DOCUMENT_BYTES,
+        )
+        if refusal is not None:
+            raise _refused(refusal)
+        return await self._require(session, tenant_id)
 
     @records("tenant.status_changed")
     async def change_status(
-        self, session: Session, tenant_id: str, status: AnyTenantStatus, *, actor: str | None = None
-    ) -> ProjectDetailResult:
+        self,
+        session: Session,
+        tenant_id: str,
+        status: AnyTenantStatus,
+        *,
+        actor: str | None = None,
+        expected_version: int | None = None,
+    ) -> ExtendedProjectDetailResult:
         """Change the status, as `TenantStatus` allows; the same status changes nothing. For operators.
 
-        Raises InvalidInputError, NotFoundError or ConflictError (not from the present status).
+        Raises InvalidInputError, NotFoundError, StaleVersionError or ConflictError (not from the present
+        status).
         """
+        _check_version(expected_version)
         target = choice("status", status, TenantStatus)
+        if expected_version is not None:
+            await self._tenants.lock(session, tenant_id)
+            if (await self._require(session, tenant_id)).version != expected_version:
+                raise _refused(PatchRefusal.STALE)
         moved = await self._tenants.set_status(
             session, tenant_id, target, _COMES_FROM[target], self._clock(), actor=actor
         )
@@ -179,7 +276,7 @@ class Projects:
     @records("tenant.onboarding_advanced")
     async def advance_onboarding(
         self, session: Session, tenant_id: str, state: int, *, actor: str | None = None
-    ) -> ProjectDetailResult:
+    ) -> ExtendedProjectDetailResult:
         """Advance to an `Onboarding` state; one that was reached before changes nothing.
 
         Raises InvalidInputError or NotFoundError.
@@ -193,7 +290,7 @@ class Projects:
     @records("tenant.quotas_changed")
     async def override_quotas(
         self, session: Session, tenant_id: str, *, actor: str | None = None, **quotas: Unpack[QuotaOverrides]
-    ) -> ProjectDetailResult:
+    ) -> ExtendedProjectDetailResult:
         """Replace some of the plan's quotas for one tenant; None restores the plan's.
 
         Raises InvalidInputError or NotFoundError.
@@ -207,8 +304,39 @@ class Projects:
         await self._tenants.set_quotas(session, tenant_id, given, self._clock(), actor=actor)
         return (await self._require(session, tenant_id)).value
 
-    async def _require(self, session: Session, tenant_id: str) -> Versioned[ProjectDetailResult]:
+    async def _require(self, session: Session, tenant_id: str) -> Versioned[ExtendedProjectDetailResult]:
         found = await self.get(session, tenant_id, tenant_id)
         if found is None:
             raise NotFoundError("There is no such tenant.")
         return found
+
+
+def _check_version(expected: int | None) -> None:
+    if expected is not None and not is_whole(expected):
+        raise InvalidInputError.of("expected_version", "must be a whole number, an int")
+
+
+def _patched_description(description: str | Unset | None) -> str | None:
+    """As a patch has it: empty clears the description, None leaves it alone."""
+    if description is UNSET:
+        return None
+    return "" if description is None else _clean_description(description)
+
+
+def _clean_description(description: str) -> str:
+    return clean_text("description", description, max_length=2_000)
+
+
+def _refused(refusal: PatchRefusal) -> StaleVersionError | InvalidInputError | ConflictError:
+    """The error for a patch that was not applied."""
+    match refusal:
+        case PatchRefusal.STALE:
+            return StaleVersionError("The project has changed since you read it. Read it again.")
+        case PatchRefusal.TOO_LARGE:
+            return too_large("metadata")
+        case PatchRefusal.TAKEN:
+            return _slug_taken()
+
+
+def _slug_taken() -> ConflictError:
+    return ConflictError("This slug is taken. Choose another.", code="slug_taken")

@@ -129,6 +129,17 @@ class TenantCreatedEventData(EventData, event_type="tenant.created"):
 
 
 @dataclass(frozen=True)
+class TenantUpdatedEventData(EventData, event_type="tenant.updated"):
+    """A tenant's own fields, named in ``updated_fields``, changed. The event has its name and slug since."""
+
+    tenant_id: str
+    name: str
+    slug: str
+    updated_fields: list[str]
+    updated_at: datetime
+
+
+@dataclass(frozen=True)
 class TenantStatusChangedEventData(EventData, event_type="tenant.status_changed"):
     """A tenant was suspended, reactivated, terminated or archived."""
 
@@ -228,6 +239,16 @@ class MemberJoinedEventData(EventData, event_type="member.joined"):
     role: Role
     invited_by: str | None
     joined_at: datetime
+
+
+@dataclass(frozen=True)
+class MemberUpdatedEventData(EventData, event_type="member.updated"):
+    """A membership's own fields, named in ``updated_fields``, changed; as yet, only its ``metadata``."""
+
+    tenant_id: str
+    user_id: str
+    updated_fields: list[str]
+    updated_at: datetime
 
 
 @dataclass(frozen=True)

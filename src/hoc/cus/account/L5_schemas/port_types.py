@@ -350,13 +350,32 @@ UPDATABLE: Final = tuple(column.name for column in fields(AccountPatch) if not c
 """The columns that an update may change, as ``updated_fields`` of its event names them."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class TenantPatch:
+    """What to change in a tenant. Each field is a column of `tenants`, and None leaves the column alone.
+
+    An empty ``description`` clears it. ``metadata`` is merged (RFC 7396).
+    """
+
+    name: str | None = None
+    slug: str | None = None
+    description: str | None = None
+    metadata: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+TENANT_UPDATABLE: Final = tuple(column.name for column in fields(TenantPatch))
+"""The columns that an update may change, as ``updated_fields`` of its event names them."""
+
+
 class PatchRefusal(Enum):
-    """Why a patch was not applied to an active account."""
+    """Why a patch was not applied."""
 
     STALE = auto()
-    """The account's version is not the expected one."""
+    """The version is not the expected one."""
     TOO_LARGE = auto()
-    """The merged preferences would exceed their limit."""
+    """The merged document would exceed its limit."""
+    TAKEN = auto()
+    """Another tenant has the slug."""
 
 
 @dataclass(frozen=True, slots=True)

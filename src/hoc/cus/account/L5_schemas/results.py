@@ -244,6 +244,20 @@ class ExtendedProfileUpdateResult(ProfileExtras, ProfileUpdateResult):
 
 
 @dataclass(frozen=True)
+class ExtendedProjectDetailResult(ProjectDetailResult):
+    """The specification's project, and its ``metadata``: free JSON."""
+
+    metadata: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class ExtendedUserDetailResult(UserDetailResult):
+    """The specification's member, and the ``metadata`` of the membership: free JSON."""
+
+    metadata: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class ExtendedInvoiceResult(InvoiceSummaryResult):
     """The specification's invoice, and its ``currency``: a code of ISO 4217, null if it is unknown."""
 

@@ -32,6 +32,11 @@ class Role(StrEnum):
         return self in {Role.OWNER, Role.ADMIN}
 
     @property
+    def can_manage_tenant(self) -> bool:
+        """Rename and describe the tenant, and keep its metadata and its members'."""
+        return self in {Role.OWNER, Role.ADMIN}
+
+    @property
     def can_manage_keys(self) -> bool:
         return self in {Role.OWNER, Role.ADMIN}
 
@@ -188,10 +193,11 @@ AnyPlan: TypeAlias = Plan | Literal["free", "pro", "enterprise"]
 
 if TYPE_CHECKING:
     GivenRole: TypeAlias = AnyRole
+    GivenTenantStatus: TypeAlias = AnyTenantStatus
     GivenTicketCategory: TypeAlias = AnyTicketCategory
     GivenTicketPriority: TypeAlias = AnyTicketPriority
     GivenPlan: TypeAlias = AnyPlan
     GivenBillingPeriod: TypeAlias = AnyBillingPeriod
 else:  # any text that a client sends: the engine that takes it refuses a wrong one, and lists the right ones
-    GivenRole = GivenTicketCategory = GivenTicketPriority = str
+    GivenRole = GivenTenantStatus = GivenTicketCategory = GivenTicketPriority = str
     GivenPlan = GivenBillingPeriod = str

@@ -22,9 +22,9 @@ from sqlalchemy.dialects.postgresql import JSONB
 from hoc.cus.account.L5_schemas.events import UserProfileUpdatedEventData
 from hoc.cus.account.L5_schemas.port_types import AccountPatch
 from hoc.cus.account.L6_drivers.execution import AnyRow, AnySelect, SqlSession, fetch_one, param
-from hoc.cus.account.L6_drivers.fragments import ACCOUNT, NOW, USER
+from hoc.cus.account.L6_drivers.fragments import ACCOUNT, NOW, USER, merged
 from hoc.cus.account.L6_drivers.outbox import ACTOR, names_of, recorded
-from hoc.cus.account.L6_drivers.tables import SCHEMA, users
+from hoc.cus.account.L6_drivers.tables import users
 
 _COLUMNS = {"display_name": "name"}
 """The columns of those fields of results that are not named like their column."""
@@ -143,6 +143,4 @@ def _patched(column: str) -> ColumnElement[Any]:
     if column != "preferences":
         new: ColumnElement[Any] = func.coalesce(param(column, String), users.c[column])
         return func.nullif(new, literal_column("''")) if column == "avatar_url" else new
-    merge_patch = getattr(func, SCHEMA).json_merge_patch
-    merged: ColumnElement[Any] = merge_patch(users.c.preferences, param(column, JSONB), type_=JSONB)
-    return merged
+    return merged(users.c.preferences, param(column, JSONB))

@@ -1,13 +1,15 @@
 """Parts of statements that several drivers share: parameters, locking a tenant or a membership, a quota."""
 
+from typing import Any
+
 from sqlalchemy import CTE, ColumnElement, Integer, String, case, exists, func, literal_column, select
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.sql.selectable import LateralFromClause
 from sqlalchemy.types import DateTime
 
 from hoc.cus.account.L5_schemas.values import PLAN_QUOTAS
 from hoc.cus.account.L6_drivers.execution import param
-from hoc.cus.account.L6_drivers.tables import linked_identities, memberships, tenants
+from hoc.cus.account.L6_drivers.tables import SCHEMA, linked_identities, memberships, tenants
 
 TENANT = param("tenant_id", String)
 USER = param("user_id", String)
@@ -84,3 +86,10 @@ def quota(name: str) -> ColumnElement[int]:
     }
     of_plan = case(plans, value=tenants.c.plan)
     return func.coalesce(tenants.c[name], of_plan).label(name)
+
+
+def merged(document: ColumnElement[Any], patch: ColumnElement[Any]) -> ColumnElement[Any]:
+    """The document with the merge patch (RFC 7396) applied."""
+    merge_patch = getattr(func, SCHEMA).json_merge_patch
+    result: ColumnElement[Any] = merge_patch(document, patch, type_=JSONB)
+    return result

@@ -1,6 +1,7 @@
 """Memberships. A statement that changes a membership changes the member counts, too."""
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import (
     Boolean,
@@ -24,9 +25,9 @@ from hoc.cus.account.L5_schemas.events import (
 )
 from hoc.cus.account.L5_schemas.port_types import Access, Slice, Subject, Versioned, Window
 from hoc.cus.account.L5_schemas.results import (
+    ExtendedUserDetailResult,
     MembershipResult,
     TenantUserResult,
-    UserDetailResult,
     UserSummaryResult,
 )
 from hoc.cus.account.L5_schemas.values import Role, TenantStatus
@@ -40,6 +41,7 @@ from hoc.cus.account.L6_drivers.fragments import (
     held_membership,
     membership_of,
 )
+from hoc.cus.account.L6_drivers.member_updates import UPDATE
 from hoc.cus.account.L6_drivers.outbox import recorded
 from hoc.cus.account.L6_drivers.paging import Paged
 from hoc.cus.account.L6_drivers.row_mapping import record_of
@@ -126,6 +128,7 @@ FIND = (
         users.c.created_at,
         func.greatest(users.c.updated_at, memberships.c.updated_at).label("updated_at"),
         users.c.last_login_at,
+        memberships.c.metadata,
         (users.c.version + memberships.c.version).label("version"),
     )
     .select_from(memberships.join(users))
@@ -290,7 +293,7 @@ class SqlMembers:
 
     async def find(
         self, session: SqlSession, tenant_id: str, user_id: str
-    ) -> Versioned[UserDetailResult] | None:
+    ) -> Versioned[ExtendedUserDetailResult] | None:
         row = await fetch_one(session, FIND, tenant_id=tenant_id, user_id=user_id)
         return None if row is None else Versioned(_detail(row), row.version)
 
@@ -352,6 +355,29 @@ class SqlMembers:
         )
         return None if row is None else _tenant_user(row)
 
+    async def merge_metadata(
+        self,
+        session: SqlSession,
+        tenant_id: str,
+        user_id: str,
+        patch: dict[str, Any],
+        now: datetime,
+        *,
+        actor: str,
+        max_bytes: int,
+    ) -> bool:
+        row = await fetch_one(
+            session,
+            UPDATE,
+            tenant_id=tenant_id,
+            user_id=user_id,
+            metadata=patch,
+            now=now,
+            actor=actor,
+            max_bytes=max_bytes,
+        )
+        return row is None or not row.is_too_large
+
     async def delete(
         self, session: SqlSession, tenant_id: str, user_id: str, now: datetime, *, actor: str
     ) -> None:
@@ -359,9 +385,9 @@ class SqlMembers:
         await fetch_one(session, statement, tenant_id=tenant_id, user_id=user_id, now=now, actor=actor)
 
 
-def _detail(row: AnyRow) -> UserDetailResult:
+def _detail(row: AnyRow) -> ExtendedUserDetailResult:
     role = Role(row.role)
-    return UserDetailResult(
+    return ExtendedUserDetailResult(
         user_id=row.user_id,
         email=row.email,
         name=row.name,
@@ -378,4 +404,5 @@ def _detail(row: AnyRow) -> UserDetailResult:
         created_at=row.created_at,
         updated_at=row.updated_at,
         last_login_at=row.last_login_at,
+        metadata=row.metadata,
     )

@@ -85,6 +85,11 @@ def _version() -> Column[int]:
     return Column("version", Integer, nullable=False, server_default=text("1"))
 
 
+def _metadata() -> Column[Any]:
+    comment = "free JSON of the tenant's owners and admins"
+    return Column("metadata", JSONB, nullable=False, server_default=text("'{}'::jsonb"), comment=comment)
+
+
 def _tenant() -> Column[str]:
     return Column("tenant_id", String(255), ForeignKey(f"{SCHEMA}.tenants.tenant_id"), nullable=False)
 
@@ -233,6 +238,7 @@ tenants = Table(
     Column("plan", String(16), nullable=False, server_default=Plan.FREE),
     *(Column(name, BigInteger if "_per_" in name else Integer) for name in QUOTAS),
     Column("onboarding_state", SmallInteger, nullable=False, server_default=text("0")),
+    _metadata(),
     _time("created_at"),
     _time("updated_at"),
     _version(),
@@ -262,6 +268,7 @@ memberships = Table(
         "is_active", Boolean, nullable=False, server_default=true(), comment="the account's own is_active"
     ),
     _id("invited_by", nullable=True),
+    _metadata(),
     _time("joined_at"),
     _time("updated_at"),
     _version(),

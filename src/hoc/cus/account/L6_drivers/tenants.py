@@ -29,11 +29,18 @@ from hoc.cus.account.L5_schemas.events import (
     TenantQuotasChangedEventData,
     TenantStatusChangedEventData,
 )
-from hoc.cus.account.L5_schemas.port_types import NewTenant, Slice, Versioned, Window
-from hoc.cus.account.L5_schemas.results import ProjectDetailResult, ProjectSummaryResult
+from hoc.cus.account.L5_schemas.port_types import (
+    NewTenant,
+    PatchRefusal,
+    Slice,
+    TenantPatch,
+    Versioned,
+    Window,
+)
+from hoc.cus.account.L5_schemas.results import ExtendedProjectDetailResult, ProjectSummaryResult
 from hoc.cus.account.L5_schemas.values import CLOSED_TENANT, QUOTAS, Onboarding, Role, TenantStatus
 from hoc.cus.account.L6_drivers.execution import AnySelect, SqlSession, fetch_one, param
-from hoc.cus.account.L6_drivers.fragments import NOW, TENANT, USER, any_of, quota
+from hoc.cus.account.L6_drivers.fragments import LOCK_TENANT, NOW, TENANT, USER, any_of, quota
 from hoc.cus.account.L6_drivers.outbox import follows, recorded
 from hoc.cus.account.L6_drivers.paging import Paged
 from hoc.cus.account.L6_drivers.row_mapping import record_of
@@ -46,6 +53,7 @@ from hoc.cus.account.L6_drivers.tables import (
     usage_counters,
     users,
 )
+from hoc.cus.account.L6_drivers.tenant_updates import UPDATE
 from hoc.cus.account.L6_drivers.usage import USAGE
 
 NAME = param("name", String)
@@ -87,6 +95,7 @@ FIND = (
         (tenants.c.onboarding_state == Onboarding.COMPLETE).label("onboarding_complete"),
         tenants.c.created_at,
         tenants.c.updated_at,
+        tenants.c.metadata,
         tenants.c.version,
     )
     .select_from(tenants.outerjoin(usage_counters))
@@ -236,7 +245,7 @@ def _set_quotas(quotas: dict[str, int | None]) -> AnySelect:
 
 
 _summary = record_of(ProjectSummaryResult, *PAGES.values())
-_detail = record_of(ProjectDetailResult, FIND)
+_detail = record_of(ExtendedProjectDetailResult, FIND)
 
 
 class SqlTenants:
@@ -248,7 +257,7 @@ class SqlTenants:
 
     async def find(
         self, session: SqlSession, tenant_id: str, project_id: str, day: date
-    ) -> Versioned[ProjectDetailResult] | None:
+    ) -> Versioned[ExtendedProjectDetailResult] | None:
         row = await fetch_one(session, FIND, tenant_id=tenant_id, project_id=project_id, day=day)
         return None if row is None else Versioned(_detail(row), row.version)
 
@@ -275,6 +284,38 @@ class SqlTenants:
     async def created_on(self, session: SqlSession, user_id: str, day: date) -> int:
         row = await fetch_one(session, CREATED_ON, user_id=user_id, day=day)
         return 0 if row is None else row.created
+
+    async def lock(self, session: SqlSession, tenant_id: str) -> None:
+        await fetch_one(session, LOCK_TENANT, tenant_id=tenant_id)
+
+    async def update(
+        self,
+        session: SqlSession,
+        tenant_id: str,
+        patch: TenantPatch,
+        now: datetime,
+        *,
+        actor: str | None,
+        expected_version: int | None,
+        max_metadata_bytes: int,
+    ) -> PatchRefusal | None:
+        row = await fetch_one(
+            session,
+            UPDATE,
+            tenant_id=tenant_id,
+            now=now,
+            actor=actor,
+            expected_version=expected_version,
+            max_bytes=max_metadata_bytes,
+            **vars(patch),
+        )
+        if row is None:
+            return None
+        if row.is_stale:
+            return PatchRefusal.STALE
+        if row.is_too_large:
+            return PatchRefusal.TOO_LARGE
+        return PatchRefusal.TAKEN if row.is_taken else None
 
     async def set_status(
         self,

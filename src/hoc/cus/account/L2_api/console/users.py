@@ -1,16 +1,16 @@
 """The tenant's members."""
 
-from hoc.cus.account.L2_api.bodies import ChangeRole, PageQuery, UsersQuery
+from hoc.cus.account.L2_api.bodies import ChangeRole, PageQuery, UpdateMember, UsersQuery
 from hoc.cus.account.L2_api.call import Call
 from hoc.cus.account.L2_api.operations import MEMBER, READ, TENANT, TRANSACTION, AnyOperation, Operation
 from hoc.cus.account.L5_engines.accounts_facade import AccountsFacade
 from hoc.cus.account.L5_schemas.errors import NotFoundError
 from hoc.cus.account.L5_schemas.port_types import Page, Versioned
 from hoc.cus.account.L5_schemas.results import (
+    ExtendedUserDetailResult,
     MemberLeftResult,
     TenantUserResult,
     TenantUsersListResult,
-    UserDetailResult,
     UsersListResult,
 )
 
@@ -29,13 +29,39 @@ async def list_tenant_users(
     return await accounts.members.list_tenant_users(call.session, call.tenant_id, **call.query.given())
 
 
-@Operation("GET", "/users/{user_id}", Versioned[UserDetailResult], requires=MEMBER, opens=READ, errors=(404,))
-async def get_user(accounts: AccountsFacade, call: Call) -> Versioned[UserDetailResult]:
+@Operation(
+    "GET", "/users/{user_id}", Versioned[ExtendedUserDetailResult], requires=MEMBER, opens=READ, errors=(404,)
+)
+async def get_user(accounts: AccountsFacade, call: Call) -> Versioned[ExtendedUserDetailResult]:
     """Read a member."""
     found = await accounts.members.get_user(call.session, call.tenant_id, call.path["user_id"])
     if found is None:
         raise NotFoundError("There is no such user in this tenant.")
     return found
+
+
+@Operation(
+    "PUT",
+    "/users/{user_id}",
+    Versioned[ExtendedUserDetailResult],
+    requires=TENANT,
+    opens=TRANSACTION,
+    body=UpdateMember,
+    errors=(404,),
+    conditional=True,
+)
+async def update_user(
+    accounts: AccountsFacade, call: Call[UpdateMember]
+) -> Versioned[ExtendedUserDetailResult]:
+    """Change the metadata of a membership."""
+    return await accounts.members.update(
+        call.session,
+        call.tenant_id,
+        call.caller_id,
+        call.path["user_id"],
+        metadata=call.body.metadata,
+        expected_version=call.expected_version,
+    )
 
 
 @Operation(
@@ -86,4 +112,12 @@ async def leave_tenant(accounts: AccountsFacade, call: Call) -> MemberLeftResult
     return await accounts.members.leave(call.session, call.tenant_id, call.caller_id)
 
 
-USERS: list[AnyOperation] = [list_users, list_tenant_users, get_user, change_role, remove_user, leave_tenant]
+USERS: list[AnyOperation] = [
+    list_users,
+    list_tenant_users,
+    get_user,
+    update_user,
+    change_role,
+    remove_user,
+    leave_tenant,
+]
