@@ -131,6 +131,21 @@ CANCEL = (
     .returning(email_changes.c.user_id)
 )
 
+# In one order: of two accounts that take each other's address, neither may wait for the other in turn.
+LOCK_OWNERS = (
+    select(users.c.user_id)
+    .where(
+        (users.c.user_id == USER)
+        | users.c.deleted_at.is_(None)
+        & (
+            users.c.email_key
+            == select(email_changes.c.email_key).where(email_changes.c.user_id == USER).scalar_subquery()
+        )
+    )
+    .order_by(users.c.user_id)
+    .with_for_update(key_share=True)
+)
+
 # The account first, as a request does: two transactions that lock in one order cannot wait for each other.
 LOCK = (
     select(
@@ -252,7 +267,8 @@ class SqlEmailChanges:
         await fetch_one(session, CANCEL, user_id=user_id, now=now)
 
     async def lock(self, session: SqlSession, user_id: str) -> EmailChangeTerms | None:
-        """The account's last change. It and the account are locked until the transaction ends."""
+        """The account's last change. It, the account and the address' owner are locked from now on."""
+        await fetch_all(session, LOCK_OWNERS, user_id=user_id)
         row = await fetch_one(session, LOCK, user_id=user_id)
         return None if row is None else EmailChangeTerms(*row)
 
