@@ -48,6 +48,11 @@ def test_a_healthy_installation_has_no_finding(server: RunningServer) -> None:
     assert "ok       database     PostgreSQL 18" in hoc("doctor", "--data-dir", server.data).stdout
 
 
+def test_a_wrong_finding_is_an_exit_code(tmp_path: Path) -> None:
+    found, code = findings("--data-dir", tmp_path, HOC_DATABSE_URL="postgresql://127.0.0.1/hoc")
+    assert (found["settings"][0], code) == ("wrong", 1)
+
+
 async def test_a_backup_is_restored_into_another_database(
     server: RunningServer, postgres_server: TestServer, tmp_path: Path
 ) -> None:

@@ -3,6 +3,7 @@
 import ast
 import inspect
 import re
+import subprocess
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import MISSING, Field, fields, is_dataclass
 from pathlib import Path
@@ -32,6 +33,9 @@ from hoc.settings import Settings
 
 REFERENCE = ROOT / "docs" / "reference"
 OTHER_PAGES = [ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", ROOT / "bench" / "README.md"]
+SHELL_BLOCKS = "sh", "sh run", "sh newcomer"
+# `${EMAIL,,}`, `$'\n'` and `[[` are read by others too, which then do something else.
+BASH_ALONE = re.compile(r"\$\{\w+[,^]|\$'|\[\[")
 # The shell that knows least. `make newcomer` runs the pages in each that is installed.
 SHELL = next(shell for shell in ("dash", "bash", "zsh") if which(shell))
 
@@ -79,10 +83,20 @@ def test_shell_blocks_run_and_print_what_is_shown(page: str, server: RunningServ
     run_shell(SHELL, ROOT / page, server.url, tmp_path, environment(HOC_DATA_DIR=str(server.data)))
 
 
+@pytest.mark.parametrize("shell", [shell for shell in ("dash", "bash", "zsh") if which(shell)])
+def test_every_shell_block_is_read_by_every_shell(shell: str) -> None:
+    """Also those that no test runs. With `-n`, a shell reads and does nothing."""
+    for page in (*PAGES, *OTHER_PAGES):
+        for code in [block.code for info in SHELL_BLOCKS for block in blocks(page, info)]:
+            read = subprocess.run([shell, "-n"], input=code, capture_output=True, text=True, check=False)
+            assert (read.returncode, read.stderr) == (0, ""), f"{page}: {code}"
+            assert not BASH_ALONE.search(code), f"{page}: {code}"
+
+
 @pytest.mark.parametrize("page", [*PAGES, *OTHER_PAGES], ids=name_of)
 def test_shell_blocks_have_no_comments(page: Path) -> None:
     """A pasted comment is arguments to an interactive zsh."""
-    for info in ("sh", "sh run", "sh newcomer"):
+    for info in SHELL_BLOCKS:
         assert [block.code for block in blocks(page, info) if re.search(r"(^|\s)#", block.code)] == []
 
 
