@@ -23,7 +23,7 @@ from hoc.cus.account.L2_api.csrf import origin_of, parse_origins
 from hoc.cus.account.L2_api.documentation import documentation_route
 from hoc.cus.account.L2_api.endpoints import Dependencies, routes
 from hoc.cus.account.L2_api.feed import FEED_OPERATIONS
-from hoc.cus.account.L2_api.identity import IDENTITY_OPERATIONS
+from hoc.cus.account.L2_api.identity import IDENTITY_OPERATIONS, issue_email_change_link
 from hoc.cus.account.L2_api.openapi import CACHED_DOCUMENT, openapi_document, openapi_route
 from hoc.cus.account.L2_api.operations import AnyOperation
 from hoc.cus.account.L2_api.request import BodyParser
@@ -118,6 +118,7 @@ class Accounts:
             primary_issuer=settings.primary_issuer_or_default,
             mails_per_recipient_per_day=settings.invitations_per_recipient_per_day,
             special_use_domains=settings.special_use_domains,
+            email_change_url=_email_change_url(settings),
             hooks=hooks,
         )
         self._courier = create_courier(self.database, settings, mail) if settings.send_mail else None
@@ -143,11 +144,9 @@ class Accounts:
         )
         limiter = _limiter(settings.max_requests)
         rate_limits = rate_limits_of(settings)
-        console = [
-            operation
-            for operation in CONSOLE_OPERATIONS
-            if settings.invitation_links or operation is not issue_invitation_link
-        ]
+        unserved = [] if settings.invitation_links else [issue_invitation_link, issue_email_change_link]
+        console = [operation for operation in CONSOLE_OPERATIONS if operation not in unserved]
+        identity = [operation for operation in IDENTITY_OPERATIONS if operation not in unserved]
         on_route = route_describer()
         origins = {
             "trusted_origins": _trusted_origins(settings),
@@ -166,9 +165,9 @@ class Accounts:
         )
         self.identity_app = Api(
             [
-                *routes(IDENTITY_OPERATIONS, self.identity_service, dependencies),
+                *routes(identity, self.identity_service, dependencies),
                 *routes(FEED_OPERATIONS, event_feed(), dependencies),
-                *_documentation(settings, [*IDENTITY_OPERATIONS, *FEED_OPERATIONS], title="hoc identity"),
+                *_documentation(settings, [*identity, *FEED_OPERATIONS], title="hoc identity"),
                 *_event_documentation(settings),
             ],
             authentication=authentication,
@@ -263,19 +262,19 @@ def create_courier(database: Database, settings: Settings, sender: MailSender | 
         raise _needs_extra(missing) from None
     parse_sender(settings.mail_from)
     templates = MailTemplates(settings.mail_templates, language=settings.mail_language)
-    invitation_link = options_of(settings).invitation_url
-    email_change_link = link_pattern(
-        "HOC_EMAIL_CHANGE_URL", settings.email_change_url, settings.public_url, "token"
-    )
     queues: list[AnyMailQueue] = [
-        InvitationQueue(settings.mail_from, invitation_link, templates),
-        AccountMailQueue(settings.mail_from, email_change_link, templates),
+        InvitationQueue(settings.mail_from, options_of(settings).invitation_url, templates),
+        AccountMailQueue(settings.mail_from, _email_change_url(settings), templates),
     ]
     at_once = settings.mail_concurrency
     if sender is not None:
         return Courier(database, sender, queues, at_once=at_once)
     own = mail_sender(settings)
     return Courier(database, own, queues, at_once=at_once, close=own.aclose)
+
+
+def _email_change_url(settings: Settings) -> str:
+    return link_pattern("HOC_EMAIL_CHANGE_URL", settings.email_change_url, settings.public_url, "token")
 
 
 def _needs_extra(missing: ImportError) -> ValueError:

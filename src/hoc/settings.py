@@ -154,7 +154,8 @@ class Settings(BaseSettings):
         description="pattern of links that confirm an address",
     )
     invitation_links: bool = Field(
-        default=False, description="answer an inviter's request for an invitation's link over HTTP"
+        default=False,
+        description="answer requests for links over HTTP: of invitations, and of changes of addresses",
     )
 
     jwt_issuer: str | None = Field(default=None, description="`iss` that tokens must carry")

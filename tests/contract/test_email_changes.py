@@ -53,6 +53,41 @@ async def test_a_new_address_waits_for_its_confirmation(world: World) -> None:
     assert events == [["name"], ["email"]]
 
 
+async def test_a_link_that_is_passed_on_confirms_as_a_mailed_one(world: World) -> None:
+    old, new = world.new_email(), world.new_email()
+    user_id = await world.add_user(old)
+    with pytest.raises(AccountNotFoundError, match="pending"):
+        await world.accounts.email_change_link(user_id)
+    mailed = await ask(world, user_id, new)
+    earlier = await world.accounts.email_change_link(user_id)
+    issued = await world.accounts.email_change_link(user_id)
+    assert issued.link == f"http://127.0.0.1:8201/email-changes#token={issued.token}"
+    assert issued.token not in repr(issued)
+    pending = await world.accounts.pending_email_change(user_id)
+    assert (issued.user_id, issued.email, issued.expires_at) == (user_id, new, pending.expires_at)
+    for void in (mailed, earlier.token):
+        with pytest.raises(NotFoundError):
+            await world.accounts.confirm_email_change(void)
+    confirmed = await world.accounts.confirm_email_change(issued.token)
+    assert confirmed.email == new
+    with pytest.raises(AccountNotFoundError, match="pending"):
+        await world.accounts.email_change_link(user_id)
+
+
+async def test_a_cancelled_or_expired_change_has_no_link(world: World) -> None:
+    user_id = await world.add_user()
+    await ask(world, user_id, world.new_email())
+    await world.accounts.cancel_email_change(user_id)
+    with pytest.raises(AccountNotFoundError, match="pending"):
+        await world.accounts.email_change_link(user_id)
+    await ask(world, user_id, world.new_email())
+    world.clock.advance(hours=24)
+    with pytest.raises(AccountNotFoundError, match="pending"):
+        await world.accounts.email_change_link(user_id)
+    with pytest.raises(AccountNotFoundError):
+        await world.accounts.email_change_link(world.new_id())
+
+
 async def test_a_confirmed_address_is_verified(world: World) -> None:
     user_id = await world.add_user(email_verified=False)
     tenant_id, owner = await world.tenant()

@@ -110,6 +110,17 @@ async def test_the_new_address_gets_a_link_and_the_old_a_notice(
         assert personal not in caplog.text
 
 
+async def test_a_link_that_is_passed_on_is_not_mailed(owner: Owner) -> None:
+    """A mail would have a link of its own, which makes this one void."""
+    await owner.ask()
+    link = await owner.accounts.email_change_link(owner.id)
+    assert await owner.courier().deliver_due() == 0
+    assert await owner.confirms(link.token)
+    assert await owner.email() == NEW
+    verified = await scalar(owner.database, "SELECT email_verified FROM account.users")
+    assert (verified, owner.tokens()) == (True, [])
+
+
 async def test_an_address_that_was_lost_gets_no_notice(owner: Owner) -> None:
     """It is somebody else's by now, whose account has not changed."""
     await execute(owner.database, "UPDATE account.users SET email_key = NULL")

@@ -316,6 +316,12 @@ ROUTES = _table(
     Route(
         f"GET {ACCOUNTS}/profile/{{user_id}}/email-change", "200 403 200 200 403 401", prepare=email_change
     ),
+    # Never the owner: the link proves the mailbox.
+    Route(
+        f"POST {ACCOUNTS}/profile/{{user_id}}/email-change/link",
+        "403 200 200 403 403 401",
+        prepare=email_change,
+    ),
     Route(
         f"DELETE {ACCOUNTS}/profile/{{user_id}}/email-change", "403 200 200 200 403 401", prepare=email_change
     ),

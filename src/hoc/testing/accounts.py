@@ -34,7 +34,7 @@ from hoc.cus.account.L5_schemas.port_types import (
 )
 from hoc.cus.account.L5_schemas.results import LinkedIdentitiesResult, LinkedIdentityResult
 from hoc.testing.database import MemoryDatabase
-from hoc.testing.email_changes import cancel_change, pending_change, request_change, terms_of
+from hoc.testing.email_changes import cancel_change, give_token, pending_change, request_change, terms_of
 from hoc.testing.hooks import Scope, ScopedDatabase
 from hoc.testing.identities import new_user
 from hoc.testing.profiles import MemoryProfiles, apply_patch
@@ -183,6 +183,12 @@ class MemoryAccounts:
 
     async def pending_email_change(self, user_id: str, now: datetime) -> EmailChangeResponse | None:
         return pending_change(self._database.committed(), user_id, now)
+
+    async def hand_out_email_change(
+        self, user_id: str, *, token_hash: bytes, now: datetime
+    ) -> EmailChangeResponse | None:
+        async with self._database.transaction() as session:
+            return give_token(await session.writable(), user_id, token_hash, now)
 
     async def cancel_email_change(self, user_id: str, now: datetime) -> None:
         async with self._database.transaction() as session:

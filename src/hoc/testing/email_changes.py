@@ -15,13 +15,7 @@ class MemoryEmailChanges(MemoryStore):
     async def issue_token(
         self, session: MemorySession, user_id: str, *, token_hash: bytes, now: datetime
     ) -> EmailChangeResponse | None:
-        tables = await self.write(session)
-        pending = pending_change(tables, user_id, now)
-        if pending is None or not tables.users[pending.user_id].is_active:
-            return None
-        change = tables.email_changes[pending.user_id]
-        tables.email_changes[pending.user_id] = replace(change, token_hash=token_hash)
-        return pending
+        return give_token(await self.write(session), user_id, token_hash, now)
 
 
 def request_change(tables: Tables, user_id: str, change: NewEmailChange) -> bool:
@@ -37,6 +31,16 @@ def request_change(tables: Tables, user_id: str, change: NewEmailChange) -> bool
         change.email.given, change.email.key, change.requested_at, change.expires_at, requests + 1
     )
     return True
+
+
+def give_token(tables: Tables, user_id: str, token_hash: bytes, now: datetime) -> EmailChangeResponse | None:
+    """Give an active account's pending change this token; earlier ones are void. None: there is none."""
+    pending = pending_change(tables, user_id, now)
+    if pending is None or not tables.users[pending.user_id].is_active:
+        return None
+    change = tables.email_changes[pending.user_id]
+    tables.email_changes[pending.user_id] = replace(change, token_hash=token_hash)
+    return pending
 
 
 def pending_change(tables: Tables, user_id: str, now: datetime) -> EmailChangeResponse | None:

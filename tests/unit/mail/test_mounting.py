@@ -61,5 +61,13 @@ def test_a_hosts_own_sender_needs_no_smtp_library(monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize("is_on", [False, True])
 def test_links_are_served_only_if_a_setting_says_so(*, is_on: bool) -> None:
-    served = Accounts(settings(invitation_links=is_on)).console_app.routes
-    assert ("issue_invitation_link" in {getattr(route, "name", None) for route in served}) is is_on
+    accounts = Accounts(settings(invitation_links=is_on))
+    served = [*accounts.console_app.routes, *accounts.identity_app.routes]
+    links = {"issue_invitation_link", "issue_email_change_link"}
+    assert links & {getattr(route, "name", "") for route in served} == (links if is_on else set())
+
+
+def test_links_that_are_passed_on_are_of_the_configured_pattern() -> None:
+    given = settings(public_url="https://app.example.com", email_change_url="{public_url}/confirm#{token}")
+    service = Accounts(given).identity_service
+    assert service.email_change_url == "https://app.example.com/confirm#{token}"

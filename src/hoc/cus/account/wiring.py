@@ -8,7 +8,7 @@ from hoc.cus.account.L5_engines.engines import Engines, Stores, build_engines
 from hoc.cus.account.L5_engines.event_feed import EventFeed
 from hoc.cus.account.L5_engines.hooks import Hook, Hooks
 from hoc.cus.account.L5_engines.idempotency import Idempotency
-from hoc.cus.account.L5_engines.link_patterns import link_pattern
+from hoc.cus.account.L5_engines.link_patterns import EMAIL_CHANGE_URL, link_pattern
 from hoc.cus.account.L5_engines.session import Clock, utc_now
 from hoc.cus.account.L5_schemas.options import Options
 from hoc.cus.account.L5_schemas.port_types import Access, AccessFetch, InvitationLimits, OwnerFetch, Subject
@@ -94,6 +94,7 @@ def create_account_service(
     clock: Clock = utc_now,
     mails_per_recipient_per_day: int = MAILS_PER_RECIPIENT_PER_DAY,
     special_use_domains: bool = False,
+    email_change_url: str = EMAIL_CHANGE_URL,
     hooks: Mapping[str, Hook] | None = None,
 ) -> AccountService:
     """The identity service on PostgreSQL. It opens its own transactions on ``database``.
@@ -106,6 +107,7 @@ def create_account_service(
         clock=clock,
         mails_per_recipient_per_day=mails_per_recipient_per_day,
         special_use_domains=special_use_domains,
+        email_change_url=email_change_url,
         hooks=_hooks(hooks),
     )
 

@@ -26,6 +26,7 @@ from hoc.cus.account.L5_schemas.identity import (
     AccountStatusChangeRequest,
     AccountSummaryResponse,
     AccountUpdateRequest,
+    EmailChangeLinkResponse,
     EmailChangeResponse,
     EmailConfirmationRequest,
     IdentityLinkRequest,
@@ -220,6 +221,18 @@ async def get_email_change(service: AccountService, call: Call) -> EmailChangeRe
 
 
 @Operation(
+    "POST",
+    "/accounts/profile/{user_id}/email-change/link",
+    EmailChangeLinkResponse,
+    scopes=WRITERS,
+    errors=(404,),
+)
+async def issue_email_change_link(service: AccountService, call: Call) -> EmailChangeLinkResponse:
+    """Issue the link that confirms an account's new address instead of mailing it. Never to its owner."""
+    return await service.email_change_link(call.path["user_id"])
+
+
+@Operation(
     "DELETE",
     "/accounts/profile/{user_id}/email-change",
     MessageResponse,
@@ -335,6 +348,7 @@ IDENTITY_OPERATIONS: list[AnyOperation] = [
     change_status,
     get_stats,
     get_email_change,
+    issue_email_change_link,
     cancel_email_change,
     confirm_email_change,
     list_identities,

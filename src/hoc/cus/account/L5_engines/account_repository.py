@@ -127,6 +127,12 @@ class AccountRepositoryProtocol(Protocol):
 
     async def pending_email_change(self, user_id: str, now: datetime) -> EmailChangeResponse | None: ...
 
+    async def hand_out_email_change(
+        self, user_id: str, *, token_hash: bytes, now: datetime
+    ) -> EmailChangeResponse | None:
+        """Give an active account's pending change this token, and do not mail it. None: there is none."""
+        ...
+
     async def cancel_email_change(self, user_id: str, now: datetime) -> None: ...
 
     @records("user.profile_updated", "user.email_lost")

@@ -11,8 +11,15 @@ from typing import Any
 
 from hoc.cus.account.L5_engines.account_repository import AccountRepositoryProtocol
 from hoc.cus.account.L5_engines.email_address import fold, parse_email
-from hoc.cus.account.L5_engines.email_changes import account_of, new_change, require_confirmable
+from hoc.cus.account.L5_engines.email_changes import (
+    account_of,
+    new_change,
+    new_email_token,
+    require_confirmable,
+)
 from hoc.cus.account.L5_engines.hooks import Hooks
+from hoc.cus.account.L5_engines.invitation_mail import token_hash
+from hoc.cus.account.L5_engines.link_patterns import EMAIL_CHANGE_URL, filled
 from hoc.cus.account.L5_engines.merge_patches import MAX_DOCUMENT_BYTES, checked_patch
 from hoc.cus.account.L5_engines.numbers import is_whole, why_not_whole
 from hoc.cus.account.L5_engines.paging import MAX_LIMIT, MAX_OFFSET, CursorScope
@@ -39,6 +46,7 @@ from hoc.cus.account.L5_schemas.identity import (
     AccountStatusChangeRequest,
     AccountSummaryResponse,
     AccountUpdateRequest,
+    EmailChangeLinkResponse,
     EmailChangeResponse,
     SignInRequest,
 )
@@ -72,7 +80,8 @@ class AccountService:
     particular. The matches of a search term are counted up to ``max_counted``. A ``user_id`` is an account's
     id, or a subject of the primary issuer that is linked to the account. One address gets at most
     ``mails_per_recipient_per_day`` mails in a UTC day, with those of invitations.
-    ``special_use_domains`` permits addresses such as admin@corp.local.
+    ``special_use_domains`` permits addresses such as admin@corp.local. ``email_change_url`` is the pattern of
+    the links that `email_change_link` issues.
     """
 
     def __init__(
@@ -84,6 +93,7 @@ class AccountService:
         max_counted: int = MAX_COUNTED,
         mails_per_recipient_per_day: int = MAILS_PER_RECIPIENT_PER_DAY,
         special_use_domains: bool = False,
+        email_change_url: str = EMAIL_CHANGE_URL,
         hooks: Hooks | None = None,
     ) -> None:
         self.repository = repository if hooks is None else _with_hooks(repository, hooks)
@@ -91,6 +101,7 @@ class AccountService:
         self._clock = clock
         self._max_counted = max_counted
         self._mails_per_recipient_per_day = mails_per_recipient_per_day
+        self.email_change_url = email_change_url
         self._parse_email = partial(parse_email, special_use=special_use_domains)
 
     async def ensure_account(
@@ -317,8 +328,24 @@ class AccountService:
         """The change of an account's address that has yet to be confirmed. Raises AccountNotFoundError."""
         pending = await self.repository.pending_email_change(_storable(user_id), self._clock())
         if pending is None:
-            raise AccountNotFoundError("No change of this account's address is pending.")
+            raise _nothing_pending()
         return pending
+
+    async def email_change_link(self, user_id: str) -> EmailChangeLinkResponse:
+        """Issue the link that confirms the pending change of an account's address, to pass on yourself.
+
+        No mail is sent any more, and earlier links are void. Whoever has the link can confirm the address, so
+        give it only to somebody who is known to own the mailbox. Raises AccountNotFoundError.
+        """
+        account = await self.get_account_profile(user_id)
+        token = new_email_token(account.user_id)
+        pending = await self.repository.hand_out_email_change(
+            account.user_id, token_hash=token_hash(token), now=self._clock()
+        )
+        if pending is None:
+            raise _nothing_pending()
+        link = filled(self.email_change_url, token=token)
+        return EmailChangeLinkResponse(account.user_id, pending.email, token, link, pending.expires_at)
 
     async def cancel_email_change(self, user_id: str) -> bool:
         """End the pending change of an account's address, if there is one. Its link is dead.
@@ -511,6 +538,10 @@ def _id_for(subject: Subject) -> str:
     if not is_storable_id(subject.id):
         raise InvalidInputError.of("user_id", "must be 1 to 255 characters without control characters")
     return new_id("usr")
+
+
+def _nothing_pending() -> AccountNotFoundError:
+    return AccountNotFoundError("No change of this account's address is pending.")
 
 
 def _storable(user_id: str) -> str:

@@ -31,9 +31,14 @@ async def issue_email_token(
 
     None when no change is pending.
     """
-    token = f"{user_id}.{new_secret()}"
+    token = new_email_token(user_id)
     change = await changes.issue_token(session, user_id, token_hash=token_hash(token), now=now)
     return None if change is None else (change, token)
+
+
+def new_email_token(user_id: str) -> str:
+    """A raw token, which names the account."""
+    return f"{user_id}.{new_secret()}"
 
 
 def new_change(email: EmailAddress, now: datetime, *, mails_per_recipient_per_day: int) -> NewEmailChange:

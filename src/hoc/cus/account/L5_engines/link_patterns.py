@@ -2,7 +2,11 @@
 
 import re
 from string import Formatter
+from typing import Final
 from urllib.parse import quote, urlsplit
+
+EMAIL_CHANGE_URL: Final = "http://127.0.0.1:8201/email-changes#token={token}"
+"""The pattern of a service that is given none."""
 
 
 def link_pattern(setting: str, pattern: str, public_url: str, *names: str) -> str:

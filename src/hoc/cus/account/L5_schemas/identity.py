@@ -4,7 +4,7 @@ Parsed by pydantic, a request is strict: it has these fields, of these types, an
 have no slots: with slots, orjson takes more than three times as long.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -109,6 +109,20 @@ class EmailChangeResponse:
     user_id: str
     email: str
     requested_at: datetime
+    expires_at: datetime
+
+
+@dataclass(frozen=True)
+class EmailChangeLinkResponse:
+    """A new link that confirms the change of an account's address; earlier ones are void.
+
+    Its repr does not show it.
+    """
+
+    user_id: str
+    email: str
+    token: str = field(repr=False)
+    link: str = field(repr=False)
     expires_at: datetime
 
 

@@ -312,6 +312,13 @@ class AccountRepository:
         async with self._database.reading() as session:
             return await self._email_changes.pending(session, user_id, now)
 
+    async def hand_out_email_change(
+        self, user_id: str, *, token_hash: bytes, now: datetime
+    ) -> EmailChangeResponse | None:
+        return await self._database.write(
+            lambda session: self._email_changes.hand_out(session, user_id, token_hash=token_hash, now=now)
+        )
+
     async def cancel_email_change(self, user_id: str, now: datetime) -> None:
         await self._database.write(lambda session: self._email_changes.cancel(session, user_id, now))
 

@@ -189,6 +189,20 @@ ISSUE_TOKEN = (
     .returning(*RESULT)
 )
 
+
+def _hand_out() -> AnySelect:
+    """Gives a pending change a token that is not mailed, and takes its mail out of the queue."""
+    unqueued = (
+        delete(account_mails)
+        .where(account_mails.c.user_id == USER, account_mails.c.notice_to.is_(None))
+        .cte("unqueued")
+    )
+    issued = ISSUE_TOKEN.cte("issued")
+    return select(issued).add_cte(unqueued)
+
+
+HAND_OUT = _hand_out()
+
 _DUE = (
     select(account_mails.c.mail_id)
     .where(account_mails.c.due_at <= NOW)
@@ -284,6 +298,13 @@ class SqlEmailChanges:
     ) -> EmailChangeResponse | None:
         """Give an active account's pending change this token; earlier ones are void. None: there is none."""
         row = await fetch_one(session, ISSUE_TOKEN, user_id=user_id, token_hash=token_hash, now=now)
+        return None if row is None else _change(row)
+
+    async def hand_out(
+        self, session: SqlSession, user_id: str, *, token_hash: bytes, now: datetime
+    ) -> EmailChangeResponse | None:
+        """`issue_token`, for whoever passes the link on: its mail is not sent."""
+        row = await fetch_one(session, HAND_OUT, user_id=user_id, token_hash=token_hash, now=now)
         return None if row is None else _change(row)
 
 
