@@ -21,7 +21,7 @@ serve: $(INSTALLED)  ## run everything on this machine: PostgreSQL, migrations, 
 	@$(BIN)/hoc serve$(if $(PORT), --port $(PORT))
 
 test: $(INSTALLED)  ## the whole suite, against real servers, in parallel and in random order
-	$(BIN)/pytest -n auto
+	$(BIN)/pytest -n auto --dist worksteal
 
 check: $(INSTALLED)  ## format, lint, types, import contracts and tests, each with its time
 	$(TIMED) $(BIN)/ruff format --check .
@@ -55,14 +55,14 @@ wheel: $(INSTALLED)  ## dist/*.whl: the same commit gives the same bytes
 	@$(BIN)/python -m hatchling build --target wheel
 
 test-lowest: $(LOWEST)/.installed  ## unit, contract and HTTP tests on the lowest versions that pyproject.toml allows
-	$(LOWEST)/bin/pytest -n auto -o filterwarnings=default tests/unit tests/contract tests/integration/http
+	$(LOWEST)/bin/pytest -n auto --dist worksteal -o filterwarnings=default tests/unit tests/contract tests/integration/http
 
 test-wheel: wheel  ## the image's steps in a clean environment, then the acceptance tests on what they installed
 	$(PYTHON) -m venv --clear $(IMAGE)
 	$(IMAGE)/bin/python tests/support/image.py
 	$(IMAGE)/bin/python $(PIP) --require-hashes -r requirements/dev.txt
 	$(IMAGE)/bin/python -c 'import hoc, sys; sys.exit("the checkout is imported" if "site-packages" not in hoc.__file__ else 0)'
-	$(IMAGE)/bin/pytest -n auto tests/acceptance
+	$(IMAGE)/bin/pytest -n auto --dist worksteal tests/acceptance
 
 newcomer:  ## follow README, tutorial and every how-to as an ordinary user, and print how long each step takes
 	@PYTHONPATH=tests $(PYTHON) -m support.newcomer
