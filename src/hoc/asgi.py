@@ -27,6 +27,7 @@ from hoc.cus.account.L2_api.identity import IDENTITY_OPERATIONS, issue_email_cha
 from hoc.cus.account.L2_api.openapi import CACHED_DOCUMENT, openapi_document, openapi_route
 from hoc.cus.account.L2_api.operations import AnyOperation
 from hoc.cus.account.L2_api.request import BodyParser
+from hoc.cus.account.L2_api.tenants import TENANT_OPERATIONS
 from hoc.cus.account.L5_engines.hooks import Hook
 from hoc.cus.account.L5_engines.link_patterns import link_pattern
 from hoc.cus.account.wiring import (
@@ -166,8 +167,11 @@ class Accounts:
         self.identity_app = Api(
             [
                 *routes(identity, self.identity_service, dependencies),
+                *routes(TENANT_OPERATIONS, self.facade, dependencies),
                 *routes(FEED_OPERATIONS, event_feed(), dependencies),
-                *_documentation(settings, [*identity, *FEED_OPERATIONS], title="hoc identity"),
+                *_documentation(
+                    settings, [*identity, *TENANT_OPERATIONS, *FEED_OPERATIONS], title="hoc identity"
+                ),
                 *_event_documentation(settings),
             ],
             authentication=authentication,

@@ -12,6 +12,7 @@ from hoc.cus.account.L2_api.console import CONSOLE_OPERATIONS
 from hoc.cus.account.L2_api.feed import FEED_OPERATIONS
 from hoc.cus.account.L2_api.identity import IDENTITY_OPERATIONS
 from hoc.cus.account.L2_api.operations import AnyOperation
+from hoc.cus.account.L2_api.tenants import TENANT_OPERATIONS
 from hoc.cus.account.L5_schemas.identity import AccountUpdateRequest
 
 Values: TypeAlias = dict[str, str]
@@ -19,7 +20,7 @@ Preparation: TypeAlias = Callable[[Console, Team], Awaitable[Values]]
 
 SERVICES: dict[str, list[AnyOperation]] = {
     MOUNT: CONSOLE_OPERATIONS,
-    IDENTITY_MOUNT: [*IDENTITY_OPERATIONS, *FEED_OPERATIONS],
+    IDENTITY_MOUNT: [*IDENTITY_OPERATIONS, *TENANT_OPERATIONS, *FEED_OPERATIONS],
 }
 OPERATIONS = {
     f"{operation.method} {mount}{operation.path}": operation
@@ -33,6 +34,7 @@ CALLERS = {
 # Values for a request that need not find anything.
 EXAMPLES = {
     "project_id": "ten_1",
+    "tenant_id": "ten_1",
     "user_id": "usr_1",
     "invitation_id": "inv_1",
     "token": "ten_1.secret",
@@ -107,6 +109,10 @@ class Route:
 
 async def own_project(_console: Console, team: Team) -> Values:
     return {"project_id": team.tenant_id}
+
+
+async def tenant(console: Console, _team: Team) -> Values:
+    return {"tenant_id": (await console.tenant())[0]}
 
 
 async def address(console: Console, _team: Team) -> Values:
@@ -350,6 +356,13 @@ ROUTES = _table(
         "403 200 200 403 403 401",
         {"provider": "google"},
         account,
+    ),
+    Route("GET /api/v1/tenants/{tenant_id}", "403 403 200 403 403 401", prepare=tenant),
+    Route(
+        "PUT /api/v1/tenants/{tenant_id}/status",
+        "403 403 200 403 403 401",
+        {"status": "suspended"},
+        tenant,
     ),
     Route("GET /api/v1/events", "403 403 200 403 403 401"),
 )  # fmt: skip

@@ -24,6 +24,8 @@ def version_in(tag: str) -> int:
 async def read_tag(console: Console, route: Route, values: dict[str, str], headers: Headers) -> str:
     """The tag of what the route changes."""
     path = {"/accounts/profile": f"{MOUNT}/profile"}.get(route.path)
+    if "tenant_id" in values:
+        path = f"{IDENTITY_MOUNT}/tenants/{values['tenant_id']}"
     if "project_id" in values:
         path = f"{MOUNT}/projects/{values['project_id']}"
     if path is None:

@@ -9,7 +9,12 @@ from pydantic_core import PydanticCustomError
 
 from hoc.cus.account.L5_engines.paging import MAX_CURSOR_LENGTH, MAX_LIMIT, MAX_OFFSET
 from hoc.cus.account.L5_schemas.events import EVENTS
-from hoc.cus.account.L5_schemas.values import GivenRole, GivenTicketCategory, GivenTicketPriority
+from hoc.cus.account.L5_schemas.values import (
+    GivenRole,
+    GivenTenantStatus,
+    GivenTicketCategory,
+    GivenTicketPriority,
+)
 
 _DIGITS = re.compile(r"[0-9]{1,19}")
 
@@ -35,6 +40,10 @@ class UpdateProject(Body):
 
 class UpdateMember(Body):
     metadata: dict[str, Any] | None = Field(None, description="merged (RFC 7396): null deletes a key")
+
+
+class ChangeTenantStatus(Body):
+    status: GivenTenantStatus
 
 
 class InviteUser(Body):

@@ -160,7 +160,7 @@ class Endpoint(Generic[RulesT]):
             return "" if caller is None else f"{caller.issuer} {caller.user_id}"
         tenant_id = call.caller.tenant_id if self._operation.requires in {MEMBER, TENANT} else ""
         read = getattr(result, "value", None)
-        whose = call.path.get("user_id") or getattr(read, "user_id", None) or call.path.get("project_id")
+        whose = call.path.get("user_id") or getattr(read, "user_id", None) or next(iter(call.path.values()))
         return f"{tenant_id} {whose}"
 
     async def _run_for_versions(

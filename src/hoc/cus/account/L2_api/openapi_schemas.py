@@ -37,6 +37,7 @@ _ENUMS: Final[dict[str, type[StrEnum]]] = {
 _STATUSES: Final[dict[str, type[StrEnum]]] = {
     "ProjectSummaryResult": TenantStatus,
     "ExtendedProjectDetailResult": TenantStatus,
+    "ChangeTenantStatus": TenantStatus,
     "UserSummaryResult": UserStatus,
     "ExtendedUserDetailResult": UserStatus,
     "BillingSummaryResult": SubscriptionStatus,

@@ -1,0 +1,56 @@
+"""Tenants, for those who operate the product: callers with the scope ``accounts:admin``, of no tenant.
+
+Mounted at ``/api/v1``. The console's operations are for a tenant's own members.
+"""
+
+from hoc.cus.account.L2_api.bodies import ChangeTenantStatus
+from hoc.cus.account.L2_api.call import Call
+from hoc.cus.account.L2_api.identity import ADMINS
+from hoc.cus.account.L2_api.operations import READ, TRANSACTION, AnyOperation, Operation
+from hoc.cus.account.L5_engines.accounts_facade import AccountsFacade
+from hoc.cus.account.L5_schemas.errors import NotFoundError
+from hoc.cus.account.L5_schemas.port_types import Versioned
+from hoc.cus.account.L5_schemas.results import ExtendedProjectDetailResult
+
+
+@Operation(
+    "GET",
+    "/tenants/{tenant_id}",
+    Versioned[ExtendedProjectDetailResult],
+    opens=READ,
+    scopes=ADMINS,
+    errors=(404,),
+)
+async def get_tenant(accounts: AccountsFacade, call: Call) -> Versioned[ExtendedProjectDetailResult]:
+    """Read a tenant, in any status."""
+    tenant_id = call.path["tenant_id"]
+    found = await accounts.projects.get(call.session, tenant_id, tenant_id)
+    if found is None:
+        raise NotFoundError("There is no such tenant.")
+    return found
+
+
+@Operation(
+    "PUT",
+    "/tenants/{tenant_id}/status",
+    ExtendedProjectDetailResult,
+    opens=TRANSACTION,
+    scopes=ADMINS,
+    body=ChangeTenantStatus,
+    errors=(404, 409),
+    conditional=True,
+)
+async def change_tenant_status(
+    accounts: AccountsFacade, call: Call[ChangeTenantStatus]
+) -> ExtendedProjectDetailResult:
+    """Suspend, reactivate, terminate or archive a tenant."""
+    return await accounts.projects.change_status(
+        call.session,
+        call.path["tenant_id"],
+        call.body.status,
+        actor=call.caller_id,
+        expected_version=call.expected_version,
+    )
+
+
+TENANT_OPERATIONS: list[AnyOperation] = [get_tenant, change_tenant_status]
