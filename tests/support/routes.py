@@ -220,6 +220,12 @@ ROUTES = _table(
         {"email": "{email}", "role": "member", "expires_in_days": 7},
         address,
     ),
+    Route(
+        "POST /accounts/users/invite/batch",
+        "200 200 403 403 403 403 403 401",
+        {"invitations": [{"email": "{email}", "role": "member", "expires_in_days": 7}]},
+        address,
+    ),
     Route("GET /accounts/invitations", MANAGE),
     # The token is for an address without an account, so that nobody who is signed in may use it.
     Route(

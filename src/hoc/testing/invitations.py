@@ -52,10 +52,24 @@ class MemoryInvitations(MemoryStore):
         tables.record(event, actor=row.invited_by, at=now)
         return _stored(tables, row)
 
+    async def create_each(
+        self,
+        session: MemorySession,
+        invitations: list[tuple[NewInvitation, list[Role]]],
+        limits: InvitationLimits,
+    ) -> dict[str, ExtendedInvitationResult]:
+        created = [await self.create(session, *invitation, limits) for invitation in invitations]
+        return {each.id: each for each in created if each is not None}
+
     async def obstacles(
         self, session: MemorySession, invitation: NewInvitation, limits: InvitationLimits
     ) -> InviteObstacles:
         return obstacles_to(self.read(session), invitation, limits)
+
+    async def obstacles_of_each(
+        self, session: MemorySession, invitations: list[NewInvitation], limits: InvitationLimits
+    ) -> list[InviteObstacles]:
+        return [await self.obstacles(session, invitation, limits) for invitation in invitations]
 
     async def page(
         self,

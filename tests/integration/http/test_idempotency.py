@@ -36,6 +36,7 @@ def test_every_call_that_creates_or_mails_takes_a_key() -> None:
     assert [route.label for route in KEYED] == [
         "POST /accounts/projects",
         "POST /accounts/users/invite",
+        "POST /accounts/users/invite/batch",
         "POST /accounts/invitations/{invitation_id}/resend",
         "POST /accounts/tenant/ownership-transfer",
         "POST /accounts/support/tickets",

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from hoc.cus.account.L5_engines.invitations import MAX_INVITEES
 from hoc.cus.account.L5_engines.paging import MAX_CURSOR_LENGTH, MAX_LIMIT, MAX_OFFSET
 from hoc.cus.account.L5_schemas.events import EVENTS
 from hoc.cus.account.L5_schemas.values import (
@@ -50,6 +51,10 @@ class InviteUser(Body):
     email: str
     role: GivenRole = "member"
     expires_in_days: int = 7
+
+
+class InviteUsers(Body):
+    invitations: list[InviteUser] = Field(description=f"1 to {MAX_INVITEES}; each is invited or refused")
 
 
 class ResendInvitation(Body):

@@ -6,7 +6,8 @@ from hoc.cus.account.L5_engines.acceptances import Acceptances, AcceptanceStore,
 from hoc.cus.account.L5_engines.audit import AuditStore, AuditTrail
 from hoc.cus.account.L5_engines.billing import Billing, BillingStore
 from hoc.cus.account.L5_engines.hooks import Hooks
-from hoc.cus.account.L5_engines.invitations import Invitations, InvitationStore
+from hoc.cus.account.L5_engines.invitation_store import InvitationStore
+from hoc.cus.account.L5_engines.invitations import Invitations
 from hoc.cus.account.L5_engines.members import Members, MemberStore
 from hoc.cus.account.L5_engines.ownership import OwnershipTransfers, OwnershipTransferStore
 from hoc.cus.account.L5_engines.profiles import Profiles, ProfileStore

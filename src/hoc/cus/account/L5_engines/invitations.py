@@ -1,19 +1,22 @@
 """Inviting a person by e-mail or by a link; resending and revoking invitations."""
 
-from datetime import datetime, timedelta
-from typing import Protocol, Unpack
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Unpack
 
 from hoc.cus.account.L5_engines import policy
 from hoc.cus.account.L5_engines.access import AccessReader, access_of, require, require_reader, require_writer
 from hoc.cus.account.L5_engines.email_address import parse_email
 from hoc.cus.account.L5_engines.hooks import records
 from hoc.cus.account.L5_engines.invitation_mail import new_token, token_hash
+from hoc.cus.account.L5_engines.invitation_store import InvitationStore
 from hoc.cus.account.L5_engines.link_patterns import filled
 from hoc.cus.account.L5_engines.numbers import why_not_whole
 from hoc.cus.account.L5_engines.paging import CursorScope, PageArguments
 from hoc.cus.account.L5_engines.session import Clock, Session, new_id, utc_now
 from hoc.cus.account.L5_engines.text import choice, choice_filter
 from hoc.cus.account.L5_schemas.errors import (
+    AccountsError,
     ConflictError,
     InvalidInputError,
     LimitExceededError,
@@ -23,18 +26,19 @@ from hoc.cus.account.L5_schemas.options import Options
 from hoc.cus.account.L5_schemas.port_types import (
     Access,
     EmailAddress,
-    InvitationLimits,
     InvitationTerms,
+    Invitee,
     InviteObstacles,
     NewInvitation,
     Page,
-    Slice,
-    Window,
 )
 from hoc.cus.account.L5_schemas.results import (
     ExtendedInvitationListResult,
     ExtendedInvitationResult,
+    InvitationBatchResult,
     InvitationLinkResult,
+    InvitedResult,
+    RefusalResult,
 )
 from hoc.cus.account.L5_schemas.values import (
     AnyInvitationStatus,
@@ -46,71 +50,8 @@ from hoc.cus.account.L5_schemas.values import (
 
 DEFAULT_DAYS = 7
 MAX_DAYS = 30
+MAX_INVITEES = 100
 _RETRY_TOMORROW = 86_400
-
-
-class InvitationStore(Protocol):
-    async def create(
-        self,
-        session: Session,
-        invitation: NewInvitation,
-        granters: list[Role],
-        limits: InvitationLimits,
-    ) -> ExtendedInvitationResult | None:
-        """Store the invitation and queue its mail, in one statement. None: nothing was stored.
-
-        The tenant must be active and the inviter an active member in one of the ``granters`` roles. No active
-        member may have the address, no unexpired invitation to it be pending, and no limit be reached.
-        """
-        ...
-
-    async def obstacles(
-        self, session: Session, invitation: NewInvitation, limits: InvitationLimits
-    ) -> InviteObstacles: ...
-
-    async def page(
-        self,
-        session: Session,
-        tenant_id: str,
-        window: Window,
-        *,
-        status: InvitationStatus | None,
-        now: datetime,
-    ) -> Slice[ExtendedInvitationResult]:
-        """Newest first. A pending invitation past its time is counted and shown as expired."""
-        ...
-
-    async def lock(self, session: Session, tenant_id: str, invitation_id: str) -> InvitationTerms | None: ...
-
-    async def reissue(
-        self,
-        session: Session,
-        invitation: NewInvitation,
-        granters: list[Role],
-        limits: InvitationLimits,
-    ) -> ExtendedInvitationResult | None:
-        """Make a locked invitation pending, void its token and queue its mail, in one statement.
-
-        None: nothing was stored, as for `create`.
-        """
-        ...
-
-    async def revoke(
-        self, session: Session, tenant_id: str, invitation_id: str, now: datetime, *, actor: str
-    ) -> ExtendedInvitationResult | None: ...
-
-    async def hand_out(
-        self,
-        session: Session,
-        tenant_id: str,
-        invitation_id: str,
-        *,
-        token_hash: bytes,
-        now: datetime,
-        actor: str,
-    ) -> None:
-        """Give a locked, pending invitation a token that is not mailed, and queue its mail no longer."""
-        ...
 
 
 class Invitations:
@@ -144,22 +85,43 @@ class Invitations:
         Raises InvalidInputError, NotAMemberError, ForbiddenError, TenantNotActiveError, LimitExceededError
         (too many mails today) or ConflictError (a member has the address, or an invitation is pending).
         """
-        granted = choice("role", role, Role)
-        invitation = self._new(
-            tenant_id,
-            new_id("inv"),
-            parse_email(email, special_use=self._options.special_use_domains),
-            role=granted,
-            invited_by=caller_user_id,
-            expires_in_days=expires_in_days,
-        )
-        created = await self._invitations.create(
-            session, invitation, policy.roles_that_can_grant(granted), self._limits
-        )
+        invitation = self._draft(tenant_id, caller_user_id, Invitee(email, role, expires_in_days))
+        granters = policy.roles_that_can_grant(invitation.role)
+        created = await self._invitations.create(session, invitation, granters, self._limits)
         if created is not None:
             return created
-        await self._require_granter(session, tenant_id, caller_user_id, granted)
+        await self._require_granter(session, tenant_id, caller_user_id, invitation.role)
         raise _refusal(await self._invitations.obstacles(session, invitation, self._limits))
+
+    @records("invitation.created")
+    async def invite_many(
+        self, session: Session, tenant_id: str, caller_user_id: str, invitees: Sequence[Invitee]
+    ) -> InvitationBatchResult:
+        """Invite up to 100 addresses: a result for each, in their order. A refusal of one refuses no other.
+
+        In one transaction, in the given order, which decides who is invited where a limit is reached.
+
+        Raises InvalidInputError (none, or too many), NotAMemberError, ForbiddenError or TenantNotActiveError.
+        """
+        if not 1 <= len(invitees) <= MAX_INVITEES:
+            raise InvalidInputError.of("invitations", f"must be 1 to {MAX_INVITEES}, not {len(invitees)}")
+        access = require_writer(await access_of(self._access, session, tenant_id, caller_user_id))
+        require(access.role.can_manage_users, "invite members")
+        outcomes = [self._drafted(access, invitee) for invitee in invitees]
+        drafts = [draft for draft in outcomes if isinstance(draft, NewInvitation)]
+        created = await self._invitations.create_each(
+            session, [(draft, policy.roles_that_can_grant(draft.role)) for draft in drafts], self._limits
+        )
+        refused = [draft for draft in drafts if draft.invitation_id not in created]
+        obstacles = await self._invitations.obstacles_of_each(session, refused, self._limits)
+        refusals = {
+            draft.invitation_id: _refusal(found) for draft, found in zip(refused, obstacles, strict=True)
+        }
+        results = [
+            _invited(invitee.email, outcome, created, refusals)
+            for invitee, outcome in zip(invitees, outcomes, strict=True)
+        ]
+        return InvitationBatchResult(results, len(created), len(results) - len(created))
 
     async def list(
         self,
@@ -293,6 +255,24 @@ class Invitations:
         member = require_writer(access) if writing else require_reader(access)
         require(member.role.can_manage_users, "manage invitations")
 
+    def _drafted(self, access: Access, invitee: Invitee) -> NewInvitation | AccountsError:
+        try:
+            draft = self._draft(access.tenant_id, access.user_id, invitee)
+            require(policy.can_grant(access.role, draft.role), f"grant the role {draft.role}")
+        except AccountsError as refusal:
+            return refusal
+        return draft
+
+    def _draft(self, tenant_id: str, invited_by: str, invitee: Invitee) -> NewInvitation:
+        return self._new(
+            tenant_id,
+            new_id("inv"),
+            role=choice("role", invitee.role, Role),
+            address=parse_email(invitee.email, special_use=self._options.special_use_domains),
+            invited_by=invited_by,
+            expires_in_days=invitee.expires_in_days,
+        )
+
     def _new(
         self,
         tenant_id: str,
@@ -317,6 +297,18 @@ class Invitations:
             expires_at=now + timedelta(days=expires_in_days),
             delivery=MailDelivery.QUEUED if self._options.send_mail else None,
         )
+
+
+def _invited(
+    email: str,
+    outcome: NewInvitation | AccountsError,
+    created: Mapping[str, ExtendedInvitationResult],
+    refusals: Mapping[str, AccountsError],
+) -> InvitedResult:
+    if isinstance(outcome, NewInvitation) and outcome.invitation_id in created:
+        return InvitedResult(email, created[outcome.invitation_id], None)
+    refusal = refusals[outcome.invitation_id] if isinstance(outcome, NewInvitation) else outcome
+    return InvitedResult(email, None, RefusalResult(refusal.error, refusal.status_code, refusal.message))
 
 
 def _refusal(obstacles: InviteObstacles) -> ConflictError | LimitExceededError:

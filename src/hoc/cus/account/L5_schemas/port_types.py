@@ -8,6 +8,7 @@ from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 from hoc.cus.account.L5_schemas.results import InvitationPreviewResult, ProfileExtras
 from hoc.cus.account.L5_schemas.values import (
+    AnyRole,
     BillingPeriod,
     MailDelivery,
     Plan,
@@ -167,6 +168,15 @@ class DueAccountMail:
     @property
     def about(self) -> str:
         return f"account {self.user_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Invitee:
+    """Whom to invite, unchecked. Its repr does not show the address."""
+
+    email: str = field(repr=False)
+    role: AnyRole = Role.MEMBER
+    expires_in_days: int = 7
 
 
 @dataclass(frozen=True, slots=True)

@@ -293,6 +293,34 @@ class ExtendedInvitationListResult:
 
 
 @dataclass(frozen=True)
+class RefusalResult:
+    """Why one row was refused: ``code`` and ``detail`` as in the problem of a single request, and its status."""
+
+    code: str
+    status_code: int
+    detail: str
+
+
+@dataclass(frozen=True)
+class InvitedResult:
+    """What became of one row: an ``invitation``, or the ``problem`` for which there is none."""
+
+    email: str
+    """As it was given."""
+    invitation: ExtendedInvitationResult | None
+    problem: RefusalResult | None
+
+
+@dataclass(frozen=True)
+class InvitationBatchResult:
+    """A result for each row, in the order of the rows."""
+
+    results: list[InvitedResult]
+    invited: int
+    refused: int
+
+
+@dataclass(frozen=True)
 class InvitationLinkResult:
     """A new link of an invitation, which makes all earlier ones void. Its repr does not show it."""
 

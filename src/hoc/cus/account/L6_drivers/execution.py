@@ -1,11 +1,13 @@
 """Running a statement with named values on the caller's session."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
+from weakref import WeakKeyDictionary
 
-from sqlalchemy import BindParameter, Executable, Row, Select, bindparam
+from sqlalchemy import BindParameter, Dialect, Executable, Row, Select, bindparam
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
-from hoc.database.direct import DirectConnection
+from hoc.database.direct import CompiledStatements, DirectConnection, TransactionRequiredError
 from hoc.database.direct import Row as DirectRow
 
 AnyRow: TypeAlias = Row[*tuple[Any, ...]] | DirectRow
@@ -13,6 +15,7 @@ AnySelect: TypeAlias = Select[*tuple[Any, ...]]
 SqlSession: TypeAlias = AsyncSession | AsyncConnection | DirectConnection
 
 _PREFIX = "given_"
+_compiled: WeakKeyDictionary[Dialect, CompiledStatements] = WeakKeyDictionary()
 
 
 def param(name: str, kind: Any, *, literal_execute: bool = False) -> BindParameter[Any]:  # noqa: ANN401 - a type or an instance of one
@@ -28,3 +31,29 @@ async def fetch_one(session: SqlSession, statement: Executable, **values: Any) -
 async def fetch_all(session: SqlSession, statement: Executable, **values: Any) -> list[AnyRow]:  # noqa: ANN401 - bind values are of any type
     result = await session.execute(statement, {f"{_PREFIX}{name}": value for name, value in values.items()})
     return list(result.all())
+
+
+async def fetch_each(
+    session: SqlSession, statement: Executable, each: Sequence[Mapping[str, Any]]
+) -> list[DirectRow]:
+    """The rows of a statement that is executed with each of the values in turn, in few round trips.
+
+    An execution sees what those before it wrote. The session must have executed a statement in its
+    transaction before: this goes past SQLAlchemy, which begins the transaction with the first statement.
+    """
+    if isinstance(session, DirectConnection):
+        raise TransactionRequiredError("Several statements need a transaction.")
+    connection = await session.connection() if isinstance(session, AsyncSession) else session
+    statements = _compiled.setdefault(connection.dialect, CompiledStatements(connection.dialect))
+    compiled = statements.get(statement)
+    asked = [
+        compiled.with_values({f"{_PREFIX}{name}": value for name, value in values.items()}) for values in each
+    ]
+    if not asked:
+        return []
+    raw = await connection.get_raw_connection()
+    driver: Any = raw.driver_connection
+    rows: list[DirectRow] = await driver.fetchmany(
+        asked[0][0], [arguments for _, arguments in asked], record_class=DirectRow
+    )
+    return rows

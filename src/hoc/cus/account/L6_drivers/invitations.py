@@ -34,7 +34,15 @@ from hoc.cus.account.L5_schemas.port_types import (
 )
 from hoc.cus.account.L5_schemas.results import ExtendedInvitationResult
 from hoc.cus.account.L5_schemas.values import InvitationStatus, Role, TenantStatus
-from hoc.cus.account.L6_drivers.execution import AnyRow, AnySelect, SqlSession, fetch_all, fetch_one, param
+from hoc.cus.account.L6_drivers.execution import (
+    AnyRow,
+    AnySelect,
+    SqlSession,
+    fetch_all,
+    fetch_each,
+    fetch_one,
+    param,
+)
 from hoc.cus.account.L6_drivers.fragments import NOW, TENANT, USER
 from hoc.cus.account.L6_drivers.invitation_sending import (
     CREATE,
@@ -205,16 +213,30 @@ class SqlInvitations:
         row = await fetch_one(session, CREATE, **values)
         return None if row is None else _result(row)
 
+    async def create_each(
+        self,
+        session: SqlSession,
+        invitations: list[tuple[NewInvitation, list[Role]]],
+        limits: InvitationLimits,
+    ) -> dict[str, ExtendedInvitationResult]:
+        values = [
+            _values(invitation, limits) | {"mail_id": _mail_id(), "granters": granters}
+            for invitation, granters in invitations
+        ]
+        created = [_result(row) for row in await fetch_each(session, CREATE, values)]
+        return {each.id: each for each in created}
+
     async def obstacles(
         self, session: SqlSession, invitation: NewInvitation, limits: InvitationLimits
     ) -> InviteObstacles:
         [row] = await fetch_all(session, OBSTACLES, **_values(invitation, limits))
-        return InviteObstacles(
-            already_member=row.already_member,
-            already_pending=row.already_pending,
-            tenant_limit_reached=row.tenant_limit_reached,
-            recipient_limit_reached=row.recipient_limit_reached,
-        )
+        return _obstacles(row)
+
+    async def obstacles_of_each(
+        self, session: SqlSession, invitations: list[NewInvitation], limits: InvitationLimits
+    ) -> list[InviteObstacles]:
+        values = [_values(invitation, limits) for invitation in invitations]
+        return [_obstacles(row) for row in await fetch_each(session, OBSTACLES, values)]
 
     async def page(
         self,
@@ -285,6 +307,15 @@ class SqlInvitations:
             user_id=user_id,
             now=now,
         )
+
+
+def _obstacles(row: AnyRow) -> InviteObstacles:
+    return InviteObstacles(
+        already_member=row.already_member,
+        already_pending=row.already_pending,
+        tenant_limit_reached=row.tenant_limit_reached,
+        recipient_limit_reached=row.recipient_limit_reached,
+    )
 
 
 def _mail_id() -> str:

@@ -1,6 +1,12 @@
 """Invitations."""
 
-from hoc.cus.account.L2_api.bodies import AcceptInvitation, InviteUser, ResendInvitation, StatusQuery
+from hoc.cus.account.L2_api.bodies import (
+    AcceptInvitation,
+    InviteUser,
+    InviteUsers,
+    ResendInvitation,
+    StatusQuery,
+)
 from hoc.cus.account.L2_api.call import Call
 from hoc.cus.account.L2_api.operations import (
     NOTHING,
@@ -11,11 +17,12 @@ from hoc.cus.account.L2_api.operations import (
     Operation,
 )
 from hoc.cus.account.L5_engines.accounts_facade import AccountsFacade
-from hoc.cus.account.L5_schemas.port_types import Page
+from hoc.cus.account.L5_schemas.port_types import Invitee, Page
 from hoc.cus.account.L5_schemas.results import (
     AcceptInvitationResult,
     ExtendedInvitationListResult,
     ExtendedInvitationResult,
+    InvitationBatchResult,
     InvitationLinkResult,
 )
 
@@ -37,6 +44,22 @@ async def invite_user(accounts: AccountsFacade, call: Call[InviteUser]) -> Exten
     return await accounts.invitations.invite(
         call.session, call.tenant_id, call.caller_id, **call.body.model_dump()
     )
+
+
+@Operation(
+    "POST",
+    "/users/invite/batch",
+    InvitationBatchResult,
+    requires=TENANT,
+    opens=TRANSACTION,
+    body=InviteUsers,
+    idempotent=True,
+    queues_mail=True,
+)
+async def invite_users(accounts: AccountsFacade, call: Call[InviteUsers]) -> InvitationBatchResult:
+    """Invite up to 100 addresses, with a result for each."""
+    invitees = [Invitee(**each.model_dump()) for each in call.body.invitations]
+    return await accounts.invitations.invite_many(call.session, call.tenant_id, call.caller_id, invitees)
 
 
 @Operation(
@@ -123,6 +146,7 @@ async def issue_invitation_link(accounts: AccountsFacade, call: Call) -> Invitat
 
 INVITATIONS: list[AnyOperation] = [
     invite_user,
+    invite_users,
     list_invitations,
     accept_invitation,
     resend_invitation,
