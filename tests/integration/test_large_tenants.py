@@ -4,7 +4,7 @@ import pytest
 from support.plans import MODES, blocks_read
 from support.seed import add_tenants, add_users, execute
 
-from hoc.cus.account.L6_drivers import members, profiles
+from hoc.cus.account.L6_drivers import member_access, members, profiles
 from hoc.database import Database
 
 MEMBERS = 10_000
@@ -21,7 +21,7 @@ JOIN = f"""
     INSERT INTO account.memberships (tenant_id, user_id, role)
     SELECT '{LARGE}', user_id, CASE user_id WHEN 'm1' THEN 'owner' ELSE 'member' END FROM made"""
 ONE_MEMBER = {
-    "members.ACCESS": members.ACCESS,
+    "member_access.ACCESS": member_access.ACCESS,
     "members.FIND": members.FIND,
     "members.SET_ROLE": members.SET_ROLE,
     "members.REMOVE": members.REMOVE,
@@ -53,7 +53,7 @@ async def test_one_member_is_found_without_the_others(database: Database, name: 
     assert 0 < await read_of(database, name, mode) <= FEW_BLOCKS
 
 
-@pytest.mark.parametrize("name", ["members.ACCESS", "profiles.FIND"])
+@pytest.mark.parametrize("name", ["member_access.ACCESS", "profiles.FIND"])
 async def test_without_the_index_every_member_would_be_read(database: Database, name: str) -> None:
     await execute(database, "DROP INDEX account.ix_memberships_user")
     assert await read_of(database, name, "force_generic_plan") > 3 * FEW_BLOCKS

@@ -476,6 +476,26 @@ async def test_the_lock_while_merging_keeps_both_preferences(
 
 
 @in_place_and_taken_out
+@pytest.mark.parametrize("name", ["tenants", "memberships"])
+async def test_the_locks_while_merging_keep_both_metadata(
+    at: Contenders, name: str, *, taken_out: bool
+) -> None:
+    tenant, owner = at.tenant, at.owners[0]
+    if taken_out:
+        await at.take_out(LOCK_TENANT, LOCK_WHILE_MERGING)
+
+    def merge(patch: dict[str, Any]) -> Callable[[AsyncConnection], Awaitable[object]]:
+        projects, members = at.engines().projects, at.engines().members
+        if name == "tenants":
+            return lambda session: projects.update(session, tenant, owner, tenant, metadata=patch)
+        return lambda session: members.update(session, tenant, owner, owner, metadata=patch)
+
+    await at.meet(rows(name), at.transactions(merge({"theme": "dark"}), merge({"tabs": 4})))
+    stored = await scalar(at.one, f"SELECT metadata FROM account.{name} WHERE metadata <> '{{}}'")
+    assert stored == ({"tabs": 4} if taken_out else {"theme": "dark", "tabs": 4})
+
+
+@in_place_and_taken_out
 async def test_the_index_of_addresses_makes_one_account_of_two(at: Contenders, *, taken_out: bool) -> None:
     """Two invitations of a new address, accepted at once, make one account."""
     tenants = await add_tenants(at.one, 2, {at.owners[0]: "owner"})

@@ -3,28 +3,16 @@
 from datetime import date, datetime
 
 from sqlalchemy import (
-    Date,
-    Integer,
     SmallInteger,
     String,
-    Text,
     delete,
-    exists,
     func,
-    literal,
-    literal_column,
-    null,
     or_,
     select,
-    true,
-    union_all,
     update,
 )
-from sqlalchemy.dialects.postgresql import insert
 
 from hoc.cus.account.L5_schemas.events import (
-    MemberJoinedEventData,
-    TenantCreatedEventData,
     TenantOnboardingAdvancedEventData,
     TenantQuotasChangedEventData,
     TenantStatusChangedEventData,
@@ -38,29 +26,24 @@ from hoc.cus.account.L5_schemas.port_types import (
     Window,
 )
 from hoc.cus.account.L5_schemas.results import ExtendedProjectDetailResult, ProjectSummaryResult
-from hoc.cus.account.L5_schemas.values import CLOSED_TENANT, QUOTAS, Onboarding, Role, TenantStatus
+from hoc.cus.account.L5_schemas.values import CLOSED_TENANT, QUOTAS, Onboarding, TenantStatus
 from hoc.cus.account.L6_drivers.execution import AnySelect, SqlSession, fetch_one, param
 from hoc.cus.account.L6_drivers.fragments import LOCK_TENANT, NOW, TENANT, USER, any_of, quota
-from hoc.cus.account.L6_drivers.outbox import follows, recorded
+from hoc.cus.account.L6_drivers.outbox import recorded
 from hoc.cus.account.L6_drivers.paging import Paged
 from hoc.cus.account.L6_drivers.row_mapping import record_of
 from hoc.cus.account.L6_drivers.tables import (
     member_counts,
-    memberships,
     tenant_creations,
-    tenant_slugs,
     tenants,
     usage_counters,
     users,
 )
+from hoc.cus.account.L6_drivers.tenant_inserts import CREATE, DAY
 from hoc.cus.account.L6_drivers.tenant_updates import UPDATE
 from hoc.cus.account.L6_drivers.usage import USAGE
 
-NAME = param("name", String)
-SLUG = param("slug", String)
-DESCRIPTION = param("description", Text)
 STATUS = param("status", String)
-DAY = param("day", Date)
 ONBOARDING = param("state", SmallInteger)
 
 
@@ -104,83 +87,6 @@ FIND = (
 
 IS_ACTIVE_ACCOUNT = select(users.c.user_id).where(users.c.user_id == USER, users.c.is_active)
 
-
-def _create() -> AnySelect:
-    owner = (
-        select(users.c.user_id).where(users.c.user_id == USER, users.c.is_active).with_for_update(read=True)
-    )
-    owner_cte = owner.cte("owner")
-    # Only if the slug is free, so that the search for one counts once.
-    slot = (
-        insert(tenant_creations)
-        .from_select(
-            ["user_id", "day", "created"],
-            select(owner_cte.c.user_id, DAY, literal(1)).where(
-                ~exists().where(tenant_slugs.c.slug == SLUG).correlate_except(tenant_slugs)
-            ),
-        )
-        .on_conflict_do_update(
-            index_elements=[tenant_creations.c.user_id, tenant_creations.c.day],
-            set_={"created": tenant_creations.c.created + 1},
-            where=tenant_creations.c.created < param("per_user", Integer),
-        )
-        .returning(tenant_creations.c.created)
-        .cte("slot")
-    )
-    claimed = (
-        insert(tenant_slugs)
-        .from_select(["slug", "tenant_id"], select(SLUG, TENANT).select_from(slot))
-        .on_conflict_do_nothing()
-        .returning(tenant_slugs.c.tenant_id)
-        .cte("claimed")
-    )
-    created = (
-        insert(tenants)
-        .from_select(
-            ["tenant_id", "name", "slug", "description", "created_at", "updated_at"],
-            select(claimed.c.tenant_id, NAME, SLUG, DESCRIPTION, NOW, NOW),
-        )
-        .returning(tenants.c.tenant_id)
-        .cte("created")
-    )
-    joined = (
-        insert(memberships)
-        .from_select(
-            ["tenant_id", "user_id", "role", "joined_at", "updated_at"],
-            select(created.c.tenant_id, USER, literal(Role.OWNER.value), NOW, NOW),
-        )
-        .cte("joined")
-    )
-    counts = union_all(
-        *(
-            select(literal(role.value).label("role"), literal(int(role is Role.OWNER)).label("members"))
-            for role in Role
-        )
-    ).subquery("counts")
-    counted = (
-        insert(member_counts)
-        .from_select(
-            ["tenant_id", "role", "members"],
-            select(created.c.tenant_id, counts.c.role, counts.c.members).join(counts, true()),
-        )
-        .cte("counted")
-    )
-    tenant_created = recorded(
-        TenantCreatedEventData, created, actor=USER, about_user=USER, name=NAME, slug=SLUG, owner_user_id=USER
-    )
-    owner_joined = recorded(
-        MemberJoinedEventData,
-        created,
-        follows(tenant_created),
-        actor=USER,
-        user_id=USER,
-        role=literal_column(f"'{Role.OWNER}'"),
-        invited_by=null(),
-    )
-    return select(created.c.tenant_id).add_cte(joined, counted, tenant_created, owner_joined)
-
-
-CREATE = _create()
 
 CREATED_ON = select(tenant_creations.c.created).where(
     tenant_creations.c.user_id == USER, tenant_creations.c.day == DAY
