@@ -294,7 +294,7 @@ class ExtendedInvitationListResult:
 
 @dataclass(frozen=True)
 class RefusalResult:
-    """Why one row was refused: ``code`` and ``detail`` as in the problem of a single request, and its status."""
+    """Why one row was refused: ``code``, ``detail`` and status, as in the problem of a single request."""
 
     code: str
     status_code: int
