@@ -408,6 +408,40 @@ def _create_requests() -> None:
     )
     _index("ix_support_tickets_page", "support_tickets", "tenant_id", "created_at", "ticket_id")
     _create(
+        "ticket_replies",
+        *_tenant(),
+        _id("ticket_id"),
+        _id("reply_id"),
+        _id("author_id"),
+        sa.Column(
+            "is_support",
+            sa.Boolean(),
+            nullable=False,
+            comment="by the support staff, whose ids need no account",
+        ),
+        sa.Column("text", sa.Text(), nullable=False),
+        _now("created_at"),
+        sa.PrimaryKeyConstraint("tenant_id", "ticket_id", "reply_id"),
+        sa.ForeignKeyConstraint(
+            ["tenant_id", "ticket_id"],
+            ["account.support_tickets.tenant_id", "account.support_tickets.ticket_id"],
+            name="fk_ticket_replies_ticket",
+        ),
+    )
+    _index("ix_ticket_replies_page", "ticket_replies", "tenant_id", "ticket_id", "created_at", "reply_id")
+    _create(
+        "ticket_mails",
+        sa.Column("mail_id", sa.String(64), nullable=False),
+        _id("tenant_id"),
+        _id("ticket_id"),
+        sa.Column("attempts", sa.Integer(), nullable=False, server_default=sa.text("0")),
+        sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("mail_id"),
+        comment="mails to tell of support's answers; a row is deleted after its mail was sent",
+    )
+    _index("uq_ticket_mails_ticket", "ticket_mails", "tenant_id", "ticket_id", unique=True)
+    _index("ix_ticket_mails_due_at", "ticket_mails", "due_at")
+    _create(
         "idempotency_keys",
         _id("tenant_id"),
         _id("principal"),
@@ -573,6 +607,8 @@ def downgrade() -> None:
         "events",
         "outbox",
         "idempotency_keys",
+        "ticket_mails",
+        "ticket_replies",
         "support_tickets",
         "usage_counters",
         "invoices",

@@ -27,6 +27,7 @@ from hoc.cus.account.L2_api.identity import IDENTITY_OPERATIONS, issue_email_cha
 from hoc.cus.account.L2_api.openapi import CACHED_DOCUMENT, openapi_document, openapi_route
 from hoc.cus.account.L2_api.operations import AnyOperation
 from hoc.cus.account.L2_api.request import BodyParser
+from hoc.cus.account.L2_api.support_desk import SUPPORT_DESK_OPERATIONS
 from hoc.cus.account.L2_api.tenants import TENANT_OPERATIONS
 from hoc.cus.account.L5_engines.hooks import Hook
 from hoc.cus.account.L5_engines.link_patterns import link_pattern
@@ -52,7 +53,7 @@ from hoc.housekeeping import Housekeeping
 from hoc.mail.courier import Courier
 from hoc.mail.mailbox import DevelopmentMailbox
 from hoc.mail.message import parse_sender
-from hoc.mail.queues import AccountMailQueue, AnyMailQueue, InvitationQueue
+from hoc.mail.queues import AccountMailQueue, AnyMailQueue, InvitationQueue, TicketMailQueue
 from hoc.mail.sender import MailSender
 from hoc.readiness import Readiness
 from hoc.settings import Settings
@@ -168,9 +169,12 @@ class Accounts:
             [
                 *routes(identity, self.identity_service, dependencies),
                 *routes(TENANT_OPERATIONS, self.facade, dependencies),
+                *routes(SUPPORT_DESK_OPERATIONS, self.facade, dependencies),
                 *routes(FEED_OPERATIONS, event_feed(), dependencies),
                 *_documentation(
-                    settings, [*identity, *TENANT_OPERATIONS, *FEED_OPERATIONS], title="hoc identity"
+                    settings,
+                    [*identity, *TENANT_OPERATIONS, *SUPPORT_DESK_OPERATIONS, *FEED_OPERATIONS],
+                    title="hoc identity",
                 ),
                 *_event_documentation(settings),
             ],
@@ -266,9 +270,13 @@ def create_courier(database: Database, settings: Settings, sender: MailSender | 
         raise _needs_extra(missing) from None
     parse_sender(settings.mail_from)
     templates = MailTemplates(settings.mail_templates, language=settings.mail_language)
+    ticket_link = link_pattern(
+        "HOC_TICKET_URL", settings.ticket_url, settings.public_url, "tenant_id", "ticket_id"
+    )
     queues: list[AnyMailQueue] = [
         InvitationQueue(settings.mail_from, options_of(settings).invitation_url, templates),
         AccountMailQueue(settings.mail_from, _email_change_url(settings), templates),
+        TicketMailQueue(settings.mail_from, ticket_link, templates),
     ]
     at_once = settings.mail_concurrency
     if sender is not None:

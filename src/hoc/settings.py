@@ -153,6 +153,13 @@ class Settings(BaseSettings):
         default="{public_url}/email-changes#token={token}",
         description="pattern of links that confirm an address",
     )
+    ticket_mail: bool = Field(
+        default=False, description="mail the member who opened a support ticket when support answers it"
+    )
+    ticket_url: str = Field(
+        default="{public_url}/support/tickets/{ticket_id}?tenant={tenant_id}",
+        description="pattern of the links to tickets in those mails",
+    )
     invitation_links: bool = Field(
         default=False,
         description="answer requests for links over HTTP: of invitations, and of changes of addresses",

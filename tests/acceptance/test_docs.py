@@ -22,6 +22,7 @@ from hoc.cus.account.L2_api import problems
 from hoc.cus.account.L2_api.console import CONSOLE_OPERATIONS
 from hoc.cus.account.L2_api.feed import FEED_OPERATIONS
 from hoc.cus.account.L2_api.identity import IDENTITY_OPERATIONS
+from hoc.cus.account.L2_api.support_desk import SUPPORT_DESK_OPERATIONS
 from hoc.cus.account.L2_api.tenants import TENANT_OPERATIONS
 from hoc.cus.account.L5_engines.account_service import AccountRepositoryProtocol, AccountService
 from hoc.cus.account.L5_engines.accounts_facade import AccountsFacade
@@ -128,7 +129,15 @@ def test_python_blocks_that_are_not_run_are_python_and_few() -> None:
 
 def test_every_route_is_documented_and_no_other() -> None:
     """Each row has the route's success statuses, and its errors."""
-    mounts = {"": CONSOLE_OPERATIONS, "/api/v1": [*IDENTITY_OPERATIONS, *TENANT_OPERATIONS, *FEED_OPERATIONS]}
+    mounts = {
+        "": CONSOLE_OPERATIONS,
+        "/api/v1": [
+            *IDENTITY_OPERATIONS,
+            *TENANT_OPERATIONS,
+            *SUPPORT_DESK_OPERATIONS,
+            *FEED_OPERATIONS,
+        ],
+    }
     operations = [(mount, operation) for mount, served in mounts.items() for operation in served]
     page = (REFERENCE / "http.md").read_text()
     rows = re.findall(r"^\| ([A-Z]+) \| `([^`]+)` \| [^|]+ \| ([^|]+) \|(.*)\|$", page, re.MULTILINE)

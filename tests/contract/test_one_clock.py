@@ -21,7 +21,7 @@ READS = {
     "ownership": {"get"},
     "profiles": {"get"},
     "billing": {"summary", "list_invoices"},
-    "support": {"list_tickets"},
+    "support": {"list_tickets", "get_ticket", "list_replies"},
     "invitations": {"list"},
     "received_invitations": {"list", "preview"},
     "audit": {"list"},

@@ -1,13 +1,19 @@
 """A case for each event of a member, an invitation or a ticket."""
 
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
-from support.event_scene import OPERATOR, Case
+from support.event_scene import OPERATOR, Case, Scene
 from support.events import ParsedEvent
 
 from hoc.cus.account.L5_schemas import events
 from hoc.cus.account.L5_schemas.values import Role, TicketCategory, TicketPriority, TicketStatus
+
+
+async def _reopen(it: Scene, session: Any) -> None:
+    await it.facade.support.resolve(session, it.tenant_id, it.ticket_id, it.team.admin)
+    await it.facade.support.reopen(session, it.tenant_id, it.ticket_id, it.team.viewer)
+
 
 PEOPLE_CASES: Final = {
     "member.joined": Case(
@@ -175,19 +181,69 @@ PEOPLE_CASES: Final = {
     ),
     "ticket.updated": Case(
         lambda it, s: it.facade.support.change_ticket_status(
-            s, it.tenant_id, it.ticket_id, status="resolved", resolution="Done", actor=OPERATOR
+            s, it.tenant_id, it.ticket_id, status="in_progress", resolution="Nearly done", actor=OPERATOR
         ),
         lambda it, _: it.event(
             events.TicketUpdatedEventData(
                 it.tenant_id,
                 it.ticket_id,
                 it.team.viewer,
-                TicketStatus.RESOLVED,
-                "Done",
+                TicketStatus.IN_PROGRESS,
+                "Nearly done",
                 updated_at=it.now,
             ),
             OPERATOR,
             user=it.team.viewer,
         ),
+    ),
+    "ticket.replied": Case(
+        lambda it, s: it.facade.support.reply(
+            s, it.tenant_id, it.ticket_id, OPERATOR, text="Not for everybody", as_support=True
+        ),
+        lambda it, made: it.event(
+            events.TicketRepliedEventData(
+                it.tenant_id,
+                it.ticket_id,
+                it.team.viewer,
+                made.id,
+                is_support=True,
+                status=TicketStatus.IN_PROGRESS,
+                replied_at=it.now,
+            ),
+            OPERATOR,
+            user=it.team.viewer,
+        ),
+        again=lambda it, s: it.facade.support.reply(
+            s, it.tenant_id, it.ticket_id, it.team.member, text="To another's ticket"
+        ),
+    ),
+    "ticket.resolved": Case(
+        lambda it, s: it.facade.support.resolve(
+            s, it.tenant_id, it.ticket_id, it.team.admin, resolution="Done"
+        ),
+        lambda it, _: it.event(
+            events.TicketResolvedEventData(
+                it.tenant_id,
+                it.ticket_id,
+                it.team.viewer,
+                TicketStatus.RESOLVED,
+                "Done",
+                resolved_at=it.now,
+            ),
+            it.team.admin,
+            user=it.team.viewer,
+        ),
+    ),
+    "ticket.reopened": Case(
+        _reopen,
+        lambda it, _: it.event(
+            events.TicketReopenedEventData(
+                it.tenant_id, it.ticket_id, it.team.viewer, TicketStatus.OPEN, reopened_at=it.now
+            ),
+            it.team.viewer,
+            user=it.team.viewer,
+        ),
+        beside=("ticket.resolved",),
+        again=lambda it, s: it.facade.support.reopen(s, it.tenant_id, it.ticket_id, it.team.viewer),
     ),
 }

@@ -73,6 +73,16 @@ MUTATIONS: Final[dict[str, Operation]] = {
     "support.change_ticket_status": lambda it, s: it.facade.support.change_ticket_status(
         s, it.tenant_id, it.ticket_id, status="resolved", resolution="Done"
     ),
+    "support.reply": lambda it, s: it.facade.support.reply(
+        s, it.tenant_id, it.ticket_id, it.team.viewer, text="Any news?"
+    ),
+    "support.reply by support": lambda it, s: it.facade.support.reply(
+        s, it.tenant_id, it.ticket_id, "staff", text="Soon", as_support=True
+    ),
+    "support.resolve": lambda it, s: it.facade.support.resolve(
+        s, it.tenant_id, it.ticket_id, it.team.viewer, resolution="Done"
+    ),
+    "support.reopen": lambda it, s: it.facade.support.reopen(s, it.tenant_id, it.ticket_id, it.team.viewer),
     "invitations.invite": lambda it, s: it.facade.invite_user(
         s, it.tenant_id, it.team.owner, email=it.world.new_email()
     ),
@@ -96,6 +106,7 @@ PREPARED: Final[dict[str, Operation]] = {
     "ownership.start": MUTATIONS["ownership.cancel"],
     "billing.cancel_subscription": MUTATIONS["billing.set_subscription"],
     "billing.record_payment": MUTATIONS["billing.record_invoice"],
+    "support.reopen": MUTATIONS["support.resolve"],
 }
 """The operations that have to come before some of them."""
 

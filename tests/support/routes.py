@@ -12,6 +12,7 @@ from hoc.cus.account.L2_api.console import CONSOLE_OPERATIONS
 from hoc.cus.account.L2_api.feed import FEED_OPERATIONS
 from hoc.cus.account.L2_api.identity import IDENTITY_OPERATIONS
 from hoc.cus.account.L2_api.operations import AnyOperation
+from hoc.cus.account.L2_api.support_desk import SUPPORT_DESK_OPERATIONS
 from hoc.cus.account.L2_api.tenants import TENANT_OPERATIONS
 from hoc.cus.account.L5_schemas.identity import AccountUpdateRequest
 
@@ -20,7 +21,12 @@ Preparation: TypeAlias = Callable[[Console, Team], Awaitable[Values]]
 
 SERVICES: dict[str, list[AnyOperation]] = {
     MOUNT: CONSOLE_OPERATIONS,
-    IDENTITY_MOUNT: [*IDENTITY_OPERATIONS, *TENANT_OPERATIONS, *FEED_OPERATIONS],
+    IDENTITY_MOUNT: [
+        *IDENTITY_OPERATIONS,
+        *TENANT_OPERATIONS,
+        *SUPPORT_DESK_OPERATIONS,
+        *FEED_OPERATIONS,
+    ],
 }
 OPERATIONS = {
     f"{operation.method} {mount}{operation.path}": operation
@@ -37,6 +43,7 @@ EXAMPLES = {
     "tenant_id": "ten_1",
     "user_id": "usr_1",
     "invitation_id": "inv_1",
+    "ticket_id": "tkt_1",
     "token": "ten_1.secret",
     "email": "ada@example.com",
     "subject": "ada",
@@ -135,6 +142,23 @@ async def invitation_to_account(console: Console, team: Team) -> Values:
     return {"invitation_id": invitation_id, "token": token, "caller": invited}
 
 
+async def ticket(console: Console, team: Team) -> Values:
+    async with console.transaction() as session:
+        opened = await console.facade.create_support_ticket(
+            session, team.tenant_id, team.member, subject="Help", description="Please."
+        )
+    return {"tenant_id": team.tenant_id, "ticket_id": opened.id}
+
+
+async def resolved_ticket(console: Console, team: Team) -> Values:
+    values = await ticket(console, team)
+    async with console.transaction() as session:
+        await console.facade.support.resolve(
+            session, values["tenant_id"], values["ticket_id"], "staff", as_support=True
+        )
+    return values
+
+
 async def no_offer(console: Console, team: Team) -> Values:
     headers = console.as_(team.owner, team.tenant_id)
     await console.client.delete("/tenant/ownership-transfer", headers=headers)
@@ -184,7 +208,10 @@ def _table(*routes: Route) -> dict[str, Route]:
 
 READ = "200 200 200 200 403 403 403 401"
 MANAGE = "200 200 403 403 403 403 403 401"
+ANSWER = "200 200 200 403 403 403 403 401"
+ADMIN = "403 403 200 403 403 401"
 ACCOUNTS = "/api/v1/accounts"
+TICKET = "/api/v1/tenants/{tenant_id}/tickets/{ticket_id}"
 
 ROUTES = _table(
     #                                            owner adm mem vie  ex out none anon
@@ -288,6 +315,22 @@ ROUTES = _table(
         {"subject": "Help", "description": "Please.", "category": "general", "priority": "low"},
     ),
     Route("GET /accounts/support/tickets", READ),
+    # A member's ticket: the viewer has another's, which they read and do not answer.
+    Route("GET /accounts/support/tickets/{ticket_id}", READ, prepare=ticket),
+    Route("GET /accounts/support/tickets/{ticket_id}/replies", READ, prepare=ticket),
+    Route(
+        "POST /accounts/support/tickets/{ticket_id}/replies",
+        "201 201 201 403 403 403 403 401",
+        {"text": "Still broken."},
+        ticket,
+    ),
+    Route(
+        "POST /accounts/support/tickets/{ticket_id}/resolve",
+        ANSWER,
+        {"resolution": None},
+        ticket,
+    ),
+    Route("POST /accounts/support/tickets/{ticket_id}/reopen", ANSWER, prepare=resolved_ticket),
     Route("GET /accounts/audit", MANAGE),
     #                                           read wri all own oth anon
     Route(
@@ -370,6 +413,12 @@ ROUTES = _table(
         {"status": "suspended"},
         tenant,
     ),
+    Route("GET /api/v1/tenants/{tenant_id}/tickets", ADMIN, prepare=ticket),
+    Route(f"GET {TICKET}", ADMIN, prepare=ticket),
+    Route(f"GET {TICKET}/replies", ADMIN, prepare=ticket),
+    Route(f"POST {TICKET}/replies", "403 403 201 403 403 401", {"text": "We are on it."}, ticket),
+    Route(f"POST {TICKET}/resolve", ADMIN, {"resolution": "Restarted."}, ticket),
+    Route(f"POST {TICKET}/reopen", ADMIN, prepare=resolved_ticket),
     Route("GET /api/v1/events", "403 403 200 403 403 401"),
 )  # fmt: skip
 

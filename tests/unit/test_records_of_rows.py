@@ -6,7 +6,15 @@ from typing import Any
 import pytest
 from sqlalchemy import Integer, column, literal_column, select
 
-from hoc.cus.account.L6_drivers import account_lists, billing, invitations, members, tenants, tickets
+from hoc.cus.account.L6_drivers import (
+    account_lists,
+    billing,
+    invitations,
+    members,
+    tenants,
+    ticket_replies,
+    tickets,
+)
 from hoc.cus.account.L6_drivers.paging import Paged
 from hoc.cus.account.L6_drivers.row_mapping import record_of
 
@@ -19,6 +27,7 @@ LISTS: list[Paged] = [
     members.MEMBERSHIPS_OF,
     *tenants.PAGES.values(),
     *tickets.PAGES.values(),
+    ticket_replies.REPLIES,
     *invitations.PAGES.values(),
     billing.INVOICES,
 ]

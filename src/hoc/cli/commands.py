@@ -188,7 +188,7 @@ def token(
     email: Annotated[str | None, typer.Option(help="The caller's e-mail address.")] = None,
     scope: Annotated[
         list[str] | None,
-        typer.Option(help="accounts:read, accounts:write or accounts:admin; repeat the option for several."),
+        typer.Option(help="accounts:read, accounts:write, accounts:support or accounts:admin; repeatable."),
     ] = None,
     data_dir: DataDir = None,
 ) -> None:

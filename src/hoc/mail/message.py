@@ -58,8 +58,8 @@ def compose_invitation(mail: InvitationMail, sender: str, templates: MailTemplat
     texts = templates.render(
         "invitation",
         mail.locale,
-        tenant_name=_name(mail.tenant_name),
-        inviter_name=_name(mail.inviter_name or ""),
+        tenant_name=shown_name(mail.tenant_name),
+        inviter_name=shown_name(mail.inviter_name or ""),
         role=_clean(mail.role),
         link=mail.link,
         expires_at=mail.expires_at,
@@ -144,7 +144,7 @@ def _clean(text: str) -> str:
     return line if len(line) <= MAX_NAME_LENGTH else f"{line[: MAX_NAME_LENGTH - 1].rstrip()}…"
 
 
-def _name(text: str) -> str:
+def shown_name(text: str) -> str:
     """A person's or tenant's name as one line in which no mail program finds a link.
 
     A space follows each dot, colon and at sign inside a word. Names such as `Node.js` are not refused: they

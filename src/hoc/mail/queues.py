@@ -1,4 +1,4 @@
-"""The queues of mails: of invitations, and about accounts."""
+"""The queues of mails: of invitations, about accounts, and about support tickets."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -12,10 +12,13 @@ from hoc.cus.account.L5_engines.email_changes import issue_email_token
 from hoc.cus.account.L5_engines.invitation_mail import issue_token
 from hoc.cus.account.L5_engines.link_patterns import filled
 from hoc.cus.account.L5_schemas.port_types import DueAccountMail, DueMail, InvitationMailContent
+from hoc.cus.account.L5_schemas.tickets import DueTicketMail
 from hoc.cus.account.L6_drivers.email_changes import SqlAccountMail, SqlEmailChanges
 from hoc.cus.account.L6_drivers.invitation_mail import SqlInvitationMail
+from hoc.cus.account.L6_drivers.ticket_mail import SqlTicketMail
 from hoc.mail.account_mail import EmailChangeMail, compose_confirmation, compose_notice
 from hoc.mail.message import InvitationMail, compose_invitation
+from hoc.mail.ticket_mail import compose_ticket_mail
 
 if TYPE_CHECKING:
     from hoc.mail.templating import MailTemplates
@@ -150,3 +153,33 @@ class AccountMailQueue:
             self._mail_from,
             self._templates,
         )
+
+
+class TicketMailQueue:
+    """Mails that tell of support's answers to tickets. ``link`` is the pattern of the links to them."""
+
+    def __init__(self, mail_from: str, link: str, templates: "MailTemplates") -> None:
+        self._mail_from = mail_from
+        self._link = link
+        self._templates = templates
+        self._mails = SqlTicketMail()
+        self.claim = self._mails.claim
+        self.postpone = self._mails.postpone
+        self.finish = self._mails.finish
+        self.fail = self._mails.fail
+        self.drop = self._mails.drop
+
+    async def compose(
+        self,
+        session: AsyncConnection,
+        mail: DueTicketMail,
+        *,
+        now: datetime,  # noqa: ARG002 - of the protocol
+    ) -> Callable[[], EmailMessage] | None:
+        if mail.attempts > NOTICE_ATTEMPTS:
+            return None
+        content = await self._mails.content(session, mail)
+        if content is None:
+            return None
+        link = filled(self._link, tenant_id=mail.tenant_id, ticket_id=mail.ticket_id)
+        return partial(compose_ticket_mail, content, link, mail.mail_id, self._mail_from, self._templates)

@@ -34,6 +34,10 @@ _SAMPLES: Final[dict[str, list[dict[str, Any]]]] = {
     ],
     "confirmation": [_LINK],
     "notice": [{}],
+    "ticket": [
+        {"link": _LINK["link"], "ticket_subject": "Help", "tenant_name": "Acme", "is_resolved": False},
+        {"link": _LINK["link"], "ticket_subject": "Help", "tenant_name": "Acme", "is_resolved": True},
+    ],
 }
 """The kinds of mail, with values to try their templates with."""
 

@@ -7,7 +7,8 @@ from typing import Generic, TypeVar
 
 import orjson
 
-from hoc.cus.account.L5_schemas.results import EventResult, ProfileExtras, SupportTicketResult
+from hoc.cus.account.L5_schemas.results import EventResult, ProfileExtras
+from hoc.cus.account.L5_schemas.tickets import NewReply
 from hoc.cus.account.L5_schemas.values import PLAN_QUOTAS, MailDelivery, Onboarding, Plan, Role, TenantStatus
 
 T = TypeVar("T")
@@ -139,11 +140,10 @@ class UsageRow:
 
 
 @dataclass(frozen=True, slots=True)
-class TicketRow:
-    """A ticket, and the user who opened it."""
-
-    user_id: str
-    ticket: SupportTicketResult
+class TicketReplyRow:
+    tenant_id: str
+    ticket_id: str
+    reply: NewReply
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from hoc.cus.account.L5_schemas.events import (
 )
 from hoc.cus.account.L5_schemas.port_types import UPDATABLE, Subject, Subscription
 from hoc.cus.account.L5_schemas.results import EventResult, ExtendedInvoiceResult, OwnershipTransferResult
+from hoc.cus.account.L5_schemas.tickets import ExtendedTicketResult
 from hoc.cus.account.L5_schemas.values import CLOSED_TENANT, Role
 from hoc.testing.rows import (
     Dated,
@@ -28,7 +29,7 @@ from hoc.testing.rows import (
     MembershipRow,
     TenantKey,
     TenantRow,
-    TicketRow,
+    TicketReplyRow,
     UsageRow,
     UserRow,
 )
@@ -53,7 +54,11 @@ class Tables:
         default_factory=dict[TenantKey, Dated[ExtendedInvoiceResult]]
     )
     usage: dict[str, UsageRow] = field(default_factory=dict[str, UsageRow])
-    tickets: dict[TenantKey, TicketRow] = field(default_factory=dict[TenantKey, TicketRow])
+    tickets: dict[TenantKey, ExtendedTicketResult] = field(
+        default_factory=dict[TenantKey, ExtendedTicketResult]
+    )
+    ticket_replies: dict[TenantKey, TicketReplyRow] = field(default_factory=dict[TenantKey, TicketReplyRow])
+    ticket_mails: dict[TenantKey, datetime] = field(default_factory=dict[TenantKey, datetime])
     events: list[EventRow] = field(default_factory=list[EventRow])
 
     def copy(self) -> "Tables":

@@ -26,7 +26,7 @@ from hoc.testing.ownership import MemoryOwnershipTransfers
 from hoc.testing.profiles import MemoryProfiles
 from hoc.testing.received_invitations import MemoryReceivedInvitations
 from hoc.testing.tenants import MemoryTenants
-from hoc.testing.tickets import MemoryTickets
+from hoc.testing.tickets import MemoryTicketReplies, MemoryTickets
 from hoc.testing.usage import MemoryUsage
 
 
@@ -58,6 +58,7 @@ def memory_engines(
         billing=MemoryBilling(database),
         usage=MemoryUsage(database),
         tickets=MemoryTickets(database),
+        ticket_replies=MemoryTicketReplies(database),
         invitations=invitations,
         acceptances=invitations,
         received_invitations=MemoryReceivedInvitations(database),

@@ -24,6 +24,7 @@ STORED = """
         (SELECT jsonb_agg(to_jsonb(r) ORDER BY r.invitation_id) FROM account.invitations r),
         (SELECT jsonb_agg(to_jsonb(r) ORDER BY r.mail_id) FROM account.invitation_mails r),
         (SELECT jsonb_agg(to_jsonb(r) ORDER BY r.ticket_id) FROM account.support_tickets r),
+        (SELECT jsonb_agg(to_jsonb(r) ORDER BY r.reply_id) FROM account.ticket_replies r),
         (SELECT jsonb_agg(to_jsonb(r) ORDER BY r.tenant_id) FROM account.ownership_transfers r),
         (SELECT sum(sent) FROM account.invitation_limits), (SELECT sum(sent) FROM account.recipient_limits),
         (SELECT count(*) FROM account.users))
@@ -69,6 +70,7 @@ async def at(fresh_database_url: str, fresh_database: Database) -> AsyncGenerato
     )
     await scene.commit(invite_first)
     await scene.commit(offer_ownership)
+    await scene.commit(open_one_of_a_member)
     yield scene
     assert await damage(fresh_database) == []
 
@@ -112,6 +114,17 @@ def rename(at: Scene, session: Any) -> Awaitable[object]:
 
 def annotate_another(at: Scene, session: Any) -> Awaitable[object]:
     return at.engines.members.update(session, at.tenant, at.admin, at.member, metadata={"a": 1})
+
+
+async def open_one_of_a_member(at: Scene, session: Any) -> None:
+    create = at.engines.support.create_ticket
+    await create(session, at.tenant, at.member, subject="Help", description="Now")
+
+
+async def answer_a_ticket(at: Scene, session: Any) -> None:
+    support = at.engines.support
+    listed = await support.list_tickets(session, at.tenant)
+    await support.reply(session, at.tenant, listed.value.tickets[0].id, at.admin, text="Yes")
 
 
 def remove_another(at: Scene, session: Any) -> Awaitable[object]:
@@ -169,6 +182,7 @@ def called(value: object) -> str:
         (resend, rows("invitations")),
         (resend, rows("invitation_limits")),
         (invite, rows("invitation_limits")),
+        (answer_a_ticket, rows("support_tickets")),
     ],
     ids=called,
 )
@@ -198,7 +212,7 @@ async def _fails_after(at: Scene, write: Step, lock: str, loss: Step) -> None:
 @pytest.mark.parametrize(
     "write",
     [
-        *(accept, revoke, resend, invite, open_a_ticket),
+        *(accept, revoke, resend, invite, open_a_ticket, answer_a_ticket),
         *(rename, annotate_another, remove_another, leave, accept_ownership, decline_ownership),
     ],
     ids=called,

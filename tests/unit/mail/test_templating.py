@@ -66,11 +66,12 @@ def test_a_host_replaces_single_files_and_adds_languages(tmp_path: Path) -> None
 
     french = {
         f"fr__{kind}__{part}": "{{ link }}"
-        for kind in ("invitation", "confirmation")
+        for kind in ("invitation", "confirmation", "ticket")
         for part in ("txt", "html")
     }
     write(tmp_path, **french, fr__notice__txt="Bonjour", fr__notice__html="{% include 'en/_footer.html' %}")
-    write(tmp_path, **{f"fr__{kind}__subject": kind for kind in ("invitation", "confirmation", "notice")})
+    kinds = ("invitation", "confirmation", "notice", "ticket")
+    write(tmp_path, **{f"fr__{kind}__subject": kind for kind in kinds})
     assert MailTemplates(tmp_path).render("notice", "fr-CA").html == "<p>Bye</p>"
 
 

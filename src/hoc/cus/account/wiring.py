@@ -26,6 +26,7 @@ from hoc.cus.account.L6_drivers.ownership import SqlOwnershipTransfers
 from hoc.cus.account.L6_drivers.profiles import SqlProfiles
 from hoc.cus.account.L6_drivers.received_invitations import SqlReceivedInvitations
 from hoc.cus.account.L6_drivers.tenants import SqlTenants
+from hoc.cus.account.L6_drivers.ticket_replies import SqlTicketReplies
 from hoc.cus.account.L6_drivers.tickets import SqlTickets
 from hoc.cus.account.L6_drivers.usage import SqlUsage
 from hoc.database import Database
@@ -74,6 +75,7 @@ def postgres_engines(
         billing=SqlBilling(),
         usage=SqlUsage(),
         tickets=SqlTickets(),
+        ticket_replies=SqlTicketReplies(),
         invitations=invitations,
         acceptances=invitations,
         received_invitations=SqlReceivedInvitations(),
@@ -164,4 +166,5 @@ def options_of(settings: Settings) -> Options:
             "HOC_INVITATION_URL", settings.invitation_url, settings.public_url, "invitation_id", "token"
         ),
         special_use_domains=settings.special_use_domains,
+        ticket_mail=settings.send_mail and settings.ticket_mail,
     )

@@ -88,6 +88,14 @@ class CreateTicket(Body):
     priority: GivenTicketPriority = "medium"
 
 
+class ReplyToTicket(Body):
+    text: str
+
+
+class ResolveTicket(Body):
+    resolution: str | None = None
+
+
 class StartTransfer(Body):
     to_user_id: str
 

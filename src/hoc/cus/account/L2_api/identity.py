@@ -39,7 +39,8 @@ from hoc.cus.account.L5_schemas.results import LinkedIdentitiesResult
 READERS = ("accounts:read", "accounts:admin")
 WRITERS = ("accounts:write", "accounts:admin")
 ADMINS = ("accounts:admin",)
-SCOPES = ("accounts:read", "accounts:write", "accounts:admin")
+SUPPORTERS = ("accounts:support", "accounts:admin")
+SCOPES = ("accounts:read", "accounts:write", "accounts:support", "accounts:admin")
 
 
 @Operation(

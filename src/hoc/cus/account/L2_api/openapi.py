@@ -65,6 +65,7 @@ _SECURITY_SCHEMES: Final[dict[str, Schema]] = {
                 "scopes": {
                     "accounts:read": "Read accounts.",
                     "accounts:write": "Create and change accounts.",
+                    "accounts:support": "Read and answer the support tickets of any tenant.",
                     "accounts:admin": "Everything that the identity service does.",
                 },
             }

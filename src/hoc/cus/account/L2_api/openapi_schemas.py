@@ -42,12 +42,13 @@ _STATUSES: Final[dict[str, type[StrEnum]]] = {
     "ExtendedUserDetailResult": UserStatus,
     "BillingSummaryResult": SubscriptionStatus,
     "ExtendedInvoiceResult": InvoiceStatus,
-    "SupportTicketResult": TicketStatus,
+    "ExtendedTicketResult": TicketStatus,
     "ExtendedInvitationResult": InvitationStatus,
     "list_projects": TenantStatus,
     "list_users": UserStatus,
     "list_invitations": InvitationStatus,
     "list_tickets": TicketStatus,
+    "list_tickets_of_tenant": TicketStatus,
 }
 """What ``status`` is, in a type or as the parameter of an operation."""
 

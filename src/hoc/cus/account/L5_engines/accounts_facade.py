@@ -272,7 +272,7 @@ class AccountsFacade:
         page = await self.support.list_tickets(
             session, tenant_id, status=status, limit=limit, offset=offset, cursor=cursor
         )
-        return page.value
+        return SupportTicketListResult(list(page.value.tickets), page.value.total)
 
     async def invite_user(
         self,

@@ -14,7 +14,7 @@ from hoc.cus.account.L5_engines.profiles import Profiles, ProfileStore
 from hoc.cus.account.L5_engines.projects import Projects, TenantStore
 from hoc.cus.account.L5_engines.received_invitations import ReceivedInvitations, ReceivedInvitationStore
 from hoc.cus.account.L5_engines.session import Clock, utc_now
-from hoc.cus.account.L5_engines.support import Support, TicketStore
+from hoc.cus.account.L5_engines.support import Support, TicketReplyStore, TicketStore
 from hoc.cus.account.L5_engines.usage import Usage, UsageStore
 from hoc.cus.account.L5_schemas.options import Options
 
@@ -30,6 +30,7 @@ class Stores:
     billing: BillingStore
     usage: UsageStore
     tickets: TicketStore
+    ticket_replies: TicketReplyStore
     invitations: InvitationStore
     acceptances: AcceptanceStore
     received_invitations: ReceivedInvitationStore
@@ -66,7 +67,14 @@ def build_engines(
         profiles=Profiles(stores.profiles, clock=clock),
         billing=Billing(stores.billing, clock=clock),
         usage=Usage(stores.usage, clock=clock),
-        support=Support(stores.tickets, stores.members, options.support_contact, clock=clock),
+        support=Support(
+            stores.tickets,
+            stores.ticket_replies,
+            stores.members,
+            options.support_contact,
+            sends_mail=options.ticket_mail,
+            clock=clock,
+        ),
         invitations=Invitations(
             stores.invitations,
             stores.members,

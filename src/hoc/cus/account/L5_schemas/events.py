@@ -381,7 +381,7 @@ class TicketCreatedEventData(EventData, event_type="ticket.created"):
 
 @dataclass(frozen=True)
 class TicketUpdatedEventData(EventData, event_type="ticket.updated"):
-    """A support ticket's status or resolution changed."""
+    """A support ticket's status or resolution changed, but for its being resolved or reopened."""
 
     tenant_id: str
     ticket_id: str
@@ -389,3 +389,42 @@ class TicketUpdatedEventData(EventData, event_type="ticket.updated"):
     status: TicketStatus
     resolution: str | None
     updated_at: datetime
+
+
+@dataclass(frozen=True)
+class TicketRepliedEventData(EventData, event_type="ticket.replied"):
+    """Somebody replied to a support ticket: the support staff if ``is_support``, else a member.
+
+    ``user_id`` opened the ticket. The event does not have the reply's text.
+    """
+
+    tenant_id: str
+    ticket_id: str
+    user_id: str
+    reply_id: str
+    is_support: bool
+    status: TicketStatus
+    replied_at: datetime
+
+
+@dataclass(frozen=True)
+class TicketResolvedEventData(EventData, event_type="ticket.resolved"):
+    """A support ticket was resolved or closed."""
+
+    tenant_id: str
+    ticket_id: str
+    user_id: str
+    status: TicketStatus
+    resolution: str | None
+    resolved_at: datetime
+
+
+@dataclass(frozen=True)
+class TicketReopenedEventData(EventData, event_type="ticket.reopened"):
+    """A support ticket that was resolved or closed is open again."""
+
+    tenant_id: str
+    ticket_id: str
+    user_id: str
+    status: TicketStatus
+    reopened_at: datetime

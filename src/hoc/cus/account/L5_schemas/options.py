@@ -22,3 +22,5 @@ class Options:
     invitation_url: str = "http://127.0.0.1:8201/invitations/{invitation_id}#token={token}"
     """Pattern of invitation links."""
     special_use_domains: bool = False
+    ticket_mail: bool = False
+    """True mails the member who opened a ticket that support has answered it."""

@@ -456,6 +456,38 @@ support_tickets = Table(
     Index("ix_support_tickets_page", "tenant_id", "created_at", "ticket_id"),
 )
 
+ticket_replies = Table(
+    "ticket_replies",
+    metadata,
+    _tenant(),
+    _id("ticket_id"),
+    _id("reply_id"),
+    _id("author_id"),
+    Column("is_support", Boolean, nullable=False, comment="by the support staff, whose ids need no account"),
+    Column("text", Text, nullable=False),
+    _time("created_at"),
+    PrimaryKeyConstraint("tenant_id", "ticket_id", "reply_id"),
+    ForeignKeyConstraint(
+        ["tenant_id", "ticket_id"],
+        [f"{SCHEMA}.support_tickets.tenant_id", f"{SCHEMA}.support_tickets.ticket_id"],
+        name="fk_ticket_replies_ticket",
+    ),
+    Index("ix_ticket_replies_page", "tenant_id", "ticket_id", "created_at", "reply_id"),
+)
+
+ticket_mails = Table(
+    "ticket_mails",
+    metadata,
+    Column("mail_id", String(64), primary_key=True),
+    _id("tenant_id"),
+    _id("ticket_id"),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("due_at", DateTime(timezone=True), nullable=False),
+    Index("uq_ticket_mails_ticket", "tenant_id", "ticket_id", unique=True),
+    Index(None, "due_at"),
+    comment="mails to tell of support's answers; a row is deleted after its mail was sent",
+)
+
 idempotency_keys = Table(
     "idempotency_keys",
     metadata,

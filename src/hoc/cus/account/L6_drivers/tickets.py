@@ -2,12 +2,17 @@
 
 from datetime import datetime
 
-from sqlalchemy import String, Text, case, func, select, union_all, update
+from sqlalchemy import String, Text, case, exists, func, select, union_all, update
 from sqlalchemy.dialects.postgresql import insert
 
-from hoc.cus.account.L5_schemas.events import TicketCreatedEventData, TicketUpdatedEventData
+from hoc.cus.account.L5_schemas.events import (
+    TicketCreatedEventData,
+    TicketReopenedEventData,
+    TicketResolvedEventData,
+    TicketUpdatedEventData,
+)
 from hoc.cus.account.L5_schemas.port_types import Slice, Window
-from hoc.cus.account.L5_schemas.results import SupportTicketResult
+from hoc.cus.account.L5_schemas.tickets import ExtendedTicketResult
 from hoc.cus.account.L5_schemas.values import RESOLVED_TICKET, TenantStatus, TicketStatus
 from hoc.cus.account.L6_drivers.execution import AnySelect, SqlSession, fetch_one, param
 from hoc.cus.account.L6_drivers.fragments import NOW, TENANT, USER, held_membership
@@ -19,6 +24,7 @@ from hoc.cus.account.L6_drivers.tables import support_tickets
 TICKET = param("ticket_id", String)
 STATUS = param("status", String)
 RESOLUTION = param("resolution", Text)
+THIS_TICKET = (support_tickets.c.tenant_id == TENANT) & (support_tickets.c.ticket_id == TICKET)
 
 
 def _create() -> AnySelect:
@@ -63,7 +69,11 @@ COLUMNS = (
     support_tickets.c.updated_at,
     support_tickets.c.resolution,
     support_tickets.c.resolved_at,
+    support_tickets.c.user_id,
 )
+
+FIND = select(*COLUMNS).where(THIS_TICKET)
+LOCK = FIND.with_for_update(key_share=True)
 
 
 def _page(*, by_status: bool) -> Paged:
@@ -83,52 +93,52 @@ PAGES = {by_status: _page(by_status=by_status) for by_status in (False, True)}
 
 
 def _set_status() -> AnySelect:
-    this = (support_tickets.c.tenant_id == TENANT, support_tickets.c.ticket_id == TICKET)
-    before = select(*COLUMNS).where(*this).with_for_update().cte("before")
+    """Each change has one event, of the most specific type."""
+    before = select(*COLUMNS).where(THIS_TICKET).with_for_update(key_share=True).cte("before")
     resolution = func.coalesce(RESOLUTION, before.c.resolution)
+    will_be_resolved = STATUS.in_(RESOLVED_TICKET)
     changed = (
         update(support_tickets)
         .where(
-            *this,
+            THIS_TICKET,
             support_tickets.c.ticket_id == before.c.id,
             (before.c.status != STATUS) | before.c.resolution.is_distinct_from(resolution),
         )
         .values(
             status=STATUS,
             resolution=resolution,
-            resolved_at=case(
-                (
-                    STATUS.in_(RESOLVED_TICKET),
-                    func.coalesce(before.c.resolved_at, NOW),
-                ),
-                else_=None,
-            ),
+            resolved_at=case((will_be_resolved, func.coalesce(before.c.resolved_at, NOW)), else_=None),
             updated_at=NOW,
         )
-        .returning(*COLUMNS, support_tickets.c.user_id)
+        .returning(*COLUMNS)
         .cte("changed")
     )
-    ticket_updated = recorded(TicketUpdatedEventData, changed, tenant_id=TENANT, ticket_id=changed.c.id)
+    was_resolved = exists().where(before.c.status.in_(RESOLVED_TICKET))
+    events = [
+        recorded(event, changed, condition, tenant_id=TENANT, ticket_id=changed.c.id)
+        for event, condition in (
+            (TicketResolvedEventData, will_be_resolved & ~was_resolved),
+            (TicketReopenedEventData, ~will_be_resolved & was_resolved),
+            (TicketUpdatedEventData, will_be_resolved == was_resolved),
+        )
+    ]
     unchanged = select(before).where(~select(changed.c.id).exists())
-    shown = select(*(changed.c[column.name] for column in COLUMNS))
-    return select(union_all(shown, unchanged).subquery("ticket")).add_cte(ticket_updated)
+    return select(union_all(select(changed), unchanged).subquery("ticket")).add_cte(*events)
 
 
 SET_STATUS = _set_status()
 
 
-_ticket = record_of(SupportTicketResult, *PAGES.values(), SET_STATUS)
+_ticket = record_of(ExtendedTicketResult, *PAGES.values(), SET_STATUS, FIND)
 
 
 class SqlTickets:
-    async def create(
-        self, session: SqlSession, tenant_id: str, user_id: str, ticket: SupportTicketResult
-    ) -> bool:
+    async def create(self, session: SqlSession, tenant_id: str, ticket: ExtendedTicketResult) -> bool:
         row = await fetch_one(
             session,
             CREATE,
             tenant_id=tenant_id,
-            user_id=user_id,
+            user_id=ticket.user_id,
             ticket_id=ticket.id,
             subject=ticket.subject,
             description=ticket.description,
@@ -141,9 +151,15 @@ class SqlTickets:
 
     async def page(
         self, session: SqlSession, tenant_id: str, window: Window, *, status: TicketStatus | None
-    ) -> Slice[SupportTicketResult]:
+    ) -> Slice[ExtendedTicketResult]:
         values = {"tenant_id": tenant_id} | ({} if status is None else {"status": status})
         return await PAGES[status is not None].fetch(session, window, _ticket, **values)
+
+    async def find(
+        self, session: SqlSession, tenant_id: str, ticket_id: str, *, lock: bool = False
+    ) -> ExtendedTicketResult | None:
+        row = await fetch_one(session, LOCK if lock else FIND, tenant_id=tenant_id, ticket_id=ticket_id)
+        return None if row is None else _ticket(row)
 
     async def set_status(
         self,
@@ -155,7 +171,7 @@ class SqlTickets:
         resolution: str | None,
         now: datetime,
         actor: str | None,
-    ) -> SupportTicketResult | None:
+    ) -> ExtendedTicketResult | None:
         row = await fetch_one(
             session,
             SET_STATUS,

@@ -1,0 +1,94 @@
+"""The courier's queue of mails that tell of support's answers to tickets."""
+
+from datetime import datetime
+
+from sqlalchemy import Integer, String, delete, select, update
+from sqlalchemy.types import DateTime
+
+from hoc.cus.account.L5_schemas.tickets import DueTicketMail, TicketMailContent
+from hoc.cus.account.L5_schemas.values import CLOSED_TENANT, RESOLVED_TICKET
+from hoc.cus.account.L6_drivers.execution import SqlSession, fetch_all, fetch_one, param
+from hoc.cus.account.L6_drivers.fragments import NOW
+from hoc.cus.account.L6_drivers.tables import memberships, support_tickets, tenants, ticket_mails, users
+from hoc.cus.account.L6_drivers.tickets import THIS_TICKET
+
+MAIL = param("mail_id", String)
+DUE_AT = param("due_at", DateTime(timezone=True))
+
+# Only to who may read the ticket now, at an address that is known to be theirs.
+CONTENT = (
+    select(
+        users.c.email,
+        support_tickets.c.subject,
+        tenants.c.name.label("tenant_name"),
+        support_tickets.c.status.in_(RESOLVED_TICKET).label("is_resolved"),
+        users.c.locale,
+    )
+    .select_from(
+        support_tickets.join(users, users.c.user_id == support_tickets.c.user_id)
+        .join(
+            memberships,
+            (memberships.c.tenant_id == support_tickets.c.tenant_id)
+            & (memberships.c.user_id == support_tickets.c.user_id),
+        )
+        .join(tenants, tenants.c.tenant_id == support_tickets.c.tenant_id)
+    )
+    .where(
+        THIS_TICKET,
+        memberships.c.is_active,
+        users.c.email_verified,
+        users.c.email_key.is_not(None),
+        tenants.c.status.not_in(CLOSED_TENANT),
+    )
+)
+
+_DUE = (
+    select(ticket_mails.c.mail_id)
+    .where(ticket_mails.c.due_at <= NOW)
+    .order_by(ticket_mails.c.due_at)
+    .limit(param("batch", Integer))
+    .with_for_update(skip_locked=True)
+)
+
+CLAIM = (
+    update(ticket_mails)
+    .where(ticket_mails.c.mail_id.in_(_DUE))
+    .values(due_at=DUE_AT, attempts=ticket_mails.c.attempts + 1)
+    .returning(*ticket_mails.c)
+)
+
+POSTPONE = (
+    update(ticket_mails)
+    .where(ticket_mails.c.mail_id == MAIL)
+    .values(due_at=DUE_AT)
+    .returning(ticket_mails.c.mail_id)
+)
+
+FINISH = delete(ticket_mails).where(ticket_mails.c.mail_id == MAIL).returning(ticket_mails.c.mail_id)
+
+
+class SqlTicketMail:
+    async def content(self, session: SqlSession, mail: DueTicketMail) -> TicketMailContent | None:
+        """What the mail says now. None: there is nobody to tell."""
+        row = await fetch_one(session, CONTENT, tenant_id=mail.tenant_id, ticket_id=mail.ticket_id)
+        return None if row is None else TicketMailContent(*row)
+
+    async def claim(
+        self, session: SqlSession, *, now: datetime, lease_until: datetime, batch: int
+    ) -> list[DueTicketMail]:
+        """Claim due mails that no other courier is claiming. They are due again at ``lease_until``."""
+        rows = await fetch_all(session, CLAIM, now=now, due_at=lease_until, batch=batch)
+        return [DueTicketMail(row.mail_id, row.tenant_id, row.ticket_id, row.attempts) for row in rows]
+
+    async def postpone(self, session: SqlSession, mail: DueTicketMail, due_at: datetime) -> None:
+        await fetch_one(session, POSTPONE, mail_id=mail.mail_id, due_at=due_at)
+
+    async def finish(self, session: SqlSession, mail: DueTicketMail) -> None:
+        """Remove a sent mail from the queue. If support answered again meanwhile, the new mail stays."""
+        await fetch_one(session, FINISH, mail_id=mail.mail_id)
+
+    async def fail(self, session: SqlSession, mail: DueTicketMail, _reason: str, _now: datetime) -> None:
+        await self.finish(session, mail)
+
+    async def drop(self, session: SqlSession, mail: DueTicketMail, _now: datetime) -> None:
+        await self.finish(session, mail)
