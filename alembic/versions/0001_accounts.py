@@ -368,10 +368,15 @@ def _create_billing() -> None:
         _time("as_of", comment="the row as of the latest time wins"),
         _now("updated_at"),
         sa.Column("currency", sa.String(3), comment="of ISO 4217; null when the billing system did not say"),
+        sa.Column("number", sa.String(255)),
+        sa.Column("hosted_url", sa.Text()),
+        sa.Column("pdf_url", sa.Text()),
         sa.PrimaryKeyConstraint("tenant_id", "invoice_id"),
         _one_of("status", "draft", "open", "paid", "void", "uncollectible"),
         *_within_years("period_start", "period_end", "as_of"),
         sa.CheckConstraint("currency ~ '^[A-Z]{3}$'", name="currency"),
+        sa.CheckConstraint("hosted_url LIKE 'https://%'", name="hosted_url"),
+        sa.CheckConstraint("pdf_url LIKE 'https://%'", name="pdf_url"),
     )
     _index("ix_invoices_page", "invoices", "tenant_id", "period_start", "invoice_id")
     _create(

@@ -195,6 +195,10 @@ class Settings(BaseSettings):
         default=None, description="keys, development mail, embedded servers; unset: the user's data directory"
     )
 
+    billing_portal_url: str | None = Field(
+        default=None,
+        description="pattern of links to the billing system's portal, with {tenant_id}; unset: none",
+    )
     support_email: str = Field(default="support@example.com", description="shown as the support contact")
     support_hours: str = Field(
         default="Monday to Friday, 09:00 to 17:00 UTC", description="shown as the support contact"

@@ -27,9 +27,10 @@ from hoc.cus.account.L2_api.tenants import TENANT_OPERATIONS
 from hoc.cus.account.L5_engines.account_service import AccountRepositoryProtocol, AccountService
 from hoc.cus.account.L5_engines.accounts_facade import AccountsFacade
 from hoc.cus.account.L5_engines.engines import Engines
+from hoc.cus.account.L5_engines.provider_statuses import INVOICE_STATUSES, SUBSCRIPTION_STATUSES
 from hoc.cus.account.L5_schemas import errors, identity
 from hoc.cus.account.L5_schemas.errors import AccountsError
-from hoc.cus.account.L5_schemas.values import UNSET
+from hoc.cus.account.L5_schemas.values import UNSET, InvoiceStatus, SubscriptionStatus
 from hoc.events.billing import INBOUND
 from hoc.settings import Settings
 
@@ -125,6 +126,19 @@ def test_python_blocks_that_are_not_run_are_python_and_few() -> None:
     for block in kept:
         ast.parse(block.code.replace("=…", "=None"))
     assert len(kept) <= 1
+
+
+def test_every_providers_status_is_documented_and_no_other() -> None:
+    page = (ROOT / "docs" / "how-to" / "billing.md").read_text()
+    subscriptions, _, invoices = page.partition("## Statuses")[2].partition("| An invoice that is")
+    for section, mapped, own in (
+        (subscriptions, SUBSCRIPTION_STATUSES, SubscriptionStatus),
+        (invoices, INVOICE_STATUSES, InvoiceStatus),
+    ):
+        rows = re.findall(r"^\| (`[^|]+) \| `(\w+)`", section, re.MULTILINE)
+        shown = [(status, stored) for given, stored in rows for status in re.findall(r"`(\w+)`", given)]
+        assert len(shown) == len(dict(shown))
+        assert dict(shown) == {**mapped, **{status.value: status for status in own}}
 
 
 def test_every_route_is_documented_and_no_other() -> None:

@@ -1,5 +1,6 @@
 """Subscriptions and invoices, written by the billing system and shown by the console."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from functools import partial
 from typing import Any
@@ -8,6 +9,7 @@ import pytest
 from support.world import NOWHERE, World, refusal, walk
 
 from hoc.cus.account.L5_schemas.errors import InvalidInputError, NotFoundError
+from hoc.cus.account.L5_schemas.options import Options
 from hoc.cus.account.L5_schemas.results import ExtendedInvoiceListResult
 
 MARCH, APRIL, MAY = (datetime(2026, month, 1, tzinfo=UTC) for month in (3, 4, 5))
@@ -140,6 +142,11 @@ async def test_a_bad_subscription_is_refused(world: World, change: dict[str, Any
         {"currency": "eur"},
         {"currency": "BTC"},
         {"currency": ""},
+        {"number": ""},
+        {"number": "two\nlines"},
+        {"hosted_url": "http://billing.example.com/1"},
+        {"hosted_url": "javascript:alert(1)"},
+        {"pdf_url": "https://user@billing.example.com/1.pdf"},
         {"status": "PAID"},
         {"status": "sent"},
         {"description": ""},
@@ -165,6 +172,47 @@ async def test_invoices_are_listed_newest_period_first(world: World) -> None:
         page = (await world.engines.billing.list_invoices(session, tenant_id, limit=1, offset=1)).value
     assert listed == ExtendedInvoiceListResult([may, april, march], 3, None)
     assert (page.invoices, page.total) == ([april], 3)
+
+
+async def test_an_invoice_has_a_number_and_links(world: World) -> None:
+    tenant_id, _ = await world.tenant()
+    billing = world.engines.billing
+    links = {
+        "number": "2026-0001",
+        "hosted_url": "https://billing.example.com/i/1?a=%20",
+        "pdf_url": "HTTPS://billing.example.com/i/1.pdf",
+    }
+    async with world.transaction() as session:
+        bare = await billing.record_invoice(session, tenant_id, **invoice("in_1"))
+        assert (bare.number, bare.hosted_url, bare.pdf_url) == (None, None, None)
+        given = await billing.record_invoice(session, tenant_id, **invoice("in_1", status="open", **links))
+        assert given.number == "2026-0001"
+        assert (given.hosted_url, given.pdf_url) == (
+            "https://billing.example.com/i/1?a=%20",
+            "https://billing.example.com/i/1.pdf",
+        )
+        paid = await billing.record_payment(session, tenant_id, invoice_id="in_1")
+        assert paid == replace(given, status="paid")
+        assert (await billing.list_invoices(session, tenant_id)).value.invoices == [paid]
+
+
+async def test_owners_and_admins_have_the_link_to_the_portal(world: World) -> None:
+    team, (_, other) = await world.team(), await world.tenant()
+    options = Options(billing_portal_url="https://billing.example.com/portal?of={tenant_id}")
+    billing, link = (
+        world.engines_with(options).billing,
+        f"https://billing.example.com/portal?of={team.tenant_id}",
+    )
+    await world.deactivate(team.admin)
+    second = await world.join(team.tenant_id, team.owner, "admin")
+    expected = {team.owner: link, second: link, team.member: None, team.viewer: None}
+    expected |= {team.admin: None, other: None}
+    async with world.reading() as session:
+        shown = {user: (await billing.summary(session, team.tenant_id, user)).portal_url for user in expected}
+        assert shown == expected
+        assert (await billing.summary(session, team.tenant_id)).portal_url is None
+        without = await world.engines.billing.summary(session, team.tenant_id, team.owner)
+        assert without.portal_url is None
 
 
 async def test_a_credit_note_is_an_invoice_below_zero(world: World) -> None:

@@ -72,6 +72,9 @@ class InvoiceData:
     status: str
     description: str
     currency: str | None = None
+    number: str | None = None
+    hosted_url: str | None = None
+    pdf_url: str | None = None
 
 
 INBOUND: Final = (PaymentCompletedData, SubscriptionCreatedData, SubscriptionCanceledData, InvoiceData)
@@ -114,6 +117,9 @@ def billing_handlers(billing: Billing) -> dict[str, Handler]:
             status=data.status,
             description=data.description,
             currency=data.currency,
+            number=data.number,
+            hosted_url=data.hosted_url,
+            pdf_url=data.pdf_url,
             as_of=message.time,
         )
 

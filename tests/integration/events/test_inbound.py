@@ -237,6 +237,7 @@ WRONG: tuple[tuple[dict[str, Any], str], ...] = (
     ({"amount_cents": True}, "/amount_cents Input should be a valid integer"),
     ({"amount_cents": "4900"}, "/amount_cents Input should be a valid integer"),
     ({"currency": "EURO"}, "currency: must be a code of ISO 4217"),
+    ({"pdf_url": "http://billing.example.com/1.pdf"}, "pdf_url: must be an https URL"),
 )
 
 
@@ -257,6 +258,11 @@ async def test_credit_notes_and_providers_statuses_arrive(site: Site) -> None:
         subscription = {"tenant_id": tenant_id, "plan": "pro", "status": "unpaid"} | PERIOD
         await site.nats.publish("subscription.created", subscription, "subscription")
         credit = {"tenant_id": tenant_id, "status": "refunded", "currency": "JPY", "amount_cents": -500}
+        credit |= {
+            "number": "CN-1",
+            "hosted_url": "https://b.example/1",
+            "pdf_url": "https://b.example/1.pdf",
+        }
         await site.nats.publish("invoice.created", INVOICE | credit, "credit")
         await outcomes.until("handled", "handled")
     async with site.database.reading() as session:
@@ -264,3 +270,4 @@ async def test_credit_notes_and_providers_statuses_arrive(site: Site) -> None:
         [invoice] = (await billing.list_invoices(session, tenant_id)).value.invoices
     assert (summary.plan, summary.status) == ("pro", "past_due")
     assert (invoice.amount_cents, invoice.currency, invoice.status) == (-500, "JPY", "void")
+    assert (invoice.number, invoice.hosted_url, invoice.pdf_url) == tuple(list(credit.values())[-3:])

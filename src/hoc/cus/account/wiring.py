@@ -166,5 +166,10 @@ def options_of(settings: Settings) -> Options:
             "HOC_INVITATION_URL", settings.invitation_url, settings.public_url, "invitation_id", "token"
         ),
         special_use_domains=settings.special_use_domains,
+        billing_portal_url=link_pattern(
+            "HOC_BILLING_PORTAL_URL", settings.billing_portal_url, settings.public_url, "tenant_id"
+        )
+        if settings.billing_portal_url
+        else None,
         ticket_mail=settings.send_mail and settings.ticket_mail,
     )

@@ -40,7 +40,7 @@ _STATUSES: Final[dict[str, type[StrEnum]]] = {
     "ChangeTenantStatus": TenantStatus,
     "UserSummaryResult": UserStatus,
     "ExtendedUserDetailResult": UserStatus,
-    "BillingSummaryResult": SubscriptionStatus,
+    "ExtendedBillingSummaryResult": SubscriptionStatus,
     "ExtendedInvoiceResult": InvoiceStatus,
     "ExtendedTicketResult": TicketStatus,
     "ExtendedInvitationResult": InvitationStatus,

@@ -4,18 +4,22 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Protocol, Unpack
 
+from hoc.cus.account.L5_engines.access import AccessReader, access_of
 from hoc.cus.account.L5_engines.hooks import records
+from hoc.cus.account.L5_engines.link_patterns import filled
 from hoc.cus.account.L5_engines.numbers import why_not_whole
 from hoc.cus.account.L5_engines.paging import CursorScope, PageArguments
 from hoc.cus.account.L5_engines.provider_statuses import invoice_status, subscription_status
 from hoc.cus.account.L5_engines.session import Clock, Session, utc_now
-from hoc.cus.account.L5_engines.text import choice, clean_text, is_storable_id
+from hoc.cus.account.L5_engines.text import choice, clean_line, clean_text, is_storable_id
 from hoc.cus.account.L5_engines.times import utc_time
+from hoc.cus.account.L5_engines.urls import https_url
 from hoc.cus.account.L5_schemas.currencies import DECIMAL_PLACES
 from hoc.cus.account.L5_schemas.errors import InvalidInputError, NotFoundError
 from hoc.cus.account.L5_schemas.port_types import Page, Slice, Subscription, Window
 from hoc.cus.account.L5_schemas.results import (
     BillingSummaryResult,
+    ExtendedBillingSummaryResult,
     ExtendedInvoiceListResult,
     ExtendedInvoiceResult,
 )
@@ -25,6 +29,7 @@ from hoc.cus.account.L5_schemas.values import (
     BillingPeriod,
     InvoiceStatus,
     Plan,
+    Role,
     SubscriptionStatus,
 )
 
@@ -88,19 +93,41 @@ class BillingStore(Protocol):
 
 
 class Billing:
-    def __init__(self, billing: BillingStore, *, clock: Clock = utc_now) -> None:
+    """``portal_url`` is the pattern of links to the billing system's portal, None if it has none."""
+
+    def __init__(
+        self,
+        billing: BillingStore,
+        access: AccessReader,
+        *,
+        portal_url: str | None = None,
+        clock: Clock = utc_now,
+    ) -> None:
         self._billing = billing
+        self._access = access
+        self._portal_url = portal_url
         self._clock = clock
 
-    async def summary(self, session: Session, tenant_id: str) -> BillingSummaryResult:
+    async def summary(
+        self, session: Session, tenant_id: str, caller_user_id: str | None = None
+    ) -> ExtendedBillingSummaryResult:
         """The subscription and this month's usage; without a subscription, the free plan's.
 
-        Raises NotFoundError.
+        It has the link to the portal if the caller is an owner or an admin. Raises NotFoundError.
         """
         found = await self._billing.summary(session, tenant_id, self._clock())
         if found is None:
             raise _no_such_tenant()
-        return found
+        portal_url = await self._portal_for(session, tenant_id, caller_user_id)
+        return ExtendedBillingSummaryResult(**vars(found), portal_url=portal_url)
+
+    async def _portal_for(self, session: Session, tenant_id: str, user_id: str | None) -> str | None:
+        if self._portal_url is None or user_id is None:
+            return None
+        access = await access_of(self._access, session, tenant_id, user_id)
+        if access is None or access.role not in {Role.OWNER, Role.ADMIN}:
+            return None
+        return filled(self._portal_url, tenant_id=tenant_id)
 
     async def list_invoices(
         self, session: Session, tenant_id: str, **page: Unpack[PageArguments]
@@ -134,7 +161,7 @@ class Billing:
         next_invoice_date: datetime | None = None,
         as_of: datetime | None = None,
         actor: str | None = None,
-    ) -> BillingSummaryResult:
+    ) -> ExtendedBillingSummaryResult:
         """Create or replace the tenant's subscription, and give the tenant its plan.
 
         A canceled subscription puts the tenant on the free plan. Nothing changes when the same subscription
@@ -166,7 +193,7 @@ class Billing:
     @records("tenant.subscription_changed")
     async def cancel_subscription(
         self, session: Session, tenant_id: str, *, as_of: datetime | None = None, actor: str | None = None
-    ) -> BillingSummaryResult:
+    ) -> ExtendedBillingSummaryResult:
         """Put the tenant on the free plan. Raises NotFoundError when there is no subscription."""
         now = self._clock()
         moment = _as_of(as_of, now)
@@ -191,6 +218,9 @@ class Billing:
         status: str,
         description: str,
         currency: str | None = None,
+        number: str | None = None,
+        hosted_url: str | None = None,
+        pdf_url: str | None = None,
         as_of: datetime | None = None,
         actor: str | None = None,
     ) -> ExtendedInvoiceResult:
@@ -201,6 +231,9 @@ class Billing:
             amount_cents: in the currency's minor unit. It is negative for a credit note.
             status: hoc's, or a provider's in ``provider_statuses``.
             currency: the code of ISO 4217, such as EUR; None if it is unknown.
+            number: what the invoice shows as its number.
+            hosted_url: the invoice's page at the billing system, https.
+            pdf_url: the invoice as a PDF, https.
             as_of: now, unless given.
 
         Returns:
@@ -223,6 +256,9 @@ class Billing:
             status=invoice_status(status),
             description=clean_text("description", description, max_length=1_000),
             currency=currency,
+            number=None if number is None else clean_line("number", number),
+            hosted_url=None if hosted_url is None else https_url("hosted_url", hosted_url),
+            pdf_url=None if pdf_url is None else https_url("pdf_url", pdf_url),
         )
         moment = _as_of(as_of, now)
         await self._lock(session, tenant_id)

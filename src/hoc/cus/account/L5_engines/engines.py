@@ -65,7 +65,7 @@ def build_engines(
         members=Members(stores.members, clock=clock),
         ownership=OwnershipTransfers(stores.transfers, stores.members, clock=clock),
         profiles=Profiles(stores.profiles, clock=clock),
-        billing=Billing(stores.billing, clock=clock),
+        billing=Billing(stores.billing, stores.members, portal_url=options.billing_portal_url, clock=clock),
         usage=Usage(stores.usage, clock=clock),
         support=Support(
             stores.tickets,

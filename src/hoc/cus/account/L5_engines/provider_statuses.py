@@ -15,10 +15,12 @@ SUBSCRIPTION_STATUSES: Final = {
     # Nothing is paid for: the tenant is on the free plan until a message says otherwise.
     "cancelled": SubscriptionStatus.CANCELED,
     "expired": SubscriptionStatus.CANCELED,
+    "future": SubscriptionStatus.CANCELED,
     "incomplete": SubscriptionStatus.CANCELED,
     "incomplete_expired": SubscriptionStatus.CANCELED,
     "paused": SubscriptionStatus.CANCELED,
     "refunded": SubscriptionStatus.CANCELED,
+    "transferred": SubscriptionStatus.CANCELED,
 }
 
 INVOICE_STATUSES: Final = {

@@ -22,5 +22,7 @@ class Options:
     invitation_url: str = "http://127.0.0.1:8201/invitations/{invitation_id}#token={token}"
     """Pattern of invitation links."""
     special_use_domains: bool = False
+    billing_portal_url: str | None = None
+    """Pattern of links to the billing system's portal, with ``{tenant_id}``."""
     ticket_mail: bool = False
     """True mails the member who opened a ticket that support has answered it."""

@@ -258,10 +258,24 @@ class ExtendedUserDetailResult(UserDetailResult):
 
 
 @dataclass(frozen=True)
+class ExtendedBillingSummaryResult(BillingSummaryResult):
+    """The specification's summary, and the link to the billing system's portal, for owners and admins."""
+
+    portal_url: str | None
+
+
+@dataclass(frozen=True)
 class ExtendedInvoiceResult(InvoiceSummaryResult):
-    """The specification's invoice, and its ``currency``: a code of ISO 4217, null if it is unknown."""
+    """The specification's invoice, and what the billing system may say beyond it.
+
+    ``currency`` is a code of ISO 4217, and ``number`` what the invoice shows. ``hosted_url`` is the invoice's
+    page, and ``pdf_url`` its PDF; both are https.
+    """
 
     currency: str | None
+    number: str | None
+    hosted_url: str | None
+    pdf_url: str | None
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,9 @@ INVOICE_COLUMNS = (
     invoices.c.status,
     invoices.c.description,
     invoices.c.currency,
+    invoices.c.number,
+    invoices.c.hosted_url,
+    invoices.c.pdf_url,
 )
 
 INVOICES = Paged(
@@ -143,6 +146,9 @@ def _put_invoice() -> AnySelect:
         "status": param("status", String),
         "description": param("description", Text),
         "currency": param("currency", String),
+        "number": param("number", String),
+        "hosted_url": param("hosted_url", Text),
+        "pdf_url": param("pdf_url", Text),
     }
     before = select(*invoices.c).where(THIS_INVOICE).cte("before")
     is_same = _is_same(before, given)
@@ -260,6 +266,9 @@ class SqlBilling:
             status=invoice.status,
             description=invoice.description,
             currency=invoice.currency,
+            number=invoice.number,
+            hosted_url=invoice.hosted_url,
+            pdf_url=invoice.pdf_url,
             now=now,
             as_of=as_of,
             actor=actor,

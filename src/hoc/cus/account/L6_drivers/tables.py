@@ -416,10 +416,15 @@ invoices = Table(
     Column("as_of", DateTime(timezone=True), comment="the row as of the latest time wins"),
     _time("updated_at"),
     Column("currency", String(3), comment="of ISO 4217; null when the billing system did not say"),
+    Column("number", String(255)),
+    Column("hosted_url", Text),
+    Column("pdf_url", Text),
     PrimaryKeyConstraint("tenant_id", "invoice_id"),
     _one_of("status", InvoiceStatus),
     *_within_years("period_start", "period_end", "as_of"),
     CheckConstraint("currency ~ '^[A-Z]{3}$'", name="currency"),
+    CheckConstraint("hosted_url LIKE 'https://%'", name="hosted_url"),
+    CheckConstraint("pdf_url LIKE 'https://%'", name="pdf_url"),
     Index("ix_invoices_page", "tenant_id", "period_start", "invoice_id"),
 )
 

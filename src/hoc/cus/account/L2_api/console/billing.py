@@ -5,13 +5,13 @@ from hoc.cus.account.L2_api.call import Call
 from hoc.cus.account.L2_api.operations import MEMBER, READ, AnyOperation, Operation
 from hoc.cus.account.L5_engines.accounts_facade import AccountsFacade
 from hoc.cus.account.L5_schemas.port_types import Page
-from hoc.cus.account.L5_schemas.results import BillingSummaryResult, ExtendedInvoiceListResult
+from hoc.cus.account.L5_schemas.results import ExtendedBillingSummaryResult, ExtendedInvoiceListResult
 
 
-@Operation("GET", "/billing", BillingSummaryResult, requires=MEMBER, opens=READ)
-async def get_billing(accounts: AccountsFacade, call: Call) -> BillingSummaryResult:
+@Operation("GET", "/billing", ExtendedBillingSummaryResult, requires=MEMBER, opens=READ)
+async def get_billing(accounts: AccountsFacade, call: Call) -> ExtendedBillingSummaryResult:
     """Read the billing summary."""
-    return await accounts.billing.summary(call.session, call.tenant_id)
+    return await accounts.billing.summary(call.session, call.tenant_id, call.caller_id)
 
 
 @Operation(
