@@ -9,6 +9,7 @@
 """
 
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from hoc.asgi import Accounts
@@ -29,14 +30,19 @@ def health_app(accounts: Accounts) -> Api:
 
 
 def metrics_app(accounts: Accounts, metrics: "EventMetrics") -> Api:
-    """``/metrics`` of the connections and events of ``accounts``, whose ``observer`` is ``metrics``.
+    """``/metrics`` of requests, connections and events of ``accounts``, whose ``observer`` is ``metrics``.
 
-    It needs the extra ``telemetry``. The host measures its requests itself.
+    From this call on, the requests of its applications are counted and timed. It needs the extra
+    ``telemetry``.
     """
+    from hoc.telemetry.requests import MountedRequests  # noqa: PLC0415 - a host without metrics needs none
     from hoc.telemetry.scraping import MetricsEndpoint  # noqa: PLC0415 - only it needs the extra
 
     async def collect() -> None:
         status = await accounts.events.status()
         metrics.waiting(status.events_unpublished, status.oldest_unpublished_seconds)
 
-    return Api(MetricsEndpoint(accounts.database, [collect]).routes())
+    endpoint = MetricsEndpoint(accounts.database, [collect])
+    for api in (accounts.console_app, accounts.identity_app):
+        api.observe_by(partial(MountedRequests, routes=api.routes, observers=endpoint.observers()))
+    return Api(endpoint.routes())

@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 UNMATCHED: Final = "unmatched"
 OTHER_METHOD: Final = "_OTHER"
 
+_MOUNTED_AT: Final = "hoc.mounted_at"
 _METHODS: Final = {"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"}
 
 Observer = Callable[[str, str, int, float], None]
@@ -52,6 +53,25 @@ class ObservedRequests:
         # Mounts and routers put the chosen endpoint into this scope.
         found = self._templates.get(scope["path"]) or self._templates.get(scope.get("endpoint"))
         return found or UNMATCHED
+
+
+class MountedRequests(ObservedRequests):
+    """The same for an application that a host mounts: a template begins with the path that it is mounted at.
+
+    A mount point with parameters is left out, because its path is one that clients choose.
+    """
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope[_MOUNTED_AT] = scope.get("root_path", ""), bool(scope.get("path_params"))
+        await super().__call__(scope, receive, send)
+
+    def _template(self, scope: Scope) -> str:
+        mounted_at, has_parameters = scope[_MOUNTED_AT]
+        path = scope["path"].removeprefix(mounted_at)
+        found = self._templates.get(path) or self._templates.get(scope.get("endpoint"))
+        if found is None:
+            return UNMATCHED
+        return found if has_parameters else f"{mounted_at}{found}"
 
 
 def known_method(method: str) -> str:

@@ -15,6 +15,7 @@ from opentelemetry.trace import SpanKind
 from pydantic import SecretStr
 from starlette.applications import Starlette
 from starlette.routing import Mount
+from starlette.types import Receive, Scope, Send
 
 from hoc.asgi import Accounts
 from hoc.cus.account.L2_api.authentication import GatewayBackend
@@ -67,6 +68,61 @@ async def test_a_host_has_health_and_metrics(client: httpx.AsyncClient) -> None:
     shown = (await client.get("/ops/metrics")).text
     assert "hoc_database_pool_size 10.0" in shown
     assert "hoc_outbox_backlog" in shown
+
+
+async def test_a_host_has_a_histogram_of_requests(database_url: str, tmp_path: Path) -> None:
+    settings = Settings(database_url=SecretStr(database_url), data_dir=tmp_path)
+    metrics = EventMetrics()
+    accounts = Accounts(settings, authentication=GatewayBackend(secret=SECRET), observer=metrics)
+    uncounted = Accounts(settings, authentication=GatewayBackend(secret=SECRET))
+    ops = metrics_app(accounts, metrics)
+    metrics_app(accounts, metrics)  # counts no request twice
+
+    async def appended(scope: Scope, receive: Receive, send: Send) -> None:
+        """As Litestar mounts."""
+        path = scope["path"].removeprefix("/appended") + "/"
+        await accounts.console_app({**scope, "path": path, "root_path": ""}, receive, send)
+
+    app = Starlette(
+        routes=[
+            Mount("/appended", appended),
+            Mount("/counted", accounts.console_app),
+            Mount("/counted-identity", accounts.identity_app),
+            Mount("/of/{org}", accounts.console_app),
+            Mount("/uncounted", uncounted.console_app),
+            Mount("/ops", ops),
+        ]
+    )
+    caller = {"X-Hoc-Gateway-Secret": SECRET, "X-Hoc-User-Id": "ada", "X-Hoc-Tenant-Id": "none"}
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://host.test") as client:
+        for mounted_at in ("/appended", "/counted", "/of/acme", "/uncounted"):
+            for path in ("users/ada", "users/grace", "received-invitations", "nothing"):
+                await client.get(f"{mounted_at}/{path}", headers=caller)
+        wrong = caller | {"X-Hoc-Gateway-Secret": "another"}  # refused before a route is looked for
+        await client.get("/counted/profile", headers=wrong)
+        await client.get("/counted-identity/accounts/profile/ada", headers=caller)
+        shown = (await client.get("/ops/metrics")).text
+    await accounts.events._database.close()  # pyright: ignore[reportPrivateUsage]
+    for each in (accounts, uncounted):
+        await each.database.close()
+    counted = dict(
+        line.removeprefix("hoc_http_request_duration_seconds_count").rsplit(" ", 1)
+        for line in shown.splitlines()
+        if line.startswith("hoc_http_request_duration_seconds_count")
+    )
+    for template, status, count in (
+        ("/counted/users/{user_id}", 403, 2.0),
+        ("/appended/users/{user_id}", 403, 2.0),
+        ("/counted/profile", 401, 1.0),
+        ("/counted/received-invitations", 200, 1.0),
+        ("/counted-identity/accounts/profile/{user_id}", 404, 1.0),
+        ("/users/{user_id}", 403, 2.0),
+    ):
+        labels = f'{{method="GET",route="{template}",status="{status}"}}'
+        assert float(counted[labels]) == count, counted
+    assert float(counted['{method="GET",route="unmatched",status="404"}']) >= 2
+    for invented in ("uncounted", "acme", "nothing", "grace"):
+        assert invented not in "".join(counted)
 
 
 async def test_the_hosts_span_is_named_by_hocs_route(

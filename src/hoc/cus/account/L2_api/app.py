@@ -9,7 +9,7 @@ from starlette.authentication import AuthCredentials, AuthenticationBackend, Una
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Match, Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
 from hoc.concurrency.limiter import Limiter
@@ -72,17 +72,22 @@ class Api:
         self._authentication = authentication
         self._trusted_origins = trusted_origins
         self._on_route = on_route
-        self._app = with_cors(self._answer, cors_origins, trusted_origins=trusted_origins)
+        self._unobserved = with_cors(self._answer, cors_origins, trusted_origins=trusted_origins)
+        self._app = self._unobserved
+
+    def observe_by(self, middleware: Callable[[ASGIApp], ASGIApp]) -> None:
+        """Have requests pass through a middleware, in place of that of an earlier call."""
+        self._app = middleware(self._unobserved)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"].endswith("/"):
+            scope = without_appended_slash(scope)
         await self._app(scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
             await WebSocketClose()(scope, receive, send)
             return
-        if scope["path"].endswith("/"):
-            scope = without_appended_slash(scope)
         request_id = identify_request(scope)
         response = await self._respond(ReceivedRequest(scope, receive))
         complete_headers(response, request_id)
