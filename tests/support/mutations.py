@@ -16,6 +16,7 @@ from hoc.cus.account.L5_schemas.identity import (
     AccountUpdateRequest,
     SignInRequest,
 )
+from hoc.cus.account.L5_schemas.port_types import Invitee
 
 MARCH, APRIL = datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 4, 1, tzinfo=UTC)
 
@@ -86,6 +87,9 @@ MUTATIONS: Final[dict[str, Operation]] = {
     "invitations.invite": lambda it, s: it.facade.invite_user(
         s, it.tenant_id, it.team.owner, email=it.world.new_email()
     ),
+    "invitations.invite_many": lambda it, s: it.facade.invitations.invite_many(
+        s, it.tenant_id, it.team.owner, [Invitee(it.world.new_email()), Invitee(it.world.new_email())]
+    ),
     "invitations.resend": lambda it, s: it.facade.invitations.resend(
         s, it.tenant_id, it.team.admin, it.invitation_id
     ),
@@ -139,6 +143,7 @@ ACCOUNT_MUTATIONS: Final[dict[str, Callable[[Scene], Awaitable[object]]]] = {
     "update_own_profile": lambda it: it.world.accounts.update_own_profile(
         it.invited, AccountUpdateRequest("Eve", it.world.new_email())
     ),
+    "email_change_link": lambda it: it.world.accounts.email_change_link(it.team.member),
     "cancel_email_change": lambda it: it.world.accounts.cancel_email_change(it.team.member),
     "confirm_email_change": confirm_email_change,
     "link_identity": lambda it: it.world.accounts.link_identity(it.invited, it.world.new_id()),

@@ -1,7 +1,7 @@
 """Inviting a person by e-mail or by a link; resending and revoking invitations."""
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Unpack
 
 from hoc.cus.account.L5_engines import policy
@@ -85,7 +85,9 @@ class Invitations:
         Raises InvalidInputError, NotAMemberError, ForbiddenError, TenantNotActiveError, LimitExceededError
         (too many mails today) or ConflictError (a member has the address, or an invitation is pending).
         """
-        invitation = self._draft(tenant_id, caller_user_id, Invitee(email, role, expires_in_days))
+        invitation = self._draft(
+            tenant_id, caller_user_id, Invitee(email, role, expires_in_days), self._clock()
+        )
         granters = policy.roles_that_can_grant(invitation.role)
         created = await self._invitations.create(session, invitation, granters, self._limits)
         if created is not None:
@@ -107,7 +109,8 @@ class Invitations:
             raise InvalidInputError.of("invitations", f"must be 1 to {MAX_INVITEES}, not {len(invitees)}")
         access = require_writer(await access_of(self._access, session, tenant_id, caller_user_id))
         require(access.role.can_manage_users, "invite members")
-        outcomes = [self._drafted(access, invitee) for invitee in invitees]
+        now = self._clock()
+        outcomes = [self._drafted(access, invitee, now) for invitee in invitees]
         drafts = [draft for draft in outcomes if isinstance(draft, NewInvitation)]
         created = await self._invitations.create_each(
             session, [(draft, policy.roles_that_can_grant(draft.role)) for draft in drafts], self._limits
@@ -175,6 +178,7 @@ class Invitations:
             role=terms.role,
             invited_by=caller_user_id,
             expires_in_days=expires_in_days,
+            now=self._clock(),
         )
         granters = policy.roles_that_can_grant(terms.role)
         sent = await self._invitations.reissue(session, renewed, granters, self._limits)
@@ -255,15 +259,15 @@ class Invitations:
         member = require_writer(access) if writing else require_reader(access)
         require(member.role.can_manage_users, "manage invitations")
 
-    def _drafted(self, access: Access, invitee: Invitee) -> NewInvitation | AccountsError:
+    def _drafted(self, access: Access, invitee: Invitee, now: datetime) -> NewInvitation | AccountsError:
         try:
-            draft = self._draft(access.tenant_id, access.user_id, invitee)
+            draft = self._draft(access.tenant_id, access.user_id, invitee, now)
             require(policy.can_grant(access.role, draft.role), f"grant the role {draft.role}")
         except AccountsError as refusal:
             return refusal
         return draft
 
-    def _draft(self, tenant_id: str, invited_by: str, invitee: Invitee) -> NewInvitation:
+    def _draft(self, tenant_id: str, invited_by: str, invitee: Invitee, now: datetime) -> NewInvitation:
         return self._new(
             tenant_id,
             new_id("inv"),
@@ -271,6 +275,7 @@ class Invitations:
             address=parse_email(invitee.email, special_use=self._options.special_use_domains),
             invited_by=invited_by,
             expires_in_days=invitee.expires_in_days,
+            now=now,
         )
 
     def _new(
@@ -282,10 +287,10 @@ class Invitations:
         role: Role,
         invited_by: str,
         expires_in_days: int,
+        now: datetime,
     ) -> NewInvitation:
         if wrong := why_not_whole(expires_in_days, 1, MAX_DAYS):
             raise InvalidInputError.of("expires_in_days", wrong)
-        now = self._clock()
         return NewInvitation(
             tenant_id=tenant_id,
             invitation_id=invitation_id,
