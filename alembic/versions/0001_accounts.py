@@ -380,13 +380,44 @@ def _create_billing() -> None:
     )
     _index("ix_invoices_page", "invoices", "tenant_id", "period_start", "invoice_id")
     _create(
-        "usage_counters",
+        "quota_counters",
         *_tenant(),
+        sa.Column("slot", sa.SmallInteger(), nullable=False),
+        sa.Column(
+            "slots",
+            sa.SmallInteger(),
+            nullable=False,
+            comment="how many rows the quotas are divided over",
+        ),
         sa.Column("day", sa.Date(), nullable=False, comment="the UTC day runs_today counts"),
-        sa.Column("runs_today", sa.BigInteger(), nullable=False),
-        sa.Column("runs_this_month", sa.BigInteger(), nullable=False),
-        sa.Column("tokens_this_month", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("tenant_id"),
+        *(
+            sa.Column(name, sa.BigInteger(), nullable=False, server_default=sa.text("0"))
+            for name in (
+                "runs_today",
+                "runs_this_month",
+                "tokens_this_month",
+                "workers",
+                "concurrent_runs",
+                "api_keys",
+                "max_workers",
+                "max_runs_per_day",
+                "max_concurrent_runs",
+                "max_tokens_per_month",
+                "max_api_keys",
+            )
+        ),
+        sa.PrimaryKeyConstraint("tenant_id", "slot"),
+        comment="what is used of a tenant's quotas, in sum; each max_… is divided among the rows",
+    )
+    _create(
+        "leases",
+        *_tenant(),
+        sa.Column("quota", sa.String(32), nullable=False),
+        _id("lease_id"),
+        sa.Column("expires_at", sa.DateTime(timezone=True), comment="by the database's clock; null: never"),
+        sa.PrimaryKeyConstraint("tenant_id", "quota", "lease_id"),
+        _one_of("quota", "max_workers", "max_concurrent_runs", "max_api_keys"),
+        comment="what holds a part of a quota until it is released or expires",
     )
 
 
@@ -615,7 +646,8 @@ def downgrade() -> None:
         "ticket_mails",
         "ticket_replies",
         "support_tickets",
-        "usage_counters",
+        "leases",
+        "quota_counters",
         "invoices",
         "subscriptions",
         "tenant_creations",

@@ -134,6 +134,7 @@ UNCHANGING: dict[str, Operation] = {
         s, it.tenant_id, it.ticket_id, status="open"
     ),
     "usage": lambda it, s: it.facade.usage.record(s, it.tenant_id, runs=1, tokens=1),
+    "a lease": lambda it, s: it.facade.leases.acquire(s, it.tenant_id, "max_workers", "w"),
     "another token": lambda it, s: it.world.draw(s, it.tenant_id, it.invitation_id),
 }
 

@@ -43,7 +43,14 @@ READS = {
 WITHOUT_UPDATE = {"is_active", "is_claimed", "last_login_at", "oauth_provider"}
 
 # A change of an address is none until it is confirmed.
-WITHOUT_EVENT = {"usage.record", "cancel_email_change", "email_change_link"}
+WITHOUT_EVENT = {
+    "usage.record",
+    "leases.acquire",
+    "leases.renew",
+    "leases.release",
+    "cancel_email_change",
+    "email_change_link",
+}
 
 GIVEN = {
     "period_start": MARCH,
@@ -94,6 +101,8 @@ async def test_rows_and_events_have_the_operations_one_time(empty_world: World, 
     after = await world.rows()
     assert after != before
     for key, row in after.items():
+        if key[0] == "leases":  # by the database's clock
+            continue
         times = times_of(changes_of(before.get(key, {}), row))
         term = timedelta(hours=24) if mutation == "update_own_profile" else timedelta(days=7)
         assert times == {name: expected(name, now, term) for name in times}, key

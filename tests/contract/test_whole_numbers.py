@@ -32,6 +32,9 @@ CALLS: dict[str, Call] = {
     "tokens": lambda it, session, tenant_id, _, value: it.engines.usage.record(
         session, tenant_id, tokens=value
     ),
+    "seconds": lambda it, session, tenant_id, _, value: it.engines.leases.acquire(
+        session, tenant_id, "max_workers", "w", seconds=value
+    ),
     "max_workers": lambda it, session, tenant_id, _, value: it.engines.projects.override_quotas(
         session, tenant_id, max_workers=value
     ),

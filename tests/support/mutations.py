@@ -68,6 +68,9 @@ MUTATIONS: Final[dict[str, Operation]] = {
         s, it.tenant_id, invoice_id="in_1"
     ),
     "usage.record": lambda it, s: it.facade.usage.record(s, it.tenant_id, runs=1, tokens=1),
+    "leases.acquire": lambda it, s: it.facade.leases.acquire(s, it.tenant_id, "max_workers", "w"),
+    "leases.renew": lambda it, s: it.facade.leases.renew(s, it.tenant_id, "max_workers", "w", seconds=3_600),
+    "leases.release": lambda it, s: it.facade.leases.release(s, it.tenant_id, "max_workers", "w"),
     "support.create_ticket": lambda it, s: it.facade.create_support_ticket(
         s, it.tenant_id, it.team.owner, subject="S", description="D"
     ),
@@ -111,6 +114,8 @@ PREPARED: Final[dict[str, Operation]] = {
     "billing.cancel_subscription": MUTATIONS["billing.set_subscription"],
     "billing.record_payment": MUTATIONS["billing.record_invoice"],
     "support.reopen": MUTATIONS["support.resolve"],
+    "leases.renew": MUTATIONS["leases.acquire"],
+    "leases.release": MUTATIONS["leases.acquire"],
 }
 """The operations that have to come before some of them."""
 

@@ -5,12 +5,12 @@ import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, suppress
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import pytest
-from sqlalchemy import null, select, union_all
+from sqlalchemy import func, null, select, union_all, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from support.identities import PRIMARY_ISSUER
 from support.roles import ROLES
@@ -31,7 +31,7 @@ from hoc.cus.account.L6_drivers import event_log
 from hoc.cus.account.L6_drivers.accounts import AccountRepository
 from hoc.cus.account.L6_drivers.email_changes import SqlEmailChanges
 from hoc.cus.account.L6_drivers.invitation_mail import SqlInvitationMail
-from hoc.cus.account.L6_drivers.tables import events, invitation_mails, metadata, outbox
+from hoc.cus.account.L6_drivers.tables import events, invitation_mails, leases, metadata, outbox
 from hoc.cus.account.wiring import postgres_engines
 from hoc.database import Database
 from hoc.testing import (
@@ -143,6 +143,14 @@ class World(ABC):
         """Say what became of an invitation's mail, as the courier does, if one is queued. Default: sent."""
 
     @abstractmethod
+    async def held_leases(self, session: Any, tenant_id: str) -> object:
+        """The tenant's leases."""
+
+    @abstractmethod
+    async def expire_leases(self, tenant_id: str) -> None:
+        """Have all the tenant's leases that can expire be past their time."""
+
+    @abstractmethod
     async def draw_email_token(self, user_id: str) -> str | None:
         """The token in the mail that confirms the pending change of an account's address."""
 
@@ -233,6 +241,7 @@ class World(ABC):
             "billing": await facade.get_billing_summary(session, tenant_id),
             "invoices": await facade.get_billing_invoices(session, tenant_id),
             "tickets": await facade.list_support_tickets(session, tenant_id),
+            "leases": await self.held_leases(session, tenant_id),
             "invitations": await facade.list_invitations(session, tenant_id, owner),
             "transfer": await outcome(engines.ownership.get(session, tenant_id, owner)),
         }
@@ -285,6 +294,16 @@ class MemoryWorld(World):
                 failure=failure or None,
                 clock=self.clock,
             )
+
+    async def held_leases(self, session: Any, tenant_id: str) -> object:
+        return {key: lease for key, lease in session.visible().leases.items() if key[0] == tenant_id}
+
+    async def expire_leases(self, tenant_id: str) -> None:
+        async with self.transaction() as session:
+            held = (await session.writable()).leases
+            for key, lease in held.items():
+                if key[0] == tenant_id and lease.expires_at is not None:
+                    held[key] = replace(lease, expires_at=utc_now())
 
     async def draw_email_token(self, user_id: str) -> str | None:
         async with self.transaction() as session:
@@ -376,6 +395,19 @@ class PostgresWorld(World):
             await mails.fail(session, mail, failure, self.clock())
         else:
             await mails.finish(session, mail)
+
+    async def held_leases(self, session: Any, tenant_id: str) -> object:
+        of_tenant = select(leases).where(leases.c.tenant_id == tenant_id).order_by(*leases.primary_key)
+        return (await session.execute(of_tenant)).all()
+
+    async def expire_leases(self, tenant_id: str) -> None:
+        can_expire = leases.c.expires_at.is_not(None)
+        async with self.transaction() as session:
+            await session.execute(
+                update(leases)
+                .where(leases.c.tenant_id == tenant_id, can_expire)
+                .values(expires_at=func.now())
+            )
 
     async def draw_email_token(self, user_id: str) -> str | None:
         async with self.transaction() as session:

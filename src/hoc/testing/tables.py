@@ -17,7 +17,12 @@ from hoc.cus.account.L5_schemas.events import (
     UserStatusChangedEventData,
 )
 from hoc.cus.account.L5_schemas.port_types import UPDATABLE, Subject, Subscription
-from hoc.cus.account.L5_schemas.results import EventResult, ExtendedInvoiceResult, OwnershipTransferResult
+from hoc.cus.account.L5_schemas.results import (
+    EventResult,
+    ExtendedInvoiceResult,
+    LeaseResult,
+    OwnershipTransferResult,
+)
 from hoc.cus.account.L5_schemas.tickets import ExtendedTicketResult
 from hoc.cus.account.L5_schemas.values import CLOSED_TENANT, Role
 from hoc.testing.rows import (
@@ -54,6 +59,9 @@ class Tables:
         default_factory=dict[TenantKey, Dated[ExtendedInvoiceResult]]
     )
     usage: dict[str, UsageRow] = field(default_factory=dict[str, UsageRow])
+    leases: dict[tuple[str, str, str], LeaseResult] = field(
+        default_factory=dict[tuple[str, str, str], LeaseResult]
+    )
     tickets: dict[TenantKey, ExtendedTicketResult] = field(
         default_factory=dict[TenantKey, ExtendedTicketResult]
     )

@@ -1,7 +1,9 @@
 """Usage counters. A later day or month starts from zero."""
 
-from datetime import date
+from datetime import date, timedelta
 
+from hoc.cus.account.L5_engines.session import utc_now
+from hoc.cus.account.L5_schemas.port_types import QuotaRefusal
 from hoc.cus.account.L5_schemas.results import UsageResult
 from hoc.cus.account.L5_schemas.values import TenantStatus
 from hoc.testing.database import MemorySession
@@ -13,7 +15,7 @@ from hoc.testing.tables import Tables
 class MemoryUsage(MemoryStore):
     async def add(
         self, session: MemorySession, tenant_id: str, *, runs: int, tokens: int, day: date
-    ) -> UsageResult | None:
+    ) -> UsageResult | QuotaRefusal | None:
         tables = await self.write(session)
         tenant = _active(tables, tenant_id)
         if tenant is None:
@@ -21,10 +23,11 @@ class MemoryUsage(MemoryStore):
         before = usage_of(tables, tenant, day)
         # A call without runs is not refused for the runs' quota, nor one without tokens for the tokens'.
         if runs and before.runs_today + runs > before.max_runs_per_day:
-            return None
+            return QuotaRefusal("max_runs_per_day", before.max_runs_per_day)
         if tokens and before.tokens_this_month + tokens > before.max_tokens_per_month:
-            return None
+            return QuotaRefusal("max_tokens_per_month", before.max_tokens_per_month)
         counted = tables.usage.get(tenant_id)
+        day = _bounded(day)
         tables.usage[tenant_id] = UsageRow(
             day=day if counted is None else max(day, counted.day),
             runs_today=before.runs_today + runs,
@@ -42,6 +45,7 @@ class MemoryUsage(MemoryStore):
 def usage_of(tables: Tables, tenant: TenantRow, day: date) -> UsageResult:
     """The tenant's counters on a day, and their quotas."""
     row = tables.usage.get(tenant.tenant_id, UsageRow(date.min, 0, 0, 0))
+    day = _bounded(day)
     # A stored later day counts as this day: another server's clock may already be past midnight.
     is_same_month = (row.day.year, row.day.month) >= (day.year, day.month)
     return UsageResult(
@@ -51,6 +55,11 @@ def usage_of(tables: Tables, tenant: TenantRow, day: date) -> UsageResult:
         max_runs_per_day=tenant.quota("max_runs_per_day"),
         max_tokens_per_month=tenant.quota("max_tokens_per_month"),
     )
+
+
+def _bounded(day: date) -> date:
+    """At most a day ahead of the time of day, as PostgreSQL's clock bounds the days of an engine's."""
+    return min(day, utc_now().date() + timedelta(days=1))
 
 
 def _active(tables: Tables, tenant_id: str) -> TenantRow | None:

@@ -21,6 +21,7 @@ from hoc.testing.hooks import MemoryWrittenEvents
 from hoc.testing.identities import MemoryIdentities
 from hoc.testing.invitation_mail import MemoryInvitationMail
 from hoc.testing.invitations import MemoryInvitations
+from hoc.testing.leases import MemoryLeases
 from hoc.testing.members import MemoryMembers
 from hoc.testing.ownership import MemoryOwnershipTransfers
 from hoc.testing.profiles import MemoryProfiles
@@ -57,6 +58,7 @@ def memory_engines(
         profiles=MemoryProfiles(database),
         billing=MemoryBilling(database),
         usage=MemoryUsage(database),
+        leases=MemoryLeases(database),
         tickets=MemoryTickets(database),
         ticket_replies=MemoryTicketReplies(database),
         invitations=invitations,

@@ -51,7 +51,6 @@ ENSURE_ONLY_IF_ABSENT = (r"ON CONFLICT DO NOTHING", "")
 TENANT_CAP = (r"account\.invitation_limits\.sent < ", "0 < ")
 RECIPIENT_CAP = (r"account\.recipient_limits\.sent < ", "0 < ")
 USER_CAP = (r"account\.tenant_creations\.created < ", "0 < ")
-QUOTA = (r"FROM tenant\) >= ", "FROM tenant) + 1000 >= ")
 PENDING_IS_UNIQUE = (
     r"ON CONFLICT \(tenant_id, email_key\) WHERE status = 'pending'",
     "ON CONFLICT (tenant_id, invitation_id)",
@@ -285,17 +284,6 @@ async def a_user_creates_tenants_beyond_the_limit(at: Contenders) -> list[Work]:
     return at.transactions(create, create)
 
 
-async def usage_goes_beyond_the_quota(at: Contenders) -> list[Work]:
-    usage = at.engines().usage
-    async with at.one.transaction() as session:
-        await usage.record(session, at.tenant, runs=60)
-
-    def record(session: AsyncConnection) -> Awaitable[object]:
-        return usage.record(session, at.tenant, runs=30)
-
-    return at.transactions(record, record)
-
-
 async def a_slug_is_given_twice(at: Contenders) -> list[Work]:
     projects = at.engines().projects
 
@@ -394,7 +382,6 @@ STORED: dict[Contention, list[tuple[str, object, object]]] = {
         (a_tenant_invites_beyond_its_cap, rows("invitation_limits"), [TENANT_CAP]),
         (an_address_is_invited_beyond_its_cap, rows("recipient_limits"), [RECIPIENT_CAP]),
         (a_user_creates_tenants_beyond_the_limit, rows("tenant_creations"), [USER_CAP]),
-        (usage_goes_beyond_the_quota, rows("usage_counters"), [QUOTA]),
         (a_slug_is_given_twice, table("tenant_slugs"), [ONE_SLUG]),
         (a_slug_is_moved_to_twice, table("tenant_slugs"), [ONE_SLUG]),
         (two_accounts_are_made_with_an_address, table("users"), [ONE_ADDRESS]),

@@ -21,6 +21,7 @@ from hoc.cus.account.L6_drivers.hooks import SqlWrittenEvents
 from hoc.cus.account.L6_drivers.idempotency import SqlIdempotencyKeys
 from hoc.cus.account.L6_drivers.identities import SqlIdentities
 from hoc.cus.account.L6_drivers.invitations import SqlInvitations
+from hoc.cus.account.L6_drivers.leases import SqlLeases
 from hoc.cus.account.L6_drivers.members import SqlMembers
 from hoc.cus.account.L6_drivers.ownership import SqlOwnershipTransfers
 from hoc.cus.account.L6_drivers.profiles import SqlProfiles
@@ -74,6 +75,7 @@ def postgres_engines(
         profiles=SqlProfiles(),
         billing=SqlBilling(),
         usage=SqlUsage(),
+        leases=SqlLeases(),
         tickets=SqlTickets(),
         ticket_replies=SqlTicketReplies(),
         invitations=invitations,

@@ -88,6 +88,7 @@ class AccountsFacade:
         self.profiles = engines.profiles
         self.billing = engines.billing
         self.usage = engines.usage
+        self.leases = engines.leases
         self.support = engines.support
         self.invitations = engines.invitations
         self.acceptances = engines.acceptances

@@ -8,6 +8,7 @@ from hoc.cus.account.L5_engines.billing import Billing, BillingStore
 from hoc.cus.account.L5_engines.hooks import Hooks
 from hoc.cus.account.L5_engines.invitation_store import InvitationStore
 from hoc.cus.account.L5_engines.invitations import Invitations
+from hoc.cus.account.L5_engines.leases import Leases, LeaseStore
 from hoc.cus.account.L5_engines.members import Members, MemberStore
 from hoc.cus.account.L5_engines.ownership import OwnershipTransfers, OwnershipTransferStore
 from hoc.cus.account.L5_engines.profiles import Profiles, ProfileStore
@@ -29,6 +30,7 @@ class Stores:
     profiles: ProfileStore
     billing: BillingStore
     usage: UsageStore
+    leases: LeaseStore
     tickets: TicketStore
     ticket_replies: TicketReplyStore
     invitations: InvitationStore
@@ -48,6 +50,7 @@ class Engines:
     profiles: Profiles
     billing: Billing
     usage: Usage
+    leases: Leases
     support: Support
     invitations: Invitations
     acceptances: Acceptances
@@ -67,6 +70,7 @@ def build_engines(
         profiles=Profiles(stores.profiles, clock=clock),
         billing=Billing(stores.billing, stores.members, portal_url=options.billing_portal_url, clock=clock),
         usage=Usage(stores.usage, clock=clock),
+        leases=Leases(stores.leases),
         support=Support(
             stores.tickets,
             stores.ticket_replies,

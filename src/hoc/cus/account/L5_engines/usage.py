@@ -1,11 +1,13 @@
-"""Metering: recording usage and enforcing the quotas, in one statement."""
+"""Metering: recording usage and enforcing the quotas, in one step."""
 
 from datetime import date, datetime
 from typing import Protocol
 
 from hoc.cus.account.L5_engines.numbers import why_not_whole
+from hoc.cus.account.L5_engines.quotas import no_such_active_tenant, quota_exceeded
 from hoc.cus.account.L5_engines.session import Clock, Session, utc_now
-from hoc.cus.account.L5_schemas.errors import InvalidInputError, LimitExceededError, NotFoundError
+from hoc.cus.account.L5_schemas.errors import InvalidInputError
+from hoc.cus.account.L5_schemas.port_types import QuotaRefusal
 from hoc.cus.account.L5_schemas.results import UsageResult
 
 MAX_INCREMENT = 2**40
@@ -14,8 +16,8 @@ MAX_INCREMENT = 2**40
 class UsageStore(Protocol):
     async def add(
         self, session: Session, tenant_id: str, *, runs: int, tokens: int, day: date
-    ) -> UsageResult | None:
-        """Add to an active tenant's counters. None: a quota would be exceeded, and nothing was added."""
+    ) -> UsageResult | QuotaRefusal | None:
+        """Add to an active tenant's counters. A refused call adds nothing. None: no such active tenant."""
         ...
 
     async def current(self, session: Session, tenant_id: str, day: date) -> UsageResult | None: ...
@@ -31,6 +33,9 @@ class Usage:
     ) -> UsageResult:
         """Count runs and tokens against the tenant's quotas. Days and months begin at midnight UTC.
 
+        The call is part of the caller's transaction. It waits for another one of the tenant only if that may
+        free the last room in a quota. The result has what is committed, and what this transaction counted.
+
         Raises:
             InvalidInputError
             LimitExceededError: a quota would be exceeded, and nothing was counted. ``retry_after`` is the
@@ -41,25 +46,21 @@ class Usage:
             if wrong := why_not_whole(value, 0, MAX_INCREMENT):
                 raise InvalidInputError.of(name, wrong)
         now = self._clock()
-        counted = await self._usage.add(session, tenant_id, runs=runs, tokens=tokens, day=now.date())
-        if counted is not None:
-            return counted
-        current = await self._usage.current(session, tenant_id, now.date())
-        if current is None:
-            raise NotFoundError("There is no such active tenant.")
-        raise _quota_exceeded(current, runs, now)
+        if runs or tokens:
+            counted = await self._usage.add(session, tenant_id, runs=runs, tokens=tokens, day=now.date())
+        else:
+            counted = await self._usage.current(session, tenant_id, now.date())
+        if counted is None:
+            raise no_such_active_tenant()
+        if isinstance(counted, QuotaRefusal):
+            raise quota_exceeded(counted, retry_after=_seconds_left(now, counted.quota))
+        return counted
 
 
-def _quota_exceeded(current: UsageResult, runs: int, now: datetime) -> LimitExceededError:
+def _seconds_left(now: datetime, quota: str) -> int:
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    if runs and current.runs_today + runs > current.max_runs_per_day:
-        message = f"The quota of {current.max_runs_per_day} runs a day is used up."
-        days = 1
-    else:
-        message = f"The quota of {current.max_tokens_per_month} tokens a month is used up."
-        days = _days_left_in_month(now)
-    wait = days * 86_400 - int((now - midnight).total_seconds())
-    return LimitExceededError(message, code="quota_exceeded", retry_after=wait)
+    days = 1 if quota == "max_runs_per_day" else _days_left_in_month(now)
+    return days * 86_400 - int((now - midnight).total_seconds())
 
 
 def _days_left_in_month(now: datetime) -> int:

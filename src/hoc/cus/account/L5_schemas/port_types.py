@@ -442,3 +442,11 @@ class IdempotencyKey:
     principal: str
     route: str
     key: str
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaRefusal:
+    """A quota has no room, and no open transaction can make any."""
+
+    quota: str
+    limit: int

@@ -378,6 +378,15 @@ class UsageResult:
 
 
 @dataclass(frozen=True)
+class LeaseResult:
+    """A part of a quota that is held until ``expires_at``, by the database's clock; null: until released."""
+
+    quota: str
+    lease_id: str
+    expires_at: datetime | None
+
+
+@dataclass(frozen=True)
 class MemberLeftResult:
     """The membership that ended, by removal or by leaving."""
 

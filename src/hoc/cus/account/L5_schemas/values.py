@@ -150,6 +150,14 @@ class Onboarding(IntEnum):
     COMPLETE = 4
 
 
+class LeasedQuota(StrEnum):
+    """The quotas of what is held until it is released."""
+
+    MAX_WORKERS = "max_workers"
+    MAX_CONCURRENT_RUNS = "max_concurrent_runs"
+    MAX_API_KEYS = "max_api_keys"
+
+
 @dataclass(frozen=True, slots=True)
 class Quotas:
     max_workers: int
@@ -189,6 +197,7 @@ AnyTicketStatus: TypeAlias = TicketStatus | Literal["open", "in_progress", "reso
 AnyTicketPriority: TypeAlias = TicketPriority | Literal["low", "medium", "high", "urgent"]
 AnyTicketCategory: TypeAlias = TicketCategory | Literal["general", "billing", "technical", "account"]
 AnyBillingPeriod: TypeAlias = BillingPeriod | Literal["monthly", "yearly"]
+AnyLeasedQuota: TypeAlias = LeasedQuota | Literal["max_workers", "max_concurrent_runs", "max_api_keys"]
 AnyPlan: TypeAlias = Plan | Literal["free", "pro", "enterprise"]
 
 if TYPE_CHECKING:

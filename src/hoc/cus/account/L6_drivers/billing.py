@@ -15,6 +15,7 @@ from sqlalchemy import (
     func,
     literal,
     select,
+    true,
     update,
 )
 from sqlalchemy.dialects.postgresql import insert
@@ -31,9 +32,10 @@ from hoc.cus.account.L6_drivers.execution import AnyRow, AnySelect, SqlSession, 
 from hoc.cus.account.L6_drivers.fragments import LOCK_TENANT, NOW, TENANT
 from hoc.cus.account.L6_drivers.outbox import recorded
 from hoc.cus.account.L6_drivers.paging import Paged
+from hoc.cus.account.L6_drivers.quota_counters import USAGE, USED
 from hoc.cus.account.L6_drivers.row_mapping import record_of
-from hoc.cus.account.L6_drivers.tables import invoices, subscriptions, tenants, usage_counters
-from hoc.cus.account.L6_drivers.usage import LIMITS, USAGE
+from hoc.cus.account.L6_drivers.tables import invoices, subscriptions, tenants
+from hoc.cus.account.L6_drivers.usage import LIMITS
 
 SUMMARY = (
     select(
@@ -48,11 +50,7 @@ SUMMARY = (
         *USAGE,
         *LIMITS,
     )
-    .select_from(
-        tenants.outerjoin(subscriptions).outerjoin(
-            usage_counters, usage_counters.c.tenant_id == tenants.c.tenant_id
-        )
-    )
+    .select_from(tenants.outerjoin(subscriptions).join(USED, true()))
     .where(tenants.c.tenant_id == TENANT)
 )
 

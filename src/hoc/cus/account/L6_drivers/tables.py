@@ -42,6 +42,7 @@ from hoc.cus.account.L5_schemas.values import (
     BillingPeriod,
     InvitationStatus,
     InvoiceStatus,
+    LeasedQuota,
     MailDelivery,
     Onboarding,
     Plan,
@@ -428,14 +429,43 @@ invoices = Table(
     Index("ix_invoices_page", "tenant_id", "period_start", "invoice_id"),
 )
 
-usage_counters = Table(
-    "usage_counters",
+quota_counters = Table(
+    "quota_counters",
     metadata,
-    Column("tenant_id", String(255), ForeignKey(f"{SCHEMA}.tenants.tenant_id"), primary_key=True),
+    _tenant(),
+    Column("slot", SmallInteger, nullable=False),
+    Column("slots", SmallInteger, nullable=False, comment="how many rows the quotas are divided over"),
     Column("day", Date, nullable=False, comment="the UTC day runs_today counts"),
-    Column("runs_today", BigInteger, nullable=False),
-    Column("runs_this_month", BigInteger, nullable=False),
-    Column("tokens_this_month", BigInteger, nullable=False),
+    *(
+        Column(name, BigInteger, nullable=False, server_default=text("0"))
+        for name in (
+            "runs_today",
+            "runs_this_month",
+            "tokens_this_month",
+            "workers",
+            "concurrent_runs",
+            "api_keys",
+            "max_workers",
+            "max_runs_per_day",
+            "max_concurrent_runs",
+            "max_tokens_per_month",
+            "max_api_keys",
+        )
+    ),
+    PrimaryKeyConstraint("tenant_id", "slot"),
+    comment="what is used of a tenant's quotas, in sum; each max_… is divided among the rows",
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    _tenant(),
+    Column("quota", String(32), nullable=False),
+    _id("lease_id"),
+    Column("expires_at", DateTime(timezone=True), comment="by the database's clock; null: never"),
+    PrimaryKeyConstraint("tenant_id", "quota", "lease_id"),
+    _one_of("quota", LeasedQuota),
+    comment="what holds a part of a quota until it is released or expires",
 )
 
 support_tickets = Table(

@@ -9,6 +9,7 @@ from sqlalchemy import (
     func,
     or_,
     select,
+    true,
     update,
 )
 
@@ -31,17 +32,16 @@ from hoc.cus.account.L6_drivers.execution import AnySelect, SqlSession, fetch_on
 from hoc.cus.account.L6_drivers.fragments import LOCK_TENANT, NOW, TENANT, USER, any_of, quota
 from hoc.cus.account.L6_drivers.outbox import recorded
 from hoc.cus.account.L6_drivers.paging import Paged
+from hoc.cus.account.L6_drivers.quota_counters import USAGE, USED
 from hoc.cus.account.L6_drivers.row_mapping import record_of
 from hoc.cus.account.L6_drivers.tables import (
     member_counts,
     tenant_creations,
     tenants,
-    usage_counters,
     users,
 )
 from hoc.cus.account.L6_drivers.tenant_inserts import CREATE, DAY
 from hoc.cus.account.L6_drivers.tenant_updates import UPDATE
-from hoc.cus.account.L6_drivers.usage import USAGE
 
 STATUS = param("status", String)
 ONBOARDING = param("state", SmallInteger)
@@ -81,7 +81,7 @@ FIND = (
         tenants.c.metadata,
         tenants.c.version,
     )
-    .select_from(tenants.outerjoin(usage_counters))
+    .select_from(tenants.join(USED, true()))
     .where(tenants.c.tenant_id == TENANT, tenants.c.tenant_id == param("project_id", String))
 )
 
