@@ -17,8 +17,8 @@ export SOURCE_DATE_EPOCH
 
 .PHONY: serve test test-lowest test-wheel check wheel newcomer bench bench-events faults format pin clean
 
-serve: $(INSTALLED)  ## run everything on this machine: PostgreSQL, migrations, HTTP on 127.0.0.1:8201, or PORT=…
-	@$(BIN)/hoc serve$(if $(PORT), --port $(PORT))
+serve: $(INSTALLED)  ## run everything on this machine, with a demo tenant: PostgreSQL, HTTP on 127.0.0.1:8201, or PORT=…
+	@$(BIN)/hoc serve --demo$(if $(PORT), --port $(PORT))
 
 test: $(INSTALLED)  ## the whole suite, against real servers, in parallel and in random order
 	$(BIN)/pytest -n auto --dist worksteal

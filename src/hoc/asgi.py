@@ -1,8 +1,8 @@
 """`Accounts`: everything that runs behind the HTTP routes, put together from settings."""
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -59,7 +59,8 @@ from hoc.readiness import Readiness
 from hoc.settings import Settings
 from hoc.telemetry.tracing import route_describer
 
-if TYPE_CHECKING:  # it needs an extra
+if TYPE_CHECKING:  # they need extras
+    from hoc.cus.account.L2_api.pages.endpoint import PageParts
     from hoc.cus.account.L2_api.rate_limits import RateLimits
     from hoc.mail.smtp_connections import SmtpConnections
 
@@ -84,6 +85,8 @@ class Accounts:
         authentication: identifies callers, and nothing else does: whoever it does not know is nobody, also
             if the host application knows them. With None, the host's AuthenticationMiddleware identifies
             callers; in a host without one, every route but the public one answers 401.
+        pages_authentication: identifies people who open ``pages_app`` in a browser, by a cookie say. With
+            None, there are no pages.
         handlers: of others' events, by subject, beside those of billing; a handler for one of billing's
             subjects replaces that. They need `Settings.nats_url`.
         observer: is called for each event that is published, received or set aside.
@@ -100,6 +103,7 @@ class Accounts:
         settings: Settings,
         *,
         authentication: AuthenticationBackend | None = None,
+        pages_authentication: AuthenticationBackend | None = None,
         handlers: Mapping[str, Handler] | None = None,
         observer: EventObserver | None = None,
         mail: MailSender | None = None,
@@ -131,18 +135,20 @@ class Accounts:
             settings, billing_handlers(self.facade.billing) | dict(handlers or {}), observer=observer
         )
         self.events.before_use(self.readiness.require_schema)
+        callers = Callers(
+            access_reader(self.database),
+            owner_reader(self.database),
+            primary_issuer=settings.primary_issuer_or_default,
+            authentication=authentication,
+        )
+        on_mail_queued = (lambda: None) if self._courier is None else self._courier.wake
         dependencies = Dependencies(
             database=self.database,
-            callers=Callers(
-                access_reader(self.database),
-                owner_reader(self.database),
-                primary_issuer=settings.primary_issuer_or_default,
-                authentication=authentication,
-            ),
+            callers=callers,
             bodies=BodyParser(_limiter(1)),
             pages=SingleFlight(),
             idempotency=idempotency(),
-            on_mail_queued=(lambda: None) if self._courier is None else self._courier.wake,
+            on_mail_queued=on_mail_queued,
         )
         limiter = _limiter(settings.max_requests)
         rate_limits = rate_limits_of(settings)
@@ -150,22 +156,23 @@ class Accounts:
         console = [operation for operation in CONSOLE_OPERATIONS if operation not in unserved]
         identity = [operation for operation in IDENTITY_OPERATIONS if operation not in unserved]
         on_route = route_describer()
-        origins = {
-            "trusted_origins": _trusted_origins(settings),
-            "cors_origins": cors_origins(settings.cors_origins),
-        }
-        self.console_app = Api(
-            [
-                *routes(console, self.facade, dependencies),
-                *_documentation(settings, console, title="hoc console"),
-            ],
+        trusted_origins = _trusted_origins(settings)
+        api = partial(
+            Api,
             authentication=authentication,
             limiter=limiter,
             rate_limits=rate_limits,
             on_route=on_route,
-            **origins,
+            trusted_origins=trusted_origins,
+            cors_origins=cors_origins(settings.cors_origins),
         )
-        self.identity_app = Api(
+        self.console_app = api(
+            [
+                *routes(console, self.facade, dependencies),
+                *_documentation(settings, console, title="hoc console"),
+            ]
+        )
+        self.identity_app = api(
             [
                 *routes(identity, self.identity_service, dependencies),
                 *routes(TENANT_OPERATIONS, self.facade, dependencies),
@@ -177,13 +184,27 @@ class Accounts:
                     title="hoc identity",
                 ),
                 *_event_documentation(settings),
-            ],
-            authentication=authentication,
-            limiter=limiter,
-            rate_limits=rate_limits,
-            on_route=on_route,
-            **origins,
+            ]
         )
+        self._pages_app: Api | None = None
+        if pages_authentication is not None:
+            pages_app, page_parts = _pages()
+            self._pages_app = pages_app(
+                settings,
+                page_parts(self.facade, self.identity_service, self.database, callers, on_mail_queued),
+                authentication=pages_authentication,
+                limiter=limiter,
+                rate_limits=rate_limits,
+                trusted_origins=trusted_origins,
+                on_route=on_route,
+            )
+
+    @property
+    def pages_app(self) -> Api:
+        """The console's pages. Raises ValueError without ``pages_authentication``."""
+        if self._pages_app is None:
+            raise ValueError("There are no pages without pages_authentication. Pass it to Accounts.")
+        return self._pages_app
 
     @asynccontextmanager
     async def lifespan(self, _app: object = None) -> AsyncGenerator[None, None]:
@@ -204,6 +225,15 @@ class Accounts:
                 yield
         finally:
             await self.database.close()
+
+
+def _pages() -> "tuple[Callable[..., Api], type[PageParts]]":
+    try:
+        from hoc.cus.account.L2_api.pages.app import pages_app  # noqa: PLC0415 - only they need the extra
+        from hoc.cus.account.L2_api.pages.endpoint import PageParts  # noqa: PLC0415 - see above
+    except ImportError as missing:
+        raise ValueError(f"The pages need the library {missing.name}: {how_to_add('console')}.") from None
+    return pages_app, PageParts
 
 
 def _limiter(limit: int) -> PerLoop[Limiter[None]]:

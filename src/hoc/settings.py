@@ -58,6 +58,8 @@ class Settings(BaseSettings):
             gateway_secret: SecretStr | str | None = ...,
             operations_token: SecretStr | str | None = ...,
             consul_token: SecretStr | str | None = ...,
+            console_secret: SecretStr | str | None = ...,
+            console_templates: Path | str | None = ...,
             data_dir: Path | str | None = ...,
             **others: str | bool | int | None,
         ) -> None: ...
@@ -214,6 +216,26 @@ class Settings(BaseSettings):
         default=20, description="mails to one address: invitations, and links that confirm it"
     )
 
+    console: bool | None = Field(
+        default=None, description="serve the console's pages at `/`; unset: in development"
+    )
+    console_secret: SecretStr | None = Field(
+        default=None, description="signs the pages' forms: 32 characters or more, the same in all processes"
+    )
+    console_name: str = Field(default="hoc", description="your product's name, on each page")
+    console_logo_url: HttpUrl | None = Field(default=None, description="https URL of a logo beside the name")
+    console_accent: str = Field(default="#3358d4", description="colour of buttons and links, as #rrggbb")
+    console_links: str | None = Field(
+        default=None, description="links below each page, such as Docs=https://docs.example.com, by commas"
+    )
+    console_templates: Path | None = Field(
+        default=None, description="directory of templates that replace the pages' own, file by file"
+    )
+    console_sign_in_url: HttpUrl | None = Field(
+        default=None, description="where the pages send people who are not signed in"
+    )
+    console_sign_out_url: HttpUrl | None = Field(default=None, description="where the pages' sign-out leads")
+
     special_use_domains: bool = Field(
         default=False, description="take addresses at names that no public mail reaches, such as corp.local"
     )
@@ -234,6 +256,11 @@ class Settings(BaseSettings):
     def shows_docs(self) -> bool:
         """Whether pages about the interfaces are served."""
         return bool(self.development) if self.docs is None else self.docs
+
+    @property
+    def serves_pages(self) -> bool:
+        """Whether `hoc serve` serves the console's pages."""
+        return bool(self.development) if self.console is None else self.console
 
     @property
     def authenticates_callers(self) -> bool:

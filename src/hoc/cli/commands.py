@@ -68,6 +68,9 @@ def serve(
         bool, typer.Option("--embedded", help="Use the embedded PostgreSQL with caller authentication too.")
     ] = False,
     hooks: Hooks = None,
+    demo: Annotated[
+        bool, typer.Option("--demo", help="Create a demo tenant if there is none, and print a link to it.")
+    ] = False,
     data_dir: DataDir = None,
 ) -> None:
     """Run the server. It starts its own PostgreSQL and NATS unless HOC_DATABASE_URL and HOC_NATS_URL are set.
@@ -86,6 +89,7 @@ def serve(
         migrate=migrate,
         embedded=embedded,
         hooks=hooks,
+        demo=demo,
     )
 
 

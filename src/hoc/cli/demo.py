@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from hoc.cli.configuration import hoc_command, load_settings, require_database, require_development
 from hoc.cli.development import development_keys
 from hoc.cli.errors import database_errors
+from hoc.cli.sign_in import note_demo, owner_link
 from hoc.cus.account.L5_engines.email_address import fold, parse_email
 from hoc.cus.account.L5_engines.engines import Engines
 from hoc.cus.account.L5_engines.invitation_mail import issue_token
@@ -84,10 +85,11 @@ class _Calendar:
 
 
 def create(data: DataDirectory) -> dict[str, Any]:
-    """Create a tenant in one transaction.
+    """Create a tenant in one transaction, and note whose it is, for `owner_of_latest`.
 
     Returns:
-        `tenant_id`, `name`, and for `owner`, `admin`, `member` and `viewer` each `user_id`, `email`, `token`.
+        `tenant_id`, `name`, `sign_in_link` (as the owner, once; None without pages), and for `owner`,
+        `admin`, `member` and `viewer` each `user_id`, `email`, `token`.
 
     Raises:
         CommandError: the server is not in development mode, or its database is missing or away.
@@ -98,7 +100,10 @@ def create(data: DataDirectory) -> dict[str, Any]:
     keys = development_keys(data)
     with database_errors(url):
         tenant_id, name, people = asyncio.run(_create(url, settings))
-    return {"tenant_id": tenant_id, "name": name} | {
+    owner = people[0].user_id
+    note_demo(data, owner, tenant_id)
+    link = owner_link(data, keys, owner, tenant_id)
+    return {"tenant_id": tenant_id, "name": name, "sign_in_link": link} | {
         role: {
             "user_id": person.user_id,
             "email": person.email,
@@ -117,9 +122,12 @@ def readable(tenant: dict[str, Any], data: DataDirectory) -> str:
         f"  {role:8}{tenant[role]['email']:48}{tenant[role]['user_id']}" for role in map(str, _NAMED)
     )
     token = hoc_command("token", data)
+    link = tenant["sign_in_link"]
+    look = f"Look at it in a browser, as the owner (the link signs in once):\n\n  {link}\n\n" if link else ""
     return (
         f"{tenant['name']} is tenant {tenant['tenant_id']}, with {len(_NAMED) + len(_OTHERS)} members:\n\n"
         f"{people}\n\n"
+        f"{look}"
         "List them as the owner:\n\n"
         f"  curl -s -H 'Authorization: Bearer {tenant['owner']['token']}' {base}/users\n\n"
         "A token for another member:\n\n"

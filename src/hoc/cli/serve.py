@@ -49,6 +49,7 @@ def serve(
     migrate: bool = True,
     embedded: bool = False,
     hooks: str | None = None,
+    demo: bool = False,
 ) -> None:
     """Serve until SIGTERM or SIGINT; return when everything has stopped.
 
@@ -91,7 +92,7 @@ def serve(
                         listener,
                         address,
                         workers,
-                        lambda: _announce(locked, state, stopping),
+                        lambda: _announce(locked, state, stopping, demo=demo),
                     )
                     print_step("Stopping")
         except EmbeddedServiceError:
@@ -280,27 +281,44 @@ def _once_it_answers(address: Address, ready: Callable[[], None], ended: Event) 
             return
 
 
-def _announce(data: DataDirectory | None, state: ServerState, stopping: Event) -> None:
+def _announce(data: DataDirectory | None, state: ServerState, stopping: Event, *, demo: bool) -> None:
     """Print where the server is, and publish it in the data directory if there is one."""
     if data is not None:
         data.write_server(state)
     try:
-        _welcome(data, state)
+        _welcome(data, state, demo=demo)
     except OutputError as problem:
         print_step(str(problem))  # it serves all the same
     if stopping.is_set():  # the signal came before uvicorn had installed its handler
         os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _welcome(data: DataDirectory | None, state: ServerState) -> None:
+def _welcome(data: DataDirectory | None, state: ServerState, *, demo: bool) -> None:
     settings = load_settings()
     url = f"{state.http}{settings.mount_path.rstrip('/')}"
     typer.echo(f"\nhoc serves on {url}\n{_caller_authentication(settings)}")
     typer.echo(f"\nIs it ready?\n\n  curl -s {state.http}/health/ready")
-    if settings.development and data is not None:
+    link = _link(data, demo=demo) if settings.development and data is not None else None
+    if link is not None:
+        typer.echo(
+            f"\nLook at it in a browser (the link signs in once, as a demo tenant's owner):\n\n  {link}"
+        )
+    elif settings.development and data is not None:
         typer.echo("\nCreate a tenant to try it with, and print a curl line that lists its users:")
         typer.echo(f"\n  {hoc_command('demo', data)}")
     typer.echo("\nCtrl-C stops it.")
+
+
+def _link(data: DataDirectory, *, demo: bool) -> str | None:
+    """A link to the pages as the owner of the latest demo tenant; with `demo`, a tenant is made for it."""
+    from hoc.cli.demo import create  # noqa: PLC0415 - few servers need it
+    from hoc.cli.development import development_keys  # noqa: PLC0415 - see above
+    from hoc.cli.sign_in import latest_demo, owner_link  # noqa: PLC0415 - see above
+
+    if demo and latest_demo(data) is None:
+        create(data)
+    found = latest_demo(data)
+    return None if found is None else owner_link(data, development_keys(data), *found)
 
 
 def _caller_authentication(settings: Settings) -> str:

@@ -110,6 +110,11 @@ class DataDirectory:
             _write_private(path, generate(), replace=False)
         return path.read_text()
 
+    def write(self, name: str, text: str) -> None:
+        """Write the file `name` (0600)."""
+        self.create()
+        _write_private(self.path / name, text)
+
     def write_server(self, state: ServerState) -> None:
         """Publish this server's addresses for the other commands."""
         self.create()

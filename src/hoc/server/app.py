@@ -9,11 +9,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hoc.asgi import Accounts
 from hoc.cus.account.L2_api.app import Api
-from hoc.server.callers import authentication
-from hoc.server.front import front_route
+from hoc.server.callers import authentication, pages_authentication
+from hoc.server.front import front_routes
 from hoc.server.health import Health
 from hoc.server.hooks import load_hooks
 from hoc.server.operations import OperationsToken
+from hoc.server.pages_beside import PagesBeside
 from hoc.settings import Settings
 from hoc.telemetry.service import EventMetrics, MetricsEndpoint, observed
 
@@ -43,17 +44,23 @@ class Service:
         self._accounts = Accounts(
             settings,
             authentication=authentication(settings),
+            pages_authentication=pages_authentication(settings),
             observer=self._metrics,
             hooks=load_hooks(settings.hooks),
         )
         metrics = MetricsEndpoint(self._accounts.database, [self._events])
         identity = FixedMount("/api/v1", self._accounts.identity_app)
         console = FixedMount(settings.mount_path, self._accounts.console_app)
-        front = [front_route(_places(console.path, identity.path))] if settings.shows_docs else []
+        front = front_routes(_places(console.path, identity.path)) if settings.shows_docs else []
         about = Api([*Health(self._accounts.readiness, self._events).routes(), *metrics.routes(), *front])
         self.routes = [identity, console, *about.routes]
+        default: ASGIApp = about
+        if settings.serves_pages:
+            pages = self._accounts.pages_app
+            self.routes += pages.routes
+            default = PagesBeside(about, pages)
         self.router = Router(
-            [identity, console], default=about, redirect_slashes=False, lifespan=self._accounts.lifespan
+            [identity, console], default=default, redirect_slashes=False, lifespan=self._accounts.lifespan
         )
         app: ASGIApp = self.router
         if settings.operations_token is not None:

@@ -1,4 +1,4 @@
-"""What this server is and where its parts are: ``GET /``."""
+"""What this server is and where its parts are: ``GET /`` and ``GET /docs``."""
 
 from collections.abc import Mapping
 from html import escape
@@ -14,8 +14,11 @@ _TITLE = "hoc: the accounts of a multi-tenant product"
 _HEADERS = {"Vary": "Accept"}
 
 
-def front_route(places: Mapping[str, str]) -> Route:
-    """``places`` are paths by what is there. A browser gets a page, and a program JSON."""
+def front_routes(places: Mapping[str, str]) -> list[Route]:
+    """Both paths, because a browser gets the console's pages at `/` where they are served.
+
+    ``places`` are paths by what is there. A browser gets a page, and a program JSON.
+    """
 
     async def front(request: Request) -> Response:
         if "text/html" in request.headers.get("accept", ""):
@@ -30,4 +33,4 @@ def front_route(places: Mapping[str, str]) -> Route:
             {"name": "hoc", "version": installed_version(), "paths": dict(places)}, headers=_HEADERS
         )
 
-    return Route("/", front, methods=["GET"])
+    return [Route(path, front, methods=["GET"]) for path in ("/", "/docs")]

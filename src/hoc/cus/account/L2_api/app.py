@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from starlette.authentication import AuthCredentials, AuthenticationBackend, UnauthenticatedUser
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -42,6 +43,7 @@ class Api:
         trusted_origins: other origins whose pages may make a browser send requests that change something.
         on_route: is called with a request's method and its route's template below the mount point.
         cors_origins: other origins whose pages may read the answers; ``*`` for all.
+        on_problem: what is answered in place of a problem document.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class Api:
         trusted_origins: AbstractSet[str] = frozenset(),
         on_route: Callable[[str, str], None] | None = None,
         cors_origins: AbstractSet[str] = frozenset(),
+        on_problem: Callable[[Request, Exception], Response] = problem_for,
     ) -> None:
         self.routes = routes
         self._limiter = limiter
@@ -72,6 +75,7 @@ class Api:
         self._authentication = authentication
         self._trusted_origins = trusted_origins
         self._on_route = on_route
+        self._on_problem = on_problem
         self._unobserved = with_cors(self._answer, cors_origins, trusted_origins=trusted_origins)
         self._app = self._unobserved
 
@@ -101,7 +105,7 @@ class Api:
             await request.receive_body()
             return await self._admit(request)
         except Exception as problem:  # noqa: BLE001 - each is answered, an unforeseen one with 500 and a log
-            return problem_for(request, problem)
+            return self._on_problem(request, problem)
 
     async def _admit(self, request: ReceivedRequest) -> Response:
         if self._limiter is None:

@@ -1,5 +1,6 @@
 """The tokens of development mode, which count on loopback only."""
 
+import hmac
 import os
 import tempfile
 import time
@@ -55,12 +56,13 @@ class DevelopmentKeys:
         *,
         email_verified: bool = False,
         lifetime: timedelta = timedelta(hours=12),
+        audience: str = AUDIENCE,
     ) -> str:
         """Return a signed token for `user_id`; ValueError for an invalid identifier."""
         now = int(time.time())
         claims: dict[str, object] = {
             "iss": ISSUER,
-            "aud": AUDIENCE,
+            "aud": audience,
             "sub": identifier(user_id),
             "iat": now,
             "exp": now + int(lifetime.total_seconds()),
@@ -72,10 +74,15 @@ class DevelopmentKeys:
         present = {name: value for name, value in claims.items() if value is not None}
         return jwt.encode(present, self._private_key, algorithm=_ALGORITHM)
 
-    def backend(self) -> LoopbackOnly:
+    def secret(self, purpose: str) -> str:
+        """Return a secret that is always the same for a purpose, and not to be told without the key."""
+        number = self._private_key.private_numbers().private_value
+        return hmac.new(number.to_bytes(32, "big"), purpose.encode(), "sha256").hexdigest()
+
+    def backend(self, *, audience: str = AUDIENCE) -> LoopbackOnly:
         """Return a backend that accepts the tokens of `issue`, on loopback only."""
         key = VerificationKey(self._private_key.public_key(), (_ALGORITHM,))
-        return LoopbackOnly(JwtBackend(key_source=StaticKeys([key]), issuer=ISSUER, audience=AUDIENCE))
+        return LoopbackOnly(JwtBackend(key_source=StaticKeys([key]), issuer=ISSUER, audience=audience))
 
 
 def _create(path: Path) -> None:

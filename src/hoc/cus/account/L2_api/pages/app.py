@@ -1,0 +1,86 @@
+"""The pages as an application to mount."""
+
+from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
+from typing import TYPE_CHECKING
+
+from starlette.authentication import AuthenticationBackend
+
+from hoc.concurrency.limiter import Limiter
+from hoc.concurrency.per_loop import PerLoop
+from hoc.cus.account.L2_api.app import Api
+from hoc.cus.account.L2_api.pages.development import SIGN_IN_PATH, DevelopmentSignIn
+from hoc.cus.account.L2_api.pages.endpoint import PageParts, page_route
+from hoc.cus.account.L2_api.pages.home import HOME
+from hoc.cus.account.L2_api.pages.look import Look, parse_links
+from hoc.cus.account.L2_api.pages.navigation import Navigation
+from hoc.cus.account.L2_api.pages.page import AnyPage
+from hoc.cus.account.L2_api.pages.rendering import Renderer
+from hoc.cus.account.L2_api.pages.security import Forms
+from hoc.cus.account.L2_api.pages.static_files import StaticFiles
+from hoc.cus.account.L2_api.pages.tenant.invitations import INVITATIONS
+from hoc.cus.account.L2_api.pages.tenant.members import MEMBERS
+from hoc.settings import Settings
+
+if TYPE_CHECKING:  # it needs an extra
+    from hoc.cus.account.L2_api.rate_limits import RateLimits
+
+PAGES: list[AnyPage] = [*HOME, *MEMBERS, *INVITATIONS]
+"""All pages, in the order of the navigation."""
+
+
+def pages_app(
+    settings: Settings,
+    parts: PageParts,
+    *,
+    authentication: AuthenticationBackend,
+    limiter: PerLoop[Limiter[None]],
+    rate_limits: "RateLimits | None",
+    trusted_origins: AbstractSet[str],
+    on_route: Callable[[str, str], None] | None,
+) -> Api:
+    """The pages, for the callers that ``authentication`` knows. Raises ValueError for a wrong setting."""
+    development = authentication if isinstance(authentication, DevelopmentSignIn) else None
+    pages: Sequence[AnyPage] = PAGES if development is None else [*PAGES, *development.pages()]
+    forms = Forms(_secret(settings, development), secure=settings.public_url.startswith("https:"))
+    look = _look(settings)
+    static = StaticFiles(accent=look.accent)
+    renderer = Renderer(
+        look,
+        forms,
+        static,
+        Navigation(pages),
+        templates=settings.console_templates,
+        sign_in_path=None if development is None else SIGN_IN_PATH,
+    )
+    return Api(
+        [static.route(), *(page_route(page, parts, renderer, forms) for page in pages)],
+        authentication=authentication,
+        limiter=limiter,
+        rate_limits=rate_limits,
+        trusted_origins=trusted_origins,
+        on_route=on_route,
+        on_problem=renderer.problem,
+    )
+
+
+def _secret(settings: Settings, development: DevelopmentSignIn | None) -> str:
+    if settings.console_secret is not None:
+        return settings.console_secret.get_secret_value()
+    if development is not None:
+        return development.secret
+    raise ValueError(
+        "HOC_CONSOLE_SECRET is not set. The pages sign their forms with it: set it to the same random text of"
+        " 32 characters or more for all processes."
+    )
+
+
+def _look(settings: Settings) -> Look:
+    return Look(
+        name=settings.console_name,
+        logo_url=settings.console_logo_url,
+        accent=settings.console_accent,
+        links=parse_links(settings.console_links or ""),
+        sign_in_url=settings.console_sign_in_url,
+        sign_out_url=settings.console_sign_out_url,
+    )

@@ -1,0 +1,168 @@
+"""Doing what a `Page` says: from a request to HTML, or on to another page."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from http import HTTPStatus
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from hoc.cus.account.L2_api.authentication import caller_of
+from hoc.cus.account.L2_api.bodies import Query
+from hoc.cus.account.L2_api.call import require_caller
+from hoc.cus.account.L2_api.callers import Callers
+from hoc.cus.account.L2_api.operations import MEMBER, NOTHING, Opens
+from hoc.cus.account.L2_api.pages.forms import form_fields, parse
+from hoc.cus.account.L2_api.pages.frame import read_frame
+from hoc.cus.account.L2_api.pages.page import AnyPage
+from hoc.cus.account.L2_api.pages.rendering import Renderer
+from hoc.cus.account.L2_api.pages.security import FIELD, Forms
+from hoc.cus.account.L2_api.pages.view import Answer, AnyView, Redirect, Refusal, Shown, View
+from hoc.cus.account.L2_api.request import ReceivedRequest, check_path
+from hoc.cus.account.L5_engines.account_service import AccountService
+from hoc.cus.account.L5_engines.accounts_facade import AccountsFacade
+from hoc.cus.account.L5_engines.session import Session
+from hoc.cus.account.L5_schemas.errors import AccountsError, ForbiddenError
+from hoc.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class PageParts:
+    """What every page needs. ``on_mail_queued`` is called after a commit that may have queued a mail."""
+
+    accounts: AccountsFacade
+    identity: AccountService
+    database: Database
+    callers: Callers
+    on_mail_queued: Callable[[], None]
+
+
+def page_route(page: AnyPage, parts: PageParts, renderer: Renderer, forms: Forms) -> Route:
+    endpoint = PageEndpoint(page, parts, renderer, forms)
+    return Route(page.full_path, endpoint.handle, methods=[page.method], name=page.name)
+
+
+class PageEndpoint:
+    """Answers the requests of one page."""
+
+    def __init__(self, page: AnyPage, parts: PageParts, renderer: Renderer, forms: Forms) -> None:
+        self._page = page
+        self._parts = parts
+        self._renderer = renderer
+        self._forms = forms
+
+    async def handle(self, request: ReceivedRequest) -> Response:
+        page = self._page
+        view = self._view(request)
+        if page.requires is not NOTHING:
+            require_caller(view, in_tenant=False)
+        check_path(view.path)
+        if page.method == "POST":
+            view.fields = self._checked_form(request)
+        await self._require_rights(view)
+        try:
+            self._parse(request, view)
+            answer = await self._run(page, view)
+        except AccountsError as refusal:
+            if page.again is None or refusal.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                raise
+            view, answer = await self._again(view, page.again, refusal)
+        if page.queues_mail:
+            self._parts.on_mail_queued()
+        return await self._response(request, view, answer)
+
+    def _view(self, request: ReceivedRequest) -> AnyView:
+        caller = caller_of(request)
+        if caller is not None and self._page.requires is MEMBER:
+            caller = replace(caller, tenant_id=request.path_params["tenant_id"])
+        return View(
+            caller,
+            getattr(request.scope.get("auth"), "scopes", ()),
+            request.path_params,
+            body=None,
+            query=None,
+            identify=partial(self._parts.callers.identify, request),
+            request=request,
+            accounts=self._parts.accounts,
+            identity=self._parts.identity,
+        )
+
+    def _checked_form(self, request: ReceivedRequest) -> list[tuple[str, str]]:
+        """The form's fields, after its token is found right."""
+        fields = form_fields(request)
+        token = next((value for name, value in fields if name == FIELD), "")
+        self._forms.check(request, token, _subject_of(request))
+        return [(name, value) for name, value in fields if name != FIELD]
+
+    async def _require_rights(self, view: AnyView) -> None:
+        """Refuse a caller who may not, and put its account's id into the view."""
+        page, callers = self._page, self._parts.callers
+        if view.optional_caller is None:
+            return
+        if page.requires is MEMBER:
+            view.optional_caller = await callers.member(view.tenant_id, view.caller)
+        else:
+            view.optional_caller = await callers.account_of(view.caller)
+        if page.scopes and set(page.scopes).isdisjoint(view.scopes):
+            raise ForbiddenError(
+                f"This page needs the scope {' or '.join(page.scopes)}.", code="missing_scope"
+            )
+
+    def _parse(self, request: Request, view: AnyView) -> None:
+        page = self._page
+        if page.query is not None or request.scope["query_string"]:
+            view.query = parse(request.query_params.multi_items(), page.query or Query, prefix="?")
+        if page.body is not None:
+            view.body = parse(view.fields, page.body, prefix="/")
+
+    async def _again(self, view: AnyView, page: AnyPage, refusal: AccountsError) -> tuple[AnyView, Answer]:
+        """The page with the refused form: its fields as they were sent, and what is wrong with them."""
+        again = replace(
+            view,
+            body=None,
+            query=None if page.query is None else page.query(),
+            refusal=Refusal(refusal, dict(view.fields)),
+        )
+        answer = await self._run(page, again)
+        return again, replace(answer, status=refusal.status_code) if isinstance(answer, Shown) else answer
+
+    async def _run(self, page: AnyPage, view: AnyView) -> Answer:
+        """What the page's handler answers, in the session that the page opens."""
+
+        async def work(session: Session) -> Answer:
+            view.session = session
+            answer: Answer = await page.handler(view)
+            return answer
+
+        match page.opens:
+            case Opens.READ:
+                async with self._parts.database.reading() as session:
+                    await self._add_frame(session, view)
+                    return await work(session)
+            case Opens.NOTHING:
+                return await work(None)
+            case Opens.STATEMENT:
+                return await self._parts.database.write(work)
+            case _:
+                return await self._parts.database.transact(work)
+
+    async def _add_frame(self, session: Session, view: AnyView) -> None:
+        if self._page.requires is not NOTHING:
+            tenant_id = view.tenant_id if self._page.requires is MEMBER else None
+            view.frame = await read_frame(self._parts.accounts, session, view.caller, tenant_id)
+
+    async def _response(self, request: Request, view: AnyView, answer: Answer) -> Response:
+        if isinstance(answer, Redirect):
+            return self._renderer.redirect(request, answer)
+        if view.frame is None and self._page.requires is not NOTHING:
+            async with self._parts.database.reading() as session:
+                await self._add_frame(session, view)
+        return self._renderer.page(request, view, answer, subject=_subject_of(request))
+
+
+def _subject_of(request: Request) -> str:
+    """Whom a form's token is for: the subject in the credentials, empty for nobody."""
+    caller = caller_of(request)
+    return "" if caller is None else caller.user_id

@@ -1,0 +1,73 @@
+"""How pages write times, numbers and amounts."""
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import pass_context
+from jinja2.runtime import Context
+from markupsafe import Markup
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+@pass_context
+def moment(context: Context, at: datetime | None) -> Markup:
+    """A time in the reader's zone, to the minute. The exact one is in ``title`` and ``datetime``."""
+    return _time(context, at, with_clock=True)
+
+
+@pass_context
+def day(context: Context, at: datetime | None) -> Markup:
+    """The day of a time in the reader's zone."""
+    return _time(context, at, with_clock=False)
+
+
+def _time(context: Context, at: datetime | None, *, with_clock: bool) -> Markup:
+    if at is None:
+        return Markup('<span class="muted">Never</span>')
+    zone: ZoneInfo | None = context.get("zone")
+    local = at.astimezone(zone or UTC)
+    date = f"{local.day} {_MONTHS[local.month - 1]} {local.year}"
+    text = f"{date}, {local:%H:%M}" if with_clock else date
+    return Markup('<time datetime="{}" title="{}"{}>{}</time>').format(
+        at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        f"{date}, {local:%H:%M:%S %Z}",
+        Markup("") if zone else Markup(" data-local={}").format("minute" if with_clock else "day"),
+        text,
+    )
+
+
+def count(number: int) -> str:
+    """A whole number with thousands apart."""
+    return f"{number:,}"
+
+
+def sentence(text: str) -> str:
+    """A text that begins with a capital letter and ends with a full stop."""
+    text = text[:1].upper() + text[1:]
+    return text if text.endswith((".", "?", "!")) else f"{text}."
+
+
+def words(name: str) -> str:
+    """The words of a name such as ``in_progress``, the first with a capital letter."""
+    return name.replace("_", " ").capitalize()
+
+
+def initials(name: str) -> str:
+    """One or two letters that stand for a name or an address."""
+    parts = [part for part in name.partition("@")[0].replace(".", " ").split() if part[:1].isalnum()]
+    chosen = [parts[0], parts[-1]] if len(parts) > 1 else parts
+    return "".join(part[0] for part in chosen).upper() or "?"
+
+
+FILTERS: dict[str, Any] = {
+    "moment": moment,
+    "day": day,
+    "count": count,
+    "sentence": sentence,
+    "words": words,
+    "initials": initials,
+}

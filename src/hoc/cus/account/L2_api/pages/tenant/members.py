@@ -1,0 +1,106 @@
+"""Members: the list, one member, roles, removal, leaving."""
+
+from hoc.cus.account.L2_api.bodies import ChangeRole, UsersQuery
+from hoc.cus.account.L2_api.operations import TRANSACTION
+from hoc.cus.account.L2_api.pages.page import AnyPage, Nav, Page
+from hoc.cus.account.L2_api.pages.view import Answer, View
+from hoc.cus.account.L5_engines import policy
+from hoc.cus.account.L5_schemas.errors import NotFoundError
+from hoc.cus.account.L5_schemas.values import Role, UserStatus
+
+
+@Page("GET", "/members", query=UsersQuery, nav=Nav("Members", "people"))
+async def members(view: View[None, UsersQuery]) -> Answer:
+    query = view.query
+    page = await view.accounts.members.list_users(view.session, view.tenant_id, **query.given())
+    filters = {"role": query.role, "status": query.status}
+    return view.show(
+        "members.html",
+        "Members",
+        page=page.value,
+        next=page.next_cursor and view.path_of("members", **filters, cursor=page.next_cursor),
+        first=query.cursor and view.path_of("members", **filters),
+        query=query,
+        roles=list(Role),
+        statuses=list(UserStatus),
+        may_invite=view.role.can_manage_users,
+    )
+
+
+@Page("GET", "/members/{user_id}")
+async def member(view: View) -> Answer:
+    user_id = view.path["user_id"]
+    found = await view.accounts.members.get_user(view.session, view.tenant_id, user_id)
+    if found is None:
+        raise NotFoundError("There is no such member. The person may have left, or was removed.")
+    person, is_self = found.value, user_id == view.caller_id
+    return view.show(
+        "member.html",
+        person.name or person.email,
+        person=person,
+        is_self=is_self,
+        roles=list(Role) if view.role.can_change_roles and not is_self else [],
+        may_remove=not is_self and policy.can_remove(view.role, Role(person.role)),
+    )
+
+
+@Page("POST", "/members/{user_id}/role", opens=TRANSACTION, body=ChangeRole, again=member)
+async def change_role(view: View[ChangeRole]) -> Answer:
+    changed = await view.accounts.members.change_role(
+        view.session, view.tenant_id, view.caller_id, view.path["user_id"], view.body.role
+    )
+    return view.go(
+        view.path_of("members", changed.user_id),
+        f"{changed.name or changed.email} now has the role {changed.role}.",
+    )
+
+
+@Page("GET", "/members/{user_id}/remove")
+async def ask_to_remove(view: View) -> Answer:
+    user_id = view.path["user_id"]
+    found = await view.accounts.members.get_user(view.session, view.tenant_id, user_id)
+    if found is None:
+        raise NotFoundError("There is no such member. The person may have left, or was removed already.")
+    name = found.value.name or found.value.email
+    return view.confirm(
+        f"Remove {name}?",
+        f"{name} loses access at once. To come back, {name} needs a new invitation.",
+        action=view.path_of("members", user_id, "remove"),
+        label="Remove member",
+        back=view.path_of("members", user_id),
+    )
+
+
+@Page("POST", "/members/{user_id}/remove", opens=TRANSACTION, again=member)
+async def remove_member(view: View) -> Answer:
+    await view.accounts.members.remove(view.session, view.tenant_id, view.caller_id, view.path["user_id"])
+    return view.go(view.path_of("members"), "The member was removed.")
+
+
+@Page("GET", "/leave")
+async def ask_to_leave(view: View) -> Answer:
+    name = view.frame.tenant_name if view.frame else ""
+    return view.confirm(
+        f"Leave {name}?",
+        f"You lose access to {name} at once. To come back, you need a new invitation.",
+        action=view.path_of("leave"),
+        label="Leave project",
+        back=view.path_of("members", view.caller_id),
+    )
+
+
+@Page("POST", "/leave", opens=TRANSACTION, again=ask_to_leave)
+async def leave(view: View) -> Answer:
+    await view.accounts.members.leave(view.session, view.tenant_id, view.caller_id)
+    return view.go("/", "You have left the project.")
+
+
+MEMBERS: list[AnyPage] = [
+    members,
+    member,
+    change_role,
+    ask_to_remove,
+    remove_member,
+    ask_to_leave,
+    leave,
+]

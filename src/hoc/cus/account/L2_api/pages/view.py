@@ -1,0 +1,144 @@
+"""What a page's handler works with, and what it answers."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, Generic, TypeAlias
+from urllib.parse import quote, urlencode
+
+from starlette.requests import Request
+from typing_extensions import TypeVar
+
+from hoc.cus.account.L2_api.call import Call
+from hoc.cus.account.L5_engines.account_service import AccountService
+from hoc.cus.account.L5_engines.accounts_facade import AccountsFacade
+from hoc.cus.account.L5_schemas.errors import AccountsError
+from hoc.cus.account.L5_schemas.results import MembershipResult
+from hoc.cus.account.L5_schemas.values import Role
+
+BodyT = TypeVar("BodyT", default=None)
+QueryT = TypeVar("QueryT", default=None)
+
+
+@dataclass(slots=True)
+class Frame:
+    """What surrounds each page of a signed-in person. Without a tenant, the last four are empty.
+
+    ``memberships`` are the first ones, for the switch between tenants; ``has_more`` says that there are more.
+    """
+
+    user_id: str
+    name: str | None
+    email: str | None
+    timezone: str | None
+    memberships: Sequence[MembershipResult]
+    has_more: bool
+    tenant_id: str | None = None
+    tenant_name: str = ""
+    tenant_status: str = ""
+    role: Role | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a form was refused: of the whole form, and by the name of a field. ``given`` is what was sent."""
+
+    error: AccountsError
+    given: Mapping[str, str]
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """What is wrong with each field."""
+        return {each.pointer.lstrip("/?"): each.detail for each in self.error.problems}
+
+    @property
+    def message(self) -> str:
+        """What is wrong with the whole, empty if the fields say it."""
+        return "" if self.error.problems else self.error.message
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A page, from a template and its values."""
+
+    template: str
+    values: Mapping[str, Any]
+    status: int = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Cookie:
+    """A cookie for the pages alone, which no script reads. ``seconds`` is 0 to delete it."""
+
+    name: str
+    value: str
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Redirect:
+    """Another page to go on to, which shows the message once. ``path`` begins at the mount point."""
+
+    path: str
+    message: str = ""
+    cookie: Cookie | None = None
+
+
+Answer: TypeAlias = Shown | Redirect
+
+
+@dataclass(slots=True)
+class View(Call[BodyT, QueryT], Generic[BodyT, QueryT]):
+    """One opened page. The caller's tenant is that of the path.
+
+    ``fields`` are those of the form that was sent, ``body`` the same as the page declares them. ``refusal``
+    is set when a refused form is shown again. ``frame`` is there in a page that opens `READ`, and none in a
+    public page.
+    """
+
+    _: KW_ONLY
+    request: Request
+    accounts: AccountsFacade
+    identity: AccountService
+    fields: Sequence[tuple[str, str]] = ()
+    frame: Frame | None = None
+    refusal: Refusal | None = None
+
+    @property
+    def role(self) -> Role:
+        """The caller's role in the tenant."""
+        if self.frame is None or self.frame.role is None:
+            raise RuntimeError("Only a page that requires MEMBER has a role.")
+        return self.frame.role
+
+    def path_of(self, *steps: str, **parameters: str | None) -> str:
+        """A path below the tenant's, to link or to go to: ``view.path_of("members", user_id)``."""
+        return path_to("projects", self.tenant_id, *steps, **parameters)
+
+    def tenant_path(self, tenant_id: str) -> str:
+        """Where a switch to another tenant leads."""
+        return path_to("projects", tenant_id, "members")
+
+    def show(self, template: str, title: str, **values: object) -> Shown:
+        """The page of a template; ``title`` is its heading and the document's title."""
+        return Shown(template, {"title": title, **values})
+
+    def confirm(
+        self, title: str, text: str, *, action: str, label: str, back: str, danger: bool = True
+    ) -> Shown:
+        """A page that asks before something is done: ``action`` is where its form is sent."""
+        values = {"text": text, "action": action, "label": label, "back": back, "danger": danger}
+        return self.show("confirm.html", title, **values)
+
+    def go(self, path: str, message: str = "", *, cookie: Cookie | None = None) -> Redirect:
+        """On to another page after a change, which says what was done."""
+        return Redirect(path, message, cookie)
+
+
+def path_to(*steps: str, **parameters: str | None) -> str:
+    """A path below the mount point. A parameter that is None is left out."""
+    given = {name: value for name, value in parameters.items() if value is not None}
+    path = "/" + "/".join(quote(step, safe="") for step in steps)
+    return f"{path}?{urlencode(given)}" if given else path
+
+
+AnyView: TypeAlias = View[Any, Any]
