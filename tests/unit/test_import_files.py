@@ -88,6 +88,16 @@ def test_a_missing_header_is_named_without_quoting_the_row() -> None:
     assert "u0" not in said
 
 
+def test_a_header_that_is_not_csv_is_refused() -> None:
+    assert refusal('user_id,email,name,"pre\n').startswith("line 1: the header is not CSV")
+
+
+def test_a_row_of_too_many_values_is_rejected_alone() -> None:
+    wrong, right = read(f"{HEADER}a,a@example.com,Lovelace, Ada\nb,b@example.com,Bea\n")
+    assert str(wrong) == "line 2: has 4 values for 3 columns"
+    assert ids([right]) == ["b"]
+
+
 @pytest.mark.parametrize("content", ["", "\n\n", ",,\n", "\ufeff"])
 def test_an_empty_file_is_refused(content: str) -> None:
     assert refusal(content).startswith("is empty")

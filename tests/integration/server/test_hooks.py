@@ -9,10 +9,16 @@ from pathlib import Path
 import asyncpg
 import httpx
 import pytest
-from support.command_line import data_directory, environment, hoc, refusal, serving
+from support.command_line import HOC, data_directory, environment, hoc, refusal, serving
 from support.documents import ROOT
+from support.nats import NatsServer
+from support.seed import add_users
 from support.waiting import until
 
+from hoc.cus.account.L5_schemas.options import Options
+from hoc.cus.account.wiring import postgres_engines
+from hoc.database import Database
+from hoc.events.billing import INBOUND
 from hoc.server.hooks import load_hooks
 
 MODULE = """
@@ -108,6 +114,71 @@ async def test_a_running_server_calls_its_hooks(
     assert [answer.status_code for answer in answers] == [429, 201]
     assert answers[0].json()["code"] == "no_seat"
     assert [ids for [ids] in await connection.fetch(STORED)] == [["taken"]] * 3
+
+
+RELAYED = """
+from pathlib import Path
+
+from sqlalchemy import text
+
+NOTE = text("INSERT INTO host_notes (user_id) VALUES (:tenant_id)")
+
+
+async def changed(session, event):
+    await session.execute(NOTE, {"tenant_id": event.tenant_id})
+    with Path(__file__).with_name("called").open("a") as called:
+        print(event.tenant_id, event.plan, file=called)
+    if event.plan == "enterprise":
+        raise RuntimeError("not here")
+
+
+hooks = {"tenant.subscription_changed": changed}
+"""
+PERIOD = {"current_period_start": "2026-03-01T00:00:00Z", "current_period_end": "2026-04-01T00:00:00Z"}
+SUBSCRIBED = """
+    SELECT array_agg(user_id) FROM host_notes
+    UNION ALL SELECT array_agg(tenant_id) FROM account.subscriptions
+    UNION ALL SELECT array_agg(message_id) FROM account.inbound_messages"""
+
+
+async def test_a_relay_calls_the_hooks_of_messages_that_it_handles(
+    fresh_database_url: str, fresh_database: Database, connection: asyncpg.Connection, tmp_path: Path
+) -> None:
+    """A hook that raises undoes what the handler did."""
+    (tmp_path / "relayed_hooks.py").write_text(RELAYED)
+    called = tmp_path / "called"
+    tenants: list[str] = []
+    for owner in await add_users(fresh_database, 2):
+        async with fresh_database.transaction() as session:
+            created = await postgres_engines(Options()).projects.create(session, owner, name="Tenant")
+        tenants.append(created.value.project_id)
+    variables = environment(
+        HOC_DATABASE_URL=fresh_database_url, HOC_HOOKS="relayed_hooks:hooks", PYTHONPATH=str(tmp_path)
+    )
+    with NatsServer(tmp_path / "nats") as nats:
+        async with nats.jetstream() as jetstream:
+            await jetstream.add_stream(name="BILLING", subjects=[model.subject for model in INBOUND])
+        for tenant_id, plan in zip(tenants, ("enterprise", "pro"), strict=True):
+            data = {"tenant_id": tenant_id, "plan": plan, **PERIOD}
+            await nats.publish("subscription.created", data, plan)
+        command = [HOC, "relay", "--data-dir", tmp_path]
+        relay = await asyncio.create_subprocess_exec(
+            *command, env=variables | {"HOC_NATS_URL": nats.url}, stderr=PIPE
+        )
+
+        async def is_handled() -> bool:
+            handled = await connection.fetchval("SELECT count(*) FROM account.inbound_messages")
+            return bool(handled == 1 and len(set(called.read_text().splitlines())) == len(tenants))
+
+        try:
+            await until(is_handled)
+        finally:
+            relay.terminate()
+            _, said = await relay.communicate()
+    assert relay.returncode == 0, said
+    calls = set(called.read_text().splitlines())
+    assert calls == {f"{tenants[0]} enterprise", f"{tenants[1]} pro"}
+    assert [ids for [ids] in await connection.fetch(SUBSCRIBED)] == [[tenants[1]], [tenants[1]], ["pro"]]
 
 
 async def test_a_process_killed_at_any_statement_leaves_all_or_nothing(
