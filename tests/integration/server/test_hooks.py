@@ -161,7 +161,7 @@ async def test_a_relay_calls_the_hooks_of_messages_that_it_handles(
         for tenant_id, plan in zip(tenants, ("enterprise", "pro"), strict=True):
             data = {"tenant_id": tenant_id, "plan": plan, **PERIOD}
             await nats.publish("subscription.created", data, plan)
-        command = [HOC, "relay", "--data-dir", tmp_path]
+        command = [str(HOC), "relay", "--data-dir", str(tmp_path)]
         relay = await asyncio.create_subprocess_exec(
             *command, env=variables | {"HOC_NATS_URL": nats.url}, stderr=PIPE
         )
