@@ -7,7 +7,6 @@ from typing import Self
 
 import orjson
 
-from hoc.cus.account.L5_engines.email_address import fold
 from hoc.cus.account.L5_schemas.errors import AccountValidationError, StaleVersionError
 from hoc.cus.account.L5_schemas.events import UserIdentityUnlinkedEventData, UserSignedInEventData
 from hoc.cus.account.L5_schemas.identity import (
@@ -304,11 +303,7 @@ def _matching(tables: Tables, wanted: AccountFilter) -> Iterator[UserRow]:
     return (
         user
         for user in tables.users.values()
-        if wanted.is_active in {None, user.is_active}
-        and (
-            wanted.term is None
-            or any(wanted.term in text for text in (user.email_key or "", fold(user.name or ""), user.email))
-        )
+        if wanted.is_active in {None, user.is_active} and (wanted.term is None or user.contains(wanted.term))
     )
 
 

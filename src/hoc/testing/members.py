@@ -41,6 +41,29 @@ class MemoryMembers(MemoryStore):
             window,
         )
 
+    async def search(
+        self,
+        session: MemorySession,
+        tenant_id: str,
+        window: Window,
+        *,
+        term: str,
+        role: Role | None,
+        is_active: bool,
+    ) -> tuple[Slice[UserSummaryResult], bool]:
+        found = slice_of(
+            (
+                (SortKey(membership.joined_at, user.user_id), _summary(membership, user))
+                for membership, user in _members(self.read(session), tenant_id)
+                if user.is_active is is_active
+                and user.deleted_at is None
+                and role in {None, membership.role}
+                and user.contains(term)
+            ),
+            window,
+        )
+        return found, False
+
     async def tenant_users_page(
         self, session: MemorySession, tenant_id: str, window: Window
     ) -> Slice[TenantUserResult]:

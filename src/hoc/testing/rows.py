@@ -7,6 +7,7 @@ from typing import Generic, TypeVar
 
 import orjson
 
+from hoc.cus.account.L5_engines.email_address import fold
 from hoc.cus.account.L5_schemas.results import EventResult, ProfileExtras
 from hoc.cus.account.L5_schemas.tickets import NewReply
 from hoc.cus.account.L5_schemas.values import PLAN_QUOTAS, MailDelivery, Onboarding, Plan, Role, TenantStatus
@@ -51,6 +52,10 @@ class UserRow(ProfileExtras):
     is_claimed: bool = True
     last_login_at: datetime | None = None
     version: int = 1
+
+    def contains(self, term: str) -> bool:
+        """Whether the name or the address contains a folded term."""
+        return any(term in text for text in (self.email_key or "", fold(self.name or ""), self.email))
 
 
 @dataclass(frozen=True, slots=True)

@@ -164,7 +164,10 @@ class StatusQuery(PageQuery):
 
 
 class UsersQuery(StatusQuery):
+    """``search`` is part of a name or address, in any case."""
+
     role: Annotated[str, Field(max_length=32)] | None = None
+    search: Annotated[str, Field(max_length=255)] | None = None
 
 
 class AccountsQuery(Query):

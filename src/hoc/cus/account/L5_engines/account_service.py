@@ -24,6 +24,7 @@ from hoc.cus.account.L5_engines.merge_patches import MAX_DOCUMENT_BYTES, checked
 from hoc.cus.account.L5_engines.numbers import is_whole, why_not_whole
 from hoc.cus.account.L5_engines.paging import MAX_LIMIT, MAX_OFFSET, CursorScope
 from hoc.cus.account.L5_engines.profiles import refused
+from hoc.cus.account.L5_engines.search_terms import search_term
 from hoc.cus.account.L5_engines.session import Clock, new_id, utc_now
 from hoc.cus.account.L5_engines.text import clean_line, is_account_id, is_storable_id
 from hoc.cus.account.L5_schemas.errors import (
@@ -66,7 +67,6 @@ from hoc.cus.account.L5_schemas.results import LinkedIdentitiesResult
 
 __all__ = ["AccountRepositoryProtocol", "AccountService"]
 
-MAX_TERM_LENGTH = 255
 MAX_PROVIDER_LENGTH = 64
 MAILS_PER_RECIPIENT_PER_DAY = InvitationLimits().per_recipient_per_day
 _RETRY_TOMORROW = 86_400
@@ -457,7 +457,7 @@ class AccountService:
                 raise InvalidInputError.of_parameter(
                     "page", f"reaches beyond {MAX_OFFSET} accounts; read further by cursor"
                 )
-            wanted = AccountFilter(params.is_active, _term("search", params.search))
+            wanted = AccountFilter(params.is_active, search_term("search", params.search))
             scope = CursorScope("accounts", str(wanted.is_active), search=wanted.term)
             window = scope.window(params.page_size, 0 if params.cursor else offset, params.cursor)
         rows, capped = await self.repository.list_accounts(wanted, window, max_counted=self._max_counted)
@@ -479,7 +479,7 @@ class AccountService:
         with _validation():
             if wrong := why_not_whole(params.limit, 1, MAX_LIMIT):
                 raise InvalidInputError.of_parameter("limit", wrong)
-            term = _term("query", params.query)
+            term = search_term("query", params.query)
             if term is None:
                 raise InvalidInputError.of_parameter("query", "must not be empty")
         wanted = AccountFilter(None if params.include_inactive else True, term)
@@ -548,16 +548,6 @@ def _storable(user_id: str) -> str:
     if not is_storable_id(user_id):
         raise _not_found()
     return user_id
-
-
-def _term(name: str, term: str | None) -> str | None:
-    if term is None or not term.strip():
-        return None
-    if len(term) > MAX_TERM_LENGTH or not is_storable_id(term):
-        raise InvalidInputError.of_parameter(
-            name, f"must be at most {MAX_TERM_LENGTH} characters without control characters"
-        )
-    return fold(term.strip())
 
 
 def _checked_reason(reason: str | None) -> str | None:

@@ -133,7 +133,8 @@ class AccountsFacade:
         page = await self.members.list_users(
             session, tenant_id, role=role, status=status, limit=limit, offset=offset, cursor=cursor
         )
-        return page.value
+        found = page.value
+        return UsersListResult(found.items, found.total, found.has_more, found.filters_applied)
 
     async def get_user_detail(
         self, session: CallerSession, tenant_id: str, user_id: str

@@ -9,6 +9,7 @@ from hoc.cus.account.L5_engines.hooks import records
 from hoc.cus.account.L5_engines.merge_patches import MAX_DOCUMENT_BYTES, checked_patch, too_large
 from hoc.cus.account.L5_engines.numbers import is_whole
 from hoc.cus.account.L5_engines.paging import MAX_LIMIT, CursorScope, PageArguments
+from hoc.cus.account.L5_engines.search_terms import search_term
 from hoc.cus.account.L5_engines.session import Clock, Session, utc_now
 from hoc.cus.account.L5_engines.text import choice, choice_filter
 from hoc.cus.account.L5_schemas.errors import (
@@ -21,12 +22,12 @@ from hoc.cus.account.L5_schemas.errors import (
 from hoc.cus.account.L5_schemas.port_types import Access, Page, Slice, Versioned, Window
 from hoc.cus.account.L5_schemas.results import (
     ExtendedUserDetailResult,
+    ExtendedUsersListResult,
     MemberLeftResult,
     MembershipResult,
     MembershipsListResult,
     TenantUserResult,
     TenantUsersListResult,
-    UsersListResult,
     UserSummaryResult,
 )
 from hoc.cus.account.L5_schemas.values import AnyRole, AnyUserStatus, Role, UserStatus
@@ -39,6 +40,19 @@ class MemberStore(AccessReader, Protocol):
         self, session: Session, tenant_id: str, window: Window, *, role: Role | None, is_active: bool
     ) -> Slice[UserSummaryResult]:
         """Members by the time of joining, then id. No list has deleted accounts."""
+        ...
+
+    async def search(
+        self,
+        session: Session,
+        tenant_id: str,
+        window: Window,
+        *,
+        term: str,
+        role: Role | None,
+        is_active: bool,
+    ) -> tuple[Slice[UserSummaryResult], bool]:
+        """The members whose name or address contains a folded term, and whether the total is capped."""
         ...
 
     async def tenant_users_page(
@@ -96,23 +110,29 @@ class Members:
         *,
         role: AnyRole | None = None,
         status: AnyUserStatus | None = None,
+        search: str | None = None,
         **page: Unpack[PageArguments],
-    ) -> Page[UsersListResult]:
-        """Members in the order in which they joined. ``status`` defaults to active accounts."""
+    ) -> Page[ExtendedUsersListResult]:
+        """Members in the order in which they joined. ``status`` defaults to active accounts.
+
+        ``search`` is a part of the name or address, in any case. For a common one, a page may have fewer
+        members than ``limit``, and ``total`` is those found so far while ``total_capped``.
+        """
         role_filter = choice_filter("role", role, Role)
         status_filter = choice_filter("status", status, UserStatus)
-        scope = CursorScope("users", tenant_id, role=role, status=status)
-        rows = await self._members.page(
-            session,
-            tenant_id,
-            scope.window(**page),
-            role=role_filter,
-            is_active=status_filter is not UserStatus.INACTIVE,
-        )
-        applied = {"tenant_id": tenant_id} | {
-            name: value for name, value in (("role", role), ("status", status)) if value is not None
-        }
-        result = UsersListResult(rows.rows, rows.total, rows.has_more, applied)
+        term = search_term("search", search)
+        scope = CursorScope("users", tenant_id, role=role, status=status, search=term)
+        window, is_active = scope.window(**page), status_filter is not UserStatus.INACTIVE
+        capped = False
+        if term is None:
+            rows = await self._members.page(session, tenant_id, window, role=role_filter, is_active=is_active)
+        else:
+            rows, capped = await self._members.search(
+                session, tenant_id, window, term=term, role=role_filter, is_active=is_active
+            )
+        given = {"tenant_id": tenant_id, "role": role, "status": status, "search": search}
+        applied = {name: value for name, value in given.items() if value is not None}
+        result = ExtendedUsersListResult(rows.rows, rows.total, rows.has_more, applied, capped)
         return Page(result, scope.next_cursor(rows))
 
     async def list_tenant_users(

@@ -71,6 +71,13 @@ class UsersListResult:
 
 
 @dataclass(frozen=True)
+class ExtendedUsersListResult(UsersListResult):
+    """The specification's list. ``total_capped``: ``total`` counts the matches found so far."""
+
+    total_capped: bool
+
+
+@dataclass(frozen=True)
 class UserDetailResult:
     user_id: str
     email: str

@@ -7,11 +7,9 @@ from sqlalchemy import (
     Boolean,
     ColumnElement,
     ScalarSelect,
-    String,
     case,
     delete,
     func,
-    literal,
     select,
     update,
 )
@@ -38,18 +36,17 @@ from hoc.cus.account.L6_drivers.fragments import (
     USER,
 )
 from hoc.cus.account.L6_drivers.member_access import ACCESS, ACCESS_OF_SUBJECTS, HOLD_ACCESS
+from hoc.cus.account.L6_drivers.member_columns import ROLE, STATUS, SUMMARY
+from hoc.cus.account.L6_drivers.member_search import search_members
 from hoc.cus.account.L6_drivers.member_updates import UPDATE
 from hoc.cus.account.L6_drivers.outbox import recorded
 from hoc.cus.account.L6_drivers.paging import Paged
 from hoc.cus.account.L6_drivers.row_mapping import record_of
 from hoc.cus.account.L6_drivers.tables import member_counts, memberships, tenants, users
 
-ROLE = param("role", String)
 IS_ACTIVE = param("is_active", Boolean)
 
 MEMBER = (memberships.c.tenant_id == TENANT) & (memberships.c.user_id == USER)
-
-STATUS = case((users.c.is_active, literal("active")), else_=literal("inactive")).label("status")
 
 
 def _count(*conditions: ColumnElement[bool]) -> ScalarSelect[int]:
@@ -80,15 +77,7 @@ def _page(*, by_role: bool, is_active: bool) -> Paged:
         total = _count_inactive(*conditions)
         conditions += [~memberships.c.is_active, users.c.deleted_at.is_(None)]
     rows = (
-        select(
-            memberships.c.user_id,
-            users.c.email,
-            users.c.name,
-            memberships.c.role,
-            STATUS,
-            users.c.created_at,
-            users.c.last_login_at,
-        )
+        select(*SUMMARY)
         .select_from(memberships.join(users))
         .where(memberships.c.tenant_id == TENANT, *conditions)
     )
@@ -232,6 +221,18 @@ class SqlMembers:
     ) -> Slice[UserSummaryResult]:
         values = {"tenant_id": tenant_id} | ({} if role is None else {"role": role})
         return await PAGES[role is not None, is_active].fetch(session, window, _summary, **values)
+
+    async def search(
+        self,
+        session: SqlSession,
+        tenant_id: str,
+        window: Window,
+        *,
+        term: str,
+        role: Role | None,
+        is_active: bool,
+    ) -> tuple[Slice[UserSummaryResult], bool]:
+        return await search_members(session, tenant_id, window, term=term, role=role, is_active=is_active)
 
     async def tenant_users_page(
         self, session: SqlSession, tenant_id: str, window: Window

@@ -8,16 +8,16 @@ from hoc.cus.account.L5_schemas.errors import NotFoundError
 from hoc.cus.account.L5_schemas.port_types import Page, Versioned
 from hoc.cus.account.L5_schemas.results import (
     ExtendedUserDetailResult,
+    ExtendedUsersListResult,
     MemberLeftResult,
     TenantUserResult,
     TenantUsersListResult,
-    UsersListResult,
 )
 
 
-@Operation("GET", "/users", Page[UsersListResult], requires=MEMBER, opens=READ, query=UsersQuery)
-async def list_users(accounts: AccountsFacade, call: Call[None, UsersQuery]) -> Page[UsersListResult]:
-    """List members."""
+@Operation("GET", "/users", Page[ExtendedUsersListResult], requires=MEMBER, opens=READ, query=UsersQuery)
+async def list_users(accounts: AccountsFacade, call: Call[None, UsersQuery]) -> Page[ExtendedUsersListResult]:
+    """List members, or those whose name or address contains ``search``."""
     return await accounts.members.list_users(call.session, call.tenant_id, **call.query.given())
 
 

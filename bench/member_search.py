@@ -1,0 +1,81 @@
+"""How long a search among a tenant's members takes: in a small and in a large tenant, for kinds of terms."""
+
+import argparse
+import asyncio
+import time
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import Final
+
+import asyncpg
+
+from hoc.cus.account.L5_schemas.options import Options
+from hoc.cus.account.wiring import open_database, postgres_engines
+from hoc.embedded import DataDirectory, EmbeddedPostgres
+from hoc.migrations import migrate
+
+SMALL: Final = 2_000
+LARGE: Final = 200_000
+TERMS: Final = {
+    "one address": "person777@small.example",
+    "a rare name": "ada 777 ",
+    "nobody": "zzzznobody",
+    "every member": "person",
+    "one member in a hundred": "grace",
+    "common elsewhere, nobody here": "@elsewhere",
+}
+# 1 % are called Grace. As many accounts again have no membership.
+FILL: Final = """
+    WITH people AS (
+      SELECT n, tenant, 'usr_' || tenant || n AS id, 'person' || n || '@' || tenant || '.example' AS email,
+        CASE WHEN n % 100 = 0 THEN 'Grace ' ELSE 'Ada ' END || n || ' Smith' AS name
+      FROM (VALUES ('small', $1::int), ('large', $2::int), ('elsewhere', $3::int)) AS sizes(tenant, size),
+        generate_series(1, size) AS n
+    ), tenants AS (
+      INSERT INTO account.tenants (tenant_id, name, slug) VALUES ('small', 's', 's'), ('large', 'l', 'l')
+    ), accounts AS (
+      INSERT INTO account.users (user_id, email, email_key, name, name_key)
+      SELECT id, email, email, name, lower(name) FROM people
+    )
+    INSERT INTO account.memberships (tenant_id, user_id, role, joined_at)
+    SELECT tenant, id, 'member', now() - random() * interval '1 year' FROM people
+    WHERE tenant <> 'elsewhere'"""
+
+
+async def measure(url: str, rounds: int) -> None:
+    await migrate(url)
+    connection = await asyncpg.connect(url)
+    await connection.execute(
+        FILL.replace("$1", str(SMALL)).replace("$2", str(LARGE)).replace("$3", str(LARGE + SMALL))
+    )
+    await connection.execute("VACUUM ANALYZE account.users, account.memberships, account.tenants")
+    await connection.close()
+    database = open_database(url)
+    members = postgres_engines(Options()).members
+    print(f"{'term':32} {SMALL:>10,} members {LARGE:>10,} members")
+    for name, term in TERMS.items():
+        taken: dict[str, list[float]] = {"small": [], "large": []}
+        for _ in range(rounds):
+            for tenant, times in taken.items():
+                begun = time.perf_counter()
+                async with database.reading() as session:
+                    await members.list_users(session, tenant, search=term.replace("@small", f"@{tenant}"))
+                times.append((time.perf_counter() - begun) * 1_000)
+        small, large = median(taken["small"]), median(taken["large"])
+        print(f"{name:32} {small:12.1f} ms    {large:12.1f} ms   {large / small:5.1f} times")
+    await database.close()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=15)
+    rounds = parser.parse_args().rounds
+    with TemporaryDirectory(prefix="hoc-bench-") as place:
+        Path(place).chmod(0o711)  # PostgreSQL does not run as root, and its own user must get in
+        with EmbeddedPostgres(DataDirectory(Path(place))) as postgres:
+            asyncio.run(measure(postgres.running_url() or "", rounds))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,18 @@
+"""What lists of members show of each."""
+
+from sqlalchemy import String, case, literal
+
+from hoc.cus.account.L6_drivers.execution import param
+from hoc.cus.account.L6_drivers.tables import memberships, users
+
+ROLE = param("role", String)
+STATUS = case((users.c.is_active, literal("active")), else_=literal("inactive")).label("status")
+SUMMARY = (
+    memberships.c.user_id,
+    users.c.email,
+    users.c.name,
+    memberships.c.role,
+    STATUS,
+    users.c.created_at,
+    users.c.last_login_at,
+)
