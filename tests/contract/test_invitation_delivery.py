@@ -1,10 +1,12 @@
 """What became of an invitation's mail, and the link that its inviter passes on instead."""
 
+from typing import Any
+
 import pytest
 from support.roles import EVERY_PAIR, RIGHTS, ROLES
 from support.world import World, refusal
 
-from hoc.cus.account.L5_schemas.errors import ConflictError, ForbiddenError, NotFoundError
+from hoc.cus.account.L5_schemas.errors import ConflictError, ForbiddenError, InvalidInputError, NotFoundError
 from hoc.cus.account.L5_schemas.options import Options
 from hoc.cus.account.L5_schemas.results import InvitationLinkResult
 
@@ -156,3 +158,24 @@ async def test_a_host_that_sends_no_mail_queues_none(world: World) -> None:
         assert again.delivery is None
         await world.settle_mail(session, tenant_id, invited.id)
     assert await delivery(world, tenant_id, owner) == (None, None)
+
+
+async def test_invitations_are_listed_by_their_delivery(world: World) -> None:
+    tenant_id, owner = await world.tenant()
+    (failed, _), (queued, _) = await world.invite(tenant_id, owner), await world.invite(tenant_id, owner)
+    async with world.transaction() as session:
+        await world.settle_mail(session, tenant_id, failed, failure="no such mailbox")
+    filters: list[dict[str, Any]] = [
+        {"delivery": "failed"},
+        {"delivery": "queued", "status": "pending"},
+        {"delivery": "failed", "status": "revoked"},
+    ]
+    async with world.reading() as session:
+        listed = [
+            (await world.engines.invitations.list(session, tenant_id, owner, **chosen)).value
+            for chosen in filters
+        ]
+        with pytest.raises(InvalidInputError):
+            await world.engines.invitations.list(session, tenant_id, owner, delivery="lost")
+    assert [[each.id for each in page.invitations] for page in listed] == [[failed], [queued], []]
+    assert [page.total for page in listed] == [1, 1, 0]

@@ -21,7 +21,7 @@ from hoc.cus.account.L5_schemas.port_types import (
     Window,
 )
 from hoc.cus.account.L5_schemas.results import ExtendedInvitationResult
-from hoc.cus.account.L5_schemas.values import InvitationStatus, Role, TenantStatus
+from hoc.cus.account.L5_schemas.values import InvitationStatus, MailDelivery, Role, TenantStatus
 from hoc.testing.database import MemorySession
 from hoc.testing.invitation_sending import count_mail, has_expired, obstacles_to, pending_to
 from hoc.testing.rows import InvitationRow, MembershipRow, combine
@@ -78,6 +78,7 @@ class MemoryInvitations(MemoryStore):
         window: Window,
         *,
         status: InvitationStatus | None,
+        delivery: MailDelivery | None,
         now: datetime,
     ) -> Slice[ExtendedInvitationResult]:
         shown = (
@@ -86,7 +87,11 @@ class MemoryInvitations(MemoryStore):
             if owner_id == tenant_id
         )
         return slice_of(
-            ((SortKey(row.created_at, row.id), row) for row in shown if status in {None, row.status}),
+            (
+                (SortKey(row.created_at, row.id), row)
+                for row in shown
+                if status in {None, row.status} and delivery in {None, row.delivery}
+            ),
             window,
             newest_first=True,
         )

@@ -163,6 +163,10 @@ class StatusQuery(PageQuery):
     status: Annotated[str, Field(max_length=32)] | None = None
 
 
+class InvitationsQuery(StatusQuery):
+    delivery: Annotated[str, Field(max_length=32)] | None = None
+
+
 class UsersQuery(StatusQuery):
     """``search`` is part of a name or address, in any case."""
 

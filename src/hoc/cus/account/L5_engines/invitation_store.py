@@ -13,7 +13,7 @@ from hoc.cus.account.L5_schemas.port_types import (
     Window,
 )
 from hoc.cus.account.L5_schemas.results import ExtendedInvitationResult
-from hoc.cus.account.L5_schemas.values import InvitationStatus, Role
+from hoc.cus.account.L5_schemas.values import InvitationStatus, MailDelivery, Role
 
 
 class InvitationStore(Protocol):
@@ -57,6 +57,7 @@ class InvitationStore(Protocol):
         window: Window,
         *,
         status: InvitationStatus | None,
+        delivery: MailDelivery | None,
         now: datetime,
     ) -> Slice[ExtendedInvitationResult]:
         """Newest first. A pending invitation past its time is counted and shown as expired."""

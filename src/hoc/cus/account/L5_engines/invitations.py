@@ -133,6 +133,7 @@ class Invitations:
         caller_user_id: str,
         *,
         status: AnyInvitationStatus | None = None,
+        delivery: MailDelivery | str | None = None,
         **page: Unpack[PageArguments],
     ) -> Page[ExtendedInvitationListResult]:
         """The tenant's invitations, newest first, for owners and admins.
@@ -140,12 +141,18 @@ class Invitations:
         Raises InvalidInputError, NotAMemberError, TenantNotActiveError or ForbiddenError.
         """
         status_filter = choice_filter("status", status, InvitationStatus)
-        scope = CursorScope("invitations", tenant_id, status=status)
+        delivery_filter = choice_filter("delivery", delivery, MailDelivery)
+        scope = CursorScope("invitations", tenant_id, status=status, delivery=delivery)
         window = scope.window(**page)
         access = await access_of(self._access, session, tenant_id, caller_user_id)
         self._require_manager(access, writing=False)
         rows = await self._invitations.page(
-            session, tenant_id, window, status=status_filter, now=self._clock()
+            session,
+            tenant_id,
+            window,
+            status=status_filter,
+            delivery=delivery_filter,
+            now=self._clock(),
         )
         return Page(ExtendedInvitationListResult(rows.rows, rows.total), scope.next_cursor(rows))
 

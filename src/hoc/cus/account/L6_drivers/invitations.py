@@ -33,7 +33,7 @@ from hoc.cus.account.L5_schemas.port_types import (
     Window,
 )
 from hoc.cus.account.L5_schemas.results import ExtendedInvitationResult
-from hoc.cus.account.L5_schemas.values import InvitationStatus, Role, TenantStatus
+from hoc.cus.account.L5_schemas.values import InvitationStatus, MailDelivery, Role, TenantStatus
 from hoc.cus.account.L6_drivers.execution import (
     AnyRow,
     AnySelect,
@@ -46,6 +46,7 @@ from hoc.cus.account.L6_drivers.execution import (
 from hoc.cus.account.L6_drivers.fragments import NOW, TENANT, USER
 from hoc.cus.account.L6_drivers.invitation_sending import (
     CREATE,
+    DELIVERY,
     INVITATION,
     INVITED_BY,
     IS_PENDING,
@@ -78,8 +79,10 @@ def _with_status(status: ColumnElement[str]) -> list[ColumnElement[Any]]:
     return [status.label("status") if column.name == "status" else column for column in RESULT]
 
 
-def _page(*, by_status: bool) -> Paged:
+def _page(*, by_status: bool, by_delivery: bool) -> Paged:
     conditions = [invitations.c.tenant_id == TENANT] + ([SHOWN_STATUS == STATUS] if by_status else [])
+    if by_delivery:
+        conditions.append(invitations.c.delivery == DELIVERY)
     return Paged(
         select(*_with_status(SHOWN_STATUS)).where(*conditions),
         at=invitations.c.created_at,
@@ -89,7 +92,11 @@ def _page(*, by_status: bool) -> Paged:
     )
 
 
-PAGES = {by_status: _page(by_status=by_status) for by_status in (False, True)}
+PAGES = {
+    (by_status, by_delivery): _page(by_status=by_status, by_delivery=by_delivery)
+    for by_status in (False, True)
+    for by_delivery in (False, True)
+}
 
 LOCK = (
     select(
@@ -245,10 +252,12 @@ class SqlInvitations:
         window: Window,
         *,
         status: InvitationStatus | None,
+        delivery: MailDelivery | None,
         now: datetime,
     ) -> Slice[ExtendedInvitationResult]:
         values = {"tenant_id": tenant_id, "now": now} | ({} if status is None else {"status": status})
-        return await PAGES[status is not None].fetch(session, window, _result, **values)
+        values |= {} if delivery is None else {"delivery": delivery}
+        return await PAGES[status is not None, delivery is not None].fetch(session, window, _result, **values)
 
     async def lock(self, session: SqlSession, tenant_id: str, invitation_id: str) -> InvitationTerms | None:
         row = await fetch_one(session, LOCK, tenant_id=tenant_id, invitation_id=invitation_id)

@@ -2,10 +2,10 @@
 
 from hoc.cus.account.L2_api.bodies import (
     AcceptInvitation,
+    InvitationsQuery,
     InviteUser,
     InviteUsers,
     ResendInvitation,
-    StatusQuery,
 )
 from hoc.cus.account.L2_api.call import Call
 from hoc.cus.account.L2_api.operations import (
@@ -63,10 +63,15 @@ async def invite_users(accounts: AccountsFacade, call: Call[InviteUsers]) -> Inv
 
 
 @Operation(
-    "GET", "/invitations", Page[ExtendedInvitationListResult], requires=TENANT, opens=READ, query=StatusQuery
+    "GET",
+    "/invitations",
+    Page[ExtendedInvitationListResult],
+    requires=TENANT,
+    opens=READ,
+    query=InvitationsQuery,
 )
 async def list_invitations(
-    accounts: AccountsFacade, call: Call[None, StatusQuery]
+    accounts: AccountsFacade, call: Call[None, InvitationsQuery]
 ) -> Page[ExtendedInvitationListResult]:
     """List invitations, for owners and admins."""
     return await accounts.invitations.list(call.session, call.tenant_id, call.caller_id, **call.query.given())
