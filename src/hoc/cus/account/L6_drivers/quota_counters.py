@@ -11,7 +11,6 @@ until all rows are divided anew.
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from datetime import date
 from typing import Any, TypeAlias
 
 from sqlalchemy import (
@@ -19,6 +18,7 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Date,
+    DateTime,
     Executable,
     SmallInteger,
     Subquery,
@@ -30,7 +30,6 @@ from sqlalchemy import (
     literal_column,
     or_,
     select,
-    tuple_,
     update,
 )
 from sqlalchemy.dialects.postgresql import insert
@@ -64,14 +63,13 @@ _OF_TENANT = _ROW.tenant_id == TENANT
 TODAY = func.least(param("day", Date), cast(func.timezone("UTC", func.now()), Date) + literal_column("1"))
 
 
-def _month(day: ColumnElement[date]) -> ColumnElement[Any]:
-    return tuple_(func.extract("year", day), func.extract("month", day))
-
+_MONTH = cast(func.date_trunc(literal_column("'month'"), cast(TODAY, DateTime)), Date)
+"""The first day of this month."""
 
 # A stored later day counts as this day: another server's clock may already be past midnight.
 _IS_CURRENT = {
     "runs_today": _ROW.day >= TODAY,
-    **dict.fromkeys(_OF_MONTH, _month(_ROW.day) >= _month(TODAY)),
+    **dict.fromkeys(_OF_MONTH, _ROW.day >= _MONTH),
 }
 
 
@@ -167,7 +165,8 @@ def counting(
     order = (_OWN_FIRST, _room(limited[0]).desc(), _ROW.slot)
     row = select(_ROW.slot).where(fits(1)).order_by(*order).limit(literal_column("1"))
     # A row's lock checks its own columns again, and not this.
-    at_start = [_ROW.slot.in_(select(_ROW.slot).where(fits(AMPLE)).correlate(None))] if ample else []
+    roomy = select(_ROW.slot).where(fits(AMPLE)).correlate(None).scalar_subquery()
+    at_start = [_ROW.slot == func.any(func.array(roomy))] if ample else []
     return Counting(
         tenant,
         row.where(*at_start, *conditions).with_for_update(skip_locked=True, key_share=True).cte("picked"),
