@@ -211,6 +211,12 @@ def _create_tenants() -> None:
         sa.CheckConstraint("onboarding_state BETWEEN 0 AND 4", name="onboarding_state"),
         comment="a quota max_… that is null is the plan's",
     )
+    _index("ix_tenants_page", "tenants", "created_at", "tenant_id")
+    _index("ix_tenants_page_by_status", "tenants", "status", "created_at", "tenant_id")
+    op.execute(
+        "CREATE INDEX ix_tenants_search ON account.tenants"
+        " USING gin ((slug || ' ' || lower(name)) gin_trgm_ops)"
+    )
     _create(
         "tenant_slugs",
         sa.Column("slug", sa.String(64), nullable=False),

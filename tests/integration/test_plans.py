@@ -57,7 +57,8 @@ def _inside(value: Any) -> Mapping[str, object]:
     return value if issubclass(type(value), Mapping) else getattr(value, "__dict__", {})
 
 
-PLANNED_FOR_ITS_VALUES = ("RARE", "COMMON", "CANDIDATES")  # the statements of searches: see test_search.py
+# The statements of searches: see test_search.py.
+PLANNED_FOR_ITS_VALUES = ("RARE", "COMMON", "CANDIDATES", "FOUND_TENANTS")
 OF_A_TEMPORARY_TABLE = "bulk_accounts.STORE"
 VALUES = {
     "bigint": "1",

@@ -1,4 +1,4 @@
-"""A search finds its accounts by the index, and reads no others."""
+"""A search finds its accounts, or tenants, by the index, and reads no others."""
 
 from collections.abc import AsyncGenerator
 
@@ -7,13 +7,21 @@ import pytest
 from sqlalchemy import ClauseElement
 from sqlalchemy.dialects.postgresql import asyncpg as postgresql
 from sqlalchemy.sql.compiler import SQLCompiler
+from support.plans import MODES, plans, whole
+from support.seed import execute
 
 from hoc.cus.account.L6_drivers.account_lists import RARE, search_values
+from hoc.cus.account.L6_drivers.operators import FOUND_TENANTS
+from hoc.database import Database
 
 ACCOUNTS = """
     INSERT INTO account.users (user_id, email, email_key, name, name_key)
     SELECT 'usr_' || n, 'person' || n || '@example.com', 'person' || n || '@example.com', name, lower(name)
     FROM generate_series(1, 20000) AS n, LATERAL (SELECT 'Number ' || md5(n::text) AS name) AS named"""
+
+TENANTS = """
+    INSERT INTO account.tenants (tenant_id, name, slug)
+    SELECT 'ten_' || n, 'Number ' || md5(n::text), 'number-' || n FROM generate_series(1, 20000) AS n"""
 
 
 @pytest.fixture
@@ -35,6 +43,21 @@ async def test_a_rare_term_is_found_by_the_index(connection: asyncpg.Connection,
 async def test_without_the_index_every_account_would_be_read(connection: asyncpg.Connection) -> None:
     await connection.execute("DROP INDEX account.ix_users_search")
     assert "Seq Scan on users" in await plan_of_search(connection, "person7777@")
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_tenant_is_found_by_the_index(fresh_database: Database, mode: str) -> None:
+    await execute(fresh_database, TENANTS)
+    await execute(fresh_database, "SELECT gin_clean_pending_list('account.ix_tenants_search')")
+    await execute(fresh_database, "ANALYZE account.tenants")
+    given = {"text": "%b1d5781111%", "character varying": "ten_7", "bigint": "51"}
+    given["timestamp with time zone"] = "2026-03-14 10:00:00+00"
+    searches = {str(kind): statement for kind, statement in FOUND_TENANTS.items()}
+    found = await plans(fresh_database, searches, given, mode=mode)
+    assert {name: whole(plan) for name, plan in found.items()} == {key: set[str]() for key in searches}
+    await execute(fresh_database, "DROP INDEX account.ix_tenants_search")
+    [one] = (await plans(fresh_database, {"one": FOUND_TENANTS[False, False]}, given, mode=mode)).values()
+    assert whole(one) == {"tenants"}, "without the index every tenant would be read"
 
 
 async def plan_of_search(connection: asyncpg.Connection, term: str) -> str:

@@ -285,18 +285,22 @@ class MemoryAccounts:
         return (replace(found, total=max_counted) if is_capped else found), is_capped
 
     async def get_account_stats(self, now: datetime) -> AccountStatsResponse:
-        users = self._database.committed().users.values()
-        active = sum(user.is_active for user in users)
-        return AccountStatsResponse(
-            total_accounts=len(users),
-            active_accounts=active,
-            inactive_accounts=len(users) - active,
-            recent_registrations_7d=sum(user.created_at >= now - timedelta(days=7) for user in users),
-            recent_registrations_30d=sum(user.created_at >= now - timedelta(days=30) for user in users),
-        )
+        return stats_of(self._database.committed(), now)
 
     async def check_connection(self) -> bool:
         return True
+
+
+def stats_of(tables: Tables, now: datetime) -> AccountStatsResponse:
+    users = tables.users.values()
+    active = sum(user.is_active for user in users)
+    return AccountStatsResponse(
+        total_accounts=len(users),
+        active_accounts=active,
+        inactive_accounts=len(users) - active,
+        recent_registrations_7d=sum(user.created_at >= now - timedelta(days=7) for user in users),
+        recent_registrations_30d=sum(user.created_at >= now - timedelta(days=30) for user in users),
+    )
 
 
 def _matching(tables: Tables, wanted: AccountFilter) -> Iterator[UserRow]:

@@ -23,6 +23,7 @@ from hoc.testing.invitation_mail import MemoryInvitationMail
 from hoc.testing.invitations import MemoryInvitations
 from hoc.testing.leases import MemoryLeases
 from hoc.testing.members import MemoryMembers
+from hoc.testing.operators import MemoryOperators
 from hoc.testing.ownership import MemoryOwnershipTransfers
 from hoc.testing.profiles import MemoryProfiles
 from hoc.testing.received_invitations import MemoryReceivedInvitations
@@ -66,6 +67,7 @@ def memory_engines(
         received_invitations=MemoryReceivedInvitations(database),
         accounts=MemoryIdentities(database),
         events=MemoryEventLog(database),
+        operators=MemoryOperators(database),
     )
     return build_engines(stores, options or Options(), clock=clock, hooks=_hooks(hooks))
 

@@ -23,6 +23,7 @@ from hoc.cus.account.L6_drivers.identities import SqlIdentities
 from hoc.cus.account.L6_drivers.invitations import SqlInvitations
 from hoc.cus.account.L6_drivers.leases import SqlLeases
 from hoc.cus.account.L6_drivers.members import SqlMembers
+from hoc.cus.account.L6_drivers.operators import SqlOperators
 from hoc.cus.account.L6_drivers.ownership import SqlOwnershipTransfers
 from hoc.cus.account.L6_drivers.profiles import SqlProfiles
 from hoc.cus.account.L6_drivers.received_invitations import SqlReceivedInvitations
@@ -83,6 +84,7 @@ def postgres_engines(
         received_invitations=SqlReceivedInvitations(),
         accounts=SqlIdentities(),
         events=SqlEventLog(),
+        operators=SqlOperators(),
     )
     return build_engines(stores, options, clock=clock, hooks=_hooks(hooks))
 

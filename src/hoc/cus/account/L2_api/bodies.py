@@ -167,6 +167,13 @@ class InvitationsQuery(StatusQuery):
     delivery: Annotated[str, Field(max_length=32)] | None = None
 
 
+class TenantsQuery(CursorQuery):
+    """``search`` is three or more characters of a name or slug, or a whole id."""
+
+    status: Annotated[str, Field(max_length=32)] | None = None
+    search: Annotated[str, Field(max_length=255)] | None = None
+
+
 class UsersQuery(StatusQuery):
     """``search`` is part of a name or address, in any case."""
 

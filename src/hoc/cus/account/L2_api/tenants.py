@@ -3,14 +3,21 @@
 Mounted at ``/api/v1``. The console's operations are for a tenant's own members.
 """
 
-from hoc.cus.account.L2_api.bodies import ChangeTenantStatus
+from hoc.cus.account.L2_api.bodies import ChangeTenantStatus, TenantsQuery
 from hoc.cus.account.L2_api.call import Call
 from hoc.cus.account.L2_api.identity import ADMINS
 from hoc.cus.account.L2_api.operations import READ, TRANSACTION, AnyOperation, Operation
 from hoc.cus.account.L5_engines.accounts_facade import AccountsFacade
 from hoc.cus.account.L5_schemas.errors import NotFoundError
-from hoc.cus.account.L5_schemas.port_types import Versioned
+from hoc.cus.account.L5_schemas.operators import TenantsResult
+from hoc.cus.account.L5_schemas.port_types import Page, Versioned
 from hoc.cus.account.L5_schemas.results import ExtendedProjectDetailResult
+
+
+@Operation("GET", "/tenants", Page[TenantsResult], opens=READ, scopes=ADMINS, query=TenantsQuery)
+async def list_all_tenants(accounts: AccountsFacade, call: Call[None, TenantsQuery]) -> Page[TenantsResult]:
+    """List or search all tenants, newest first."""
+    return await accounts.operators.list_tenants(call.session, **call.query.given())
 
 
 @Operation(
@@ -53,4 +60,4 @@ async def change_tenant_status(
     )
 
 
-TENANT_OPERATIONS: list[AnyOperation] = [get_tenant, change_tenant_status]
+TENANT_OPERATIONS: list[AnyOperation] = [list_all_tenants, get_tenant, change_tenant_status]

@@ -94,6 +94,7 @@ class AccountsFacade:
         self.acceptances = engines.acceptances
         self.received_invitations = engines.received_invitations
         self.audit = engines.audit
+        self.operators = engines.operators
 
     async def list_projects(
         self,

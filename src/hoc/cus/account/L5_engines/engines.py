@@ -10,6 +10,7 @@ from hoc.cus.account.L5_engines.invitation_store import InvitationStore
 from hoc.cus.account.L5_engines.invitations import Invitations
 from hoc.cus.account.L5_engines.leases import Leases, LeaseStore
 from hoc.cus.account.L5_engines.members import Members, MemberStore
+from hoc.cus.account.L5_engines.operators import Operators, OperatorStore
 from hoc.cus.account.L5_engines.ownership import OwnershipTransfers, OwnershipTransferStore
 from hoc.cus.account.L5_engines.profiles import Profiles, ProfileStore
 from hoc.cus.account.L5_engines.projects import Projects, TenantStore
@@ -38,6 +39,7 @@ class Stores:
     received_invitations: ReceivedInvitationStore
     accounts: AccountStore
     events: AuditStore
+    operators: OperatorStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,7 @@ class Engines:
     acceptances: Acceptances
     received_invitations: ReceivedInvitations
     audit: AuditTrail
+    operators: Operators
 
 
 def build_engines(
@@ -98,6 +101,7 @@ def build_engines(
             clock=clock,
         ),
         audit=AuditTrail(stores.events, stores.members),
+        operators=Operators(stores.operators, clock=clock),
     )
     if hooks is None:
         return engines

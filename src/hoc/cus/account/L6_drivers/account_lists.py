@@ -1,6 +1,6 @@
 """The statements that list, search and count accounts."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
@@ -18,7 +18,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import DateTime
 
-from hoc.cus.account.L6_drivers.execution import AnySelect, param
+from hoc.cus.account.L5_schemas.identity import AccountStatsResponse
+from hoc.cus.account.L6_drivers.execution import AnySelect, SqlSession, fetch_all, param
 from hoc.cus.account.L6_drivers.paging import Paged
 from hoc.cus.account.L6_drivers.tables import SEARCHED, account_registrations, account_totals, users
 
@@ -126,6 +127,19 @@ def _hour(moment: ColumnElement[Any]) -> ColumnElement[Any]:
 
 
 STATS = _stats()
+
+
+async def read_stats(session: SqlSession, now: datetime) -> AccountStatsResponse:
+    [row] = await fetch_all(
+        session, STATS, last_7d=now - timedelta(days=7), last_30d=now - timedelta(days=30)
+    )
+    return AccountStatsResponse(
+        total_accounts=row.total,
+        active_accounts=row.active,
+        inactive_accounts=row.total - row.active,
+        recent_registrations_7d=row.last_7d,
+        recent_registrations_30d=row.last_30d,
+    )
 
 
 def search_values(term: str) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Self
 
 from sqlalchemy import (
@@ -40,7 +40,7 @@ from hoc.cus.account.L5_schemas.port_types import (
 )
 from hoc.cus.account.L5_schemas.results import LinkedIdentitiesResult
 from hoc.cus.account.L6_drivers.account_inserts import ENSURE, RECORD, any_shard, ensure
-from hoc.cus.account.L6_drivers.account_lists import COMMON, LISTS, RARE, STATS, search_values
+from hoc.cus.account.L6_drivers.account_lists import COMMON, LISTS, RARE, read_stats, search_values
 from hoc.cus.account.L6_drivers.account_status import LOCK, LOCK_TENANTS, SET_ACTIVE
 from hoc.cus.account.L6_drivers.account_updates import AccountUpdate
 from hoc.cus.account.L6_drivers.email_changes import SqlEmailChanges
@@ -408,16 +408,7 @@ class AccountRepository:
 
     async def get_account_stats(self, now: datetime) -> AccountStatsResponse:
         async with self._database.reading() as session:
-            [row] = await fetch_all(
-                session, STATS, last_7d=now - timedelta(days=7), last_30d=now - timedelta(days=30)
-            )
-        return AccountStatsResponse(
-            total_accounts=row.total,
-            active_accounts=row.active,
-            inactive_accounts=row.total - row.active,
-            recent_registrations_7d=row.last_7d,
-            recent_registrations_30d=row.last_30d,
-        )
+            return await read_stats(session, now)
 
     async def check_connection(self) -> bool:
         try:

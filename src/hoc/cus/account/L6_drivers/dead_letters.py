@@ -15,10 +15,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, UUID, insert
 
-from hoc.cus.account.L5_schemas.port_types import DeadLetter
+from hoc.cus.account.L5_schemas.port_types import DeadLetter, Slice, Window
 from hoc.cus.account.L5_schemas.results import EventResult
 from hoc.cus.account.L6_drivers.event_log import COLUMNS, event_of
-from hoc.cus.account.L6_drivers.execution import SqlSession, fetch_all, fetch_one, param
+from hoc.cus.account.L6_drivers.execution import AnyRow, SqlSession, fetch_all, fetch_one, param
+from hoc.cus.account.L6_drivers.paging import Paged
 from hoc.cus.account.L6_drivers.tables import dead_events, dead_messages, events
 
 EVENT = param("event_id", UUID(as_uuid=False))
@@ -40,7 +41,7 @@ RETRIES = (
     .limit(param("limit", Integer))
 )
 
-LIST = union_all(
+_ALL = union_all(
     select(
         literal_column("'out'", Text).label("direction"),
         cast(dead_events.c.event_id, Text).label("id"),
@@ -59,7 +60,16 @@ LIST = union_all(
         dead_messages.c.parked_at,
         dead_messages.c.retry,
     ),
-).order_by("parked_at")
+)
+LIST = _ALL.order_by("parked_at")
+
+_LISTED = _ALL.subquery("listed")
+PAGES = Paged(
+    select(_LISTED),
+    at=_LISTED.c.parked_at,
+    row_id=_LISTED.c.id,
+    total=select(func.count()).select_from(_ALL.subquery("counted")).scalar_subquery(),
+)
 
 # ids = NULL selects every row.
 RETRY_EVENTS = (
@@ -89,12 +99,17 @@ class SqlDeadLetters:
 
     async def find_all(self, session: SqlSession) -> list[DeadLetter]:
         """All dead events and messages, oldest first."""
-        return [
-            DeadLetter(row.direction, row.id, row.subject, row.time, row.reason, row.parked_at, row.retry)
-            for row in await fetch_all(session, LIST)
-        ]
+        return [_letter(row) for row in await fetch_all(session, LIST)]
+
+    async def page(self, session: SqlSession, window: Window) -> Slice[DeadLetter]:
+        """A page of them, oldest first."""
+        return await PAGES.fetch(session, window, _letter)
 
     async def request_retry(self, session: SqlSession, ids: list[str] | None) -> list[str]:
         """Ask the running relays to retry these ids, or all. Returns the ids that exist."""
         found = [await fetch_all(session, each, ids=ids) for each in (RETRY_EVENTS, RETRY_MESSAGES)]
         return [row.id for rows in found for row in rows]
+
+
+def _letter(row: AnyRow) -> DeadLetter:
+    return DeadLetter(row.direction, row.id, row.subject, row.time, row.reason, row.parked_at, row.retry)

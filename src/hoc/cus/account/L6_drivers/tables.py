@@ -167,6 +167,9 @@ users = Table(
     comment="one record for the console and the identity side",
 )
 
+SEARCHED_TENANT: ColumnElement[str] = literal_column("((slug::text || ' '::text) || lower(name::text))", Text)
+"""Operators search tenants by slug and name; both sides of the comparison are lowered by PostgreSQL."""
+
 linked_identities = Table(
     "linked_identities",
     metadata,
@@ -247,6 +250,14 @@ tenants = Table(
     _one_of("plan", Plan),
     CheckConstraint(
         f"onboarding_state BETWEEN {min(Onboarding)} AND {max(Onboarding)}", name="onboarding_state"
+    ),
+    Index("ix_tenants_page", "created_at", "tenant_id"),
+    Index("ix_tenants_page_by_status", "status", "created_at", "tenant_id"),
+    Index(
+        "ix_tenants_search",
+        SEARCHED_TENANT.label("searched"),
+        postgresql_using="gin",
+        postgresql_ops={"searched": "gin_trgm_ops"},
     ),
     comment="a quota max_… that is null is the plan's",
 )
