@@ -53,6 +53,11 @@ _COMES_FROM: dict[TenantStatus, list[str]] = {
 }
 
 
+def next_statuses(status: str) -> list[TenantStatus]:
+    """What a tenant of this status can become."""
+    return [target for target, origins in _COMES_FROM.items() if status in origins]
+
+
 class TenantStore(Protocol):
     async def page(
         self, session: Session, tenant_id: str, window: Window, *, status: TenantStatus | None

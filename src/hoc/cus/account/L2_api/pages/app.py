@@ -9,6 +9,10 @@ from starlette.authentication import AuthenticationBackend
 from hoc.concurrency.limiter import Limiter
 from hoc.concurrency.per_loop import PerLoop
 from hoc.cus.account.L2_api.app import Api
+from hoc.cus.account.L2_api.pages.admin.accounts import ACCOUNTS
+from hoc.cus.account.L2_api.pages.admin.dead_letters import DEAD_LETTERS
+from hoc.cus.account.L2_api.pages.admin.registrations import REGISTRATIONS
+from hoc.cus.account.L2_api.pages.admin.tenants import TENANTS
 from hoc.cus.account.L2_api.pages.development import SIGN_IN_PATH, DevelopmentSignIn
 from hoc.cus.account.L2_api.pages.endpoint import PageParts, page_route
 from hoc.cus.account.L2_api.pages.home import HOME
@@ -25,7 +29,15 @@ from hoc.settings import Settings
 if TYPE_CHECKING:  # it needs an extra
     from hoc.cus.account.L2_api.rate_limits import RateLimits
 
-PAGES: list[AnyPage] = [*HOME, *MEMBERS, *INVITATIONS]
+PAGES: list[AnyPage] = [
+    *HOME,
+    *MEMBERS,
+    *INVITATIONS,
+    *ACCOUNTS,
+    *REGISTRATIONS,
+    *TENANTS,
+    *DEAD_LETTERS,
+]
 """All pages, in the order of the navigation."""
 
 

@@ -1,6 +1,7 @@
 """How pages write times, numbers and amounts."""
 
-from datetime import UTC, datetime
+from collections.abc import Iterable
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import pass_context
@@ -63,6 +64,22 @@ def initials(name: str) -> str:
     return "".join(part[0] for part in chosen).upper() or "?"
 
 
+def short_day(at: date) -> str:
+    """The day and month of a date that is in no zone, such as a UTC day that something is counted for."""
+    return f"{at.day} {_MONTHS[at.month - 1]}"
+
+
+def long_day(at: date) -> str:
+    return f"{short_day(at)} {at.year}"
+
+
+def chart_top(numbers: Iterable[int]) -> int:
+    """The top of a chart's axis: the least of 2, 4, 6, 8, 10, 20, 40 … that none of the numbers exceeds."""
+    most: int = max(numbers, default=0)
+    scale = int(f"1{'0' * (len(str(most)) - 1)}")
+    return next(step * scale for step in (2, 4, 6, 8, 10) if most <= step * scale)
+
+
 FILTERS: dict[str, Any] = {
     "moment": moment,
     "day": day,
@@ -70,4 +87,7 @@ FILTERS: dict[str, Any] = {
     "sentence": sentence,
     "words": words,
     "initials": initials,
+    "short_day": short_day,
+    "long_day": long_day,
+    "chart_top": chart_top,
 }

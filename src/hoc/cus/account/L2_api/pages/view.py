@@ -114,6 +114,10 @@ class View(Call[BodyT, QueryT], Generic[BodyT, QueryT]):
         """A path below the tenant's, to link or to go to: ``view.path_of("members", user_id)``."""
         return path_to("projects", self.tenant_id, *steps, **parameters)
 
+    def admin_path(self, *steps: str, **parameters: str | None) -> str:
+        """A path of the pages for those who operate the product."""
+        return path_to("admin", *steps, **parameters)
+
     def tenant_path(self, tenant_id: str) -> str:
         """Where a switch to another tenant leads."""
         return path_to("projects", tenant_id, "members")
