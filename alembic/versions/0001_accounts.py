@@ -386,6 +386,22 @@ def _create_billing() -> None:
     )
     _index("ix_invoices_page", "invoices", "tenant_id", "period_start", "invoice_id")
     _create(
+        "usage_days",
+        *_tenant(),
+        sa.Column("day", sa.Date(), nullable=False, comment="in UTC"),
+        sa.Column(
+            "slot", sa.SmallInteger(), nullable=False, comment="the row of quota_counters that counted"
+        ),
+        sa.Column("runs", sa.BigInteger(), nullable=False),
+        sa.Column("tokens", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id", "day", "slot"),
+        comment="what was used on each day: the sum over the slots",
+    )
+    _index("ix_usage_days_day", "usage_days", "day")
+    op.create_index(
+        "ix_usage_days_apart", "usage_days", ["day"], schema=SCHEMA, postgresql_where=sa.text("slot <> 0")
+    )
+    _create(
         "quota_counters",
         *_tenant(),
         sa.Column("slot", sa.SmallInteger(), nullable=False),
@@ -654,6 +670,7 @@ def downgrade() -> None:
         "support_tickets",
         "leases",
         "quota_counters",
+        "usage_days",
         "invoices",
         "subscriptions",
         "tenant_creations",

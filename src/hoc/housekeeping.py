@@ -9,6 +9,7 @@ from sqlalchemy import Executable
 from hoc.concurrency.background import BackgroundLoop
 from hoc.cus.account.L5_engines.idempotency import LIFETIME
 from hoc.cus.account.L5_engines.session import Clock, utc_now
+from hoc.cus.account.L5_engines.usage import USAGE_DAYS_KEPT
 from hoc.cus.account.L6_drivers.errors import explain_outage
 from hoc.cus.account.L6_drivers.event_partitions import SqlEventPartitions
 from hoc.cus.account.L6_drivers.retention import (
@@ -19,6 +20,7 @@ from hoc.cus.account.L6_drivers.retention import (
     RECIPIENT_COUNTERS,
     REGISTRATIONS,
     TENANT_COUNTERS,
+    USAGE_DAYS,
     SqlRetention,
 )
 from hoc.database import Database
@@ -36,6 +38,7 @@ _KEPT = (
     (EMAIL_CHANGES, timedelta(days=30)),
     # Statistics look 30 days back.
     (REGISTRATIONS, timedelta(days=32)),
+    (USAGE_DAYS, USAGE_DAYS_KEPT),
     # JetStream redelivers for minutes only, but a publisher may publish an old message again.
     (INBOUND_MESSAGES, timedelta(days=90)),
 )
@@ -69,6 +72,8 @@ class Housekeeping:
         now = self._clock()
         async with self._database.transaction() as session:
             await self._retention.fold_registrations(session, before=now - timedelta(hours=2))
+        while await self._fold_usage_days(now):
+            pass
         deleted = 0
         for batch, kept in _KEPT:
             while found := await self._delete(batch, now - kept):
@@ -89,6 +94,10 @@ class Housekeeping:
     async def _tidy(self) -> None:
         await self.create_partitions()
         await self.delete_expired()
+
+    async def _fold_usage_days(self, now: datetime) -> int:
+        async with self._database.transaction() as session:
+            return await self._retention.fold_usage_days(session, now=now, limit=self._batch)
 
     async def _delete(self, batch: Executable, before: datetime) -> int:
         async with self._database.transaction() as session:

@@ -21,6 +21,7 @@ READS = {
     "ownership": {"get"},
     "profiles": {"get"},
     "billing": {"summary", "list_invoices"},
+    "usage": {"by_day"},
     "support": {"list_tickets", "get_ticket", "list_replies"},
     "invitations": {"list"},
     "received_invitations": {"list", "preview"},

@@ -100,6 +100,30 @@ async def test_hours_stay_as_long_as_statistics_look_back(store: Database) -> No
     assert await scalar(store, kept) == [NOW - timedelta(days=31), NOW - timedelta(days=1)]
 
 
+async def test_usage_of_a_day_becomes_one_row_and_stays_400_days(fresh_database: Database) -> None:
+    [owner] = await add_users(fresh_database, 1)
+    tenants = await add_tenants(fresh_database, 2, {owner: "owner"})
+    for tenant in tenants:
+        for days, slots in ((401, 2), (399, 12), (2, 3), (1, 3), (0, 3)):
+            await execute(
+                fresh_database,
+                "INSERT INTO account.usage_days SELECT :tenant, :day, slot, 1, 10"
+                " FROM generate_series(1, CAST(:slots AS int)) AS slot",
+                tenant=tenant,
+                day=(NOW - timedelta(days=days)).date(),
+                slots=slots,
+            )
+    await housekeeping(fresh_database).delete_expired()
+    kept = (
+        "SELECT array_agg(ARRAY[CAST(:today AS date) - day, rows, runs, tokens] ORDER BY day)"
+        " FROM (SELECT day, count(*) AS rows, sum(runs) AS runs, sum(tokens) AS tokens"
+        " FROM account.usage_days WHERE tenant_id = :tenant GROUP BY day) AS d"
+    )
+    for tenant in tenants:
+        found = await scalar(fresh_database, kept, tenant=tenant, today=NOW.date())
+        assert found == [[399, 1, 12, 120], [2, 1, 3, 30], [1, 3, 3, 30], [0, 3, 3, 30]]
+
+
 async def test_several_at_once_do_not_disturb_each_other(store: Database) -> None:
     await fill(store, NOW - timedelta(days=3))
     await asyncio.gather(*(housekeeping(store).delete_expired() for _ in range(5)))

@@ -308,6 +308,7 @@ ROUTES = _table(
     ),
     Route("GET /accounts/billing", READ),
     Route("GET /accounts/billing/invoices", READ),
+    Route("GET /accounts/billing/usage", READ, query={"from": "2026-03-01", "to": "2026-03-31"}),
     Route("GET /accounts/support", READ),
     Route(
         "POST /accounts/support/tickets",

@@ -24,6 +24,7 @@ from hoc.cus.account.L5_schemas.results import (
     OwnershipTransferResult,
 )
 from hoc.cus.account.L5_schemas.tickets import ExtendedTicketResult
+from hoc.cus.account.L5_schemas.usage_days import UsageDayResult
 from hoc.cus.account.L5_schemas.values import CLOSED_TENANT, Role
 from hoc.testing.rows import (
     Dated,
@@ -59,6 +60,9 @@ class Tables:
         default_factory=dict[TenantKey, Dated[ExtendedInvoiceResult]]
     )
     usage: dict[str, UsageRow] = field(default_factory=dict[str, UsageRow])
+    usage_days: dict[tuple[str, date], UsageDayResult] = field(
+        default_factory=dict[tuple[str, date], UsageDayResult]
+    )
     leases: dict[tuple[str, str, str], LeaseResult] = field(
         default_factory=dict[tuple[str, str, str], LeaseResult]
     )

@@ -5,6 +5,7 @@ from datetime import date, timedelta
 from hoc.cus.account.L5_engines.session import utc_now
 from hoc.cus.account.L5_schemas.port_types import QuotaRefusal
 from hoc.cus.account.L5_schemas.results import UsageResult
+from hoc.cus.account.L5_schemas.usage_days import UsageDayResult
 from hoc.cus.account.L5_schemas.values import TenantStatus
 from hoc.testing.database import MemorySession
 from hoc.testing.rows import TenantRow, UsageRow
@@ -34,7 +35,21 @@ class MemoryUsage(MemoryStore):
             runs_this_month=before.runs_this_month + runs,
             tokens_this_month=before.tokens_this_month + tokens,
         )
+        counted_on = tables.usage[tenant_id].day
+        that_day = tables.usage_days.get((tenant_id, counted_on), UsageDayResult(counted_on, 0, 0))
+        tables.usage_days[tenant_id, counted_on] = UsageDayResult(
+            counted_on, that_day.runs + runs, that_day.tokens + tokens
+        )
         return usage_of(tables, tenant, day)
+
+    async def by_day(
+        self, session: MemorySession, tenant_id: str, first: date, last: date
+    ) -> dict[date, UsageDayResult]:
+        return {
+            day: row
+            for (owner_id, day), row in self.read(session).usage_days.items()
+            if owner_id == tenant_id and first <= day <= last
+        }
 
     async def current(self, session: MemorySession, tenant_id: str, day: date) -> UsageResult | None:
         tables = self.read(session)

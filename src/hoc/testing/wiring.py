@@ -52,13 +52,15 @@ def memory_engines(
 ) -> Engines:
     """The facade's engines, for operations that it does not have."""
     invitations = MemoryInvitations(database)
+    usage = MemoryUsage(database)
     stores = Stores(
         tenants=MemoryTenants(database),
         members=MemoryMembers(database),
         transfers=MemoryOwnershipTransfers(database),
         profiles=MemoryProfiles(database),
         billing=MemoryBilling(database),
-        usage=MemoryUsage(database),
+        usage=usage,
+        usage_days=usage,
         leases=MemoryLeases(database),
         tickets=MemoryTickets(database),
         ticket_replies=MemoryTicketReplies(database),

@@ -43,3 +43,20 @@ async def test_many_unknown_parameters_get_a_short_answer(console: Console, head
     query = "&".join(f"{'x' * 120}{number}=1" for number in range(90))
     problem = problem_of(await console.client.get(f"/users?{query}", headers=headers))
     assert len(problem["errors"]) == 20
+
+
+async def test_usage_by_day_takes_dates_alone(console: Console, headers: Headers) -> None:
+    client = console.client
+    shown = await client.get("/billing/usage?from=2026-03-01&to=2026-03-02", headers=headers)
+    assert shown.json() == {
+        "days": [{"day": f"2026-03-0{n}", "runs": 0, "tokens": 0} for n in (1, 2)],
+    }
+    for query, pointer in (
+        ("from=20260301", "?from"),
+        ("to=2026-02-30", "?to"),
+        ("from=1700000000", "?from"),
+        ("from=2026-03-02&to=2026-03-01", "?from"),
+        ("from=2024-01-01&to=2026-03-01", "?from"),
+    ):
+        refused = await client.get(f"/billing/usage?{query}", headers=headers)
+        assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (400, pointer)

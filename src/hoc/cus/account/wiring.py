@@ -31,6 +31,7 @@ from hoc.cus.account.L6_drivers.tenants import SqlTenants
 from hoc.cus.account.L6_drivers.ticket_replies import SqlTicketReplies
 from hoc.cus.account.L6_drivers.tickets import SqlTickets
 from hoc.cus.account.L6_drivers.usage import SqlUsage
+from hoc.cus.account.L6_drivers.usage_days import SqlUsageDays
 from hoc.database import Database
 from hoc.settings import Settings
 
@@ -76,6 +77,7 @@ def postgres_engines(
         profiles=SqlProfiles(),
         billing=SqlBilling(),
         usage=SqlUsage(),
+        usage_days=SqlUsageDays(),
         leases=SqlLeases(),
         tickets=SqlTickets(),
         ticket_replies=SqlTicketReplies(),

@@ -95,6 +95,8 @@ def example_of(schema: Schema, named: dict[str, Schema], name: str = "") -> Any:
             example = {field: example_of(given, named, field) for field, given in fields.items()}
         case {"type": "array", "items": items}:
             example = [example_of(items, named, name)]
+        case {"format": "date"}:
+            example = "2026-01-31"
         case {"format": "date-time"}:
             example = "2026-01-31T12:00:00Z"
         case _ if name in _VALUES:

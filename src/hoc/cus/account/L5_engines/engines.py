@@ -17,7 +17,7 @@ from hoc.cus.account.L5_engines.projects import Projects, TenantStore
 from hoc.cus.account.L5_engines.received_invitations import ReceivedInvitations, ReceivedInvitationStore
 from hoc.cus.account.L5_engines.session import Clock, utc_now
 from hoc.cus.account.L5_engines.support import Support, TicketReplyStore, TicketStore
-from hoc.cus.account.L5_engines.usage import Usage, UsageStore
+from hoc.cus.account.L5_engines.usage import Usage, UsageDayStore, UsageStore
 from hoc.cus.account.L5_schemas.options import Options
 
 
@@ -31,6 +31,7 @@ class Stores:
     profiles: ProfileStore
     billing: BillingStore
     usage: UsageStore
+    usage_days: UsageDayStore
     leases: LeaseStore
     tickets: TicketStore
     ticket_replies: TicketReplyStore
@@ -72,7 +73,7 @@ def build_engines(
         ownership=OwnershipTransfers(stores.transfers, stores.members, clock=clock),
         profiles=Profiles(stores.profiles, clock=clock),
         billing=Billing(stores.billing, stores.members, portal_url=options.billing_portal_url, clock=clock),
-        usage=Usage(stores.usage, clock=clock),
+        usage=Usage(stores.usage, stores.usage_days, clock=clock),
         leases=Leases(stores.leases),
         support=Support(
             stores.tickets,

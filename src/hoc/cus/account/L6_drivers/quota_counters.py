@@ -131,7 +131,7 @@ class Counting:
             # A scalar subquery is not run again when the row has changed since the statement's start.
             .where(_OF_TENANT, select(self.picked.c.slot).scalar_subquery() == _ROW.slot, *conditions)
             .values(**self.values, **day)
-            .returning(_ROW.slot, *(_ROW[name] for name in USAGE_COUNTERS))
+            .returning(_ROW.slot, _ROW.day, *(_ROW[name] for name in USAGE_COUNTERS))
             .cte("counted")
         )
 

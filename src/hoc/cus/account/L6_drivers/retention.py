@@ -29,7 +29,9 @@ from hoc.cus.account.L6_drivers.tables import (
     invitation_limits,
     recipient_limits,
     tenant_creations,
+    usage_days,
 )
+from hoc.cus.account.L6_drivers.usage_days import fold_usage_days
 
 BEFORE = param("before", DateTime(timezone=True))
 DAY_BEFORE = cast(BEFORE, Date)  # in UTC, the time zone of hoc's own sessions
@@ -48,6 +50,7 @@ CREATION_COUNTERS = _batch(tenant_creations, tenant_creations.c.day < DAY_BEFORE
 EMAIL_CHANGES = _batch(email_changes, email_changes.c.requested_at < BEFORE)
 IDEMPOTENCY_KEYS = _batch(idempotency_keys, idempotency_keys.c.created_at < BEFORE)
 REGISTRATIONS = _batch(account_registrations, account_registrations.c.hour < BEFORE)
+USAGE_DAYS = _batch(usage_days, usage_days.c.day < DAY_BEFORE)
 INBOUND_MESSAGES = _batch(inbound_messages, inbound_messages.c.received_at < BEFORE)
 
 
@@ -79,6 +82,10 @@ class SqlRetention:
         """Merge the shards of the hours before, unless another process holds the lock."""
         if await _try_lock(session):
             await fetch_all(session, FOLD_REGISTRATIONS, before=before)
+
+    async def fold_usage_days(self, session: SqlSession, *, now: datetime, limit: int) -> int:
+        """Merge up to ``limit`` rows of past days. Returns how many; 0 also without the lock."""
+        return await fold_usage_days(session, now=now, limit=limit) if await _try_lock(session) else 0
 
 
 async def _try_lock(session: SqlSession) -> bool:

@@ -440,6 +440,20 @@ invoices = Table(
     Index("ix_invoices_page", "tenant_id", "period_start", "invoice_id"),
 )
 
+usage_days = Table(
+    "usage_days",
+    metadata,
+    _tenant(),
+    Column("day", Date, nullable=False, comment="in UTC"),
+    Column("slot", SmallInteger, nullable=False, comment="the row of quota_counters that counted"),
+    Column("runs", BigInteger, nullable=False),
+    Column("tokens", BigInteger, nullable=False),
+    PrimaryKeyConstraint("tenant_id", "day", "slot"),
+    Index(None, "day"),
+    Index("ix_usage_days_apart", "day", postgresql_where=text("slot <> 0")),
+    comment="what was used on each day: the sum over the slots",
+)
+
 quota_counters = Table(
     "quota_counters",
     metadata,

@@ -21,6 +21,7 @@ from hoc.cus.account.L6_drivers.quota_counters import (
 )
 from hoc.cus.account.L6_drivers.row_mapping import record_of
 from hoc.cus.account.L6_drivers.tables import quota_counters, tenants
+from hoc.cus.account.L6_drivers.usage_days import added
 
 RUNS = param("runs", BigInteger)
 TOKENS = param("tokens", BigInteger)
@@ -34,11 +35,15 @@ PARTS = counting(WANTED)
 def _add(parts: Counting) -> AnySelect:
     counted = parts.counted()
     others = used(quota_counters.c.slot != select(counted.c.slot).scalar_subquery(), name="others")
-    return select(
-        *((counted.c[name] + others.c[name]).label(name) for name in USAGE_COUNTERS),
-        parts.tenant.c.max_runs_per_day,
-        parts.tenant.c.max_tokens_per_month,
-    ).select_from(counted.join(others, true()).join(parts.tenant, true()))
+    return (
+        select(
+            *((counted.c[name] + others.c[name]).label(name) for name in USAGE_COUNTERS),
+            parts.tenant.c.max_runs_per_day,
+            parts.tenant.c.max_tokens_per_month,
+        )
+        .select_from(counted.join(others, true()).join(parts.tenant, true()))
+        .add_cte(added(counted, RUNS, TOKENS))
+    )
 
 
 ADD = _add(PARTS)

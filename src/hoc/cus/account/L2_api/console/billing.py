@@ -1,11 +1,13 @@
-"""Billing summary and invoices."""
+"""Billing summary, invoices, and usage by day."""
 
-from hoc.cus.account.L2_api.bodies import PageQuery
+from hoc.cus.account.L2_api.bodies import PageQuery, Query
 from hoc.cus.account.L2_api.call import Call
 from hoc.cus.account.L2_api.operations import MEMBER, READ, AnyOperation, Operation
+from hoc.cus.account.L2_api.usage_query import UsageDaysQuery
 from hoc.cus.account.L5_engines.accounts_facade import AccountsFacade
 from hoc.cus.account.L5_schemas.port_types import Page
 from hoc.cus.account.L5_schemas.results import ExtendedBillingSummaryResult, ExtendedInvoiceListResult
+from hoc.cus.account.L5_schemas.usage_days import UsageDaysResult
 
 
 @Operation("GET", "/billing", ExtendedBillingSummaryResult, requires=MEMBER, opens=READ)
@@ -24,4 +26,13 @@ async def list_invoices(
     return await accounts.billing.list_invoices(call.session, call.tenant_id, **call.query.given())
 
 
-BILLING: list[AnyOperation] = [get_billing, list_invoices]
+@Operation("GET", "/billing/usage", UsageDaysResult, requires=MEMBER, opens=READ, query=UsageDaysQuery)
+async def get_usage_by_day(accounts: AccountsFacade, call: Call[None, Query]) -> UsageDaysResult:
+    """Read what was used on each day."""
+    given = call.query.given()
+    return await accounts.usage.by_day(
+        call.session, call.tenant_id, first=given.get("from"), last=given.get("to")
+    )
+
+
+BILLING: list[AnyOperation] = [get_billing, list_invoices, get_usage_by_day]
