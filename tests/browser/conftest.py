@@ -1,0 +1,54 @@
+"""One browser and one development server for all tests of a worker."""
+
+import json
+from collections.abc import AsyncGenerator, Generator
+
+import pytest
+from playwright.async_api import Browser, async_playwright
+from support.browsing import Site, Visits
+from support.chromium import Chromium, chromium
+from support.command_line import hoc
+from support.servers import server_process
+from support.world import PostgresWorld, RealClock
+
+from hoc.database import Database
+
+
+@pytest.fixture(scope="session")
+def the_chromium() -> Chromium:
+    return chromium()
+
+
+@pytest.fixture(scope="session")
+async def browser(the_chromium: Chromium) -> AsyncGenerator[Browser]:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(
+            executable_path=the_chromium.program,
+            env=the_chromium.environment,
+            args=["--no-sandbox", "--headless"],
+        )
+        yield browser
+        await browser.close()
+
+
+@pytest.fixture(scope="session")
+def site(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Generator[Site]:
+    directory = tmp_path_factory.mktemp("site")
+    with server_process(database_url, directory) as server:
+        done = hoc("demo", "--json", "--data-dir", directory, HOC_DATABASE_URL=database_url)
+        assert done.returncode == 0, done.stderr
+        yield Site(server.url, directory, json.loads(done.stdout))
+
+
+@pytest.fixture
+async def visits(browser: Browser, site: Site) -> AsyncGenerator[Visits]:
+    visits = Visits(browser, site)
+    yield visits
+    await visits.close()
+    assert visits.errors == [], "a script failed, or the policy forbade something"
+
+
+@pytest.fixture
+def world(database: Database) -> PostgresWorld:
+    """The database of the site, to make a team that no other test changes."""
+    return PostgresWorld(database, RealClock())

@@ -1,0 +1,104 @@
+"""Members and invitations, as people use them."""
+
+from pathlib import Path
+
+import pytest
+from playwright.async_api import expect
+from support.browsing import NARROW, Site, Visits
+from support.world import PostgresWorld
+
+from hoc.cus.account.L2_api.authentication import DevelopmentKeys
+from hoc.cus.account.L2_api.pages.development import sign_in_link
+
+
+async def test_a_link_signs_in_and_its_code_leaves_the_address(visits: Visits, site: Site) -> None:
+    keys = DevelopmentKeys(Path(site.directory) / "development-key.pem")
+    link = sign_in_link(keys, "", site.user_id("owner"), site.tenant_id, [])
+    page = await visits.as_user(None, link)
+    await expect(page.get_by_role("heading", name="Members")).to_be_visible()
+    assert "#" not in page.url
+    await page.get_by_role("button", name="Sign out").click()
+    await expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+
+
+async def test_someone_is_invited_by_keyboard_alone(visits: Visits, world: PostgresWorld) -> None:
+    team = await world.team()
+    page = await visits.as_user(team.owner, f"/projects/{team.tenant_id}/members")
+    await page.keyboard.press("Tab")
+    await expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    await page.keyboard.press("Enter")
+    await page.keyboard.press("Tab")
+    await expect(page.get_by_role("link", name="Invite", exact=True)).to_be_focused()
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("dialog", name="Invite")).to_be_visible()
+    await page.keyboard.press("Escape")
+    await expect(page.get_by_role("dialog")).to_have_count(0)
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("dialog").get_by_label("E-mail address")).to_be_focused()
+    await page.keyboard.type("ada@example.com")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("status")).to_have_text("ada@example.com is invited.")
+    await expect(page.get_by_role("rowheader", name="ada@example.com")).to_be_visible()
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+async def test_a_wrong_address_is_told_beside_its_field(
+    visits: Visits, world: PostgresWorld, *, scripts: bool
+) -> None:
+    team = await world.team()
+    page = await visits.as_user(team.admin, f"/projects/{team.tenant_id}/invitations/new", scripts=scripts)
+    field = page.get_by_label("E-mail address")
+    await field.fill("ada@nowhere")
+    await page.get_by_role("button", name="Send invitation").click()
+    await expect(page.get_by_role("alert")).to_contain_text("Correct the marked fields")
+    await expect(field).to_have_attribute("aria-invalid", "true")
+    await expect(field).to_have_value("ada@nowhere")
+    assert "ada" not in page.url
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+async def test_an_invitation_is_revoked_after_a_question(
+    visits: Visits, world: PostgresWorld, *, scripts: bool
+) -> None:
+    team = await world.team()
+    async with world.transaction() as session:
+        await world.facade.invitations.invite(session, team.tenant_id, team.owner, email="ada@example.com")
+    page = await visits.as_user(
+        team.owner, f"/projects/{team.tenant_id}/invitations", scripts=scripts, size=NARROW
+    )
+    await page.get_by_role("link", name="Revoke…").click()
+    await page.get_by_role("button", name="Revoke invitation").click()
+    await expect(page.get_by_role("status")).to_contain_text("is revoked.")
+
+
+async def test_a_members_role_is_changed_and_the_member_removed(visits: Visits, world: PostgresWorld) -> None:
+    team = await world.team()
+    page = await visits.as_user(team.owner, f"/projects/{team.tenant_id}/members/{team.viewer}")
+    await page.get_by_label("New role").select_option("admin")
+    await page.get_by_role("button", name="Change role").click()
+    await expect(page.get_by_role("status")).to_contain_text("now has the role admin.")
+    await page.get_by_role("link", name="Remove member…").click()
+    await page.get_by_role("dialog").get_by_role("link", name="Cancel").click()
+    await expect(page.get_by_role("dialog")).to_have_count(0)
+    await page.get_by_role("link", name="Remove member…").click()
+    await page.get_by_role("dialog").get_by_role("button", name="Remove member").click()
+    await expect(page.get_by_role("status")).to_have_text("The member was removed.")
+    await expect(page.get_by_text("3 of 3 members")).to_be_visible()
+
+
+async def test_the_only_owner_cannot_leave(visits: Visits, world: PostgresWorld) -> None:
+    team = await world.team()
+    page = await visits.as_user(team.owner, f"/projects/{team.tenant_id}/leave")
+    await page.get_by_role("button", name="Leave project").click()
+    await expect(page.get_by_role("alert")).to_contain_text("at least one owner")
+
+
+async def test_a_person_goes_from_one_project_to_another(visits: Visits, world: PostgresWorld) -> None:
+    team = await world.team()
+    async with world.transaction() as session:
+        other = await world.facade.projects.create(session, team.owner, name="Second project")
+    page = await visits.as_user(team.owner, f"/projects/{team.tenant_id}/members")
+    projects = page.get_by_role("navigation", name="Projects")
+    await projects.locator("summary").click()
+    await projects.get_by_role("link", name="Second project").click()
+    await page.wait_for_url(f"**/projects/{other.value.project_id}/members")

@@ -1,0 +1,99 @@
+"""A browser that opens the pages of a development server."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from playwright.async_api import Browser, BrowserContext, Page
+from support.servers import development_keys
+
+WIDE = (1440, 900)
+NARROW = (360, 780)
+
+SHOWN: Sequence[tuple[str, str]] = [
+    # whose browser, the page; names in braces are the demo's
+    ("nobody", "/sign-in"),
+    ("nobody", "/nowhere"),
+    ("stranger", "/"),
+    ("owner", "{tenant}/members"),
+    ("owner", "{tenant}/members?role=viewer&status=inactive"),
+    ("owner", "{tenant}/members/{member}"),
+    ("viewer", "{tenant}/members/{viewer}"),
+    ("owner", "{tenant}/members/{member}/remove"),
+    ("viewer", "{tenant}/leave"),
+    ("admin", "{tenant}/invitations"),
+    ("admin", "{tenant}/invitations/new"),
+    ("viewer", "{tenant}/invitations"),
+]
+"""Every page, for the test of accessibility. Add yours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A development server with a demo tenant. ``demo`` is what `hoc demo --json` prints."""
+
+    url: str
+    directory: Path
+    demo: dict[str, Any]
+
+    @property
+    def tenant_id(self) -> str:
+        tenant_id: str = self.demo["tenant_id"]
+        return tenant_id
+
+    def user_id(self, role: str) -> str:
+        """The demo's person of a role; ``stranger`` has no tenant."""
+        user_id: str = "usr_stranger" if role == "stranger" else self.demo[role]["user_id"]
+        return user_id
+
+    def path(self, pattern: str) -> str:
+        """A path with the demo's ids in place of their names in braces."""
+        ids = {role: self.user_id(role) for role in ("owner", "admin", "member", "viewer")}
+        return pattern.format(tenant=f"/projects/{self.tenant_id}", **ids)
+
+
+@dataclass(slots=True)
+class Visits:
+    """Opens pages, each in a browser context of its own."""
+
+    browser: Browser
+    site: Site
+    errors: list[str] = field(default_factory=list[str])
+    _contexts: list[BrowserContext] = field(default_factory=list[BrowserContext])
+
+    async def as_role(self, role: str, pattern: str, **options: Any) -> Page:
+        """A page of the demo, as one of its people; ``nobody`` is signed out."""
+        user_id = None if role == "nobody" else self.site.user_id(role)
+        return await self.as_user(user_id, self.site.path(pattern), **options)
+
+    async def as_user(
+        self,
+        user_id: str | None,
+        path: str,
+        *,
+        size: tuple[int, int] = WIDE,
+        scripts: bool = True,
+        scopes: tuple[str, ...] = (),
+    ) -> Page:
+        context = await self.browser.new_context(
+            viewport={"width": size[0], "height": size[1]},
+            java_script_enabled=scripts,
+            reduced_motion="reduce",  # a colour on its way to another one has no contrast to measure
+        )
+        self._contexts.append(context)
+        context.set_default_timeout(15_000)
+        if user_id is not None:
+            token = development_keys(self.site.directory).issue(user_id, scopes=scopes)
+            await context.add_cookies([{"name": "hoc_session", "value": token, "url": self.site.url}])
+        page = await context.new_page()
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on(
+            "console", lambda said: self.errors.append(said.text) if "Security Policy" in said.text else None
+        )
+        await page.goto(self.site.url + path)
+        return page
+
+    async def close(self) -> None:
+        for context in self._contexts:
+            await context.close()
