@@ -22,8 +22,12 @@ from hoc.cus.account.L2_api.pages.page import AnyPage
 from hoc.cus.account.L2_api.pages.rendering import Renderer
 from hoc.cus.account.L2_api.pages.security import Forms
 from hoc.cus.account.L2_api.pages.static_files import StaticFiles
+from hoc.cus.account.L2_api.pages.tenant.audit import AUDIT
+from hoc.cus.account.L2_api.pages.tenant.billing import BILLING
 from hoc.cus.account.L2_api.pages.tenant.invitations import INVITATIONS
 from hoc.cus.account.L2_api.pages.tenant.members import MEMBERS
+from hoc.cus.account.L2_api.pages.tenant.project import PROJECT
+from hoc.cus.account.L2_api.pages.tenant.tickets import TICKETS
 from hoc.settings import Settings
 
 if TYPE_CHECKING:  # it needs an extra
@@ -33,6 +37,10 @@ PAGES: list[AnyPage] = [
     *HOME,
     *MEMBERS,
     *INVITATIONS,
+    *PROJECT,
+    *BILLING,
+    *TICKETS,
+    *AUDIT,
     *ACCOUNTS,
     *REGISTRATIONS,
     *TENANTS,

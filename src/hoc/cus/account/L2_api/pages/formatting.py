@@ -8,6 +8,8 @@ from jinja2 import pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup
 
+from hoc.cus.account.L5_schemas.currencies import DECIMAL_PLACES
+
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
@@ -57,6 +59,19 @@ def words(name: str) -> str:
     return name.replace("_", " ").capitalize()
 
 
+def event_words(name: str) -> str:
+    """A type of event such as ``member.role_changed`` as words."""
+    return name.replace(".", " ").replace("_", " ").capitalize()
+
+
+def amount(cents: int, currency: str | None) -> str:
+    """An amount of money, with the currency's code if it is known."""
+    sign = "\u2212" if cents < 0 else ""
+    digits = 2 if currency is None else DECIMAL_PLACES.get(currency, 2)
+    number = f"{sign}{abs(cents) / 10**digits:,.{digits}f}"
+    return number if currency is None else f"{number}\u00a0{currency}"
+
+
 def initials(name: str) -> str:
     """One or two letters that stand for a name or an address."""
     parts = [part for part in name.partition("@")[0].replace(".", " ").split() if part[:1].isalnum()]
@@ -90,4 +105,6 @@ FILTERS: dict[str, Any] = {
     "short_day": short_day,
     "long_day": long_day,
     "chart_top": chart_top,
+    "event_words": event_words,
+    "amount": amount,
 }

@@ -52,8 +52,9 @@ class Refusal:
 
     @property
     def message(self) -> str:
-        """What is wrong with the whole, empty if the fields say it."""
-        return "" if self.error.problems else self.error.message
+        """What is wrong with the whole, empty if the form's fields say it."""
+        is_said = self.fields and self.fields.keys() <= self.given.keys()
+        return "" if is_said else self.error.message
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +118,12 @@ class View(Call[BodyT, QueryT], Generic[BodyT, QueryT]):
     def admin_path(self, *steps: str, **parameters: str | None) -> str:
         """A path of the pages for those who operate the product."""
         return path_to("admin", *steps, **parameters)
+
+    def list_path(self, path: str, asked: Mapping[str, str | None], cursor: str | None) -> str:
+        """Where a page of a list is. A search is sent to ``…/search``, its list without one is above."""
+        given = {name: value for name, value in {**asked, "cursor": cursor}.items() if value is not None}
+        path = path.removesuffix("/search")
+        return f"{path}?{urlencode(given)}" if given else path
 
     def tenant_path(self, tenant_id: str) -> str:
         """Where a switch to another tenant leads."""

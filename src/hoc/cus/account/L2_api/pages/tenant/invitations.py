@@ -1,11 +1,23 @@
 """Invitations: the list with what became of each mail, inviting, sending again, revoking."""
 
-from hoc.cus.account.L2_api.bodies import InviteUser, StatusQuery
+import re
+from typing import Any
+
+from hoc.cus.account.L2_api.bodies import Body, InviteUser, StatusQuery
 from hoc.cus.account.L2_api.operations import TRANSACTION
 from hoc.cus.account.L2_api.pages.page import AnyPage, Nav, Page, managers
 from hoc.cus.account.L2_api.pages.view import Answer, View
 from hoc.cus.account.L5_engines import policy
-from hoc.cus.account.L5_schemas.values import InvitationStatus, Role
+from hoc.cus.account.L5_schemas.port_types import Invitee
+from hoc.cus.account.L5_schemas.values import GivenRole, InvitationStatus, Role
+
+
+class ManyInvitations(Body):
+    """``addresses`` are separated by spaces, lines, commas or semicolons."""
+
+    addresses: str
+    role: GivenRole = "member"
+    expires_in_days: int = 7
 
 
 @Page("GET", "/invitations", query=StatusQuery, nav=Nav("Invitations", "mail", managers))
@@ -16,8 +28,7 @@ async def invitations(view: View[None, StatusQuery]) -> Answer:
         "invitations.html",
         "Invitations",
         page=page.value,
-        next=page.next_cursor and view.path_of("invitations", status=query.status, cursor=page.next_cursor),
-        first=query.cursor and view.path_of("invitations", status=query.status),
+        next_cursor=page.next_cursor,
         query=query,
         statuses=list(InvitationStatus),
         again={InvitationStatus.PENDING, InvitationStatus.EXPIRED},
@@ -26,8 +37,11 @@ async def invitations(view: View[None, StatusQuery]) -> Answer:
 
 @Page("GET", "/invitations/new")
 async def new_invitation(view: View) -> Answer:
-    roles = [role for role in Role if policy.can_grant(view.role, role)]
-    return view.show("invitation_new.html", "Invite someone", roles=roles)
+    return view.show("invitation_new.html", "Invite someone", roles=_grantable(view))
+
+
+def _grantable(view: View[Any, Any]) -> list[Role]:
+    return [role for role in Role if policy.can_grant(view.role, role)]
 
 
 @Page("POST", "/invitations", opens=TRANSACTION, body=InviteUser, again=new_invitation, queues_mail=True)
@@ -36,6 +50,32 @@ async def invite(view: View[InviteUser]) -> Answer:
         view.session, view.tenant_id, view.caller_id, **view.body.model_dump()
     )
     return view.go(view.path_of("invitations"), f"{invited.email} is invited.")
+
+
+@Page("GET", "/invitations/many")
+async def many_invitations(view: View) -> Answer:
+    return view.show("invitation_many.html", "Invite many people", roles=_grantable(view), results=[])
+
+
+@Page(
+    "POST",
+    "/invitations/many",
+    opens=TRANSACTION,
+    body=ManyInvitations,
+    again=many_invitations,
+    queues_mail=True,
+)
+async def invite_many(view: View[ManyInvitations]) -> Answer:
+    addresses = re.split(r"[\s,;]+", view.body.addresses.strip())
+    invitees = [Invitee(each, view.body.role, view.body.expires_in_days) for each in addresses if each]
+    batch = await view.accounts.invitations.invite_many(
+        view.session, view.tenant_id, view.caller_id, invitees
+    )
+    if not batch.refused:
+        return view.go(view.path_of("invitations"), f"{batch.invited} people are invited.")
+    return view.show(
+        "invitation_many.html", "Invite many people", roles=[], results=batch.results, batch=batch
+    )
 
 
 @Page("POST", "/invitations/{invitation_id}/resend", opens=TRANSACTION, again=invitations, queues_mail=True)
@@ -72,6 +112,8 @@ INVITATIONS: list[AnyPage] = [
     invitations,
     new_invitation,
     invite,
+    many_invitations,
+    invite_many,
     resend,
     ask_to_revoke,
     revoke,

@@ -1,7 +1,9 @@
 """Members: the list, one member, roles, removal, leaving."""
 
-from hoc.cus.account.L2_api.bodies import ChangeRole, UsersQuery
-from hoc.cus.account.L2_api.operations import TRANSACTION
+from typing import Any
+
+from hoc.cus.account.L2_api.bodies import Body, ChangeRole, StatusQuery
+from hoc.cus.account.L2_api.operations import READ, TRANSACTION
 from hoc.cus.account.L2_api.pages.page import AnyPage, Nav, Page
 from hoc.cus.account.L2_api.pages.view import Answer, View
 from hoc.cus.account.L5_engines import policy
@@ -9,18 +11,40 @@ from hoc.cus.account.L5_schemas.errors import NotFoundError
 from hoc.cus.account.L5_schemas.values import Role, UserStatus
 
 
-@Page("GET", "/members", query=UsersQuery, nav=Nav("Members", "people"))
-async def members(view: View[None, UsersQuery]) -> Answer:
-    query = view.query
-    page = await view.accounts.members.list_users(view.session, view.tenant_id, **query.given())
-    filters = {"role": query.role, "status": query.status}
+class MembersQuery(StatusQuery):
+    """Without a search, which is in no URL."""
+
+    role: str | None = None
+
+
+class SearchMembers(Body):
+    """A search is sent as a form, because it is a part of a name or an address."""
+
+    search: str | None = None
+    role: str | None = None
+    status: str | None = None
+    cursor: str | None = None
+
+
+@Page("GET", "/members", query=MembersQuery, nav=Nav("Members", "people"))
+async def members(view: View[None, MembersQuery]) -> Answer:
+    return await _listed(view, view.query.given())
+
+
+@Page("POST", "/members/search", opens=READ, body=SearchMembers, again=members)
+async def search_members(view: View[SearchMembers]) -> Answer:
+    return await _listed(view, view.body.model_dump(exclude_none=True))
+
+
+async def _listed(view: View[Any, Any], asked: dict[str, Any]) -> Answer:
+    page = await view.accounts.members.list_users(view.session, view.tenant_id, **asked)
     return view.show(
         "members.html",
         "Members",
         page=page.value,
-        next=page.next_cursor and view.path_of("members", **filters, cursor=page.next_cursor),
-        first=query.cursor and view.path_of("members", **filters),
-        query=query,
+        asked={name: value for name, value in asked.items() if name in {"search", "role", "status"}},
+        next_cursor=page.next_cursor,
+        is_first="cursor" not in asked,
         roles=list(Role),
         statuses=list(UserStatus),
         may_invite=view.role.can_manage_users,
@@ -97,6 +121,7 @@ async def leave(view: View) -> Answer:
 
 MEMBERS: list[AnyPage] = [
     members,
+    search_members,
     member,
     change_role,
     ask_to_remove,

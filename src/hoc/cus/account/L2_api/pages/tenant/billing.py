@@ -1,0 +1,22 @@
+"""Usage and billing: the plan, what is used of it, invoices."""
+
+from hoc.cus.account.L2_api.bodies import PageQuery
+from hoc.cus.account.L2_api.pages.page import AnyPage, Nav, Page
+from hoc.cus.account.L2_api.pages.view import Answer, View
+
+
+@Page("GET", "/billing", query=PageQuery, nav=Nav("Usage and billing", "card"))
+async def billing(view: View[None, PageQuery]) -> Answer:
+    summary = await view.accounts.billing.summary(view.session, view.tenant_id, view.caller_id)
+    page = await view.accounts.billing.list_invoices(view.session, view.tenant_id, **view.query.given())
+    return view.show(
+        "billing.html",
+        "Usage and billing",
+        summary=summary,
+        page=page.value,
+        next_cursor=page.next_cursor,
+        is_first=not view.query.cursor,
+    )
+
+
+BILLING: list[AnyPage] = [billing]

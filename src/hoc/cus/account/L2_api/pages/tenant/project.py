@@ -1,0 +1,68 @@
+"""The project: its name, its quotas, the steps of setting it up."""
+
+from typing import Any
+
+from hoc.cus.account.L2_api.bodies import Body
+from hoc.cus.account.L2_api.operations import TRANSACTION
+from hoc.cus.account.L2_api.pages.page import AnyPage, Nav, Page
+from hoc.cus.account.L2_api.pages.view import Answer, View
+from hoc.cus.account.L5_schemas.errors import NotFoundError
+from hoc.cus.account.L5_schemas.values import Onboarding
+
+STEPS = (
+    (Onboarding.CREATED, "Create the project"),
+    (Onboarding.IDENTITY_VERIFIED, "Verify your identity"),
+    (Onboarding.API_KEY_CREATED, "Create an API key"),
+    (Onboarding.SDK_CONNECTED, "Connect the SDK"),
+    (Onboarding.COMPLETE, "Start the first run"),
+)
+
+
+class EditProject(Body):
+    """The whole form: an empty description removes it."""
+
+    name: str
+    slug: str
+    description: str | None = None
+
+
+@Page("GET", "/project", nav=Nav("Project", "project"))
+async def project(view: View) -> Answer:
+    found = await view.accounts.projects.get(view.session, view.tenant_id, view.tenant_id)
+    if found is None:
+        raise NotFoundError("There is no such project.")
+    shown = found.value
+    return view.show(
+        "project.html",
+        "Project",
+        project=shown,
+        may_edit=view.role.can_manage_users,
+        steps=[(label, shown.onboarding_state >= step) for step, label in STEPS],
+        quotas=_quotas(shown),
+    )
+
+
+@Page("POST", "/project", opens=TRANSACTION, body=EditProject, again=project)
+async def edit_project(view: View[EditProject]) -> Answer:
+    await view.accounts.projects.update(
+        view.session, view.tenant_id, view.caller_id, view.tenant_id, **view.body.model_dump()
+    )
+    return view.go(view.path_of("project"), "The project was changed.")
+
+
+def _quotas(project: Any) -> dict[str, Any]:  # noqa: ANN401 - a project's detail
+    """The limits with what is used of them, and those whose use is not known here."""
+    return {
+        "used": [
+            ("Runs today", project.runs_today, project.max_runs_per_day),
+            ("Tokens this month", project.tokens_this_month, project.max_tokens_per_month),
+        ],
+        "limits": [
+            ("Workers", project.max_workers),
+            ("Runs at once", project.max_concurrent_runs),
+            ("API keys", project.max_api_keys),
+        ],
+    }
+
+
+PROJECT: list[AnyPage] = [project, edit_project]

@@ -1,0 +1,85 @@
+"""Support tickets: the list, opening one, its thread, resolving and reopening."""
+
+from hoc.cus.account.L2_api.bodies import CreateTicket, ReplyToTicket, ResolveTicket, StatusQuery
+from hoc.cus.account.L2_api.operations import TRANSACTION
+from hoc.cus.account.L2_api.pages.page import AnyPage, Nav, Page
+from hoc.cus.account.L2_api.pages.view import Answer, View
+from hoc.cus.account.L5_schemas.values import RESOLVED_TICKET, TicketCategory, TicketPriority, TicketStatus
+
+SHOWN_REPLIES = 100
+
+
+@Page("GET", "/tickets", query=StatusQuery, nav=Nav("Support", "help"))
+async def tickets(view: View[None, StatusQuery]) -> Answer:
+    query = view.query
+    page = await view.accounts.support.list_tickets(view.session, view.tenant_id, **query.given())
+    return view.show(
+        "tickets.html",
+        "Support",
+        page=page.value,
+        contact=view.accounts.get_support_contact(),
+        query=query,
+        next_cursor=page.next_cursor,
+        statuses=list(TicketStatus),
+    )
+
+
+@Page("GET", "/tickets/new")
+async def new_ticket(view: View) -> Answer:
+    return view.show(
+        "ticket_new.html", "New ticket", categories=list(TicketCategory), priorities=list(TicketPriority)
+    )
+
+
+@Page("POST", "/tickets", opens=TRANSACTION, body=CreateTicket, again=new_ticket)
+async def open_ticket(view: View[CreateTicket]) -> Answer:
+    opened = await view.accounts.support.create_ticket(
+        view.session, view.tenant_id, view.caller_id, **view.body.model_dump()
+    )
+    return view.go(view.path_of("tickets", opened.id), "Your ticket is open. Support answers here.")
+
+
+@Page("GET", "/tickets/{ticket_id}")
+async def ticket(view: View) -> Answer:
+    ticket_id = view.path["ticket_id"]
+    found = await view.accounts.support.get_ticket(view.session, view.tenant_id, ticket_id)
+    page = await view.accounts.support.list_replies(
+        view.session, view.tenant_id, ticket_id, limit=SHOWN_REPLIES
+    )
+    return view.show(
+        "ticket.html",
+        found.subject,
+        ticket=found,
+        replies=page.value.replies,
+        has_more=page.next_cursor is not None,
+        may_answer=found.user_id == view.caller_id or view.role.can_manage_users,
+        is_resolved=found.status in RESOLVED_TICKET,
+    )
+
+
+@Page("POST", "/tickets/{ticket_id}/replies", opens=TRANSACTION, body=ReplyToTicket, again=ticket)
+async def reply(view: View[ReplyToTicket]) -> Answer:
+    ticket_id = view.path["ticket_id"]
+    await view.accounts.support.reply(
+        view.session, view.tenant_id, ticket_id, view.caller_id, text=view.body.text
+    )
+    return view.go(view.path_of("tickets", ticket_id), "Your answer was added.")
+
+
+@Page("POST", "/tickets/{ticket_id}/resolve", opens=TRANSACTION, body=ResolveTicket, again=ticket)
+async def resolve(view: View[ResolveTicket]) -> Answer:
+    ticket_id = view.path["ticket_id"]
+    await view.accounts.support.resolve(
+        view.session, view.tenant_id, ticket_id, view.caller_id, resolution=view.body.resolution
+    )
+    return view.go(view.path_of("tickets", ticket_id), "The ticket is resolved.")
+
+
+@Page("POST", "/tickets/{ticket_id}/reopen", opens=TRANSACTION, again=ticket)
+async def reopen(view: View) -> Answer:
+    ticket_id = view.path["ticket_id"]
+    await view.accounts.support.reopen(view.session, view.tenant_id, ticket_id, view.caller_id)
+    return view.go(view.path_of("tickets", ticket_id), "The ticket is open again.")
+
+
+TICKETS: list[AnyPage] = [tickets, new_ticket, open_ticket, ticket, reply, resolve, reopen]
