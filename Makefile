@@ -15,7 +15,7 @@ COMPILE = $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 1577836800)
 export SOURCE_DATE_EPOCH
 
-.PHONY: serve test test-lowest test-wheel check wheel newcomer bench bench-events faults format pin clean
+.PHONY: serve test test-lowest test-wheel check wheel newcomer bench bench-events faults screenshots format pin clean
 
 serve: $(INSTALLED)  ## run everything on this machine, with a demo tenant: PostgreSQL, HTTP on 127.0.0.1:8201, or PORT=…
 	@$(BIN)/hoc serve --demo$(if $(PORT), --port $(PORT))
@@ -39,6 +39,9 @@ bench-events: $(INSTALLED)  ## how fast a backlog of events drains, and how late
 
 faults: $(INSTALLED)  ## kill servers, the relay, PostgreSQL and NATS under load, then look for what was lost
 	@$(BIN)/python bench/faults/run.py $(FAULTS)
+
+screenshots: $(INSTALLED)  ## docs/screenshots anew, from a demo tenant in a real browser
+	@PYTHONPATH=tests $(BIN)/python -m support.screenshots docs/screenshots
 
 format: $(INSTALLED)
 	$(BIN)/ruff format .

@@ -25,6 +25,13 @@ SHOWN: Sequence[tuple[str, str]] = [
     ("admin", "{tenant}/invitations"),
     ("admin", "{tenant}/invitations/new"),
     ("viewer", "{tenant}/invitations"),
+    ("admin", "{tenant}/invitations/many"),
+    ("owner", "{tenant}/project"),
+    ("viewer", "{tenant}/project"),
+    ("owner", "{tenant}/billing"),
+    ("member", "{tenant}/tickets"),
+    ("member", "{tenant}/tickets/new"),
+    ("owner", "{tenant}/audit"),
 ]
 """Every page, for the test of accessibility. Add yours."""
 

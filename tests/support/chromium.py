@@ -6,10 +6,11 @@ import platform
 import shutil
 import sys
 import tarfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import brotli
+import brotli  # pyright: ignore[reportMissingTypeStubs] - it has no types
 from support.tools import install_node, installed
 
 PINS = Path(__file__).parents[2] / "requirements" / "browser"
@@ -50,15 +51,19 @@ def chromium() -> Chromium:
     return Chromium(directory / "chromium", {**os.environ, **libraries}, axe)
 
 
+def _unpacked(file: Path) -> bytes:
+    unpack: Callable[[bytes], bytes] = vars(brotli)["decompress"]
+    return unpack(file.read_bytes())
+
+
 def _install(directory: Path) -> None:
     install_node(PINS, directory)
     packed = directory / "node_modules" / "@sparticuz" / "chromium" / "bin"
     if sys.platform == "linux" and platform.machine() == "x86_64":
         for name in ("al2023", "fonts"):
-            unpacked = brotli.decompress((packed / f"{name}.tar.br").read_bytes())
-            with tarfile.open(fileobj=io.BytesIO(unpacked)) as archive:
+            with tarfile.open(fileobj=io.BytesIO(_unpacked(packed / f"{name}.tar.br"))) as archive:
                 archive.extractall(directory / name, filter="data")
         program = directory / "chromium"
-        program.write_bytes(brotli.decompress((packed / "chromium.br").read_bytes()))
+        program.write_bytes(_unpacked(packed / "chromium.br"))
         program.chmod(0o755)
     shutil.rmtree(packed)

@@ -1,5 +1,6 @@
 """The console's pages: what they show, what their forms do, and what protects them."""
 
+import re
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
@@ -98,7 +99,7 @@ async def test_an_invitation_is_sent_resent_and_revoked(pages: Pages, team: Team
     twice = await browser.send(place, fields)
     assert twice.status_code == 409
     assert "An invitation to this address is pending." in twice.text
-    invitation_id = answer.text.split(f"{place}/")[2].split("/")[0]
+    [invitation_id] = set(re.findall(rf"{place}/(inv_\w+)/", answer.text))
     assert "A new link is on its way" in (await browser.send(f"{place}/{invitation_id}/resend")).text
     await browser.open(f"{place}/{invitation_id}/revoke")
     revoked = await browser.send(f"{place}/{invitation_id}/revoke")

@@ -1,0 +1,122 @@
+"""The pages of a project: its name, billing, tickets, audit trail, and searching and inviting many."""
+
+from collections.abc import AsyncGenerator
+
+import pytest
+from support.pages import MOUNT, Pages, serving_pages
+from support.world import Team
+
+
+@pytest.fixture(scope="module")
+async def pages(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Pages]:
+    async with serving_pages(database_url, tmp_path_factory.mktemp("pages")) as pages:
+        yield pages
+
+
+@pytest.fixture
+async def team(pages: Pages) -> Team:
+    return await pages.team()
+
+
+async def test_an_owner_renames_the_project(pages: Pages, team: Team) -> None:
+    browser, path = pages.browser(team.owner), f"/projects/{team.tenant_id}/project"
+    shown = (await browser.open(path)).text
+    assert "Runs today" in shown
+    assert "Set up" in shown
+    slug = f"new-{team.tenant_id[-12:]}"
+    answer = await browser.send(path, {"name": "New & shiny", "slug": slug, "description": "What we do"})
+    assert "The project was changed." in answer.text
+    assert "New &amp; shiny" in answer.text
+    refused = await browser.send(path, {"name": "", "slug": slug})
+    assert refused.status_code == 400
+    assert 'id="name-wrong"' in refused.text
+    viewer = pages.browser(team.viewer)
+    assert 'name="slug"' not in (await viewer.open(path)).text
+    assert (await viewer.send(path, {"name": "Mine", "slug": slug})).status_code == 403
+
+
+async def test_billing_shows_the_plan_and_invoices(pages: Pages, team: Team) -> None:
+    async with pages.transaction() as session:
+        await pages.facade.billing.record_invoice(
+            session,
+            team.tenant_id,
+            invoice_id="inv-1",
+            period_start=pages.clock(),
+            period_end=pages.clock(),
+            amount_cents=4900,
+            currency="JPY",
+            status="paid",
+            description="A month",
+            hosted_url="https://pay.example.com/inv-1",
+        )
+    shown = (await pages.browser(team.member).open(f"/projects/{team.tenant_id}/billing")).text
+    assert "4,900\u00a0JPY" in shown
+    assert 'href="https://pay.example.com/inv-1"' in shown
+
+
+async def test_a_ticket_is_opened_answered_resolved_and_reopened(pages: Pages, team: Team) -> None:
+    browser, place = pages.browser(team.member), f"/projects/{team.tenant_id}/tickets"
+    await browser.open(f"{place}/new")
+    fields = {
+        "subject": "Help",
+        "description": "<b>It</b> stops",
+        "category": "technical",
+        "priority": "high",
+    }
+    opened = await browser.send(place, fields)
+    assert "&lt;b&gt;It&lt;/b&gt; stops" in opened.text
+    path = opened.url.path.removeprefix(MOUNT)
+    assert "And again." in (await browser.send(f"{path}/replies", {"text": "And again."})).text
+    async with pages.transaction() as session:
+        await pages.facade.support.reply(
+            session, team.tenant_id, path.rpartition("/")[2], "staff", text="We look.", as_support=True
+        )
+    assert '<li class="support">' in (await browser.open(path)).text
+    empty = await browser.send(f"{path}/replies", {"text": " "})
+    assert empty.status_code == 400
+    assert 'id="text-wrong"' in empty.text
+    assert "Reopen ticket" in (await browser.send(f"{path}/resolve")).text
+    assert "Resolve ticket" in (await browser.send(f"{path}/reopen")).text
+    other = await pages.browser(team.viewer).open(path)
+    assert "Your answer" not in other.text
+
+
+async def test_the_audit_trail_is_filtered(pages: Pages, team: Team) -> None:
+    browser, path = pages.browser(team.owner), f"/projects/{team.tenant_id}/audit"
+    assert "Member joined" in (await browser.open(path)).text
+    only = (await browser.open(f"{path}?type=invitation.created&since=&until=&actor={team.owner}")).text
+    assert "<summary>Member joined" not in only
+    assert "<summary>Invitation created" in only
+    assert "Nothing happened" in (await browser.open(f"{path}?until=2001-01-01")).text
+    assert (await browser.open(f"{path}?since=yesterday")).status_code == 400
+    assert (await pages.browser(team.viewer).open(path)).status_code == 403
+
+
+async def test_a_search_is_sent_as_a_form_and_goes_on_as_one(pages: Pages, team: Team) -> None:
+    browser, place = pages.browser(team.viewer), f"/projects/{team.tenant_id}/members"
+    await browser.open(place)
+    async with pages.reading() as session:
+        found = await pages.facade.members.get_user(session, team.tenant_id, team.admin)
+    assert found is not None
+    shown = await browser.send(
+        f"{place}/search", {"search": found.value.email, "role": "", "status": "active"}
+    )
+    assert found.value.email in shown.text
+    assert "1 of 1 member" in shown.text
+    assert "?" not in str(shown.url)
+    assert (await browser.open(f"{place}?search=ada")).status_code == 400, "no URL has a search"
+
+
+async def test_many_are_invited_with_a_result_for_each(pages: Pages, team: Team) -> None:
+    browser, place = pages.browser(team.admin), f"/projects/{team.tenant_id}/invitations"
+    await browser.open(f"{place}/many")
+    some = await browser.send(f"{place}/many", {"addresses": "a@example.com, nonsense\nb@example.com"})
+    assert "2 invited, 1 not." in some.text
+    await browser.open(f"{place}/many")
+    both = await browser.send(f"{place}/many", {"addresses": "c@example.com;d@example.com"})
+    assert "2 people are invited." in both.text
+    await browser.open(f"{place}/many")
+    many = "\n".join(f"p{number}@example.com" for number in range(101))
+    too_many = await browser.send(f"{place}/many", {"addresses": many})
+    assert too_many.status_code == 400
+    assert "must be 1 to 100, not 101" in too_many.text
