@@ -6,12 +6,15 @@ import platform
 import shutil
 import sys
 import tarfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import brotli  # pyright: ignore[reportMissingTypeStubs] - it has no types
 from support.tools import install_node, installed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PINS = Path(__file__).parents[2] / "requirements" / "browser"
 _FILES = ("package.json", "package-lock.json")
