@@ -31,6 +31,7 @@ from hoc.embedded import DataDirectory
 from hoc.settings import Settings
 
 _AGE_DAYS: Final = 140
+_FRIDAY: Final = 5
 _ABSENT: Final = 7  # every seventh person has never logged in
 _NAMED: Final = (Role.OWNER, Role.ADMIN, Role.MEMBER, Role.VIEWER)
 _OTHERS: Final = (Role.ADMIN,) * 2 + (Role.MEMBER,) * 13 + (Role.VIEWER,) * 5
@@ -294,10 +295,15 @@ async def _create_tickets(
 
 
 async def _meter(engines: Engines, session: AsyncConnection, tenant_id: str, calendar: _Calendar) -> None:
-    for days in (2, 1, 0):
-        calendar.days_ago(days)
+    """A month of use that grows, with less of it at weekends."""
+    for days in range(30, -1, -1):
+        day = calendar.days_ago(days)
+        busy = (40 - days) / 40 * (0.3 if day.isoweekday() > _FRIDAY else 1)
         await engines.usage.record(
-            session, tenant_id, runs=40 + secrets.randbelow(200), tokens=20_000 + secrets.randbelow(400_000)
+            session,
+            tenant_id,
+            runs=int(busy * (250 + secrets.randbelow(200))),
+            tokens=int(busy * (200_000 + secrets.randbelow(150_000))),
         )
 
 

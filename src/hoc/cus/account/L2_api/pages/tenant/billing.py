@@ -9,10 +9,13 @@ from hoc.cus.account.L2_api.pages.view import Answer, View
 async def billing(view: View[None, PageQuery]) -> Answer:
     summary = await view.accounts.billing.summary(view.session, view.tenant_id, view.caller_id)
     page = await view.accounts.billing.list_invoices(view.session, view.tenant_id, **view.query.given())
+    usage = await view.accounts.usage.by_day(view.session, view.tenant_id)
     return view.show(
         "billing.html",
         "Usage and billing",
         summary=summary,
+        runs=[(each.day, each.runs) for each in usage.days],
+        tokens=[(each.day, each.tokens) for each in usage.days],
         page=page.value,
         next_cursor=page.next_cursor,
         is_first=not view.query.cursor,
