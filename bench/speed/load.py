@@ -24,19 +24,27 @@ _HERE: Final = Path(__file__).parent
 
 @dataclass(frozen=True, slots=True)
 class Request:
+    """With a ``cookie``, it is a browser's."""
+
     method: str
     path: str
     token: str | None = None
     body: Any = None
+    cookie: str | None = None
+
+    def headers(self) -> dict[str, str]:
+        given = {} if self.token is None else {"Authorization": f"Bearer {self.token}"}
+        if self.cookie is not None:
+            given |= {"Cookie": self.cookie, "Accept": "text/html"}
+        return given if self.body is None else given | {"Content-Type": "application/json"}
 
     def encoded(self) -> bytes:
         lines = [f"{self.method} {self.path} HTTP/1.1", "Host: 127.0.0.1"]
-        if self.token is not None:
-            lines.append(f"Authorization: Bearer {self.token}")
+        lines += [f"{name}: {value}" for name, value in self.headers().items()]
         body = b""
         if self.body is not None:
             body = orjson.dumps(self.body)
-            lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
+            lines.append(f"Content-Length: {len(body)}")
         return "\r\n".join([*lines, "", ""]).encode() + body
 
 
@@ -54,14 +62,11 @@ class Requests:
     def answer(self) -> httpx.Response:
         """Send the first request and return the answer; HTTPStatusError for an error status."""
         request = self.of_kind[0]
-        headers = {} if request.token is None else {"Authorization": f"Bearer {request.token}"}
-        if request.body is not None:
-            headers["Content-Type"] = "application/json"
         content = orjson.dumps(request.body).replace(NUMBER.encode(), _salt().ljust(16, "0").encode())
         return httpx.request(
             request.method,
             self.url + request.path,
-            headers=headers,
+            headers=request.headers(),
             content=None if request.body is None else content,
             timeout=60,
         ).raise_for_status()

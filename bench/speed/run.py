@@ -18,6 +18,7 @@ import ensuring
 import flatness
 import library
 import overload
+import pages
 import reading
 import starting
 import tenancy
@@ -30,6 +31,7 @@ PARTS: Final[dict[str, Callable[[Scene, Report], None]]] = {
     "profile": reading.measure,
     "ensure": ensuring.measure,
     "console": tenancy.measure,
+    "pages": pages.measure,
     "peers": browsing.measure,
     "overload": overload.measure,
     "workers": starting.workers,

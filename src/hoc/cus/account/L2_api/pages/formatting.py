@@ -35,11 +35,10 @@ def _time(context: Context, at: datetime | None, *, with_clock: bool) -> Markup:
     local = at.astimezone(zone or UTC)
     date = f"{local.day} {_MONTHS[local.month - 1]} {local.year}"
     text = f"{date}, {local:%H:%M}" if with_clock else date
-    return Markup('<time datetime="{}" title="{}"{}>{}</time>').format(
-        at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
-        f"{date}, {local:%H:%M:%S %Z}",
-        Markup("") if zone else Markup(" data-local={}").format("minute" if with_clock else "day"),
-        text,
+    exact = at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    marked = "" if zone else f' data-local="{"minute" if with_clock else "day"}"'
+    return Markup(  # noqa: S704 - numbers, and names of months and zones; `Markup.format` takes most of a list's time
+        f'<time datetime="{exact}" title="{date}, {local:%H:%M:%S %Z}"{marked}>{text}</time>'
     )
 
 
