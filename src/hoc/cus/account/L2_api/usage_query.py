@@ -3,7 +3,7 @@
 import re
 from contextlib import suppress
 from datetime import date
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BeforeValidator, create_model
 from pydantic_core import PydanticCustomError
@@ -21,9 +21,11 @@ def _from_iso_date(given: object) -> date:
     raise PydanticCustomError("iso_date", "must be a date, such as 2026-03-14")
 
 
-def _query(name: str, **fields: Any) -> type[Query]:  # noqa: ANN401 - as of create_model
-    return create_model(name, __base__=Query, **fields)
+if TYPE_CHECKING:
 
+    class UsageDaysQuery(Query):
+        """``from`` and ``to``, both days in UTC and both included."""
 
-_DAY = (Annotated[date | None, BeforeValidator(_from_iso_date)], None)
-UsageDaysQuery = _query("UsageDaysQuery", **{"from": _DAY, "to": _DAY})
+else:
+    _DAY = (Annotated[date | None, BeforeValidator(_from_iso_date)], None)
+    UsageDaysQuery = create_model("UsageDaysQuery", __base__=Query, **{"from": _DAY, "to": _DAY})

@@ -17,6 +17,7 @@ from sqlalchemy import (
     delete,
     func,
     literal,
+    literal_column,
     select,
     tuple_,
 )
@@ -59,9 +60,7 @@ BY_DAY = (
 
 def _fold() -> Executable:
     """Merges rows of days that no statement changes any more into the day's first row."""
-    is_apart = (usage_days.c.slot != literal(0, literal_execute=True)) & (
-        usage_days.c.day < param("before", Date)
-    )
+    is_apart = (usage_days.c.slot != literal_column("0")) & (usage_days.c.day < param("before", Date))
     some = select(*_KEY).where(is_apart).limit(param("batch", Integer))
     apart = delete(usage_days).where(tuple_(*_KEY).in_(some)).returning(usage_days).cte("apart")
     sums = select(

@@ -1,6 +1,6 @@
 """Billing summary, invoices, and usage by day."""
 
-from hoc.cus.account.L2_api.bodies import PageQuery, Query
+from hoc.cus.account.L2_api.bodies import PageQuery
 from hoc.cus.account.L2_api.call import Call
 from hoc.cus.account.L2_api.operations import MEMBER, READ, AnyOperation, Operation
 from hoc.cus.account.L2_api.usage_query import UsageDaysQuery
@@ -27,7 +27,7 @@ async def list_invoices(
 
 
 @Operation("GET", "/billing/usage", UsageDaysResult, requires=MEMBER, opens=READ, query=UsageDaysQuery)
-async def get_usage_by_day(accounts: AccountsFacade, call: Call[None, Query]) -> UsageDaysResult:
+async def get_usage_by_day(accounts: AccountsFacade, call: Call[None, UsageDaysQuery]) -> UsageDaysResult:
     """Read what was used on each day."""
     given = call.query.given()
     return await accounts.usage.by_day(
