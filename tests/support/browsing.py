@@ -8,6 +8,8 @@ from typing import Any
 from playwright.async_api import Browser, BrowserContext, Page
 from support.servers import development_keys
 
+from hoc.cus.account.L2_api.identity import ADMINS
+
 WIDE = (1440, 900)
 NARROW = (360, 780)
 
@@ -32,6 +34,15 @@ SHOWN: Sequence[tuple[str, str]] = [
     ("member", "{tenant}/tickets"),
     ("member", "{tenant}/tickets/new"),
     ("owner", "{tenant}/audit"),
+    ("operator", "/admin/accounts"),
+    ("operator", "/admin/accounts?status=inactive"),
+    ("operator", "/admin/accounts/{member}"),
+    ("operator", "/admin/accounts/{member}/deactivate"),
+    ("operator", "/admin/registrations"),
+    ("operator", "/admin/tenants"),
+    ("operator", "/admin/tenants/{tenant_id}"),
+    ("operator", "/admin/tenants/{tenant_id}/suspended"),
+    ("operator", "/admin/dead-letters"),
 ]
 """Every page, for the test of accessibility. Add yours."""
 
@@ -50,14 +61,15 @@ class Site:
         return tenant_id
 
     def user_id(self, role: str) -> str:
-        """The demo's person of a role; ``stranger`` has no tenant."""
-        user_id: str = "usr_stranger" if role == "stranger" else self.demo[role]["user_id"]
+        """The demo's person of a role; ``stranger`` has no tenant, ``operator`` is the owner with a scope."""
+        known = self.demo["owner" if role == "operator" else role] if role != "stranger" else {}
+        user_id: str = known.get("user_id", "usr_stranger")
         return user_id
 
     def path(self, pattern: str) -> str:
         """A path with the demo's ids in place of their names in braces."""
         ids = {role: self.user_id(role) for role in ("owner", "admin", "member", "viewer")}
-        return pattern.format(tenant=f"/projects/{self.tenant_id}", **ids)
+        return pattern.format(tenant=f"/projects/{self.tenant_id}", tenant_id=self.tenant_id, **ids)
 
 
 @dataclass(slots=True)
@@ -72,6 +84,8 @@ class Visits:
     async def as_role(self, role: str, pattern: str, **options: Any) -> Page:
         """A page of the demo, as one of its people; ``nobody`` is signed out."""
         user_id = None if role == "nobody" else self.site.user_id(role)
+        if role == "operator":
+            options["scopes"] = ADMINS
         return await self.as_user(user_id, self.site.path(pattern), **options)
 
     async def as_user(
