@@ -267,3 +267,21 @@ async def test_a_profile_needs_an_active_account_and_membership(world: World) ->
         for user_id in (NOBODY, gone):
             with pytest.raises(NotFoundError):
                 await world.engines.profiles.update(session, user_id, display_name="Ada")
+
+
+async def test_a_profile_is_read_without_a_membership(world: World) -> None:
+    user_id = await world.add_user()
+    profiles = world.engines.profiles
+    async with world.transaction() as session:
+        updated = await profiles.update(
+            session, user_id, display_name="Ada", timezone="Europe/Berlin", locale="de", preferences={"a": 1}
+        )
+        own = await profiles.own(session, user_id)
+        assert own.version == updated.version
+        assert (own.value.name, own.value.timezone, own.value.locale) == ("Ada", "Europe/Berlin", "de")
+        assert (own.value.email_verified, own.value.preferences) == (True, {"a": 1})
+    await world.deactivate(user_id)
+    async with world.reading() as session:
+        for nobody in (user_id, NOBODY):
+            with pytest.raises(NotFoundError):
+                await profiles.own(session, nobody)

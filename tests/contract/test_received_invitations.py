@@ -342,7 +342,9 @@ async def test_the_list_has_the_open_invitations_of_all_tenants(world: World) ->
         invitation_id, _ = await world.invite(tenant_id, owner, email, role)
         async with world.reading() as session:
             [sent] = (await world.engines.invitations.list(session, tenant_id, owner)).value.invitations
-        item = ReceivedInvitationResult(invitation_id, name, "Ada", role, sent.created_at, sent.expires_at)
+        item = ReceivedInvitationResult(
+            invitation_id, tenant_id, name, "Ada", role, sent.created_at, sent.expires_at
+        )
         expected.insert(0, item)
         await world.invite(tenant_id, owner)
         world.clock.advance(seconds=1)
@@ -396,3 +398,92 @@ async def test_the_received_are_newest_first_and_walked_once(world: World) -> No
             assert set(walked[1:]) == same_time
             assert len(walked) == 5
             assert {page.total for page in pages} == {5}
+
+
+@pytest.mark.parametrize("how", ["declined", "accepted", "expired", "pending"])
+async def test_a_link_tells_what_became_of_its_invitation(world: World, how: str) -> None:
+    tenant_id, name, owner = await named_owner(world)
+    email = world.new_email()
+    invitation_id, token = await world.invite(tenant_id, owner, email)
+    if how == "expired":
+        world.clock.advance(days=7)
+    elif how != "pending":
+        await kill(world, (tenant_id, owner), email, token, how)
+    opened = world.engines.received_invitations.opened
+    async with world.reading() as session:
+        seen = await opened(session, invitation_id, token)
+        assert (seen.tenant_name, seen.inviter_name, seen.role, seen.status) == (name, "Ada", "member", how)
+        for wrong in (f"{token}x", token.replace(tenant_id, "ten_other"), ""):
+            with pytest.raises(NotFoundError):
+                await opened(session, invitation_id, wrong)
+
+
+async def test_a_listed_invitation_is_accepted_without_its_link(world: World) -> None:
+    tenant_id, owner = await world.tenant()
+    email = world.new_email()
+    user_id = await world.add_user(email)
+    invitation_id, _ = await world.invite(tenant_id, owner, email, "admin")
+    accept = world.engines.acceptances.accept_received
+    for _ in range(2):
+        async with world.transaction() as session:
+            joined = await accept(session, user_id, tenant_id, invitation_id)
+        assert (joined.tenant_id, joined.role) == (tenant_id, "admin")
+    assert await world.role_of(tenant_id, user_id) == "admin"
+    assert await received(world, user_id) == []
+
+
+async def test_a_listed_invitation_is_declined_without_its_link(world: World) -> None:
+    tenant_id, owner = await world.tenant()
+    email = world.new_email()
+    user_id = await world.add_user(email)
+    invitation_id, _ = await world.invite(tenant_id, owner, email)
+    async with world.transaction() as session:
+        for _ in range(2):
+            await world.engines.received_invitations.decline_received(
+                session, user_id, tenant_id, invitation_id
+            )
+        with pytest.raises(NotFoundError):
+            await world.engines.acceptances.accept_received(session, user_id, tenant_id, invitation_id)
+    assert await world.role_of(tenant_id, user_id) is None
+
+
+@pytest.mark.parametrize("who", ["stranger", "unverified", "deactivated", "owner"])
+async def test_without_the_verified_address_no_link_is_saved(world: World, who: str) -> None:
+    tenant_id, owner = await world.tenant()
+    email = world.new_email()
+    invited = await world.add_user(email, email_verified=who != "unverified")
+    invitation_id, _ = await world.invite(tenant_id, owner, email)
+    if who == "deactivated":
+        await world.deactivate(invited)
+    caller = {"stranger": await world.add_user(), "owner": owner}.get(who, invited)
+    before = await world.rows()
+    async with world.transaction() as session:
+        for decide in (
+            world.engines.acceptances.accept_received,
+            world.engines.received_invitations.decline_received,
+        ):
+            refused = await refusal(decide(session, caller, tenant_id, invitation_id))
+            assert refused == await refusal(decide(session, caller, "\x00", "inv_none"))
+            assert refused[0] is NotFoundError
+    assert await world.rows() == before
+
+
+async def test_a_listed_invitation_follows_the_rules_of_its_link(world: World) -> None:
+    tenant_id, owner = await world.tenant()
+    email = world.new_email()
+    user_id = await world.add_user(email)
+    admin = await world.join(tenant_id, owner, "admin")
+    invitation_id, _ = await world.invite(tenant_id, admin, email)
+    accept = world.engines.acceptances.accept_received
+    async with world.transaction() as session:
+        await world.engines.members.change_role(session, tenant_id, owner, admin, "viewer")
+        with pytest.raises(ForbiddenError):
+            await accept(session, user_id, tenant_id, invitation_id)
+    await world.suspend(tenant_id)
+    async with world.transaction() as session:
+        with pytest.raises(TenantNotActiveError):
+            await accept(session, user_id, tenant_id, invitation_id)
+    world.clock.advance(days=7)
+    async with world.transaction() as session:
+        with pytest.raises(InvitationExpiredError):
+            await accept(session, user_id, tenant_id, invitation_id)

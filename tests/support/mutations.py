@@ -105,6 +105,12 @@ MUTATIONS: Final[dict[str, Operation]] = {
     "received_invitations.decline": lambda it, s: it.facade.received_invitations.decline(
         s, it.invited, it.invitation_id, it.token
     ),
+    "received_invitations.decline_received": lambda it, s: it.facade.received_invitations.decline_received(
+        s, it.invited, it.tenant_id, it.invitation_id
+    ),
+    "acceptances.accept_received": lambda it, s: it.facade.acceptances.accept_received(
+        s, it.invited, it.tenant_id, it.invitation_id
+    ),
     "acceptances.accept": lambda it, s: it.facade.accept_invitation(s, it.invitation_id, it.token),
     "acceptances.accept newcomer": lambda it, s: it.facade.accept_invitation(s, *it.newcomer),
 }

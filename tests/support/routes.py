@@ -139,7 +139,12 @@ async def invitation_to_account(console: Console, team: Team) -> Values:
     email = console.new_email()
     invited = await console.add_user(email)
     invitation_id, token = await console.invite(team.tenant_id, team.owner, email)
-    return {"invitation_id": invitation_id, "token": token, "caller": invited}
+    return {
+        "tenant_id": team.tenant_id,
+        "invitation_id": invitation_id,
+        "token": token,
+        "caller": invited,
+    }
 
 
 async def ticket(console: Console, team: Team) -> Values:
@@ -279,6 +284,14 @@ ROUTES = _table(
         "403 403 403 403 403 403 403 401",
         {"token": "{token}"},
         invitation_to_account,
+    ),
+    *(
+        Route(
+            f"POST /accounts/received-invitations/{{tenant_id}}/{{invitation_id}}/{decide}",
+            "404 404 404 404 404 404 404 401",
+            prepare=invitation_to_account,
+        )
+        for decide in ("accept", "decline")
     ),
     Route(
         "POST /accounts/tenant/ownership-transfer",

@@ -9,6 +9,7 @@ from hoc.cus.account.L5_schemas.port_types import UPDATABLE, AccountPatch, Patch
 from hoc.cus.account.L5_schemas.results import (
     ExtendedProfileResult,
     ExtendedProfileUpdateResult,
+    OwnProfileResult,
 )
 from hoc.testing.database import MemorySession
 from hoc.testing.documents import merged, stored_size
@@ -32,6 +33,13 @@ class MemoryProfiles(MemoryStore):
             tenant_name=tables.tenants[tenant_id].name,
             preferences=orjson.loads(user.preferences),
         )
+        return Versioned(profile, user.version)
+
+    async def own(self, session: MemorySession, user_id: str) -> Versioned[OwnProfileResult] | None:
+        user = self.read(session).account(user_id)
+        if user is None or not user.is_active:
+            return None
+        profile = combine(OwnProfileResult, user, preferences=orjson.loads(user.preferences))
         return Versioned(profile, user.version)
 
     async def update(

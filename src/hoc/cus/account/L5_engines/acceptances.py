@@ -10,9 +10,12 @@ from hoc.cus.account.L5_engines.email_address import email_key
 from hoc.cus.account.L5_engines.hooks import records
 from hoc.cus.account.L5_engines.invitation_links import (
     lock_by_token,
+    lock_listed,
     no_such_invitation,
+    not_received,
     not_your_invitation,
     require_open,
+    require_receiver,
     tenant_not_active,
 )
 from hoc.cus.account.L5_engines.session import Clock, Session, new_id, utc_now
@@ -147,6 +150,35 @@ class Acceptances:
         )
         if user_id is None:
             raise ConflictError("The account with the invited address has changed meanwhile. Accept again.")
+        return await self._join(session, terms, user_id, now)
+
+    @records("invitation.accepted", "member.joined")
+    async def accept_received(
+        self, session: Session, caller_user_id: str, tenant_id: str, invitation_id: str
+    ) -> AcceptInvitationResult:
+        """Join by an invitation that `ReceivedInvitations.list` gives the caller.
+
+        Repeating it changes nothing.
+
+        Raises:
+            NotFoundError: there is no such open invitation to the caller's verified address.
+            InvitationExpiredError, TenantNotActiveError
+            ForbiddenError: the inviter may no longer grant the role.
+        """
+        now = self._clock()
+        terms = await lock_listed(self._acceptances, session, tenant_id, invitation_id)
+        require_receiver(await self._accounts.holder(session, terms.email_key), caller_user_id)
+        if terms.status == InvitationStatus.ACCEPTED and terms.accepted_user_id == caller_user_id:
+            return await self._joined(session, terms, caller_user_id)
+        if terms.status != InvitationStatus.PENDING:
+            raise not_received()
+        require_open(terms, now)
+        _require_grantable(terms.inviter_role, terms)
+        return await self._join(session, terms, caller_user_id, now)
+
+    async def _join(
+        self, session: Session, terms: InvitationTerms, user_id: str, now: datetime
+    ) -> AcceptInvitationResult:
         await self._require_still_grantable(session, terms)
         await self._acceptances.add_member(session, terms, user_id, now)
         return await self._joined(session, terms, user_id)

@@ -13,7 +13,7 @@ from hoc.cus.account.L5_schemas.errors import (
     NotFoundError,
     TenantNotActiveError,
 )
-from hoc.cus.account.L5_schemas.port_types import InvitationTerms, LinkedInvitation
+from hoc.cus.account.L5_schemas.port_types import AddressHolder, InvitationTerms, LinkedInvitation
 from hoc.cus.account.L5_schemas.values import TenantStatus
 
 MAX_TOKEN_LENGTH = 512
@@ -31,6 +31,24 @@ async def lock_by_token(
     if terms is None or not is_token_of(terms, token):
         raise no_such_invitation()
     return terms
+
+
+async def lock_listed(
+    invitations: InvitationLock, session: Session, tenant_id: str, invitation_id: str
+) -> InvitationTerms:
+    """Lock the invitation with these ids until the transaction ends. Raises NotFoundError."""
+    if not (is_storable_id(tenant_id) and is_storable_id(invitation_id)):
+        raise not_received()
+    terms = await invitations.lock(session, tenant_id, invitation_id)
+    if terms is None:
+        raise not_received()
+    return terms
+
+
+def require_receiver(holder: AddressHolder | None, user_id: str) -> None:
+    """Refuse all but the active account that has verified the invited address. Raises NotFoundError."""
+    if holder is None or holder.user_id != user_id or not (holder.is_active and holder.email_verified):
+        raise not_received()
 
 
 def tenant_of(token: str, invitation_id: str) -> str:
@@ -64,6 +82,10 @@ def tenant_not_active() -> TenantNotActiveError:
 
 def no_such_invitation() -> NotFoundError:
     return NotFoundError("There is no such invitation, or the token is wrong.")
+
+
+def not_received() -> NotFoundError:
+    return NotFoundError("There is no such invitation to your address.")
 
 
 def not_your_invitation() -> ForbiddenError:

@@ -14,7 +14,11 @@ from hoc.cus.account.L5_engines.text import clean_line
 from hoc.cus.account.L5_engines.urls import https_url
 from hoc.cus.account.L5_schemas.errors import InvalidInputError, NotFoundError, StaleVersionError
 from hoc.cus.account.L5_schemas.port_types import AccountPatch, PatchRefusal, Versioned
-from hoc.cus.account.L5_schemas.results import ExtendedProfileResult, ExtendedProfileUpdateResult
+from hoc.cus.account.L5_schemas.results import (
+    ExtendedProfileResult,
+    ExtendedProfileUpdateResult,
+    OwnProfileResult,
+)
 from hoc.cus.account.L5_schemas.values import UNSET, Unset
 
 MAX_LOCALE_LENGTH = 35
@@ -38,6 +42,10 @@ class ProfileStore(Protocol):
     async def find(
         self, session: Session, tenant_id: str, user_id: str
     ) -> Versioned[ExtendedProfileResult] | None: ...
+
+    async def own(self, session: Session, user_id: str) -> Versioned[OwnProfileResult] | None:
+        """The profile of an active account, outside of any tenant."""
+        ...
 
     async def update(
         self,
@@ -64,6 +72,13 @@ class Profiles:
         found = await self._profiles.find(session, tenant_id, user_id)
         if found is None:
             raise NotFoundError("There is no such user in this tenant.")
+        return found
+
+    async def own(self, session: Session, user_id: str) -> Versioned[OwnProfileResult]:
+        """A person's own profile, which needs no membership. Raises NotFoundError."""
+        found = await self._profiles.own(session, user_id)
+        if found is None:
+            raise NotFoundError("There is no such active account.")
         return found
 
     @records("user.profile_updated")

@@ -9,9 +9,11 @@ from hoc.cus.account.L5_engines.invitation_links import (
     InvitationLock,
     is_token_of,
     lock_by_token,
+    lock_listed,
     no_such_invitation,
     not_your_invitation,
     require_open,
+    require_receiver,
     tenant_of,
 )
 from hoc.cus.account.L5_engines.paging import CursorScope, PageArguments
@@ -29,6 +31,7 @@ from hoc.cus.account.L5_schemas.port_types import (
 from hoc.cus.account.L5_schemas.results import (
     InvitationDeclinedResult,
     InvitationPreviewResult,
+    OpenedInvitationResult,
     ReceivedInvitationResult,
     ReceivedInvitationsListResult,
 )
@@ -99,6 +102,43 @@ class ReceivedInvitations:
         require_open(found, self._clock())
         return found.preview
 
+    async def opened(self, session: Session, invitation_id: str, token: str) -> OpenedInvitationResult:
+        """What an invitation offers and what became of it, for whoever has its link.
+
+        Raises:
+            NotFoundError: no such invitation, or not its last token; the message is the same.
+            TenantNotActiveError: it is pending, and its tenant takes nobody at present.
+        """
+        found = await self._received.find(session, tenant_of(token, invitation_id), invitation_id)
+        if found is None or not is_token_of(found, token):
+            raise no_such_invitation()
+        seen = found.preview
+        status = found.status
+        if status == InvitationStatus.PENDING:
+            if found.expires_at <= self._clock():
+                status = InvitationStatus.EXPIRED
+            else:
+                require_open(found, self._clock())
+        return OpenedInvitationResult(seen.tenant_name, seen.inviter_name, seen.role, seen.expires_at, status)
+
+    @records("invitation.declined")
+    async def decline_received(
+        self, session: Session, caller_user_id: str, tenant_id: str, invitation_id: str
+    ) -> InvitationDeclinedResult:
+        """Decline an invitation that `list` gives the caller. To decline it again changes nothing.
+
+        Raises:
+            NotFoundError: there is no such invitation to the caller's verified address.
+            InvitationExpiredError, TenantNotActiveError
+            ConflictError: the invitation has been accepted.
+        """
+        terms = await lock_listed(self._invitations, session, tenant_id, invitation_id)
+        require_receiver(await self._accounts.holder(session, terms.email_key), caller_user_id)
+        now = self._clock()
+        if terms.status == InvitationStatus.PENDING:
+            require_open(terms, now)
+        return await self._decline(session, terms, caller_user_id, now)
+
     @records("invitation.declined")
     async def decline(
         self,
@@ -126,12 +166,15 @@ class ReceivedInvitations:
         if terms.status == InvitationStatus.PENDING:
             require_open(terms, now)
         await self._require_invited(session, terms, caller_user_id, caller_verified_email)
+        return await self._decline(session, terms, caller_user_id, now)
+
+    async def _decline(
+        self, session: Session, terms: InvitationTerms, user_id: str, now: datetime
+    ) -> InvitationDeclinedResult:
         if terms.status == InvitationStatus.ACCEPTED:
             raise ConflictError("The invitation has been accepted. Leave the tenant instead.")
         if terms.status == InvitationStatus.PENDING:
-            await self._received.decline(
-                session, terms.tenant_id, terms.invitation_id, now, actor=caller_user_id
-            )
+            await self._received.decline(session, terms.tenant_id, terms.invitation_id, now, actor=user_id)
         return InvitationDeclinedResult("Invitation declined", terms.invitation_id)
 
     async def _require_invited(

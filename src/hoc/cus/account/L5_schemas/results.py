@@ -250,6 +250,20 @@ class ExtendedProfileUpdateResult(ProfileExtras, ProfileUpdateResult):
     avatar_url: str | None
 
 
+@dataclass(frozen=True, kw_only=True)
+class OwnProfileResult(ProfileExtras):
+    """A person's own profile, outside of any tenant."""
+
+    user_id: str
+    email: str
+    email_verified: bool
+    name: str | None
+    avatar_url: str | None
+    timezone: str | None
+    preferences: dict[str, Any]
+    created_at: datetime
+
+
 @dataclass(frozen=True)
 class ExtendedProjectDetailResult(ProjectDetailResult):
     """The specification's project, and its ``metadata``: free JSON."""
@@ -412,6 +426,13 @@ class InvitationPreviewResult:
 
 
 @dataclass(frozen=True)
+class OpenedInvitationResult(InvitationPreviewResult):
+    """An invitation by its link, in any state: ``status`` is an `InvitationStatus`."""
+
+    status: str
+
+
+@dataclass(frozen=True)
 class InvitationDeclinedResult:
     message: str
     invitation_id: str
@@ -422,6 +443,7 @@ class ReceivedInvitationResult:
     """An open invitation to the caller's address. ``inviter_name`` is null without a name."""
 
     id: str
+    tenant_id: str
     tenant_name: str
     inviter_name: str | None
     role: str

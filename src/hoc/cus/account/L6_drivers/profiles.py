@@ -1,5 +1,6 @@
 """Profiles, read within a tenant and updated everywhere."""
 
+from dataclasses import fields
 from datetime import datetime
 
 from sqlalchemy import select
@@ -9,6 +10,7 @@ from hoc.cus.account.L5_schemas.results import (
     PROFILE_EXTRAS,
     ExtendedProfileResult,
     ExtendedProfileUpdateResult,
+    OwnProfileResult,
 )
 from hoc.cus.account.L6_drivers.account_updates import AccountUpdate
 from hoc.cus.account.L6_drivers.execution import SqlSession, fetch_one
@@ -38,11 +40,17 @@ FIND = (
     .where(_member.c.tenant_id == TENANT, _member.c.user_id == USER, _member.c.is_active)
 )
 
+OWN = select(
+    *(users.c[each.name] for each in fields(OwnProfileResult)),
+    users.c.version,
+).where(users.c.user_id == USER, users.c.is_active)
+
 _COLUMNS = (name for name in UPDATABLE if name not in {"email", "email_verified"})
 
 UPDATE = AccountUpdate(*_COLUMNS, result=ExtendedProfileUpdateResult)
 
 _profile = record_of(ExtendedProfileResult, FIND)
+_own = record_of(OwnProfileResult, OWN)
 _updated = record_of(ExtendedProfileUpdateResult, UPDATE.statement)
 
 
@@ -52,6 +60,10 @@ class SqlProfiles:
     ) -> Versioned[ExtendedProfileResult] | None:
         row = await fetch_one(session, FIND, tenant_id=tenant_id, user_id=user_id)
         return None if row is None else Versioned(_profile(row), row.version)
+
+    async def own(self, session: SqlSession, user_id: str) -> Versioned[OwnProfileResult] | None:
+        row = await fetch_one(session, OWN, user_id=user_id)
+        return None if row is None else Versioned(_own(row), row.version)
 
     async def update(
         self,

@@ -73,6 +73,7 @@ IS_RECEIVED = (
 RECEIVED = Paged(
     select(
         invitations.c.invitation_id.label("id"),
+        invitations.c.tenant_id,
         TENANT_NAME,
         INVITER_NAME,
         invitations.c.role,

@@ -6,6 +6,7 @@ from hoc.cus.account.L2_api.operations import CALLER, READ, TRANSACTION, AnyOper
 from hoc.cus.account.L5_engines.accounts_facade import AccountsFacade
 from hoc.cus.account.L5_schemas.port_types import Page
 from hoc.cus.account.L5_schemas.results import (
+    AcceptInvitationResult,
     InvitationDeclinedResult,
     InvitationPreviewResult,
     ReceivedInvitationsListResult,
@@ -68,8 +69,40 @@ async def decline_invitation(
     )
 
 
+@Operation(
+    "POST",
+    "/received-invitations/{tenant_id}/{invitation_id}/accept",
+    AcceptInvitationResult,
+    requires=CALLER,
+    opens=TRANSACTION,
+    errors=(403, 404, 410),
+)
+async def accept_received_invitation(accounts: AccountsFacade, call: Call) -> AcceptInvitationResult:
+    """Accept an invitation to the caller's verified address, without the link."""
+    return await accounts.acceptances.accept_received(
+        call.session, call.caller_id, call.path["tenant_id"], call.path["invitation_id"]
+    )
+
+
+@Operation(
+    "POST",
+    "/received-invitations/{tenant_id}/{invitation_id}/decline",
+    InvitationDeclinedResult,
+    requires=CALLER,
+    opens=TRANSACTION,
+    errors=(403, 404, 409, 410),
+)
+async def decline_received_invitation(accounts: AccountsFacade, call: Call) -> InvitationDeclinedResult:
+    """Decline an invitation to the caller's verified address, without the link."""
+    return await accounts.received_invitations.decline_received(
+        call.session, call.caller_id, call.path["tenant_id"], call.path["invitation_id"]
+    )
+
+
 RECEIVED_INVITATIONS: list[AnyOperation] = [
     list_received_invitations,
     preview_invitation,
     decline_invitation,
+    accept_received_invitation,
+    decline_received_invitation,
 ]
