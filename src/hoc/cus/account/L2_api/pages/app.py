@@ -18,7 +18,13 @@ from hoc.cus.account.L2_api.pages.endpoint import PageParts, page_route
 from hoc.cus.account.L2_api.pages.home import HOME
 from hoc.cus.account.L2_api.pages.look import Look, parse_links
 from hoc.cus.account.L2_api.pages.navigation import Navigation
+from hoc.cus.account.L2_api.pages.own.memberships import MEMBERSHIPS
+from hoc.cus.account.L2_api.pages.own.profile import PROFILE
+from hoc.cus.account.L2_api.pages.own.received_invitations import RECEIVED_INVITATIONS
+from hoc.cus.account.L2_api.pages.own.sign_in import SIGN_IN
 from hoc.cus.account.L2_api.pages.page import AnyPage
+from hoc.cus.account.L2_api.pages.public.email_change_link import EMAIL_CHANGE_LINK
+from hoc.cus.account.L2_api.pages.public.invitation_link import INVITATION_LINK
 from hoc.cus.account.L2_api.pages.rendering import Renderer
 from hoc.cus.account.L2_api.pages.security import Forms
 from hoc.cus.account.L2_api.pages.static_files import StaticFiles
@@ -26,6 +32,7 @@ from hoc.cus.account.L2_api.pages.tenant.audit import AUDIT
 from hoc.cus.account.L2_api.pages.tenant.billing import BILLING
 from hoc.cus.account.L2_api.pages.tenant.invitations import INVITATIONS
 from hoc.cus.account.L2_api.pages.tenant.members import MEMBERS
+from hoc.cus.account.L2_api.pages.tenant.ownership import OWNERSHIP
 from hoc.cus.account.L2_api.pages.tenant.project import PROJECT
 from hoc.cus.account.L2_api.pages.tenant.tickets import TICKETS
 from hoc.settings import Settings
@@ -45,6 +52,13 @@ PAGES: list[AnyPage] = [
     *REGISTRATIONS,
     *TENANTS,
     *DEAD_LETTERS,
+    *OWNERSHIP,
+    *PROFILE,
+    *SIGN_IN,
+    *MEMBERSHIPS,
+    *RECEIVED_INVITATIONS,
+    *INVITATION_LINK,
+    *EMAIL_CHANGE_LINK,
 ]
 """All pages, in the order of the navigation."""
 

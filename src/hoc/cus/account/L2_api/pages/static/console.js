@@ -80,11 +80,21 @@ for (const time of document.querySelectorAll("time[data-local]")) {
 }
 
 // A code that came in the link's fragment, which no server logs, is taken out of the address and sent.
-const code = document.querySelector("[data-from-fragment]");
-if (code && location.hash.length > 1) {
-  code.value = decodeURIComponent(location.hash.slice(1));
+// With `data-from-fragment="wait"`, a person sends it.
+function takeCode() {
+  const field = document.querySelector("[data-from-fragment]");
+  if (!field || location.hash.length < 2) return;
+  field.value = decodeURIComponent(location.hash.slice(1)).replace(/^token=/, "");
   history.replaceState(null, "", location.pathname);
-  if (code.form.dataset.send !== "no") code.form.requestSubmit();
+  field.closest(".field").hidden = true;
+  if (field.dataset.fromFragment === "wait") field.form.querySelector("button").focus();
+  else field.form.requestSubmit();
 }
+addEventListener("hashchange", takeCode);
+takeCode();
+
+// Who has no time zone yet is offered the browser's.
+const zone = document.querySelector("[data-zone]");
+if (zone && !zone.value) zone.value = Intl.DateTimeFormat().resolvedOptions().timeZone ?? "";
 
 document.querySelector("[aria-invalid=true]")?.focus();

@@ -5,7 +5,7 @@ from typing import Any
 from hoc.cus.account.L2_api.bodies import Body, ChangeRole, StatusQuery
 from hoc.cus.account.L2_api.operations import READ, TRANSACTION
 from hoc.cus.account.L2_api.pages.page import AnyPage, Nav, Page
-from hoc.cus.account.L2_api.pages.view import Answer, View
+from hoc.cus.account.L2_api.pages.view import Answer, AnyView, View
 from hoc.cus.account.L5_engines import policy
 from hoc.cus.account.L5_schemas.errors import NotFoundError
 from hoc.cus.account.L5_schemas.values import Role, UserStatus
@@ -48,7 +48,17 @@ async def _listed(view: View[Any, Any], asked: dict[str, Any]) -> Answer:
         roles=list(Role),
         statuses=list(UserStatus),
         may_invite=view.role.can_manage_users,
+        has_offer=await _has_offer(view),
     )
+
+
+async def _has_offer(view: AnyView) -> bool:
+    """Whether an offer of the ownership is open that the caller may see."""
+    try:
+        await view.accounts.ownership.get(view.session, view.tenant_id, view.caller_id)
+    except NotFoundError:
+        return False
+    return True
 
 
 @Page("GET", "/members/{user_id}")
@@ -64,6 +74,7 @@ async def member(view: View) -> Answer:
         person=person,
         is_self=is_self,
         roles=list(Role) if view.role.can_change_roles and not is_self else [],
+        may_be_offered=view.role is Role.OWNER and not is_self and person.role != Role.OWNER,
         may_remove=not is_self and policy.can_remove(view.role, Role(person.role)),
     )
 
