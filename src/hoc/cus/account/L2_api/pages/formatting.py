@@ -34,11 +34,13 @@ def _time(context: Context, at: datetime | None, *, with_clock: bool) -> Markup:
     zone: ZoneInfo | None = context.get("zone")
     local = at.astimezone(zone or UTC)
     date = f"{local.day} {_MONTHS[local.month - 1]} {local.year}"
-    text = f"{date}, {local:%H:%M}" if with_clock else date
-    exact = at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    marked = "" if zone else f' data-local="{"minute" if with_clock else "day"}"'
-    return Markup(  # noqa: S704 - numbers, and names of months and zones; `Markup.format` takes most of a list's time
-        f'<time datetime="{exact}" title="{date}, {local:%H:%M:%S %Z}"{marked}>{text}</time>'
+    clock = f"{local.hour:02}:{local.minute:02}"
+    local_to = "" if zone else f' data-local="{"minute" if with_clock else "day"}"'
+    exact = at.astimezone(UTC).isoformat(timespec="seconds")[:19]
+    # Written without `Markup.format`, which takes five times as long: nothing here needs to be escaped.
+    return Markup(  # noqa: S704 - digits, and the names of months and zones
+        f'<time datetime="{exact}Z" title="{date}, {clock}:{local.second:02} {local.tzname()}"{local_to}>'
+        f"{f'{date}, {clock}' if with_clock else date}</time>"
     )
 
 
