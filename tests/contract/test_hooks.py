@@ -22,7 +22,7 @@ from hoc.settings import Settings
 from hoc.testing import memory_account_service, memory_engines
 
 CASES = {kind: case for kind, case in (TENANT_CASES | PEOPLE_CASES).items() if kind not in OF_NO_OPERATION}
-OF_TWO_OPERATIONS = {"tenant.transfer_offered"}
+OF_TWO_OPERATIONS = {"tenant.transfer_offered", "ticket.reopened"}
 
 
 class Seen:
