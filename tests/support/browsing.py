@@ -70,8 +70,9 @@ class Site:
 
     def user_id(self, role: str) -> str:
         """The demo's person of a role; ``stranger`` has no tenant, ``operator`` is the owner with a scope."""
-        known = self.demo["owner" if role == "operator" else role] if role != "stranger" else {}
-        user_id: str = known.get("user_id", "usr_stranger")
+        if role == "stranger":
+            return "usr_stranger"
+        user_id: str = self.demo["owner" if role == "operator" else role]["user_id"]
         return user_id
 
     def path(self, pattern: str) -> str:
