@@ -185,7 +185,9 @@ async def test_migrating_a_newer_schema_says_one_line(fresh_database_url: str, t
     assert ran.stdout == "The database is at revision 9999.\n"
 
 
-@pytest.mark.parametrize(("given", "command"), [(["PORT=9000"], "hoc serve --port 9000"), ([], "hoc serve")])
+@pytest.mark.parametrize(
+    ("given", "command"), [(["PORT=9000"], "hoc serve --demo --port 9000"), ([], "hoc serve --demo")]
+)
 def test_make_serve_takes_a_port(given: list[str], command: str) -> None:
     makefile = Path(__file__).parents[2]
     ran = subprocess.run(

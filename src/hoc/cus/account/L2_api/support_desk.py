@@ -8,6 +8,7 @@ from hoc.cus.account.L2_api.call import Call
 from hoc.cus.account.L2_api.identity import SUPPORTERS
 from hoc.cus.account.L2_api.operations import READ, TRANSACTION, AnyOperation, Operation
 from hoc.cus.account.L5_engines.accounts_facade import AccountsFacade
+from hoc.cus.account.L5_schemas.errors import NotFoundError
 from hoc.cus.account.L5_schemas.port_types import Page
 from hoc.cus.account.L5_schemas.tickets import (
     ExtendedTicketListResult,
@@ -20,12 +21,24 @@ _TICKETS = "/tenants/{tenant_id}/tickets"
 _TICKET = f"{_TICKETS}/{{ticket_id}}"
 
 
-@Operation("GET", _TICKETS, Page[ExtendedTicketListResult], opens=READ, scopes=SUPPORTERS, query=StatusQuery)
+@Operation(
+    "GET",
+    _TICKETS,
+    Page[ExtendedTicketListResult],
+    opens=READ,
+    scopes=SUPPORTERS,
+    query=StatusQuery,
+    errors=(404,),
+)
 async def list_tickets_of_tenant(
     accounts: AccountsFacade, call: Call[None, StatusQuery]
 ) -> Page[ExtendedTicketListResult]:
     """List a tenant's support tickets, newest first."""
-    return await accounts.support.list_tickets(call.session, call.path["tenant_id"], **call.query.given())
+    tenant_id = call.path["tenant_id"]
+    tickets = await accounts.support.list_tickets(call.session, tenant_id, **call.query.given())
+    if not tickets.value.total and await accounts.projects.get(call.session, tenant_id, tenant_id) is None:
+        raise NotFoundError("There is no such tenant.")
+    return tickets
 
 
 @Operation("GET", _TICKET, ExtendedTicketResult, opens=READ, scopes=SUPPORTERS, errors=(404,))
