@@ -40,6 +40,8 @@ def test_every_call_that_creates_or_mails_takes_a_key() -> None:
         "POST /accounts/invitations/{invitation_id}/resend",
         "POST /accounts/tenant/ownership-transfer",
         "POST /accounts/support/tickets",
+        "POST /accounts/support/tickets/{ticket_id}/replies",
+        "POST /api/v1/tenants/{tenant_id}/tickets/{ticket_id}/replies",
     ]
 
 

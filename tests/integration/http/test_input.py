@@ -297,9 +297,9 @@ async def test_an_unknown_filter_is_refused(
 CURSORS: dict[str, tuple[str, dict[str, None]]] = {
     "/projects": ("projects", {"status": None}),
     "/memberships": ("memberships", {}),
-    "/users": ("users", {"role": None, "status": None}),
+    "/users": ("users", {"role": None, "status": None, "search": None}),
     "/tenant/users": ("tenant_users", {}),
-    "/invitations": ("invitations", {"status": None}),
+    "/invitations": ("invitations", {"status": None, "delivery": None}),
     "/received-invitations": ("received_invitations", {}),
     "/billing/invoices": ("invoices", {}),
     "/support/tickets": ("tickets", {"status": None}),
