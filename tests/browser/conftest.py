@@ -8,6 +8,7 @@ from playwright.async_api import Browser, async_playwright
 from support.browsing import Site, Visits
 from support.chromium import Chromium, chromium
 from support.command_line import hoc
+from support.postgres import TestServer, opened
 from support.servers import server_process
 from support.world import PostgresWorld, RealClock
 
@@ -32,10 +33,23 @@ async def browser(the_chromium: Chromium) -> AsyncGenerator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def site(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Generator[Site]:
+async def site_url(postgres_server: TestServer) -> AsyncGenerator[str]:
+    """A database that no other test uses: the server sends the mails in it, and so voids tokens."""
+    async with postgres_server.new_database() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+async def site_database(site_url: str) -> AsyncGenerator[Database]:
+    async with opened(site_url) as database:
+        yield database
+
+
+@pytest.fixture(scope="session")
+def site(site_url: str, tmp_path_factory: pytest.TempPathFactory) -> Generator[Site]:
     directory = tmp_path_factory.mktemp("site")
-    with server_process(database_url, directory) as server:
-        done = hoc("demo", "--json", "--data-dir", directory, HOC_DATABASE_URL=database_url)
+    with server_process(site_url, directory) as server:
+        done = hoc("demo", "--json", "--data-dir", directory, HOC_DATABASE_URL=site_url)
         assert done.returncode == 0, done.stderr
         yield Site(server.url, directory, json.loads(done.stdout))
 
@@ -49,6 +63,6 @@ async def visits(browser: Browser, site: Site) -> AsyncGenerator[Visits]:
 
 
 @pytest.fixture
-def world(database: Database) -> PostgresWorld:
+def world(site_database: Database) -> PostgresWorld:
     """The database of the site, to make a team that no other test changes."""
-    return PostgresWorld(database, RealClock())
+    return PostgresWorld(site_database, RealClock())

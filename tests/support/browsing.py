@@ -4,11 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from playwright.async_api import Browser, BrowserContext, Page
 from support.servers import development_keys
+from support.waiting import until
 
 from hoc.cus.account.L2_api.identity import ADMINS
+from hoc.embedded import DataDirectory
+from hoc.mail.mailbox import DevelopmentMailbox
 
 WIDE = (1440, 900)
 NARROW = (360, 780)
@@ -74,6 +78,17 @@ class Site:
             return "usr_stranger"
         user_id: str = self.demo["owner" if role == "operator" else role]["user_id"]
         return user_id
+
+    async def mailed_path(self, email: str) -> str:
+        """What the link in the mail to an address opens, once the mail is delivered."""
+        mailbox = DevelopmentMailbox(DataDirectory(self.directory).mailbox)
+
+        async def links() -> list[str]:
+            return [mail.link for mail in mailbox.read() if mail.to == email]
+
+        await until(links)
+        link = urlsplit((await links())[-1])
+        return f"{link.path}#{link.fragment}"
 
     def path(self, pattern: str) -> str:
         """A path with the demo's ids in place of their names in braces."""
