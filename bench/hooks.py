@@ -4,15 +4,14 @@ import argparse
 import asyncio
 import time
 import uuid
-from pathlib import Path
 from statistics import median
-from tempfile import TemporaryDirectory
 from typing import Final
+
+from embedded import embedded_postgres
 
 from hoc.cus.account.L5_engines.account_service import AccountService
 from hoc.cus.account.L5_schemas.identity import AccountEnsureRequest
 from hoc.cus.account.wiring import create_account_service, open_database
-from hoc.embedded import DataDirectory, EmbeddedPostgres
 from hoc.migrations import migrate
 
 AT_ONCE: Final = 8
@@ -62,10 +61,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=15)
     rounds = parser.parse_args().rounds
-    with TemporaryDirectory(prefix="hoc-bench-") as place:
-        Path(place).chmod(0o711)  # PostgreSQL does not run as root, and its own user must get in
-        with EmbeddedPostgres(DataDirectory(Path(place))) as postgres:
-            asyncio.run(compare(postgres.running_url() or "", rounds))
+    with embedded_postgres() as url:
+        asyncio.run(compare(url, rounds))
 
 
 if __name__ == "__main__":

@@ -5,12 +5,12 @@ import asyncio
 import sys
 import time
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from pydantic import SecretStr
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
+from embedded import embedded_postgres
 from support.seed import add_tenants, add_users
 from support.smtp import SmtpServer, smtp_server
 
@@ -18,7 +18,6 @@ from hoc.asgi import create_courier
 from hoc.cus.account.L5_schemas.options import Options
 from hoc.cus.account.wiring import open_database, postgres_engines
 from hoc.database import Database
-from hoc.embedded import DataDirectory, EmbeddedPostgres
 from hoc.migrations import migrate
 from hoc.settings import Settings
 
@@ -68,11 +67,9 @@ def main() -> None:
     parser.add_argument("--at-once", type=int, default=8, help="HOC_MAIL_CONCURRENCY")
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
-    with TemporaryDirectory(prefix="hoc-bench-") as place:
-        Path(place).chmod(0o711)  # PostgreSQL does not run as root, and its own user must get in
-        with EmbeddedPostgres(DataDirectory(Path(place))) as postgres, smtp_server() as smtp:
-            smtp.delay(options.delay)
-            asyncio.run(measure(postgres.running_url() or "", smtp, options))
+    with embedded_postgres() as url, smtp_server() as smtp:
+        smtp.delay(options.delay)
+        asyncio.run(measure(url, smtp, options))
 
 
 if __name__ == "__main__":

@@ -3,16 +3,14 @@
 import argparse
 import asyncio
 import time
-from pathlib import Path
 from statistics import median
-from tempfile import TemporaryDirectory
 from typing import Final
 
 import asyncpg
+from embedded import embedded_postgres
 
 from hoc.cus.account.L5_schemas.options import Options
 from hoc.cus.account.wiring import open_database, postgres_engines
-from hoc.embedded import DataDirectory, EmbeddedPostgres
 from hoc.migrations import migrate
 
 SMALL: Final = 2_000
@@ -71,10 +69,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=15)
     rounds = parser.parse_args().rounds
-    with TemporaryDirectory(prefix="hoc-bench-") as place:
-        Path(place).chmod(0o711)  # PostgreSQL does not run as root, and its own user must get in
-        with EmbeddedPostgres(DataDirectory(Path(place))) as postgres:
-            asyncio.run(measure(postgres.running_url() or "", rounds))
+    with embedded_postgres() as url:
+        asyncio.run(measure(url, rounds))
 
 
 if __name__ == "__main__":

@@ -8,11 +8,10 @@ import argparse
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from statistics import median
-from tempfile import TemporaryDirectory
 from typing import Final, TypeAlias
 
+from embedded import embedded_postgres
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -21,7 +20,6 @@ from hoc.cus.account.L5_schemas.identity import AccountEnsureRequest
 from hoc.cus.account.L5_schemas.options import Options
 from hoc.cus.account.wiring import create_account_service, open_database, postgres_engines
 from hoc.database import Database
-from hoc.embedded import DataDirectory, EmbeddedPostgres
 from hoc.migrations import migrate
 
 AT_ONCE: Final = 32
@@ -97,10 +95,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=9)
     rounds = parser.parse_args().rounds
-    with TemporaryDirectory(prefix="hoc-bench-") as place:
-        Path(place).chmod(0o711)  # PostgreSQL does not run as root, and its own user must get in
-        with EmbeddedPostgres(DataDirectory(Path(place))) as postgres:
-            asyncio.run(compare(postgres.running_url() or "", rounds))
+    with embedded_postgres() as url:
+        asyncio.run(compare(url, rounds))
 
 
 if __name__ == "__main__":

@@ -109,7 +109,7 @@ class Courier:
             if free := self._at_once - len(self._deliveries):
                 now = utc_now()
                 async with self._transaction() as session:
-                    due = await queue.claim(session, now=now, lease_until=now + LEASE, batch=free)
+                    due = await queue.mails.claim(session, now=now, lease_until=now + LEASE, batch=free)
                 started += [self._start(queue, mail) for mail in due]
                 self._has_more = len(due) == free
         self._queues.rotate()
@@ -154,7 +154,7 @@ class Courier:
             message = await queue.compose(session, mail, now=utc_now())
         if message is None:
             async with self._transaction() as session:
-                await queue.drop(session, mail, utc_now())
+                await queue.mails.drop(session, mail, utc_now())
             return
         try:
             await self._sender.send(message())
@@ -164,15 +164,15 @@ class Courier:
         except MailRejectedError as problem:
             _log.error("mail of %s given up: %s", mail.about, problem)
             async with self._transaction() as session:
-                await queue.fail(session, mail, _reason(problem), utc_now())
+                await queue.mails.fail(session, mail, _reason(problem), utc_now())
         else:
             async with self._transaction() as session:
-                await queue.finish(session, mail)
+                await queue.mails.finish(session, mail)
 
     async def _postpone(self, queue: AnyMailQueue, mail: QueuedMail) -> None:
         pause = min(FIRST_PAUSE * 2 ** min(mail.attempts - 1, 10), LONGEST_PAUSE)
         async with self._transaction() as session:
-            await queue.postpone(session, mail, utc_now() + pause)
+            await queue.mails.postpone(session, mail, utc_now() + pause)
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncGenerator[AsyncConnection]:

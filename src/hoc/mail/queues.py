@@ -43,20 +43,13 @@ class QueuedMail(Protocol):
 MailT = TypeVar("MailT", bound=QueuedMail)
 
 
-class MailQueue(Protocol[MailT]):
+class QueuedMails(Protocol[MailT]):
+    """The rows of a queue."""
+
     async def claim(
         self, session: AsyncConnection, *, now: datetime, lease_until: datetime, batch: int
     ) -> Sequence[MailT]:
         """Claim due mails that no other courier is claiming. They are due again at ``lease_until``."""
-        ...
-
-    async def compose(
-        self, session: AsyncConnection, mail: MailT, *, now: datetime
-    ) -> Callable[[], EmailMessage] | None:
-        """What makes the message, from outside of the transaction. None: there is nothing to send any more.
-
-        It raises MailRejectedError when mail cannot be sent to the address.
-        """
         ...
 
     async def postpone(self, session: AsyncConnection, mail: MailT, due_at: datetime) -> None:
@@ -76,6 +69,22 @@ class MailQueue(Protocol[MailT]):
         ...
 
 
+class MailQueue(Protocol[MailT]):
+    """A queue, and how its mails are written."""
+
+    @property
+    def mails(self) -> QueuedMails[MailT]: ...
+
+    async def compose(
+        self, session: AsyncConnection, mail: MailT, *, now: datetime
+    ) -> Callable[[], EmailMessage] | None:
+        """What makes the message, from outside of the transaction. None: there is nothing to send any more.
+
+        It raises MailRejectedError when mail cannot be sent to the address.
+        """
+        ...
+
+
 AnyMailQueue: TypeAlias = MailQueue[Any]
 
 
@@ -86,17 +95,12 @@ class InvitationQueue:
         self._mail_from = mail_from
         self._link = link
         self._templates = templates
-        self._mails = SqlInvitationMail()
-        self.claim = self._mails.claim
-        self.postpone = self._mails.postpone
-        self.finish = self._mails.finish
-        self.fail = self._mails.fail
-        self.drop = self._mails.drop
+        self.mails = SqlInvitationMail()
 
     async def compose(
         self, session: AsyncConnection, mail: DueMail, *, now: datetime
     ) -> Callable[[], EmailMessage] | None:
-        issued = await issue_token(self._mails, session, mail.tenant_id, mail.invitation_id, now=now)
+        issued = await issue_token(self.mails, session, mail.tenant_id, mail.invitation_id, now=now)
         if issued is None:
             return None
         return partial(compose_invitation, self._mail(*issued), self._mail_from, self._templates)
@@ -126,12 +130,7 @@ class AccountMailQueue:
         self._link = link
         self._templates = templates
         self._changes = SqlEmailChanges()
-        mails = SqlAccountMail()
-        self.claim = mails.claim
-        self.postpone = mails.postpone
-        self.finish = mails.finish
-        self.fail = mails.fail
-        self.drop = mails.drop
+        self.mails = SqlAccountMail()
 
     async def compose(
         self, session: AsyncConnection, mail: DueAccountMail, *, now: datetime
@@ -162,12 +161,7 @@ class TicketMailQueue:
         self._mail_from = mail_from
         self._link = link
         self._templates = templates
-        self._mails = SqlTicketMail()
-        self.claim = self._mails.claim
-        self.postpone = self._mails.postpone
-        self.finish = self._mails.finish
-        self.fail = self._mails.fail
-        self.drop = self._mails.drop
+        self.mails = SqlTicketMail()
 
     async def compose(
         self,
@@ -178,7 +172,7 @@ class TicketMailQueue:
     ) -> Callable[[], EmailMessage] | None:
         if mail.attempts > NOTICE_ATTEMPTS:
             return None
-        content = await self._mails.content(session, mail)
+        content = await self.mails.content(session, mail)
         if content is None:
             return None
         link = filled(self._link, tenant_id=mail.tenant_id, ticket_id=mail.ticket_id)

@@ -3,12 +3,13 @@
 from dataclasses import replace
 from hashlib import sha256
 
-from starlette.authentication import AuthenticationBackend, AuthenticationError
+from starlette.authentication import AuthenticationBackend
 from starlette.requests import HTTPConnection
 
 from hoc.concurrency.batching import BatchLoader
 from hoc.cus.account.L2_api.authentication import Caller
 from hoc.cus.account.L2_api.authentication.development import ISSUER as DEVELOPMENT_ISSUER
+from hoc.cus.account.L2_api.authentication.tokens import authenticate_token
 from hoc.cus.account.L5_engines.access import require_reader
 from hoc.cus.account.L5_engines.text import MAX_ID_LENGTH
 from hoc.cus.account.L5_schemas.port_types import AccessFetch, OwnerFetch, Subject
@@ -65,16 +66,9 @@ class Callers:
 
     async def identify(self, request: HTTPConnection, token: str) -> Caller | None:
         """Whom a token is of, as if it were the request's. None: it is not valid."""
-        if self._authentication is None or not token.isascii():
+        if self._authentication is None:
             return None
-        headers = [header for header in request.scope["headers"] if header[0] == b"host"]
-        headers.append((b"authorization", f"Bearer {token}".encode()))
-        try:
-            known = await self._authentication.authenticate(
-                HTTPConnection({**request.scope, "headers": headers})
-            )
-        except AuthenticationError:
-            return None
+        known = await authenticate_token(self._authentication, request, token)
         return known[1] if known is not None and isinstance(known[1], Caller) else None
 
     def _subject(self, caller: Caller) -> Subject:

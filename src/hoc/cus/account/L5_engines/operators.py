@@ -6,9 +6,9 @@ They change accounts by the identity service, and tenants by `Projects`.
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Protocol
 
-from hoc.cus.account.L5_engines.email_address import fold
 from hoc.cus.account.L5_engines.numbers import why_not_whole
 from hoc.cus.account.L5_engines.paging import MAX_LIMIT, CursorScope
+from hoc.cus.account.L5_engines.search_terms import search_term
 from hoc.cus.account.L5_engines.session import Clock, Session, utc_now
 from hoc.cus.account.L5_engines.text import choice_filter, is_storable_id
 from hoc.cus.account.L5_schemas.errors import AccountNotFoundError, InvalidInputError, NotFoundError
@@ -26,7 +26,6 @@ from hoc.cus.account.L5_schemas.values import AnyTenantStatus, TenantStatus
 
 MAX_DAYS = 31
 MIN_TERM_LENGTH = 3
-MAX_TERM_LENGTH = 255
 
 
 class OperatorStore(Protocol):
@@ -129,12 +128,7 @@ class Operators:
 
 
 def _term(search: str | None) -> str | None:
-    term = fold((search or "").strip())
-    if not term:
-        return None
-    if not MIN_TERM_LENGTH <= len(term) <= MAX_TERM_LENGTH or not is_storable_id(term):
-        raise InvalidInputError.of_parameter(
-            "search",
-            f"must be {MIN_TERM_LENGTH} to {MAX_TERM_LENGTH} characters without control characters",
-        )
+    term = search_term("search", search)
+    if term is not None and len(term) < MIN_TERM_LENGTH:
+        raise InvalidInputError.of_parameter("search", f"must be at least {MIN_TERM_LENGTH} characters")
     return term

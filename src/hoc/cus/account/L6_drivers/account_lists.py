@@ -20,6 +20,7 @@ from sqlalchemy.types import DateTime
 
 from hoc.cus.account.L5_schemas.identity import AccountStatsResponse
 from hoc.cus.account.L6_drivers.execution import AnySelect, SqlSession, fetch_all, param
+from hoc.cus.account.L6_drivers.fragments import pattern_of
 from hoc.cus.account.L6_drivers.paging import Paged
 from hoc.cus.account.L6_drivers.tables import SEARCHED, account_registrations, account_totals, users
 
@@ -143,12 +144,11 @@ async def read_stats(session: SqlSession, now: datetime) -> AccountStatsResponse
 
 
 def search_values(term: str) -> dict[str, str]:
-    r"""The parameters that search for a term. LIKE's ``%``, ``_`` and ``\`` have no special meaning in it.
+    """The parameters that search for a term.
 
     For an address, the index is searched only for the end of its local part, such as ``a.smith@``: the
     trigrams of a mail provider are in millions of addresses, and PostgreSQL would read all of them.
     """
     at = term.find("@")
     probe = term[max(0, at + 1 - _PROBED) : at + 1] if at > 1 else term
-    escaped = probe.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
-    return {"term": term, "pattern": f"%{escaped}%"}
+    return {"term": term, "pattern": pattern_of(probe)}

@@ -28,6 +28,12 @@ ACCOUNT = func.coalesce(
 LOCK_TENANT = select(tenants.c.tenant_id).where(tenants.c.tenant_id == TENANT).with_for_update(key_share=True)
 
 
+def pattern_of(part: str) -> str:
+    r"""What LIKE compares to find a part of a text: ``%``, ``_`` and ``\`` in the part mean themselves."""
+    escaped = part.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
+    return f"%{escaped}%"
+
+
 def any_of(column: ColumnElement[str], parameter: str) -> ColumnElement[bool]:
     """``column = ANY(:parameter)``: one prepared statement for lists of every length."""
     return column == func.any(param(parameter, ARRAY(String)))

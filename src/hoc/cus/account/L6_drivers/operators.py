@@ -18,7 +18,7 @@ from hoc.cus.account.L6_drivers.account_lists import read_stats
 from hoc.cus.account.L6_drivers.dead_letters import SqlDeadLetters
 from hoc.cus.account.L6_drivers.email_changes import SqlEmailChanges
 from hoc.cus.account.L6_drivers.execution import AnySelect, SqlSession, fetch_all, fetch_one, param
-from hoc.cus.account.L6_drivers.fragments import ACCOUNT, USER
+from hoc.cus.account.L6_drivers.fragments import ACCOUNT, USER, pattern_of
 from hoc.cus.account.L6_drivers.identities import SqlIdentities
 from hoc.cus.account.L6_drivers.row_mapping import record_of
 from hoc.cus.account.L6_drivers.tables import (
@@ -162,8 +162,7 @@ class SqlOperators:
         if window.after is not None:
             values |= {"after_at": window.after.at, "after_id": window.after.id}
         if term is not None:
-            escaped = term.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
-            values |= {"pattern": f"%{escaped}%", "term": term}
+            values |= {"pattern": pattern_of(term), "term": term}
         statements = TENANTS if term is None else FOUND_TENANTS
         found = await fetch_all(session, statements[status is not None, window.after is not None], **values)
         shown = found[: window.limit]

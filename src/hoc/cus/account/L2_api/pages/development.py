@@ -10,10 +10,11 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
-from starlette.authentication import AuthCredentials, AuthenticationBackend, AuthenticationError, BaseUser
+from starlette.authentication import AuthCredentials, AuthenticationBackend, BaseUser
 from starlette.requests import HTTPConnection
 
 from hoc.cus.account.L2_api.authentication import Caller, DevelopmentKeys
+from hoc.cus.account.L2_api.authentication.tokens import authenticate_token
 from hoc.cus.account.L2_api.bodies import Body
 from hoc.cus.account.L2_api.operations import NO_SESSION, NOTHING
 from hoc.cus.account.L2_api.pages.page import AnyPage, Page
@@ -55,7 +56,7 @@ class DevelopmentSignIn(AuthenticationBackend):
 
     async def authenticate(self, conn: HTTPConnection) -> tuple[AuthCredentials, BaseUser] | None:
         token = conn.cookies.get(_COOKIE)
-        return None if token is None else await _authenticated(self._sessions, conn, token)
+        return None if token is None else await authenticate_token(self._sessions, conn, token)
 
     def pages(self) -> list[AnyPage]:
         @Page("GET", SIGN_IN_PATH, requires=NOTHING, opens=NO_SESSION)
@@ -75,7 +76,7 @@ class DevelopmentSignIn(AuthenticationBackend):
 
     async def _session(self, conn: HTTPConnection, code: str) -> str:
         """A token for whom the code is of. Raises InvalidInputError for a code that is not good any more."""
-        known = await _authenticated(self._codes, conn, code)
+        known = await authenticate_token(self._codes, conn, code)
         if known is None or not isinstance(known[1], Caller) or not self._use(code):
             raise InvalidInputError.of(
                 "code", "is wrong, has expired, or was used before. `hoc demo` prints a new link"
@@ -95,17 +96,3 @@ class DevelopmentSignIn(AuthenticationBackend):
         except FileExistsError:
             return False
         return True
-
-
-async def _authenticated(
-    backend: AuthenticationBackend, conn: HTTPConnection, token: str
-) -> tuple[AuthCredentials, BaseUser] | None:
-    """Whose the token is, None for one that is not valid, or not any more."""
-    if not token.isascii():
-        return None
-    headers = [header for header in conn.scope["headers"] if header[0] == b"host"]
-    headers.append((b"authorization", f"Bearer {token}".encode()))
-    try:
-        return await backend.authenticate(HTTPConnection({**conn.scope, "headers": headers}))
-    except AuthenticationError:
-        return None
