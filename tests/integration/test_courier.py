@@ -12,6 +12,7 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
+from support.outage import Proxy, proxied
 from support.postgres import opened
 from support.races import Request, meeting, race, rewrite
 from support.seed import add_tenants, add_users, execute, scalar
@@ -31,6 +32,7 @@ from hoc.cus.account.wiring import create_account_service, postgres_engines
 from hoc.database import Database
 from hoc.mail.courier import Courier
 from hoc.mail.message import link_in
+from hoc.mail.sender import MailRejectedError, MailUnavailableError
 from hoc.mail.smtp import SmtpSender
 from hoc.settings import Settings
 
@@ -187,6 +189,60 @@ async def test_mail_waits_for_the_mail_server(office: Office, caplog: pytest.Log
     assert await office.accepts(invitation_id, token)
     assert f"invitation {invitation_id} postponed" in caplog.text
     assert EMAIL not in caplog.text
+
+
+class Outage:
+    """A sender that cuts the database's connections; then the mail has the outcome, None for sent."""
+
+    def __init__(self, proxy: Proxy, outcome: Exception | None) -> None:
+        self._proxy, self._outcome = proxy, outcome
+        self.has_begun = asyncio.Event()
+
+    async def send(self, _message: EmailMessage) -> None:
+        await self._proxy.cut()
+        self.has_begun.set()
+        if self._outcome is not None:
+            raise self._outcome
+
+
+@pytest.mark.parametrize(
+    ("outcome", "delivery"),
+    [
+        (None, "sent"),
+        (MailUnavailableError("try later"), "delayed"),
+        (MailRejectedError("no such mailbox"), "failed"),
+    ],
+)
+async def test_an_outage_of_seconds_loses_no_outcome(
+    office: Office, outcome: Exception | None, delivery: str
+) -> None:
+    await office.invite()
+    async with proxied(office.url) as (url, proxy), opened(url) as database:
+        sender = Outage(proxy, outcome)
+        async with office.courier(database, sender).running():
+            await sender.has_begun.wait()
+            await asyncio.sleep(0.1)  # the first attempt to record the outcome is in vain
+            await proxy.connect()
+            await until(partial(_has_state, office, delivery))
+
+
+async def test_an_outage_of_a_second_delays_no_mail_for_minutes(office: Office) -> None:
+    invitation_id = await office.invite()
+    async with opened(office.url, statement_timeout_ms=100) as database, office.courier(database).running():
+        async with office.database.transaction() as session:
+            await session.execute(text("SELECT 1 FROM account.invitations FOR UPDATE"))
+            await until(partial(_is_claimed, office))
+            await asyncio.sleep(0.3)  # longer than a statement waits for the lock
+        await until(partial(_is_sent, office))
+    assert await office.accepts(invitation_id, office.tokens()[-1])
+
+
+async def _has_state(office: Office, delivery: str) -> bool:
+    return (await office.delivery())[0] == delivery
+
+
+async def _is_claimed(office: Office) -> bool:
+    return await scalar(office.database, "SELECT max(attempts) FROM account.invitation_mails") == 1
 
 
 async def test_pauses_grow_to_a_quarter_of_an_hour(office: Office) -> None:

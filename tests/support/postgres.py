@@ -89,9 +89,11 @@ class TestServerOwner:
 
 
 @asynccontextmanager
-async def opened(url: str, *, pool_size: int = 10) -> AsyncGenerator[Database]:
+async def opened(
+    url: str, *, pool_size: int = 10, statement_timeout_ms: int = 5_000
+) -> AsyncGenerator[Database]:
     """A `Database` that is closed at the end of the block."""
-    database = open_database(url, pool_size=pool_size)
+    database = open_database(url, pool_size=pool_size, statement_timeout_ms=statement_timeout_ms)
     try:
         yield database
     finally:

@@ -8,9 +8,9 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
-from typing import Final
+from typing import Final, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -30,6 +30,10 @@ POLL_SECONDS: Final = 1.0
 GRACE_SECONDS: Final = 5.0
 FIRST_PAUSE: Final = timedelta(seconds=5)
 LONGEST_PAUSE: Final = timedelta(minutes=15)
+OUTAGE_PAUSES: Final = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+"""How long a delivery waits for the database each time that it is away, in seconds: well within the lease."""
+
+T = TypeVar("T")
 
 _log = logging.getLogger("hoc.mail")
 
@@ -150,11 +154,9 @@ class Courier:
             await self._postpone(queue, mail)
 
     async def _deliver(self, queue: AnyMailQueue, mail: QueuedMail) -> None:
-        async with self._transaction() as session:
-            message = await queue.compose(session, mail, now=utc_now())
+        message = await self._record(lambda session: queue.compose(session, mail, now=utc_now()))
         if message is None:
-            async with self._transaction() as session:
-                await queue.mails.drop(session, mail, utc_now())
+            await self._record(lambda session: queue.mails.drop(session, mail, utc_now()))
             return
         try:
             await self._sender.send(message())
@@ -163,16 +165,27 @@ class Courier:
             await self._postpone(queue, mail)
         except MailRejectedError as problem:
             _log.error("mail of %s given up: %s", mail.about, problem)
-            async with self._transaction() as session:
-                await queue.mails.fail(session, mail, _reason(problem), utc_now())
+            reason = _reason(problem)
+            await self._record(lambda session: queue.mails.fail(session, mail, reason, utc_now()))
         else:
-            async with self._transaction() as session:
-                await queue.mails.finish(session, mail)
+            await self._record(lambda session: queue.mails.finish(session, mail))
 
     async def _postpone(self, queue: AnyMailQueue, mail: QueuedMail) -> None:
         pause = min(FIRST_PAUSE * 2 ** min(mail.attempts - 1, 10), LONGEST_PAUSE)
+        await self._record(lambda session: queue.mails.postpone(session, mail, utc_now() + pause))
+
+    async def _record(self, step: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        """What ``step`` of a delivery returns, in a transaction. Repeated while the database is away.
+
+        Without that, an outage of a second would leave the mail claimed until its lease ends.
+        """
+        for pause in OUTAGE_PAUSES:
+            with suppress(UnavailableError):
+                async with self._transaction() as session:
+                    return await step(session)
+            await asyncio.sleep(pause)
         async with self._transaction() as session:
-            await queue.mails.postpone(session, mail, utc_now() + pause)
+            return await step(session)
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncGenerator[AsyncConnection]:
