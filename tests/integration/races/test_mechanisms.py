@@ -33,7 +33,7 @@ from hoc.cus.account.L5_schemas.identity import (
     AccountUpdateRequest,
 )
 from hoc.cus.account.L5_schemas.options import Options
-from hoc.cus.account.L5_schemas.port_types import InvitationLimits
+from hoc.cus.account.L5_schemas.port_types import InvitationLimits, Invitee
 from hoc.cus.account.L6_drivers import account_inserts, accounts
 from hoc.cus.account.wiring import create_account_service, postgres_engines
 from hoc.database import Database, connections
@@ -542,3 +542,24 @@ async def test_a_second_attempt_gets_two_out_of_a_deadlock(
         return
     assert await at.meet(lock, works) == [True, True]
     assert await damage(at.one) == []
+
+
+@in_place_and_taken_out
+async def test_two_batches_with_the_same_recipients_do_not_deadlock(
+    at: Contenders, *, taken_out: bool
+) -> None:
+    [other] = await add_tenants(at.one, 1, {at.owners[0]: "owner"})
+    rows = [Invitee("ada@x.y"), Invitee("bob@x.y")]
+    if taken_out:
+        await at.take_out((r"pg_advisory_xact_lock\(\d+, (\S+)\)", r"\1"))
+    invite_many = at.engines().invitations.invite_many
+    works = at.transactions(
+        lambda session: invite_many(session, at.tenant, at.owners[0], rows),
+        lambda session: invite_many(session, other, at.owners[0], rows[::-1]),
+    )
+    held = "SELECT FROM account.tenants FOR NO KEY UPDATE"
+    if taken_out:
+        with pytest.raises(UnavailableError):
+            await at.meet(held, works)
+    else:
+        assert await at.meet(held, works) == [True, True]

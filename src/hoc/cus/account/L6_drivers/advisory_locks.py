@@ -10,3 +10,5 @@ class AdvisoryLock(IntEnum):
     EVENT_PARTITIONS = 7_463_120_004
     SUBJECT = 7_463_121
     """The first of two numbers; the second is a hash. They are told apart from the single numbers."""
+    RECIPIENT = 7_463_122
+    """The first of two numbers, as of `SUBJECT`."""

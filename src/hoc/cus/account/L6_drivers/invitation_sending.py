@@ -8,16 +8,18 @@ from sqlalchemy import (
     Integer,
     String,
     exists,
+    func,
     literal,
     literal_column,
     select,
     update,
 )
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.types import DateTime
 
 from hoc.cus.account.L5_schemas.events import InvitationCreatedEventData, InvitationResentEventData
 from hoc.cus.account.L5_schemas.values import InvitationStatus, TenantStatus
+from hoc.cus.account.L6_drivers.advisory_locks import AdvisoryLock
 from hoc.cus.account.L6_drivers.execution import AnySelect, param
 from hoc.cus.account.L6_drivers.fragments import NOW, TENANT, any_of, held_membership
 from hoc.cus.account.L6_drivers.outbox import recorded
@@ -237,6 +239,23 @@ def _reissue() -> AnySelect:
     return select(written).add_cte(_queue(written), invitation_resent)
 
 
+def _lock_recipients() -> AnySelect:
+    """Locks in one order what batches count by: two with the same recipients in another order would deadlock.
+
+    The rows themselves are counted in the caller's order, which decides who is invited up to a limit.
+    """
+    keys = (
+        select(func.hashtext(func.unnest(param("email_keys", ARRAY(String)))).label("key"))
+        .distinct()
+        .order_by("key")
+        .subquery("keys")
+    )
+    return select(
+        func.pg_advisory_xact_lock(literal_column(str(int(AdvisoryLock.RECIPIENT)), Integer), keys.c.key)
+    )
+
+
+LOCK_RECIPIENTS = _lock_recipients()
 CREATE = _create()
 REISSUE = _reissue()
 

@@ -50,6 +50,7 @@ from hoc.cus.account.L6_drivers.invitation_sending import (
     INVITATION,
     INVITED_BY,
     IS_PENDING,
+    LOCK_RECIPIENTS,
     OBSTACLES,
     REISSUE,
     RESULT,
@@ -230,6 +231,8 @@ class SqlInvitations:
             _values(invitation, limits) | {"mail_id": _mail_id(), "granters": granters}
             for invitation, granters in invitations
         ]
+        recipients = [invitation.email_key for invitation, _ in invitations]
+        await fetch_all(session, LOCK_RECIPIENTS, email_keys=recipients)
         created = [_result(row) for row in await fetch_each(session, CREATE, values)]
         return {each.id: each for each in created}
 
