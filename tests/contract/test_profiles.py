@@ -63,6 +63,21 @@ async def test_only_the_given_fields_are_set(world: World) -> None:
     assert names == [["name", "preferences"], ["locale"], ["timezone"]]
 
 
+@pytest.mark.parametrize(("field", "value"), [("timezone", "Europe/Berlin"), ("locale", "de")])
+async def test_a_time_zone_or_locale_is_removed(world: World, field: str, value: str) -> None:
+    _, user_id = await world.tenant()
+    given: dict[str, Any] = {field: value}
+    blank: dict[str, Any] = {field: None}
+    async with world.transaction() as session:
+        await world.engines.profiles.update(session, user_id, display_name="Ada", **given)
+        removed = await world.engines.profiles.update(session, user_id, **blank)
+        assert getattr(removed.value, field) is None
+        assert removed.value.display_name == "Ada"
+        assert await world.engines.profiles.update(session, user_id, **blank) == removed
+    names = [event.data["updated_fields"] for event in (await world.events(user_id=user_id))[-1:]]
+    assert names == [[field]]
+
+
 @pytest.mark.parametrize(
     ("given", "stored"),
     [

@@ -22,6 +22,13 @@ HTML = {"accept": "text/html", "sec-fetch-site": "same-origin"}
 _TOKEN = re.compile(r'name="csrf_token" value="([^"]+)"')
 
 
+def version_in(html: str) -> str:
+    """The version that a page's form sends."""
+    found = re.search(r'name="version" value="([0-9]+)"', html)
+    assert found is not None
+    return found[1]
+
+
 class Pages(PostgresWorld):
     """The pages of one `Accounts`, for callers with signed tokens."""
 

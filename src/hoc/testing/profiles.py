@@ -5,7 +5,7 @@ from datetime import datetime
 
 import orjson
 
-from hoc.cus.account.L5_schemas.port_types import UPDATABLE, AccountPatch, PatchRefusal, Versioned
+from hoc.cus.account.L5_schemas.port_types import CLEARABLE, UPDATABLE, AccountPatch, PatchRefusal, Versioned
 from hoc.cus.account.L5_schemas.results import (
     ExtendedProfileResult,
     ExtendedProfileUpdateResult,
@@ -74,8 +74,7 @@ class MemoryProfiles(MemoryStore):
 def apply_patch(user: UserRow, patch: AccountPatch) -> UserRow:
     """The row as the patch makes it. Another address is unverified unless the patch says otherwise."""
     given = {name: value for name in UPDATABLE if (value := getattr(patch, name)) is not None}
-    if "avatar_url" in given:
-        given["avatar_url"] = given["avatar_url"] or None
+    given |= {name: given[name] or None for name in CLEARABLE & given.keys()}
     preferences = merged(user.preferences, given.pop("preferences"))
     email_key = patch.email_key or user.email_key
     given.setdefault("email_verified", user.email_verified and email_key == user.email_key)

@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 from pydantic import SecretStr
-from support.pages import MOUNT, Pages, serving_pages
+from support.pages import MOUNT, Pages, serving_pages, version_in
 from support.world import Team
 
 from hoc.asgi import Accounts
@@ -69,14 +69,16 @@ async def test_the_start_leads_to_a_tenant_or_says_what_to_do(pages: Pages, team
 
 
 async def test_an_owner_changes_a_members_role(pages: Pages, team: Team) -> None:
-    browser = pages.browser(team.owner)
-    await browser.open(f"/projects/{team.tenant_id}/members/{team.member}")
-    answer = await browser.send(f"/projects/{team.tenant_id}/members/{team.member}/role", {"role": "admin"})
+    browser, path = pages.browser(team.owner), f"/projects/{team.tenant_id}/members/{team.member}"
+    version = version_in((await browser.open(path)).text)
+    answer = await browser.send(f"{path}/role", {"role": "admin", "version": version})
     assert answer.status_code == 200
     assert "now has the role admin." in answer.text
     assert await role_of(pages, team, team.member) == "admin"
-    again = await browser.open(f"/projects/{team.tenant_id}/members/{team.member}")
+    again = await browser.open(path)
     assert "now has the role admin." not in again.text, "the message is shown once"
+    stale = await browser.send(f"{path}/role", {"role": "viewer", "version": version})
+    assert (stale.status_code, "Stored now: admin" in stale.text) == (412, True)
 
 
 async def test_a_refusal_is_shown_beside_its_field(pages: Pages, team: Team) -> None:

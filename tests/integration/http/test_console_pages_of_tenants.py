@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator
 
 import pytest
-from support.pages import MOUNT, Pages, serving_pages
+from support.pages import MOUNT, Pages, serving_pages, version_in
 from support.world import Team
 
 
@@ -23,16 +23,27 @@ async def test_an_owner_renames_the_project(pages: Pages, team: Team) -> None:
     shown = (await browser.open(path)).text
     assert "Runs today" in shown
     assert "Set up" in shown
-    slug = f"new-{team.tenant_id[-12:]}"
-    answer = await browser.send(path, {"name": "New & shiny", "slug": slug, "description": "What we do"})
+    form = {
+        "name": "New & shiny",
+        "slug": f"new-{team.tenant_id[-12:]}",
+        "description": "What we do",
+        "version": version_in(shown),
+    }
+    answer = await browser.send(path, form)
     assert "The project was changed." in answer.text
     assert "New &amp; shiny" in answer.text
-    refused = await browser.send(path, {"name": "", "slug": slug})
+    stale = await browser.send(path, {**form, "name": "Newer"})
+    assert stale.status_code == 412
+    assert "Stored now: New &amp; shiny" in stale.text
+    assert 'value="Newer"' in stale.text
+    again = await browser.send(path, {**form, "name": "Newer", "version": version_in(stale.text)})
+    assert "The project was changed." in again.text
+    refused = await browser.send(path, {**form, "name": ""})
     assert refused.status_code == 400
     assert 'id="name-wrong"' in refused.text
     viewer = pages.browser(team.viewer)
     assert 'name="slug"' not in (await viewer.open(path)).text
-    assert (await viewer.send(path, {"name": "Mine", "slug": slug})).status_code == 403
+    assert (await viewer.send(path, {**form, "name": "Mine"})).status_code == 403
 
 
 async def test_billing_shows_the_plan_and_invoices(pages: Pages, team: Team) -> None:

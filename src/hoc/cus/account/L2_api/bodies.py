@@ -75,8 +75,8 @@ class ChangeRole(Body):
 
 class UpdateProfile(Body):
     display_name: str | None = None
-    timezone: str | None = None
-    locale: str | None = None
+    timezone: str | None = Field(None, description="an IANA name; null removes it")
+    locale: str | None = Field(None, description="a BCP 47 language tag; null removes it")
     avatar_url: str | None = Field(None, description="an https URL; null removes it")
     preferences: dict[str, Any] | None = Field(None, description="merged (RFC 7396): null deletes a key")
 

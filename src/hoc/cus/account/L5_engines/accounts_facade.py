@@ -193,11 +193,11 @@ class AccountsFacade:
         *,
         display_name: str | None = None,
         timezone_str: str | None = None,
-        locale: str | None = None,
+        locale: str | Unset | None = UNSET,
         avatar_url: str | Unset | None = UNSET,
         preferences: dict[str, Any] | None = None,
     ) -> ProfileUpdateResult | AccountsErrorResult:
-        """Set what is given; None removes the picture, an https URL.
+        """Set what is given; None removes the locale and the picture, which is an https URL.
 
         Preferences are merged (RFC 7396), 16 KiB and eight levels at most.
         """
@@ -206,7 +206,7 @@ class AccountsFacade:
                 session,
                 user_id,
                 display_name=display_name,
-                timezone=timezone_str,
+                timezone=UNSET if timezone_str is None else timezone_str,
                 locale=locale,
                 avatar_url=avatar_url,
                 preferences=preferences,

@@ -1,7 +1,9 @@
 """A user's own profile and preferences."""
 
 import re
+from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -88,15 +90,15 @@ class Profiles:
         user_id: str,
         *,
         display_name: str | None = None,
-        timezone: str | None = None,
-        locale: str | None = None,
+        timezone: str | Unset | None = UNSET,
+        locale: str | Unset | None = UNSET,
         avatar_url: str | Unset | None = UNSET,
         preferences: dict[str, Any] | None = None,
         expected_version: int | None = None,
     ) -> Versioned[ExtendedProfileUpdateResult]:
         """Set the fields that are given. Preferences are merged (RFC 7396: null deletes a key).
 
-        ``avatar_url`` is an https URL; None removes it.
+        None removes a time zone, a locale or a picture, which is an https URL.
 
         Raises InvalidInputError, NotFoundError or StaleVersionError.
         """
@@ -106,9 +108,9 @@ class Profiles:
         patch = AccountPatch(
             name=name,
             name_key=None if name is None else fold(name),
-            timezone=None if timezone is None else known_timezone(timezone),
-            locale=None if locale is None else canonical_locale(locale),
-            avatar_url=_patched_url(avatar_url),
+            timezone=_patched(timezone, known_timezone),
+            locale=_patched(locale, canonical_locale),
+            avatar_url=_patched(avatar_url, partial(https_url, "avatar_url")),
             preferences=checked_patch("preferences", {} if preferences is None else preferences),
         )
         outcome = await self._profiles.update(
@@ -127,11 +129,11 @@ class Profiles:
         return outcome
 
 
-def _patched_url(avatar_url: str | Unset | None) -> str | None:
-    """As a patch has it: empty clears the picture, None leaves it alone."""
-    if avatar_url is UNSET:
+def _patched(given: str | Unset | None, checked: Callable[[str], str]) -> str | None:
+    """As a patch has it: empty clears the field, None leaves it alone."""
+    if given is UNSET:
         return None
-    return "" if avatar_url is None else https_url("avatar_url", avatar_url)
+    return "" if given is None else checked(given)
 
 
 def refused(refusal: PatchRefusal) -> StaleVersionError | InvalidInputError:

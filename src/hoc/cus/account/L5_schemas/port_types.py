@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import Enum, auto
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
-from hoc.cus.account.L5_schemas.results import InvitationPreviewResult, ProfileExtras
+from hoc.cus.account.L5_schemas.results import PROFILE_EXTRAS, InvitationPreviewResult, ProfileExtras
 from hoc.cus.account.L5_schemas.values import (
     AnyRole,
     BillingPeriod,
@@ -341,7 +341,7 @@ class NewTenant:
 class AccountPatch(ProfileExtras):
     """What to change in an account. Each field is a column of `users`, and None leaves the column alone.
 
-    An empty ``avatar_url`` clears it. ``preferences`` is merged (RFC 7396). A name comes with its
+    An empty text clears one of `CLEARABLE`. ``preferences`` is merged (RFC 7396). A name comes with its
     ``name_key``, which searches look through, and an address with its ``email_key``, by which addresses are
     compared. Another address is unverified unless ``email_verified`` comes with it.
     """
@@ -358,6 +358,9 @@ class AccountPatch(ProfileExtras):
 
 UPDATABLE: Final = tuple(column.name for column in fields(AccountPatch) if not column.name.endswith("_key"))
 """The columns that an update may change, as ``updated_fields`` of its event names them."""
+
+CLEARABLE: Final = frozenset({"avatar_url", "timezone", *PROFILE_EXTRAS})
+"""The columns that an update may clear."""
 
 
 @dataclass(frozen=True, kw_only=True)

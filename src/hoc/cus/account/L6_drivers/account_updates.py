@@ -20,7 +20,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 
 from hoc.cus.account.L5_schemas.events import UserProfileUpdatedEventData
-from hoc.cus.account.L5_schemas.port_types import AccountPatch
+from hoc.cus.account.L5_schemas.port_types import CLEARABLE, AccountPatch
 from hoc.cus.account.L6_drivers.execution import AnyRow, AnySelect, SqlSession, fetch_one, param
 from hoc.cus.account.L6_drivers.fragments import ACCOUNT, NOW, USER, merged
 from hoc.cus.account.L6_drivers.outbox import ACTOR, names_of, recorded
@@ -142,5 +142,5 @@ def _patched(column: str) -> ColumnElement[Any]:
         return func.coalesce(param(column, Boolean), users.c.email_verified & same)
     if column != "preferences":
         new: ColumnElement[Any] = func.coalesce(param(column, String), users.c[column])
-        return func.nullif(new, literal_column("''")) if column == "avatar_url" else new
+        return func.nullif(new, literal_column("''")) if column in CLEARABLE else new
     return merged(users.c.preferences, param(column, JSONB))

@@ -11,7 +11,7 @@ from typing_extensions import TypeVar
 from hoc.cus.account.L2_api.call import Call
 from hoc.cus.account.L5_engines.account_service import AccountService
 from hoc.cus.account.L5_engines.accounts_facade import AccountsFacade
-from hoc.cus.account.L5_schemas.errors import AccountsError
+from hoc.cus.account.L5_schemas.errors import AccountsError, StaleVersionError
 from hoc.cus.account.L5_schemas.results import MembershipResult
 from hoc.cus.account.L5_schemas.values import Role
 
@@ -51,8 +51,18 @@ class Refusal:
         return {each.pointer.lstrip("/?"): each.detail for each in self.error.problems}
 
     @property
+    def is_stale(self) -> bool:
+        """Whether another change came between the form and its sending."""
+        return isinstance(self.error, StaleVersionError)
+
+    @property
     def message(self) -> str:
         """What is wrong with the whole, empty if the form's fields say it."""
+        if self.is_stale:
+            return (
+                "Somebody, or you in another window, changed this meanwhile. Nothing was saved. Compare what"
+                " you wrote with what is stored now, and save it again."
+            )
         is_said = self.fields and self.fields.keys() <= self.given.keys()
         return "" if is_said else self.error.message
 

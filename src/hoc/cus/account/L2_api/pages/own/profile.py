@@ -13,7 +13,7 @@ from hoc.cus.account.L2_api.pages.view import Answer, View
 
 
 class ProfileForm(Body):
-    """Every field is sent. A blank picture removes it; a blank time zone or locale stays as it is stored."""
+    """Every field is sent. A blank one removes what is stored."""
 
     display_name: str
     avatar_url: str | None = None

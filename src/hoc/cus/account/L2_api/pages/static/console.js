@@ -93,8 +93,8 @@ function takeCode() {
 addEventListener("hashchange", takeCode);
 takeCode();
 
-// Who has no time zone yet is offered the browser's.
+// Who has no time zone in the profile sees which one the browser has.
 const zone = document.querySelector("[data-zone]");
-if (zone && !zone.value) zone.value = Intl.DateTimeFormat().resolvedOptions().timeZone ?? "";
+if (zone) zone.placeholder = Intl.DateTimeFormat().resolvedOptions().timeZone ?? zone.placeholder;
 
 document.querySelector("[aria-invalid=true]")?.focus();

@@ -1,8 +1,8 @@
 """Members: the list, one member, roles, removal, leaving."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from hoc.cus.account.L2_api.bodies import Body, ChangeRole, StatusQuery
+from hoc.cus.account.L2_api.bodies import Body, ChangeRole, Digits, StatusQuery
 from hoc.cus.account.L2_api.operations import READ, TRANSACTION
 from hoc.cus.account.L2_api.pages.page import AnyPage, Nav, Page
 from hoc.cus.account.L2_api.pages.view import Answer, AnyView, View
@@ -24,6 +24,12 @@ class SearchMembers(Body):
     role: str | None = None
     status: str | None = None
     cursor: str | None = None
+
+
+class RoleForm(ChangeRole):
+    """``version`` is that of the membership that the form showed."""
+
+    version: Annotated[int, Digits]
 
 
 @Page("GET", "/members", query=MembersQuery, nav=Nav("Members", "people"))
@@ -72,6 +78,7 @@ async def member(view: View) -> Answer:
         "member.html",
         person.name or person.email,
         person=person,
+        version=found.version,
         is_self=is_self,
         roles=list(Role) if view.role.can_change_roles and not is_self else [],
         may_be_offered=view.role is Role.OWNER and not is_self and person.role != Role.OWNER,
@@ -79,10 +86,15 @@ async def member(view: View) -> Answer:
     )
 
 
-@Page("POST", "/members/{user_id}/role", opens=TRANSACTION, body=ChangeRole, again=member)
-async def change_role(view: View[ChangeRole]) -> Answer:
+@Page("POST", "/members/{user_id}/role", opens=TRANSACTION, body=RoleForm, again=member)
+async def change_role(view: View[RoleForm]) -> Answer:
     changed = await view.accounts.members.change_role(
-        view.session, view.tenant_id, view.caller_id, view.path["user_id"], view.body.role
+        view.session,
+        view.tenant_id,
+        view.caller_id,
+        view.path["user_id"],
+        view.body.role,
+        expected_version=view.body.version,
     )
     return view.go(
         view.path_of("members", changed.user_id),

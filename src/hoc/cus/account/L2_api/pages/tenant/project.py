@@ -1,8 +1,8 @@
 """The project: its name, its quotas, the steps of setting it up."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from hoc.cus.account.L2_api.bodies import Body
+from hoc.cus.account.L2_api.bodies import Body, Digits
 from hoc.cus.account.L2_api.operations import TRANSACTION
 from hoc.cus.account.L2_api.pages.page import AnyPage, Nav, Page
 from hoc.cus.account.L2_api.pages.view import Answer, View
@@ -24,6 +24,7 @@ class EditProject(Body):
     name: str
     slug: str
     description: str | None = None
+    version: Annotated[int, Digits]
 
 
 @Page("GET", "/project", nav=Nav("Project", "project"))
@@ -36,6 +37,7 @@ async def project(view: View) -> Answer:
         "project.html",
         "Project",
         project=shown,
+        version=found.version,
         may_edit=view.role.can_manage_users,
         steps=[(label, shown.onboarding_state >= step) for step, label in STEPS],
         quotas=_quotas(shown),
@@ -44,8 +46,16 @@ async def project(view: View) -> Answer:
 
 @Page("POST", "/project", opens=TRANSACTION, body=EditProject, again=project)
 async def edit_project(view: View[EditProject]) -> Answer:
+    form = view.body
     await view.accounts.projects.update(
-        view.session, view.tenant_id, view.caller_id, view.tenant_id, **view.body.model_dump()
+        view.session,
+        view.tenant_id,
+        view.caller_id,
+        view.tenant_id,
+        name=form.name,
+        slug=form.slug,
+        description=form.description,
+        expected_version=form.version,
     )
     return view.go(view.path_of("project"), "The project was changed.")
 
