@@ -9,7 +9,7 @@ from support.world import NOBODY, NOWHERE, Team, World, refusal, walk
 
 from hoc.cus.account.L5_engines.paging import CursorScope
 from hoc.cus.account.L5_schemas.errors import ForbiddenError, InvalidInputError, NotAMemberError
-from hoc.cus.account.L5_schemas.port_types import SortKey, UncountedSlice
+from hoc.cus.account.L5_schemas.port_types import EventNames, SortKey, UncountedSlice
 from hoc.cus.account.L5_schemas.results import EventResult
 
 TOKYO = timezone(timedelta(hours=9))
@@ -194,6 +194,31 @@ async def test_other_tenants_are_never_shown(world: World) -> None:
         others = (await world.facade.audit.list(session, other_id, team.owner)).value.events
     assert len(others) == 5
     assert {event.tenant_id for event in others} == {other_id}
+
+
+async def test_the_trail_names_people_invitations_and_tickets(world: World) -> None:
+    team = await world.team()
+    other_id, outsider = await world.tenant()
+    await open_tickets(world, team, "Help")
+    async with world.transaction() as session:
+        await world.engines.profiles.update(session, team.owner, display_name="Ada")
+        await world.engines.members.remove(session, team.tenant_id, team.owner, team.member)
+        invited = await world.facade.invitations.invite(
+            session, team.tenant_id, team.owner, email="eve@example.com"
+        )
+    events = await trail(world, team)
+    async with world.reading() as session:
+        names = await world.facade.audit.names(session, team.tenant_id, events)
+        elsewhere = await world.facade.audit.names(session, other_id, events)
+        nothing = await world.facade.audit.names(session, team.tenant_id, [])
+    assert names.people[team.owner] == "Ada"
+    assert names.people[team.viewer] == await email_of(world, team)
+    assert team.member not in names.people, "the address of one who has left is not told"
+    assert names.invitations[invited.id] == "eve@example.com"
+    assert list(names.tickets.values()) == ["Help"]
+    assert elsewhere == EventNames({team.owner: "Ada"}, {}, {})
+    assert nothing == EventNames({}, {}, {})
+    assert outsider not in names.people
 
 
 async def email_of(world: World, team: Team) -> str:

@@ -25,7 +25,7 @@ READS = {
     "support": {"list_tickets", "get_ticket", "list_replies"},
     "invitations": {"list"},
     "received_invitations": {"list", "preview", "opened"},
-    "audit": {"list"},
+    "audit": {"list", "names"},
     "operators": {"get_account", "get_statistics", "list_tenants", "list_dead_letters"},
     "accounts": {
         "get_account_profile",

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from html import escape
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from hoc.cus.account.L2_api.html_page import page, table
@@ -34,3 +34,12 @@ def front_routes(places: Mapping[str, str]) -> list[Route]:
         )
 
     return [Route(path, front, methods=["GET"]) for path in ("/", "/docs")]
+
+
+def mount_point_routes(mount_path: str) -> list[Route]:
+    """The root of the JSON routes, at which there is nothing, leads to `/`, which says where things are."""
+
+    async def lead(request: Request) -> Response:
+        return RedirectResponse(f"{request.scope.get('root_path', '')}/")
+
+    return [Route(path, lead, methods=["GET"]) for path in (mount_path, f"{mount_path}/") if mount_path]

@@ -1,6 +1,13 @@
 """Reading events: one tenant's for the audit trail, all of them for the feed."""
 
-from hoc.cus.account.L5_schemas.port_types import AuditFilter, SortKey, UncountedSlice, Window
+from hoc.cus.account.L5_schemas.port_types import (
+    AuditFilter,
+    EventNames,
+    NamedIds,
+    SortKey,
+    UncountedSlice,
+    Window,
+)
 from hoc.cus.account.L5_schemas.results import EventResult
 from hoc.testing.database import MemorySession
 from hoc.testing.store import MemoryStore, slice_of
@@ -21,6 +28,28 @@ class MemoryEventLog(MemoryStore):
             newest_first=True,
         )
         return UncountedSlice(found.rows, found.last_key, found.has_more)
+
+    async def names(self, session: MemorySession, tenant_id: str, ids: NamedIds) -> EventNames:
+        tables = self.read(session)
+        people: dict[str, str] = {}
+        for user_id in ids.people & tables.users.keys():
+            user = tables.users[user_id]
+            is_member = (tenant_id, user_id) in tables.memberships
+            if (name := user.name or (user.email if is_member else None)) is not None:
+                people[user_id] = name
+        return EventNames(
+            people,
+            {
+                each: tables.invitations[tenant_id, each].email
+                for each in ids.invitations
+                if (tenant_id, each) in tables.invitations
+            },
+            {
+                each: tables.tickets[tenant_id, each].subject
+                for each in ids.tickets
+                if (tenant_id, each) in tables.tickets
+            },
+        )
 
     async def in_sequence(self, session: MemorySession, after: int, limit: int) -> list[EventResult]:
         # Not the session's own events, which a rollback would remove.

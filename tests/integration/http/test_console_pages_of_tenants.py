@@ -6,6 +6,8 @@ import pytest
 from support.pages import MOUNT, Pages, serving_pages, version_in
 from support.world import Team
 
+from hoc.cus.account.L2_api.pages.tenant.tickets import SHOWN_REPLIES
+
 
 @pytest.fixture(scope="module")
 async def pages(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Pages]:
@@ -86,6 +88,17 @@ async def test_a_ticket_is_opened_answered_resolved_and_reopened(pages: Pages, t
     empty = await browser.send(f"{path}/replies", {"text": " "})
     assert empty.status_code == 400
     assert 'id="text-wrong"' in empty.text
+    async with pages.transaction() as session:
+        for number in range(SHOWN_REPLIES):
+            await pages.facade.support.reply(
+                session, team.tenant_id, path.rpartition("/")[2], team.owner, text=f"Number {number}."
+            )
+    newest = (await browser.open(path)).text
+    assert ("Number 49." in newest, "And again." in newest) == (True, False)
+    assert "Earlier answers" in newest
+    oldest = (await browser.open(f"{path}?offset=0")).text
+    assert ("Number 49." in oldest, "And again." in oldest) == (False, True)
+    assert f'href="{MOUNT}{path}?offset=50">Later answers' in oldest
     assert "Reopen ticket" in (await browser.send(f"{path}/resolve")).text
     assert "Resolve ticket" in (await browser.send(f"{path}/reopen")).text
     other = await pages.browser(team.viewer).open(path)
@@ -98,6 +111,10 @@ async def test_the_audit_trail_is_filtered(pages: Pages, team: Team) -> None:
     only = (await browser.open(f"{path}?type=invitation.created&since=&until=&actor={team.owner}")).text
     assert "<summary>Member joined" not in only
     assert "<summary>Invitation created" in only
+    invited = next(event for event in await pages.events(tenant_id=team.tenant_id) if "email" in event.data)
+    assert f'title="{invited.data["invitation_id"]}">{invited.data["email"]}<' in only, (
+        "the id is shown on hover"
+    )
     assert "Nothing happened" in (await browser.open(f"{path}?until=2001-01-01")).text
     assert (await browser.open(f"{path}?since=yesterday")).status_code == 400
     assert (await pages.browser(team.viewer).open(path)).status_code == 403

@@ -111,6 +111,14 @@ async def test_the_front_tells_programs_where_things_are(client: httpx.AsyncClie
             assert (await client.get(path)).status_code == 200, path
 
 
+@pytest.mark.parametrize("path", [MOUNT, f"{MOUNT}/"])
+async def test_the_root_of_the_json_routes_leads_to_the_front(client: httpx.AsyncClient, path: str) -> None:
+    answer = await client.get(path, headers={"Accept": "application/json"}, follow_redirects=True)
+    assert (answer.status_code, answer.url.path, answer.json()["name"]) == (200, "/", "hoc")
+    assert (await client.get(path, headers=BROWSER)).headers["location"] == "/"
+    assert (await client.get(f"{MOUNT}/nowhere")).status_code == 404
+
+
 @pytest.mark.parametrize(
     ("settings", "shown"),
     [

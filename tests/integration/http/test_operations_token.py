@@ -52,17 +52,19 @@ def of_a_user(service: Service, tmp_path: Path) -> Headers:
 
 
 def documents_and_details(routes: Iterable[BaseRoute]) -> set[str]:
-    """The paths that serve neither an operation nor a load balancer."""
+    """The paths that serve neither an operation nor a load balancer. That of a mount leads to `/`."""
     found: set[str] = set()
+    led = set(PUBLIC)
     for route in routes:
         if isinstance(route, Mount):
             documents = {
                 path for path in documents_and_details(route.routes) if path.endswith(("/docs", ".json"))
             }
             found |= {route.path + path for path in documents}
+            led |= {route.path, f"{route.path}/"}
         elif isinstance(route, Route):
             found.add(route.path)
-    return found - PUBLIC
+    return found - led
 
 
 async def test_documents_and_details_need_the_token(service: Service, of_a_user: Headers) -> None:

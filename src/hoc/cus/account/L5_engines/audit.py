@@ -1,6 +1,7 @@
 """The audit trail: a tenant's events, for its owners and admins."""
 
 import re
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Protocol
 
@@ -11,10 +12,18 @@ from hoc.cus.account.L5_engines.text import is_storable_id
 from hoc.cus.account.L5_engines.times import utc_time
 from hoc.cus.account.L5_schemas.errors import InvalidInputError
 from hoc.cus.account.L5_schemas.events import EVENTS
-from hoc.cus.account.L5_schemas.port_types import AuditFilter, Page, UncountedSlice, Window
+from hoc.cus.account.L5_schemas.port_types import (
+    AuditFilter,
+    EventNames,
+    NamedIds,
+    Page,
+    UncountedSlice,
+    Window,
+)
 from hoc.cus.account.L5_schemas.results import AuditListResult, EventResult
 
 _POSITION = re.compile(r"[0-9]{1,18}")
+_PEOPLE = frozenset({"from_user_id", "to_user_id"})
 
 
 class AuditStore(Protocol):
@@ -23,6 +32,8 @@ class AuditStore(Protocol):
     ) -> UncountedSlice[EventResult]:
         """Newest first, with all that is committed. The id of a sort key is a decimal position."""
         ...
+
+    async def names(self, session: Session, tenant_id: str, ids: NamedIds) -> EventNames: ...
 
 
 class AuditTrail:
@@ -68,6 +79,22 @@ class AuditTrail:
         require(reader.role.can_manage_users, "read the audit trail")
         rows = await self._events.of_tenant(session, tenant_id, window, wanted)
         return Page(AuditListResult(rows.rows), scope.next_cursor(rows))
+
+    async def names(self, session: Session, tenant_id: str, events: Iterable[EventResult]) -> EventNames:
+        """What people call those whom events of `list` name by id, as far as they have names.
+
+        An account that is no member is called by its name alone, not by its address.
+        """
+        shown = tuple(events)
+        data = [(name, value) for event in shown for name, value in event.data.items()]
+        people = {value for name, value in data if name in _PEOPLE}
+        people |= {who for event in shown for who in (event.actor, event.user_id)}
+        ids = NamedIds(
+            frozenset(filter(None, people)),
+            frozenset(value for name, value in data if name == "invitation_id"),
+            frozenset(value for name, value in data if name == "ticket_id"),
+        )
+        return await self._events.names(session, tenant_id, ids)
 
 
 def _known(event_type: str | None) -> str | None:

@@ -413,6 +413,24 @@ class AuditFilter:
 
 
 @dataclass(frozen=True, slots=True)
+class NamedIds:
+    """The ids of accounts, invitations and tickets that events name."""
+
+    people: frozenset[str]
+    invitations: frozenset[str]
+    tickets: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class EventNames:
+    """By id: a person's name, or a member's address; an invitation's address; a ticket's subject."""
+
+    people: dict[str, str]
+    invitations: dict[str, str]
+    tickets: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class DeadLetter:
     """An event that could not be published (``out``), or a message that could not be handled (``in``).
 

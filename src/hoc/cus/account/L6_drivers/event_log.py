@@ -16,8 +16,16 @@ from sqlalchemy import (
     union_all,
 )
 
-from hoc.cus.account.L5_schemas.port_types import AuditFilter, SortKey, UncountedSlice, Window
+from hoc.cus.account.L5_schemas.port_types import (
+    AuditFilter,
+    EventNames,
+    NamedIds,
+    SortKey,
+    UncountedSlice,
+    Window,
+)
 from hoc.cus.account.L5_schemas.results import EventResult
+from hoc.cus.account.L6_drivers.event_names import names_of
 from hoc.cus.account.L6_drivers.execution import AnyRow, AnySelect, SqlSession, fetch_all, param
 from hoc.cus.account.L6_drivers.fragments import TENANT
 from hoc.cus.account.L6_drivers.tables import events, outbox
@@ -95,6 +103,9 @@ class SqlEventLog:
             last_key=SortKey(shown[-1].time, str(shown[-1].position)) if shown else None,
             has_more=len(found) > window.limit,
         )
+
+    async def names(self, session: SqlSession, tenant_id: str, ids: NamedIds) -> EventNames:
+        return await names_of(session, tenant_id, ids)
 
     async def in_sequence(self, session: SqlSession, after: int, limit: int) -> list[EventResult]:
         return [event_of(row) for row in await fetch_all(session, IN_SEQUENCE, after=after, limit=limit)]

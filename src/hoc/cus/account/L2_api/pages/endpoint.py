@@ -121,7 +121,7 @@ class PageEndpoint:
         """The page with the refused form: its fields as they were sent, and what is wrong with them."""
         again = replace(
             view,
-            body=None,
+            body=None if page.body is None else parse(view.fields, page.body, prefix="/"),
             query=None if page.query is None else page.query(),
             refusal=Refusal(refusal, dict(view.fields)),
         )

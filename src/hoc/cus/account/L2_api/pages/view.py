@@ -121,7 +121,7 @@ class View(Call[BodyT, QueryT], Generic[BodyT, QueryT]):
             raise RuntimeError("Only a page that requires MEMBER has a role.")
         return self.frame.role
 
-    def path_of(self, *steps: str, **parameters: str | None) -> str:
+    def path_of(self, *steps: str, **parameters: str | int | None) -> str:
         """A path below the tenant's, to link or to go to: ``view.path_of("members", user_id)``."""
         return path_to("projects", self.tenant_id, *steps, **parameters)
 
@@ -155,7 +155,7 @@ class View(Call[BodyT, QueryT], Generic[BodyT, QueryT]):
         return Redirect(path, message, cookie)
 
 
-def path_to(*steps: str, **parameters: str | None) -> str:
+def path_to(*steps: str, **parameters: str | int | None) -> str:
     """A path below the mount point. A parameter that is None is left out."""
     given = {name: value for name, value in parameters.items() if value is not None}
     path = "/" + "/".join(quote(step, safe="") for step in steps)

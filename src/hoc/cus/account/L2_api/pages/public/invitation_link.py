@@ -28,13 +28,16 @@ async def invitation_link(view: View) -> Answer:
     again=invitation_link,
 )
 async def open_invitation(view: View[InvitationToken]) -> Answer:
-    return await _opened(view, view.body.token)
-
-
-@Page("POST", "/invitations/{invitation_id}", requires=NOTHING)
-async def opened_again(view: View) -> Answer:
-    """The same, with the reason why the invitation was neither accepted nor declined. It has no route."""
-    return await _opened(view, "" if view.refusal is None else view.refusal.given.get("token", ""))
+    token = view.body.token
+    opened = await view.accounts.received_invitations.opened(view.session, view.path["invitation_id"], token)
+    return view.show(
+        "invitation_opened.html",
+        _TITLES.get(InvitationStatus(opened.status), f"Join {opened.tenant_name}"),
+        invitation=opened,
+        token=token,
+        accept=_path(view, "accept"),
+        decline=_path(view, "decline"),
+    )
 
 
 @Page(
@@ -43,7 +46,7 @@ async def opened_again(view: View) -> Answer:
     requires=NOTHING,
     opens=TRANSACTION,
     body=AcceptInvitation,
-    again=opened_again,
+    again=open_invitation,
 )
 async def accept_invitation(view: View[AcceptInvitation]) -> Answer:
     caller, invitation_id, token = view.optional_caller, view.path["invitation_id"], view.body.token
@@ -66,7 +69,7 @@ async def accept_invitation(view: View[AcceptInvitation]) -> Answer:
     requires=CALLER,
     opens=TRANSACTION,
     body=InvitationToken,
-    again=opened_again,
+    again=open_invitation,
 )
 async def decline_invitation(view: View[InvitationToken]) -> Answer:
     caller = view.caller
@@ -78,18 +81,6 @@ async def decline_invitation(view: View[InvitationToken]) -> Answer:
         caller_verified_email=caller.email if caller.email_verified else None,
     )
     return view.go("/", "You have declined the invitation.")
-
-
-async def _opened(view: AnyView, token: str) -> Answer:
-    opened = await view.accounts.received_invitations.opened(view.session, view.path["invitation_id"], token)
-    return view.show(
-        "invitation_opened.html",
-        _TITLES.get(InvitationStatus(opened.status), f"Join {opened.tenant_name}"),
-        invitation=opened,
-        token=token,
-        accept=_path(view, "accept"),
-        decline=_path(view, "decline"),
-    )
 
 
 def _path(view: AnyView, *steps: str) -> str:

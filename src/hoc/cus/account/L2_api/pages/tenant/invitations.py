@@ -3,13 +3,13 @@
 import re
 from typing import Any
 
-from hoc.cus.account.L2_api.bodies import Body, InviteUser, StatusQuery
+from hoc.cus.account.L2_api.bodies import Body, InvitationsQuery, InviteUser
 from hoc.cus.account.L2_api.operations import TRANSACTION
 from hoc.cus.account.L2_api.pages.page import AnyPage, Nav, Page, managers
 from hoc.cus.account.L2_api.pages.view import Answer, View
 from hoc.cus.account.L5_engines import policy
 from hoc.cus.account.L5_schemas.port_types import Invitee
-from hoc.cus.account.L5_schemas.values import GivenRole, InvitationStatus, Role
+from hoc.cus.account.L5_schemas.values import GivenRole, InvitationStatus, MailDelivery, Role
 
 
 class ManyInvitations(Body):
@@ -20,8 +20,8 @@ class ManyInvitations(Body):
     expires_in_days: int = 7
 
 
-@Page("GET", "/invitations", query=StatusQuery, nav=Nav("Invitations", "mail", managers))
-async def invitations(view: View[None, StatusQuery]) -> Answer:
+@Page("GET", "/invitations", query=InvitationsQuery, nav=Nav("Invitations", "mail", managers))
+async def invitations(view: View[None, InvitationsQuery]) -> Answer:
     query = view.query
     page = await view.accounts.invitations.list(view.session, view.tenant_id, view.caller_id, **query.given())
     return view.show(
@@ -31,6 +31,7 @@ async def invitations(view: View[None, StatusQuery]) -> Answer:
         next_cursor=page.next_cursor,
         query=query,
         statuses=list(InvitationStatus),
+        deliveries=list(MailDelivery),
         again={InvitationStatus.PENDING, InvitationStatus.EXPIRED},
     )
 

@@ -80,6 +80,7 @@ async def member(view: View) -> Answer:
         person=person,
         version=found.version,
         is_self=is_self,
+        may_read_trail=view.role.can_manage_users,
         roles=list(Role) if view.role.can_change_roles and not is_self else [],
         may_be_offered=view.role is Role.OWNER and not is_self and person.role != Role.OWNER,
         may_remove=not is_self and policy.can_remove(view.role, Role(person.role)),
