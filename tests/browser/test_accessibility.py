@@ -3,8 +3,10 @@
 from typing import Any, Literal
 
 import pytest
+from playwright.async_api import Page, expect
 from support.browsing import NARROW, SHOWN, WIDE, Visits
 from support.chromium import Chromium
+from support.world import PostgresWorld
 
 RUN = "() => axe.run().then((found) => found.violations.map(({id, nodes}) => [id, nodes.map((n) => n.html)]))"
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
@@ -13,10 +15,40 @@ CUT_OFF = "document.documentElement.scrollWidth - document.documentElement.clien
 
 @pytest.mark.parametrize(("role", "pattern"), SHOWN, ids=[f"{role} {pattern}" for role, pattern in SHOWN])
 async def test_a_page_is_accessible(visits: Visits, the_chromium: Chromium, role: str, pattern: str) -> None:
-    page = await visits.as_role(role, pattern)
+    await check(await visits.as_role(role, pattern), the_chromium)
+
+
+async def test_the_results_of_many_invitations_are_accessible(
+    visits: Visits, the_chromium: Chromium, world: PostgresWorld
+) -> None:
+    team = await world.team()
+    page = await visits.as_user(team.admin, f"/projects/{team.tenant_id}/invitations/many")
+    await page.get_by_label("E-mail addresses").fill("ada@example.com\nnonsense\neve@example.com")
+    await page.get_by_role("button", name="Send invitations").click()
+    await expect(page.get_by_role("status")).to_have_text("2 invited, 1 not.")
+    await expect(page.get_by_role("row", name="nonsense")).to_contain_text("Not invited")
+    await check(page, the_chromium)
+
+
+async def test_a_refused_form_and_a_dialog_are_accessible(
+    visits: Visits, the_chromium: Chromium, world: PostgresWorld
+) -> None:
+    team = await world.team()
+    page = await visits.as_user(team.admin, f"/projects/{team.tenant_id}/invitations/new")
+    await page.get_by_label("E-mail address").fill("ada@nowhere")
+    await page.get_by_role("button", name="Send invitation").click()
+    await check(page, the_chromium)
+    page = await visits.as_user(team.admin, f"/projects/{team.tenant_id}/members")
+    await page.get_by_role("link", name="Invite", exact=True).click()
+    await expect(page.get_by_role("dialog")).to_be_visible()
+    await check(page, the_chromium)
+
+
+async def check(page: Page, chromium: Chromium) -> None:
+    """Assert that axe-core objects to nothing, and that nothing is cut off."""
     assert await page.get_by_role("heading", level=1).count() == 1
     assert await page.get_by_role("main").count() == 1
-    await page.evaluate(the_chromium.axe)
+    await page.evaluate(chromium.axe)
     for width, height in (WIDE, NARROW):
         await page.set_viewport_size({"width": width, "height": height})
         assert await page.evaluate(CUT_OFF) <= 0, f"{width} pixels are too few"

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Locator, Page, expect
 from support.browsing import NARROW, Site, Visits
 from support.world import PostgresWorld
 
@@ -41,6 +41,46 @@ async def test_someone_is_invited_by_keyboard_alone(visits: Visits, world: Postg
     await expect(page.get_by_role("rowheader", name="ada@example.com")).to_be_visible()
 
 
+async def test_a_member_is_removed_by_keyboard_alone(visits: Visits, world: PostgresWorld) -> None:
+    team = await world.team()
+    page = await visits.as_user(team.owner, f"/projects/{team.tenant_id}/members/{team.viewer}")
+    await tab_to(page, page.get_by_role("link", name="Remove member…"))
+    await page.keyboard.press("Enter")
+    dialog = page.get_by_role("dialog", name="Remove")
+    await tab_to(page, dialog.get_by_role("link", name="Cancel"))
+    await page.keyboard.press("Enter")
+    await expect(dialog).to_have_count(0)
+    await expect(page.get_by_role("link", name="Remove member…")).to_be_focused()
+    await page.keyboard.press("Enter")
+    await tab_to(page, dialog.get_by_role("button", name="Remove member"))
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("status")).to_have_text("The member was removed.")
+
+
+async def tab_to(page: Page, wanted: Locator) -> None:
+    """Press the tab key until the element has the focus."""
+    await expect(wanted).to_be_visible()
+    for _ in range(40):
+        if await wanted.evaluate("(element) => element === document.activeElement"):
+            return
+        await page.keyboard.press("Tab")
+    await expect(wanted).to_be_focused()
+
+
+async def test_a_member_is_found_and_leaves(visits: Visits, world: PostgresWorld) -> None:
+    team = await world.team()
+    email = (await world.accounts.get_account_profile(team.viewer)).email
+    page = await visits.as_user(team.viewer, f"/projects/{team.tenant_id}/members", size=NARROW)
+    await page.get_by_label("Role").select_option("Viewer")
+    await page.get_by_label("Name or address").fill(email[:-4].upper())
+    await page.get_by_role("button", name="Find").click()
+    await expect(page.get_by_text("1 of 1 member")).to_be_visible()
+    await page.get_by_role("rowheader").get_by_role("link").click()
+    await page.get_by_role("link", name="Leave project…").click()
+    await page.get_by_role("dialog").get_by_role("button", name="Leave project").click()
+    await expect(page.get_by_role("status")).to_have_text("You have left the project.")
+
+
 @pytest.mark.parametrize("scripts", [True, False])
 async def test_a_wrong_address_is_told_beside_its_field(
     visits: Visits, world: PostgresWorld, *, scripts: bool
@@ -57,7 +97,7 @@ async def test_a_wrong_address_is_told_beside_its_field(
 
 
 @pytest.mark.parametrize("scripts", [True, False])
-async def test_an_invitation_is_revoked_after_a_question(
+async def test_an_invitation_is_sent_again_and_revoked(
     visits: Visits, world: PostgresWorld, *, scripts: bool
 ) -> None:
     team = await world.team()
@@ -66,6 +106,8 @@ async def test_an_invitation_is_revoked_after_a_question(
     page = await visits.as_user(
         team.owner, f"/projects/{team.tenant_id}/invitations", scripts=scripts, size=NARROW
     )
+    await page.get_by_role("button", name="Resend").click()
+    await expect(page.get_by_role("status")).to_contain_text("A new link is on its way to ada@example.com.")
     await page.get_by_role("link", name="Revoke…").click()
     await page.get_by_role("button", name="Revoke invitation").click()
     await expect(page.get_by_role("status")).to_contain_text("is revoked.")

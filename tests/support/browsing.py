@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
 from playwright.async_api import Browser, BrowserContext, Page
 from support.servers import development_keys
 from support.waiting import until
@@ -37,6 +38,8 @@ SHOWN: Sequence[tuple[str, str]] = [
     ("owner", "{tenant}/billing"),
     ("member", "{tenant}/tickets"),
     ("member", "{tenant}/tickets/new"),
+    ("owner", "{tenant}/tickets/{ticket}"),
+    ("viewer", "{tenant}/tickets/{ticket}"),
     ("owner", "{tenant}/audit"),
     ("owner", "{tenant}/members/{member}/offer-ownership"),
     ("owner", "/profile"),
@@ -56,7 +59,7 @@ SHOWN: Sequence[tuple[str, str]] = [
     ("operator", "/admin/tenants/{tenant_id}/suspended"),
     ("operator", "/admin/dead-letters"),
 ]
-"""Every page, for the test of accessibility. Add yours."""
+"""Every page that a GET opens, for the test of accessibility. Add yours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +93,20 @@ class Site:
         link = urlsplit((await links())[-1])
         return f"{link.path}#{link.fragment}"
 
+    def answered_ticket(self) -> str:
+        """The id of the demo's ticket that support has answered, and that is not resolved."""
+        asked = httpx.get(
+            f"{self.url}/accounts/support/tickets?status=in_progress",
+            headers={"Authorization": f"Bearer {self.demo['owner']['token']}"},
+        )
+        ticket_id: str = asked.json()["tickets"][0]["id"]
+        return ticket_id
+
     def path(self, pattern: str) -> str:
         """A path with the demo's ids in place of their names in braces."""
         ids = {role: self.user_id(role) for role in ("owner", "admin", "member", "viewer")}
+        if "{ticket}" in pattern:
+            ids["ticket"] = self.answered_ticket()
         return pattern.format(tenant=f"/projects/{self.tenant_id}", tenant_id=self.tenant_id, **ids)
 
 

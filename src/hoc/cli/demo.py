@@ -284,13 +284,15 @@ async def _create_tickets(
         )
         if status == "open":
             continue
+        calendar.days_ago(days - 0.3)
+        text = "Thank you for telling us. We look into it, and answer here."
+        await engines.support.reply(session, tenant_id, ticket.id, "support", text=text, as_support=True)
+        if status == "in_progress":
+            continue
         calendar.days_ago(days - 0.5)
+        resolution = "Done; write again if anything is left."
         await engines.support.change_ticket_status(
-            session,
-            tenant_id,
-            ticket.id,
-            status=status,
-            resolution=None if status == "in_progress" else "Done; write again if anything is left.",
+            session, tenant_id, ticket.id, status=status, resolution=resolution
         )
 
 

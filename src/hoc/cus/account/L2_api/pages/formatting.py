@@ -62,7 +62,7 @@ def words(name: str) -> str:
 
 def event_words(name: str) -> str:
     """A type of event such as ``member.role_changed`` as words."""
-    return name.replace(".", " ").replace("_", " ").capitalize()
+    return name.replace("tenant.", "project ").replace(".", " ").replace("_", " ").capitalize()
 
 
 def amount(cents: int, currency: str | None) -> str:
