@@ -7,12 +7,11 @@ from datetime import UTC, datetime
 
 from alembic import context
 from sqlalchemy import Connection, text
-from sqlalchemy.ext.asyncio import create_async_engine
 
 from hoc.cus.account.L6_drivers.advisory_locks import AdvisoryLock
 from hoc.cus.account.L6_drivers.event_partitions import create_partitions_ahead
 from hoc.cus.account.L6_drivers.tables import SCHEMA, metadata
-from hoc.database import sqlalchemy_url
+from hoc.database import create_engine
 
 # Not compared with the code: servers create and drop the partitions.
 PARTITION = re.compile(r"events_\d{4}_\d{2}")
@@ -46,7 +45,7 @@ def _is_ours(name: str | None, kind: str, _parents: object) -> bool:
 
 
 async def run_from_command_line() -> None:
-    engine = create_async_engine(sqlalchemy_url(os.environ["HOC_DATABASE_URL"]))
+    engine = create_engine(os.environ["HOC_DATABASE_URL"], statement_timeout_ms=None, pooled=False)
     async with engine.connect() as connection:
         await connection.run_sync(run)
     await engine.dispose()

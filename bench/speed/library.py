@@ -13,11 +13,11 @@ from filling import CROWD
 from report import Report, at_most
 from scene import Scene
 from sqlalchemy import Executable
-from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from hoc.cus.account.L5_engines.accounts_facade import get_accounts_facade
 from hoc.cus.account.L6_drivers import members, profiles
-from hoc.database import sqlalchemy_url
+from hoc.database import create_engine
 
 CALLS = 50  # of each in a row
 _FACADE = "hoc.cus.account.L5_engines.accounts_facade"
@@ -71,7 +71,7 @@ def _python(program: str, given: str = "") -> str:
 
 async def _reads(scene: Scene, report: Report, url: str, user_id: str) -> None:
     facade = get_accounts_facade()
-    engine = create_async_engine(sqlalchemy_url(url))
+    engine = create_engine(url)
     async with AsyncSession(engine) as session:
         one = {"given_tenant_id": CROWD, "given_user_id": user_id}
         many = {"given_tenant_id": CROWD, "given_row_limit": 51, "given_row_offset": 0}

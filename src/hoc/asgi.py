@@ -41,7 +41,7 @@ from hoc.cus.account.wiring import (
     owner_reader,
     postgres_facade,
 )
-from hoc.database import Database
+from hoc.database import Database, PasswordSource
 from hoc.distribution import how_to_add, installed_version
 from hoc.events.asyncapi import asyncapi_document
 from hoc.events.billing import billing_handlers
@@ -91,6 +91,7 @@ class Accounts:
             subjects replaces that. They need `Settings.nats_url`.
         observer: is called for each event that is published, received or set aside.
         mail: sends the mails, in place of SMTP (`Settings.smtp_url`) and the development mailbox.
+        database_password: gives the password of each connection to the database, in place of the URL's.
         hooks: by event type. Each is awaited with the operation's session and the event, before the commit.
             An `AccountsError` that it raises is the answer, any other exception a 500; both undo everything.
 
@@ -107,6 +108,7 @@ class Accounts:
         handlers: Mapping[str, Handler] | None = None,
         observer: EventObserver | None = None,
         mail: MailSender | None = None,
+        database_password: PasswordSource | None = None,
         hooks: Mapping[str, Hook] | None = None,
     ) -> None:
         if settings.database_url is None:
@@ -115,6 +117,7 @@ class Accounts:
             settings.database_url.get_secret_value(),
             pool_size=settings.pool_size,
             statement_timeout_ms=settings.statement_timeout_ms,
+            password=database_password,
         )
         self.readiness = Readiness(self.database)
         self.database.before_use(self.readiness.require_schema)
@@ -132,7 +135,10 @@ class Accounts:
         self._commit_notifier = CommitNotifier(self.database)
         self.database.after_write(self._commit_notifier.notify)
         self.events = EventService(
-            settings, billing_handlers(self.facade.billing) | dict(handlers or {}), observer=observer
+            settings,
+            billing_handlers(self.facade.billing) | dict(handlers or {}),
+            observer=observer,
+            password=database_password,
         )
         self.events.before_use(self.readiness.require_schema)
         callers = Callers(

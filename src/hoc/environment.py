@@ -6,9 +6,6 @@ from difflib import get_close_matches
 from typing import Final
 from urllib.parse import urlsplit
 
-from sqlalchemy import make_url
-from sqlalchemy.exc import ArgumentError
-
 PREFIX: Final = "HOC_"
 # Kubernetes sets the first ones in every container beside a Service that is called `hoc`.
 _NOT_OURS: Final = re.compile(
@@ -32,17 +29,6 @@ def unknown_variables(environment: Iterable[str], fields: Collection[str]) -> li
 def _nearest(name: str, known: Collection[str]) -> str:
     near = get_close_matches(name, known, n=1)
     return f"; did you mean {near[0]}?" if near else ""
-
-
-def check_database_url(url: str) -> None:
-    """Raise ValueError unless this is the URL of a PostgreSQL. The text does not quote the URL."""
-    try:
-        make_url(url)
-        is_postgresql = re.match(r"postgres(ql)?(\+\w+)?://", url) is not None
-    except (ArgumentError, ValueError):
-        is_postgresql = False
-    if not is_postgresql:
-        raise ValueError("expected a URL such as postgresql://user:password@127.0.0.1:5432/name")
 
 
 def check_nats_url(url: str) -> None:

@@ -67,8 +67,9 @@ class Readiness:
                 [state] = await self._database.probe(_STATE)
         except DRIVER_ERRORS as problem:
             return self._refused(sqlstate(problem) or "")
-        except (OSError, TimeoutError, PoolTimeoutError):
-            return _SILENT
+        except (OSError, TimeoutError, PoolTimeoutError) as problem:
+            state_of_refusal = sqlstate(problem)
+            return self._refused(state_of_refusal) if state_of_refusal else _SILENT
         lack = _schema_problem(state.revision)
         self._note_schema(lack)
         if lack is not None:

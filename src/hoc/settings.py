@@ -2,18 +2,13 @@
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, SecretStr, model_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from hoc.environment import check_database_url, check_http_url, check_nats_url, unknown_variables
-
-
-def _database_url(url: SecretStr) -> SecretStr:
-    if value := url.get_secret_value():  # an empty one counts as unset
-        check_database_url(value)
-    return url
+from hoc.environment import check_http_url, check_nats_url, unknown_variables
+from hoc.postgres_url import PostgresUrl, with_password_file
 
 
 def _nats_url(url: SecretStr) -> SecretStr:
@@ -28,7 +23,6 @@ def _http_url(url: str) -> str:
     return url
 
 
-DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
 NatsUrl = Annotated[SecretStr, AfterValidator(_nats_url)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
@@ -61,10 +55,14 @@ class Settings(BaseSettings):
             console_secret: SecretStr | str | None = ...,
             console_templates: Path | str | None = ...,
             data_dir: Path | str | None = ...,
+            database_password_file: Path | str | None = ...,
             **others: str | bool | int | None,
         ) -> None: ...
 
-    database_url: DatabaseUrl | None = Field(
+    database_password_file: Path | None = Field(
+        default=None, description="file with the password of HOC_DATABASE_URL, read for each connection"
+    )
+    database_url: SecretStr | None = Field(
         default=None, description="PostgreSQL 15 or later; unset: `hoc serve` starts an embedded one"
     )
     pool_size: Count = Field(default=10, description="most database connections of each server process")
@@ -90,7 +88,7 @@ class Settings(BaseSettings):
     statement_timeout_ms: Count = Field(
         default=5_000, description="milliseconds until PostgreSQL cancels a statement or its wait for a lock"
     )
-    listen_database_url: DatabaseUrl | None = Field(
+    listen_database_url: SecretStr | None = Field(
         default=None, description="the database's URL past a pooler in transaction mode, for LISTEN"
     )
     nats_url: NatsUrl | None = Field(
@@ -246,6 +244,24 @@ class Settings(BaseSettings):
         if unknown := unknown_variables(os.environ, cls.model_fields):
             raise ValueError("; ".join(unknown))
         return given
+
+    @field_validator("database_url", "listen_database_url")
+    @classmethod
+    def _check_database_url(cls, url: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        """Have the URL name the file of its password, which so goes wherever the URL does."""
+        if url is None or not (value := url.get_secret_value()):  # an empty one counts as unset
+            return url
+        has_password = PostgresUrl.parse(value).password is not None
+        file = info.data.get("database_password_file")
+        if file is None or (has_password and info.field_name == "listen_database_url"):
+            return url
+        return SecretStr(with_password_file(value, file))
+
+    @model_validator(mode="after")
+    def _refuse_password_of_nothing(self) -> Self:
+        if self.database_password_file is not None and not self.database_url:
+            raise ValueError("HOC_DATABASE_PASSWORD_FILE is set, but HOC_DATABASE_URL is not")
+        return self
 
     @property
     def primary_issuer_or_default(self) -> str | None:

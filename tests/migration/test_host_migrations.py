@@ -10,7 +10,6 @@ import pytest
 from support.command_line import environment
 from support.documents import ROOT, blocks
 
-from hoc.database import sqlalchemy_url
 from hoc.migrations import current_revision, include_name
 
 PAGE = ROOT / "docs" / "how-to" / "migrations.md"
@@ -22,7 +21,7 @@ class Host:
 
     def __init__(self, directory: Path, database_url: str) -> None:
         self._directory = directory
-        self._url = sqlalchemy_url(database_url).render_as_string(hide_password=False)
+        self._url = database_url.replace("postgresql://", "postgresql+asyncpg://")
         (directory / "migrations" / "versions").mkdir(parents=True)
         template = files("alembic") / "templates" / "generic" / "script.py.mako"
         (directory / "migrations" / "script.py.mako").write_text(template.read_text())

@@ -43,6 +43,34 @@ def named(value: dict[str, str] | str) -> str:
             "not a PEM public key",
         ),
         ({"HOC_JWT_JWKS_URL": "hidden"}, "HOC_JWT_JWKS_URL: expected an absolute URL"),
+        (
+            {"HOC_DATABASE_URL": "postgresql://u:hidden@h/x?sslmod=require"},
+            "HOC_DATABASE_URL: the URL's parameter sslmod is unknown; known are application_name, ",
+        ),
+        ({"HOC_DATABASE_URL": "postgresql://u:hidden@h/x?sslmode=on"}, "sslmode must be one of disable, "),
+        (
+            {"HOC_DATABASE_URL": "postgresql://u:hidden@h/x?sslrootcert=/no"},
+            "sslrootcert: there is no file /no",
+        ),
+        ({"HOC_DATABASE_URL": "postgresql://h/x?channel_binding=require"}, "sslmode=verify-full proves"),
+        ({"HOC_DATABASE_URL": "postgresql://h/x?sslmode=require&sslrootcert=system"}, "sslmode=verify-full"),
+        ({"HOC_DATABASE_URL": "postgresql://a,b/x?port=1,2,3"}, "port: 3 ports for 2 hosts"),
+        ({"HOC_DATABASE_URL": "postgresql://h:65536/x"}, "port must be between 1 and 65535"),
+        (
+            {"HOC_DATABASE_URL": "postgresql://h/x?connect_timeout=soon"},
+            "connect_timeout must be a whole number",
+        ),
+        ({"HOC_DATABASE_URL": "postgresql://h/x?sslmode"}, "must be name=value"),
+        ({"HOC_LISTEN_DATABASE_URL": "postgresql://h/x?password=hidden&x=1"}, "HOC_LISTEN_DATABASE_URL: "),
+        (
+            {"HOC_DATABASE_URL": "postgresql://u:hidden@h/x", "HOC_DATABASE_PASSWORD_FILE": "/etc/hostname"},
+            "HOC_DATABASE_URL: has a password, and HOC_DATABASE_PASSWORD_FILE names another",
+        ),
+        (
+            {"HOC_DATABASE_URL": "postgresql://u@h/x", "HOC_DATABASE_PASSWORD_FILE": "/no"},
+            "HOC_DATABASE_PASSWORD_FILE: there is no file /no",
+        ),
+        ({"HOC_DATABASE_PASSWORD_FILE": "/etc/hostname"}, "HOC_DATABASE_URL is not"),
         ({"HOC_CONSUL_URL": "localhost:8500"}, "HOC_CONSUL_URL: expected an absolute URL"),
         ({"HOC_TRUSTED_ORIGINS": "app.example.com"}, "HOC_TRUSTED_ORIGINS"),
     ],
@@ -74,6 +102,7 @@ def test_an_unknown_keyword_is_refused_too() -> None:
         "postgresql://u:p@/x?host=a:5432&host=b:5433",
         "postgresql+psycopg://u:p@h:5432/x",
         "postgresql+asyncpg://u@h/x?ssl=require",
+        "postgresql://[::1]:5432,h/x?sslmode=require&channel_binding=prefer&client_encoding=utf8",
     ],
 )
 def test_a_right_database_url_is_taken(monkeypatch: pytest.MonkeyPatch, url: str) -> None:

@@ -5,8 +5,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import URL, text
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy import text
 
 from hoc.cli.configuration import load_settings, running_database
 from hoc.cli.errors import CommandError, database_errors
@@ -14,9 +13,10 @@ from hoc.cli.migrate import migrate_database
 from hoc.cli.output import whole_file
 from hoc.cli.progress import print_step
 from hoc.cus.account.L6_drivers.tables import SCHEMA
-from hoc.database import sqlalchemy_url
+from hoc.database import create_engine
 from hoc.embedded import DataDirectory, EmbeddedPostgres, EmbeddedServiceError
 from hoc.embedded.postgres_tools import PostgresTools, is_dump
+from hoc.postgres_url import PostgresUrl
 
 
 def backup(data: DataDirectory, file: Path) -> None:
@@ -31,13 +31,13 @@ def backup(data: DataDirectory, file: Path) -> None:
         raise CommandError(f"There is nothing to back up: {data.path} has no database. Set HOC_DATABASE_URL.")
     with _database(data) as url:
         with database_errors(url):
-            if not asyncio.run(_has_schema(sqlalchemy_url(url))):
+            if not asyncio.run(_has_schema(url)):
                 raise CommandError("There is nothing to back up: the database has not been migrated.")
         tools = PostgresTools.of(data)
         print_step(f"Backing up to {file}")
         with whole_file(file) as output:
             try:
-                tools.dump(sqlalchemy_url(url), SCHEMA, output)
+                tools.dump(PostgresUrl.parse(url), SCHEMA, output)
             except EmbeddedServiceError as problem:
                 raise CommandError(f"The backup was not made: {problem}") from None
 
@@ -54,15 +54,15 @@ def restore(data: DataDirectory, file: Path) -> None:
     except OSError as problem:
         raise CommandError(f"{file} cannot be read: {problem.strerror}.") from None
     with _database(data) as url:
-        target = sqlalchemy_url(url)
+        target = PostgresUrl.parse(url)
         with database_errors(url):
-            if asyncio.run(_has_schema(target)):
+            if asyncio.run(_has_schema(url)):
                 raise CommandError(
                     f"The database {target.database} has hoc's data already, and nothing was changed."
                     " Restore into an empty database, or with another --data-dir."
                 )
             # A dump of one schema leaves extensions out.
-            asyncio.run(_execute(target, "CREATE EXTENSION IF NOT EXISTS pg_trgm"))
+            asyncio.run(_execute(url, "CREATE EXTENSION IF NOT EXISTS pg_trgm"))
         tools = PostgresTools.of(data)
         print_step(f"Restoring {file}")
         with file.open("rb") as dumped:
@@ -83,8 +83,8 @@ def _database(data: DataDirectory) -> Generator[str]:
         yield postgres.start()
 
 
-async def _has_schema(url: URL) -> bool:
-    engine = create_async_engine(url)
+async def _has_schema(url: str) -> bool:
+    engine = create_engine(url, pooled=False)
     try:
         async with engine.connect() as connection:
             return await connection.scalar(text(f"SELECT to_regnamespace('{SCHEMA}')")) is not None
@@ -92,8 +92,8 @@ async def _has_schema(url: URL) -> bool:
         await engine.dispose()
 
 
-async def _execute(url: URL, statement: str) -> None:
-    engine = create_async_engine(url)
+async def _execute(url: str, statement: str) -> None:
+    engine = create_engine(url, pooled=False)
     try:
         async with engine.begin() as connection:
             await connection.execute(text(statement))

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hoc.cli.configuration import (
     check_application,
@@ -23,7 +23,7 @@ from hoc.cus.account.L6_drivers.event_partitions import LAST_COVERED, MAY_CREATE
 from hoc.cus.account.L6_drivers.event_sequencing import SqlEventSequencing
 from hoc.cus.account.L6_drivers.grants import MISSING_GRANTS
 from hoc.cus.account.wiring import open_database
-from hoc.database import sqlalchemy_url
+from hoc.database import create_engine
 from hoc.embedded import DataDirectory
 from hoc.mail.sender import MailError
 from hoc.readiness import Readiness
@@ -94,7 +94,7 @@ async def _database_findings(url: str | None) -> AsyncGenerator[Finding, None]:
     if url is None:
         yield Finding("database", "wrong", "none is running: set HOC_DATABASE_URL, or start `hoc serve`")
         return
-    engine = create_async_engine(sqlalchemy_url(url), pool_size=1, connect_args={"timeout": _TIMEOUT_SECONDS})
+    engine = create_engine(url, pooled=False, connect_timeout=_TIMEOUT_SECONDS)
     try:
         with database_errors(url):
             async with engine.connect() as connection:

@@ -6,6 +6,8 @@ from contextlib import contextmanager
 
 import typer
 
+from hoc.postgres_url import PostgresUrl
+
 _OTHER_SCHEMA = {"3F000", "42P01", "42703"}  # undefined schema, table, column
 # Connections, standby servers, authorization, catalog, permission, resources, locks, intervention, system.
 _REFUSALS = ("08", "25006", "28", "3D", "42501", "53", "55P03", "57", "58")
@@ -42,13 +44,18 @@ def explain(problem: Exception) -> tuple[str | None, int]:
 
 @contextmanager
 def database_errors(url: str) -> Generator[None]:
-    """Raise a CommandError when `url` is wrong, or the database is away, refuses or was not migrated."""
+    """Raise a CommandError when the database is away, refuses or was not migrated."""
     from asyncpg import InterfaceError, PostgresError  # noqa: PLC0415 - not every command needs a database
     from sqlalchemy.exc import DBAPIError  # noqa: PLC0415 - see above
 
-    place = _place(url)
+    from hoc.database import NotConnectedError  # noqa: PLC0415 - see above
+
+    place = PostgresUrl.parse(url).place
     try:
         yield
+    except NotConnectedError as problem:
+        how = "refuses: {}" if problem.sqlstate else "cannot be reached ({})"
+        raise CommandError(f"The database {place} {how.format(problem.reason)}.") from problem
     except (OSError, TimeoutError) as problem:
         raise CommandError(f"The database {place} cannot be reached ({_reason(problem)}).") from problem
     except (PostgresError, InterfaceError) as problem:  # raised while connecting
@@ -63,22 +70,6 @@ def database_errors(url: str) -> Generator[None]:
             reason = _reason((problem.orig and problem.orig.__cause__) or problem)
             raise CommandError(f"The database {place} refuses: {reason}.") from problem
         raise
-
-
-def _place(url: str) -> str:
-    from sqlalchemy.exc import ArgumentError  # noqa: PLC0415 - not every command needs a database
-
-    from hoc.database import sqlalchemy_url  # noqa: PLC0415 - see above
-
-    try:
-        parsed = sqlalchemy_url(url)
-    except (ArgumentError, ValueError):
-        parsed = None
-    if parsed is None or not url.startswith(("postgresql", "postgres:")):
-        raise CommandError(
-            "HOC_DATABASE_URL: expected a URL such as postgresql://user:password@127.0.0.1:5432/name."
-        ) from None
-    return f"{parsed.database} at {parsed.host or 'localhost'}:{parsed.port or 5432}"
 
 
 def _reason(problem: BaseException) -> str:

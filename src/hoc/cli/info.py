@@ -2,11 +2,9 @@
 
 import re
 
-from sqlalchemy import make_url
-
 from hoc.cli.configuration import load_settings, running_database, running_nats
-from hoc.cli.errors import database_errors
 from hoc.embedded import DataDirectory
+from hoc.postgres_url import without_secrets
 
 
 def find(data: DataDirectory) -> dict[str, str | None]:
@@ -26,8 +24,7 @@ def readable(found: dict[str, str | None]) -> str:
     """Return the same as text for people, without the passwords."""
     url, nats_url = found["database_url"], found["nats_url"]
     if url is not None:
-        with database_errors(url):
-            url = make_url(url).render_as_string(hide_password=True)
+        url = without_secrets(url)
     if nats_url is not None:  # hide the whole login, because a token may take the user's place
         nats_url = re.sub(r"^(\w+://)?.*@", r"\1***@", nats_url)
     return "\n".join(

@@ -9,20 +9,23 @@ from typing import Any, TypeVar
 
 import asyncpg
 import orjson
-from sqlalchemy import URL, AdaptedConnection, Executable, NullPool, event, make_url
+from sqlalchemy import AdaptedConnection, Executable, NullPool, event
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from hoc.concurrency.per_loop import PerLoop
+from hoc.database.connecting import CONNECT_TIMEOUT_SECONDS, Connector, PasswordSource
 from hoc.database.direct import CompiledStatements, DirectConnection, Row, TransactionRequiredError
 from hoc.database.handoff import ConnectionHandoff
 from hoc.database.outages import DRIVER_ERRORS, ErrorTranslator, has_lost_race, translated_errors
+from hoc.postgres_url import PostgresUrl
 
 T = TypeVar("T")
 Connection = TypeVar("Connection")
 
 MAX_ATTEMPTS = 3
-CONNECT_TIMEOUT_SECONDS = 1
 POOL_TIMEOUT_SECONDS = 1
+
+_DIALECT = "postgresql+asyncpg://"  # where the database is says the connector
 
 
 class Database:
@@ -32,13 +35,17 @@ class Database:
     until they are garbage.
 
     Args:
-        url: ``postgresql://user:password@host:port/name``.
+        url: ``postgresql://user:password@host:port/name``, with libpq's parameters.
         pool_size: the most connections. A caller that gets none within a second gets the error for an outage.
         statement_timeout_ms: PostgreSQL cancels a statement that takes longer.
         errors: the errors to raise in place of the driver's. By default an outage raises
             `hoc.database.outages.DatabaseUnavailableError`, and a violated constraint the driver's error.
         pooled: False opens a connection for each block and closes it at its end, so that any number of event
             loops and threads can use the database at the same time.
+        password: gives the password of each new connection, in place of the URL's.
+
+    Raises:
+        ValueError: the URL is wrong.
     """
 
     def __init__(
@@ -49,9 +56,14 @@ class Database:
         statement_timeout_ms: int = 5_000,
         errors: ErrorTranslator | None = None,
         pooled: bool = True,
+        password: PasswordSource | None = None,
     ) -> None:
         self.engine = create_engine(
-            url, pool_size=pool_size, statement_timeout_ms=statement_timeout_ms, pooled=pooled
+            url,
+            pool_size=pool_size,
+            statement_timeout_ms=statement_timeout_ms,
+            pooled=pooled,
+            password=password,
         )
         self._is_pooled = pooled
         # Single statements leave every fifth connection to transactions.
@@ -210,38 +222,39 @@ def _nothing() -> None:
     pass
 
 
-def sqlalchemy_url(url: str) -> URL:
-    """``postgresql://…`` or ``postgres://…`` as SQLAlchemy's URL for asyncpg."""
-    return make_url(url).set(drivername="postgresql+asyncpg")
-
-
 def create_engine(
-    url: str, *, pool_size: int = 10, statement_timeout_ms: int = 5_000, pooled: bool = True
+    url: str,
+    *,
+    pool_size: int = 10,
+    statement_timeout_ms: int | None = 5_000,
+    pooled: bool = True,
+    password: PasswordSource | None = None,
+    connect_timeout: float = CONNECT_TIMEOUT_SECONDS,
 ) -> AsyncEngine:
-    """An engine on asyncpg with hoc's timeouts and JSON codec."""
+    """An engine on asyncpg with hoc's JSON codec, and its timeouts unless ``statement_timeout_ms`` is None.
+
+    Its connections are to where ``url`` says with libpq's parameters. Raises ValueError for a wrong one.
+    """
     pool: dict[str, Any] = {"poolclass": NullPool}
     if pooled:
         pool = {"pool_size": pool_size, "max_overflow": 0, "pool_timeout": POOL_TIMEOUT_SECONDS}
+    connector = Connector(
+        PostgresUrl.parse(url),
+        password=password,
+        connect_timeout=connect_timeout,
+        command_timeout=None if statement_timeout_ms is None else statement_timeout_ms / 1_000 + 1,
+        record_class=Row,
+        server_settings={"application_name": "hoc", "timezone": "UTC"} | _limits(statement_timeout_ms),
+    )
     engine = create_async_engine(
-        sqlalchemy_url(url),
+        _DIALECT,
         **pool,
+        async_creator=connector.connect,
         # The connection itself encodes and decodes JSON: see `_set_codecs`.
         json_serializer=_unchanged,
         json_deserializer=_unchanged,
         # Bound values may be personal data; an error's text must not carry them into a log.
         hide_parameters=True,
-        connect_args={
-            "timeout": CONNECT_TIMEOUT_SECONDS,
-            "command_timeout": statement_timeout_ms / 1_000 + 1,
-            "record_class": Row,
-            "server_settings": {
-                "application_name": "hoc",
-                "statement_timeout": str(statement_timeout_ms),
-                "lock_timeout": str(statement_timeout_ms),
-                "idle_in_transaction_session_timeout": "10000",
-                "timezone": "UTC",
-            },
-        },
     )
 
     @event.listens_for(engine.sync_engine, "connect")
@@ -249,6 +262,16 @@ def create_engine(
         adapted.run_async(_set_codecs)
 
     return engine
+
+
+def _limits(statement_timeout_ms: int | None) -> dict[str, str]:
+    if statement_timeout_ms is None:
+        return {}
+    return {
+        "statement_timeout": str(statement_timeout_ms),
+        "lock_timeout": str(statement_timeout_ms),
+        "idle_in_transaction_session_timeout": "10000",
+    }
 
 
 def _unchanged(value: T) -> T:

@@ -10,14 +10,16 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from hoc.database.connections import sqlalchemy_url
+from hoc.database.connecting import PasswordSource
+from hoc.database.connections import create_engine
 from hoc.database.outages import sqlstate
 
 LOCK_NOT_AVAILABLE = "55P03"
 ATTEMPTS = 10
 PAUSE_SECONDS = 1.0
+CONNECT_TIMEOUT_SECONDS = 10
 
 
 def migration_config() -> Config:
@@ -52,10 +54,13 @@ def newest_revision() -> str:
     return revisions()[0]
 
 
-async def migrate(database_url: str, revision: str = "head") -> None:
+async def migrate(
+    database_url: str, revision: str = "head", *, password: PasswordSource | None = None
+) -> None:
     """Upgrade, or downgrade to an older ``revision`` (``base`` removes everything).
 
-    Also creates the partitions of the coming months' events, if the role may.
+    Also creates the partitions of the coming months' events, if the role may. ``password`` gives the
+    password of each connection, in place of the URL's.
 
     Raises:
         NewerSchemaError: a newer version of hoc has migrated the database.
@@ -63,7 +68,7 @@ async def migrate(database_url: str, revision: str = "head") -> None:
     """
     for attempts_left in reversed(range(ATTEMPTS)):
         try:
-            await _run(database_url, revision)
+            await _run(_engine(database_url, password), revision)
         except DBAPIError as problem:
             if not attempts_left or sqlstate(problem) != LOCK_NOT_AVAILABLE:
                 raise
@@ -72,8 +77,18 @@ async def migrate(database_url: str, revision: str = "head") -> None:
             return
 
 
-async def _run(database_url: str, revision: str) -> None:
-    engine = create_async_engine(sqlalchemy_url(database_url), pool_size=1)
+def _engine(database_url: str, password: PasswordSource | None) -> AsyncEngine:
+    """For statements that may take as long as they need."""
+    return create_engine(
+        database_url,
+        statement_timeout_ms=None,
+        pooled=False,
+        password=password,
+        connect_timeout=CONNECT_TIMEOUT_SECONDS,
+    )
+
+
+async def _run(engine: AsyncEngine, revision: str) -> None:
     try:
         async with engine.connect() as connection:
             found = await _current(connection)
@@ -92,9 +107,9 @@ def _migrate(connection: Connection, revision: str) -> None:
     command(config, revision)
 
 
-async def current_revision(database_url: str) -> str | None:
+async def current_revision(database_url: str, *, password: PasswordSource | None = None) -> str | None:
     """The database's revision, None before the first migration."""
-    engine = create_async_engine(sqlalchemy_url(database_url), pool_size=1)
+    engine = _engine(database_url, password)
     try:
         async with engine.connect() as connection:
             return await _current(connection)

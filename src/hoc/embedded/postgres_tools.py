@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
 
-from sqlalchemy import URL
-
 from hoc.embedded.data_directory import DataDirectory
 from hoc.embedded.postgres_files import PostgresFiles, unpacked
 from hoc.embedded.service import EmbeddedServiceError
 from hoc.embedded.unprivileged import service_directory
+from hoc.postgres_url import PostgresUrl
 
-_SSL: Final = {"require", "prefer", "allow", "disable", "verify-ca", "verify-full"}
+_LIMITS: Final = "-c statement_timeout=0 -c lock_timeout=10000"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +33,7 @@ class PostgresTools:
         data.create()
         return cls(unpacked(service_directory(data.path, "postgres")))
 
-    def dump(self, url: URL, schema: str, output: IO[bytes]) -> None:
+    def dump(self, url: PostgresUrl, schema: str, output: IO[bytes]) -> None:
         """Write a snapshot of a schema. Raises EmbeddedServiceError with pg_dump's reason."""
         self._run(
             url,
@@ -43,7 +42,7 @@ class PostgresTools:
             stdout=output,
         )
 
-    def restore(self, url: URL, dumped: IO[bytes]) -> None:
+    def restore(self, url: PostgresUrl, dumped: IO[bytes]) -> None:
         """Read what `dump` wrote, all or nothing. Raises EmbeddedServiceError with pg_restore's reason."""
         self._run(
             url,
@@ -54,7 +53,12 @@ class PostgresTools:
         )
 
     def _run(
-        self, url: URL, program: str, *arguments: str, stdin: IO[bytes] | None, stdout: IO[bytes] | None
+        self,
+        url: PostgresUrl,
+        program: str,
+        *arguments: str,
+        stdin: IO[bytes] | None,
+        stdout: IO[bytes] | None,
     ) -> None:
         files = self.files
         with tempfile.TemporaryFile() as errors:
@@ -77,18 +81,20 @@ class PostgresTools:
             raise EmbeddedServiceError(reason or f"{program} ended with code {ended.returncode}.")
 
 
-def _connection(url: URL) -> dict[str, str]:
+def _connection(url: PostgresUrl) -> dict[str, str]:
     """The URL as libpq's variables: unlike arguments, other users cannot see them."""
-    ssl = str(url.query.get("ssl") or url.query.get("sslmode") or "")
     given = {
-        "PGHOST": url.host,
-        "PGPORT": str(url.port or 5432),
-        "PGUSER": url.username,
-        "PGPASSWORD": url.password,
+        "PGHOST": ",".join(host.name or "" for host in url.hosts),
+        "PGPORT": ",".join(str(host.port or "") for host in url.hosts),
+        "PGUSER": url.user,
+        "PGPASSWORD": url.current_password(),
+        "PGPASSFILE": url.passfile,
         "PGDATABASE": url.database,
-        "PGSSLMODE": ssl if ssl in _SSL else None,
-        "PGCONNECT_TIMEOUT": "10",
-        "PGOPTIONS": "-c statement_timeout=0 -c lock_timeout=10000",
+        "PGAPPNAME": url.application_name,
+        "PGTARGETSESSIONATTRS": url.target_session_attrs,
+        "PGCONNECT_TIMEOUT": "10" if url.connect_timeout is None else str(url.connect_timeout),
+        "PGOPTIONS": f"{url.options or ''} {_LIMITS}".strip(),
+        **{f"PG{name.replace('_', '')}".upper(): value for name, value in url.tls.items()},
     }
     return {name: value for name, value in given.items() if value}
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from hoc.cus.account.L5_engines.session import utc_now
 from hoc.cus.account.L6_drivers.event_sequencing import SqlEventSequencing
 from hoc.cus.account.wiring import open_database
-from hoc.database import Database
+from hoc.database import Database, PasswordSource
 from hoc.events.message import Handler
 from hoc.events.observer import EventObserver
 from hoc.events.relay import Relay
@@ -41,6 +41,7 @@ class EventService:
         settings: `Settings.database_url` must be set; without a `nats_url` events are only numbered.
         handlers: of inbound messages, by subject.
         observer: counts events, for metrics.
+        password: gives the password of each connection to the database, in place of the URL's.
     """
 
     def __init__(
@@ -49,12 +50,16 @@ class EventService:
         handlers: Mapping[str, Handler],
         *,
         observer: EventObserver | None = None,
+        password: PasswordSource | None = None,
     ) -> None:
         if settings.database_url is None:
             raise ValueError("HOC_DATABASE_URL is not set: name the PostgreSQL database to use.")
         url = settings.database_url.get_secret_value()
         self._database = open_database(
-            url, pool_size=_CONNECTIONS, statement_timeout_ms=settings.statement_timeout_ms
+            url,
+            pool_size=_CONNECTIONS,
+            statement_timeout_ms=settings.statement_timeout_ms,
+            password=password,
         )
         self._nats: NatsConnection | None = None
         self._inbound: Inbound | None = None
@@ -63,7 +68,7 @@ class EventService:
             self._nats, publisher, self._inbound = _on_nats(settings, self._database, handlers, observer)
         self._relay = Relay(self._database, publisher, source=settings.events_source, observer=observer)
         listen_url = settings.listen_database_url or settings.database_url
-        self._listener = Listener(listen_url.get_secret_value(), self._relay.wake)
+        self._listener = Listener(listen_url.get_secret_value(), self._relay.wake, password=password)
         self._events = SqlEventSequencing()
 
     def before_use(self, check: Callable[[], None]) -> None:

@@ -16,7 +16,7 @@ from sqlalchemy import func, select
 from hoc.concurrency.background import BackgroundLoop
 from hoc.cus.account.L5_schemas.errors import UnavailableError
 from hoc.cus.account.L6_drivers.errors import domain_errors, explain_outage
-from hoc.database import Database, create_engine
+from hoc.database import Database, PasswordSource, create_engine
 
 CHANNEL = "hoc_events"
 INTERVAL_SECONDS = 0.05
@@ -60,8 +60,8 @@ class CommitNotifier:
 class Listener:
     """Calls ``wake`` for every notification. Uses its own connection, and reconnects when that is lost."""
 
-    def __init__(self, url: str, wake: Callable[[], None]) -> None:
-        self._engine = create_engine(url, pooled=False)
+    def __init__(self, url: str, wake: Callable[[], None], *, password: PasswordSource | None = None) -> None:
+        self._engine = create_engine(url, pooled=False, password=password)
         self._wake = wake
         self._loop = BackgroundLoop(
             self._listen,

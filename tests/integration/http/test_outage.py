@@ -16,7 +16,7 @@ from support.seed import add_tenants, add_users, execute
 from support.servers import development_keys
 
 from hoc.database import Database
-from hoc.database.connections import CONNECT_TIMEOUT_SECONDS
+from hoc.database.connecting import CONNECT_TIMEOUT_SECONDS
 from hoc.server import create_app
 
 HEALTH = {"/health": 503, "/health/detailed": 503, "/health/ready": 503, "/health/live": 200}

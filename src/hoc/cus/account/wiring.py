@@ -32,7 +32,7 @@ from hoc.cus.account.L6_drivers.ticket_replies import SqlTicketReplies
 from hoc.cus.account.L6_drivers.tickets import SqlTickets
 from hoc.cus.account.L6_drivers.usage import SqlUsage
 from hoc.cus.account.L6_drivers.usage_days import SqlUsageDays
-from hoc.database import Database
+from hoc.database import Database, PasswordSource
 from hoc.settings import Settings
 
 __all__ = [
@@ -50,7 +50,12 @@ __all__ = [
 
 
 def open_database(
-    url: str, *, pool_size: int = 10, statement_timeout_ms: int = 5_000, pooled: bool = True
+    url: str,
+    *,
+    pool_size: int = 10,
+    statement_timeout_ms: int = 5_000,
+    pooled: bool = True,
+    password: PasswordSource | None = None,
 ) -> Database:
     """A `Database` that raises the domain's errors, `UnavailableError` for an outage."""
     return Database(
@@ -59,6 +64,7 @@ def open_database(
         statement_timeout_ms=statement_timeout_ms,
         errors=DOMAIN_ERRORS,
         pooled=pooled,
+        password=password,
     )
 
 
