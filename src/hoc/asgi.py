@@ -35,6 +35,7 @@ from hoc.cus.account.wiring import (
     access_reader,
     create_account_service,
     event_feed,
+    frame_reader,
     idempotency,
     open_database,
     options_of,
@@ -197,7 +198,14 @@ class Accounts:
             pages_app, page_parts = _pages()
             self._pages_app = pages_app(
                 settings,
-                page_parts(self.facade, self.identity_service, self.database, callers, on_mail_queued),
+                page_parts(
+                    self.facade,
+                    self.identity_service,
+                    self.database,
+                    callers,
+                    frame_reader(self.database),
+                    on_mail_queued,
+                ),
                 authentication=pages_authentication,
                 limiter=limiter,
                 rate_limits=rate_limits,

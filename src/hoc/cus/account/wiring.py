@@ -10,6 +10,7 @@ from hoc.cus.account.L5_engines.hooks import Hook, Hooks
 from hoc.cus.account.L5_engines.idempotency import Idempotency
 from hoc.cus.account.L5_engines.link_patterns import EMAIL_CHANGE_URL, link_pattern
 from hoc.cus.account.L5_engines.session import Clock, utc_now
+from hoc.cus.account.L5_schemas.frames import Frame, FrameFetch
 from hoc.cus.account.L5_schemas.options import Options
 from hoc.cus.account.L5_schemas.port_types import Access, AccessFetch, InvitationLimits, OwnerFetch, Subject
 from hoc.cus.account.L5_schemas.results import SupportContactResult
@@ -17,6 +18,7 @@ from hoc.cus.account.L6_drivers.accounts import AccountRepository
 from hoc.cus.account.L6_drivers.billing import SqlBilling
 from hoc.cus.account.L6_drivers.errors import DOMAIN_ERRORS, domain_errors
 from hoc.cus.account.L6_drivers.event_log import SqlEventLog
+from hoc.cus.account.L6_drivers.frames import SqlFrames
 from hoc.cus.account.L6_drivers.hooks import SqlWrittenEvents
 from hoc.cus.account.L6_drivers.idempotency import SqlIdempotencyKeys
 from hoc.cus.account.L6_drivers.identities import SqlIdentities
@@ -159,6 +161,17 @@ def owner_reader(database: Database) -> OwnerFetch:
     async def read(subjects: list[Subject]) -> dict[Subject, str]:
         async with database.reading() as session:
             return await identities.owners(session, subjects)
+
+    return read
+
+
+def frame_reader(database: Database) -> FrameFetch:
+    """Reads what surrounds a person's pages, in one round trip."""
+    frames = SqlFrames()
+
+    async def read(subject: Subject, tenant_id: str | None) -> Frame:
+        async with database.reading() as session:
+            return await frames.find(session, subject, tenant_id)
 
     return read
 

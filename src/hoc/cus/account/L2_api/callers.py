@@ -42,19 +42,25 @@ class Callers:
 
     async def member(self, tenant_id: str, caller: Caller) -> Caller:
         """The caller under its account's id. Raises NotAMemberError or TenantNotActiveError."""
-        access = require_reader(await self._access.get((tenant_id, self._subject(caller))))
-        return caller if access.user_id == caller.user_id else _as_account(caller, access.user_id)
+        access = require_reader(await self._access.get((tenant_id, self.subject_of(caller))))
+        return self.as_account(caller, access.user_id)
 
     async def account_of(self, caller: Caller) -> Caller:
         """The caller under the id of the account that its subject is linked to, or else is the id of.
 
         The unlinked subject of another than the primary issuer gets an id that no account can have.
         """
-        subject = self._subject(caller)
+        subject = self.subject_of(caller)
         user_id = await self._owners.get(subject)
+        if user_id is None and subject.issuer == "":
+            user_id = subject.id
+        return self.as_account(caller, user_id)
+
+    def as_account(self, caller: Caller, user_id: str | None) -> Caller:
+        """The caller under an account's id, or with None under an id that no account can have."""
         if user_id is None:
-            user_id = subject.id if subject.issuer == "" else _id_of_nobody(subject)
-        return caller if user_id == caller.user_id else _as_account(caller, user_id)
+            user_id = _id_of_nobody(self.subject_of(caller))
+        return caller if user_id == caller.user_id else replace(caller, user_id=user_id, issuer=None)
 
     async def account_id(self, user_id: str) -> str:
         """The id of the account that the primary issuer's subject is linked to, or else is the id of."""
@@ -71,7 +77,7 @@ class Callers:
         known = await authenticate_token(self._authentication, request, token)
         return known[1] if known is not None and isinstance(known[1], Caller) else None
 
-    def _subject(self, caller: Caller) -> Subject:
+    def subject_of(self, caller: Caller) -> Subject:
         return Subject(caller.user_id, "" if self.is_primary(caller) else caller.issuer or "")
 
 
@@ -79,7 +85,3 @@ def _id_of_nobody(subject: Subject) -> str:
     """An id of at most 255 characters for an unlinked subject. No account's id contains a space."""
     named = f"{subject.issuer} {subject.id}"
     return named if len(named) <= MAX_ID_LENGTH else f"sha256 {sha256(named.encode()).hexdigest()}"
-
-
-def _as_account(caller: Caller, user_id: str) -> Caller:
-    return replace(caller, user_id=user_id, issuer=None)

@@ -15,27 +15,33 @@ from hoc.cus.account.L2_api.call import require_caller
 from hoc.cus.account.L2_api.callers import Callers
 from hoc.cus.account.L2_api.operations import MEMBER, NOTHING, Opens
 from hoc.cus.account.L2_api.pages.forms import form_fields, parse
-from hoc.cus.account.L2_api.pages.frame import read_frame
 from hoc.cus.account.L2_api.pages.page import AnyPage
 from hoc.cus.account.L2_api.pages.rendering import Renderer
 from hoc.cus.account.L2_api.pages.security import FIELD, Forms
 from hoc.cus.account.L2_api.pages.view import Answer, AnyView, Redirect, Refusal, Shown, View
 from hoc.cus.account.L2_api.request import ReceivedRequest, check_path
+from hoc.cus.account.L5_engines.access import require_reader
 from hoc.cus.account.L5_engines.account_service import AccountService
 from hoc.cus.account.L5_engines.accounts_facade import AccountsFacade
 from hoc.cus.account.L5_engines.session import Session
 from hoc.cus.account.L5_schemas.errors import AccountsError, ForbiddenError
+from hoc.cus.account.L5_schemas.frames import FrameFetch
 from hoc.database import Database
 
 
 @dataclass(frozen=True, slots=True)
 class PageParts:
-    """What every page needs. ``on_mail_queued`` is called after a commit that may have queued a mail."""
+    """What every page needs.
+
+    ``frames`` reads the caller's account and access, and what surrounds the page. ``on_mail_queued`` is
+    called after a commit that may have queued a mail.
+    """
 
     accounts: AccountsFacade
     identity: AccountService
     database: Database
     callers: Callers
+    frames: FrameFetch
     on_mail_queued: Callable[[], None]
 
 
@@ -71,7 +77,7 @@ class PageEndpoint:
             view, answer = await self._again(view, page.again, refusal)
         if page.queues_mail:
             self._parts.on_mail_queued()
-        return await self._response(request, view, answer)
+        return self._response(request, view, answer)
 
     def _view(self, request: ReceivedRequest) -> AnyView:
         caller = caller_of(request)
@@ -97,14 +103,19 @@ class PageEndpoint:
         return [(name, value) for name, value in fields if name != FIELD]
 
     async def _require_rights(self, view: AnyView) -> None:
-        """Refuse a caller who may not, and put its account's id into the view."""
+        """Refuse a caller who may not, and put its account's id and the frame into the view."""
         page, callers = self._page, self._parts.callers
-        if view.optional_caller is None:
+        if page.requires is NOTHING:
+            if view.optional_caller is not None:
+                view.optional_caller = await callers.account_of(view.caller)
             return
-        if page.requires is MEMBER:
-            view.optional_caller = await callers.member(view.tenant_id, view.caller)
-        else:
-            view.optional_caller = await callers.account_of(view.caller)
+        is_member = page.requires is MEMBER
+        frame = view.frame = await self._parts.frames(
+            callers.subject_of(view.caller), view.tenant_id if is_member else None
+        )
+        if is_member:
+            require_reader(frame.access)
+        view.optional_caller = callers.as_account(view.caller, frame.user_id)
         if page.scopes and set(page.scopes).isdisjoint(view.scopes):
             raise ForbiddenError(
                 f"This page needs the scope {' or '.join(page.scopes)}.", code="missing_scope"
@@ -139,7 +150,6 @@ class PageEndpoint:
         match page.opens:
             case Opens.READ:
                 async with self._parts.database.reading() as session:
-                    await self._add_frame(session, view)
                     return await work(session)
             case Opens.NOTHING:
                 return await work(None)
@@ -148,17 +158,9 @@ class PageEndpoint:
             case _:
                 return await self._parts.database.transact(work)
 
-    async def _add_frame(self, session: Session, view: AnyView) -> None:
-        if self._page.requires is not NOTHING:
-            tenant_id = view.tenant_id if self._page.requires is MEMBER else None
-            view.frame = await read_frame(self._parts.accounts, session, view.caller, tenant_id)
-
-    async def _response(self, request: Request, view: AnyView, answer: Answer) -> Response:
+    def _response(self, request: Request, view: AnyView, answer: Answer) -> Response:
         if isinstance(answer, Redirect):
             return self._renderer.redirect(request, answer)
-        if view.frame is None and self._page.requires is not NOTHING:
-            async with self._parts.database.reading() as session:
-                await self._add_frame(session, view)
         return self._renderer.page(request, view, answer, subject=_subject_of(request))
 
 

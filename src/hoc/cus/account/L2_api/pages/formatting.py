@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from jinja2 import pass_context
 from jinja2.runtime import Context
@@ -96,7 +97,13 @@ def chart_top(numbers: Iterable[int]) -> int:
     return next(step * scale for step in (2, 4, 6, 8, 10) if most <= step * scale)
 
 
+def path_part(text: str) -> str:
+    """A text as one part of a URL's path."""
+    return quote(text, safe="")
+
+
 FILTERS: dict[str, Any] = {
+    "path_part": path_part,
     "moment": moment,
     "day": day,
     "count": count,

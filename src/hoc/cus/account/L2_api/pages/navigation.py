@@ -37,8 +37,9 @@ class Navigation:
         if view.frame is None:
             return []
         here = path.removeprefix(root)
-        role, tenant_id = view.frame.role, view.frame.tenant_id
-        tenant = [] if role is None else [each for each in self._tenant if each[1].only(role)]
+        access = view.frame.access
+        tenant = [] if access is None else [each for each in self._tenant if each[1].only(access.role)]
+        tenant_id = None if access is None else access.tenant_id
         admin = [each for each in self._admin if not set(each[0].scopes).isdisjoint(view.scopes)]
         sections = (("", tenant), ("You", self._own), ("Administration", admin))
         return [

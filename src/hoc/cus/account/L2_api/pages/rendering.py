@@ -20,6 +20,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from hoc.cus.account.L2_api.pages.formatting import FILTERS
 from hoc.cus.account.L2_api.pages.look import Look
+from hoc.cus.account.L2_api.pages.marks import MARKS
 from hoc.cus.account.L2_api.pages.navigation import Navigation
 from hoc.cus.account.L2_api.pages.security import HEADERS, Forms
 from hoc.cus.account.L2_api.pages.static_files import StaticFiles
@@ -168,7 +169,7 @@ def _environment(templates: Path | None) -> Environment:
         cache_size=-1,
     )
     filters: dict[str, Any] = environment.filters
-    filters.update(FILTERS)
+    filters.update(FILTERS | MARKS)
     if templates is not None:
         _refuse_unknown_files(templates)
     for name in _names(_OWN):

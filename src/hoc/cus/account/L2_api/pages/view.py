@@ -12,30 +12,11 @@ from hoc.cus.account.L2_api.call import Call
 from hoc.cus.account.L5_engines.account_service import AccountService
 from hoc.cus.account.L5_engines.accounts_facade import AccountsFacade
 from hoc.cus.account.L5_schemas.errors import AccountsError, StaleVersionError
-from hoc.cus.account.L5_schemas.results import MembershipResult
+from hoc.cus.account.L5_schemas.frames import Frame
 from hoc.cus.account.L5_schemas.values import Role
 
 BodyT = TypeVar("BodyT", default=None)
 QueryT = TypeVar("QueryT", default=None)
-
-
-@dataclass(slots=True)
-class Frame:
-    """What surrounds each page of a signed-in person. Without a tenant, the last four are empty.
-
-    ``memberships`` are the first ones, for the switch between tenants; ``has_more`` says that there are more.
-    """
-
-    user_id: str
-    name: str | None
-    email: str | None
-    timezone: str | None
-    memberships: Sequence[MembershipResult]
-    has_more: bool
-    tenant_id: str | None = None
-    tenant_name: str = ""
-    tenant_status: str = ""
-    role: Role | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +83,7 @@ class View(Call[BodyT, QueryT], Generic[BodyT, QueryT]):
     """One opened page. The caller's tenant is that of the path.
 
     ``fields`` are those of the form that was sent, ``body`` the same as the page declares them. ``refusal``
-    is set when a refused form is shown again. ``frame`` is there in a page that opens `READ`, and none in a
-    public page.
+    is set when a refused form is shown again. ``frame`` is None in a public page.
     """
 
     _: KW_ONLY
@@ -117,9 +97,9 @@ class View(Call[BodyT, QueryT], Generic[BodyT, QueryT]):
     @property
     def role(self) -> Role:
         """The caller's role in the tenant."""
-        if self.frame is None or self.frame.role is None:
+        if self.frame is None or self.frame.access is None:
             raise RuntimeError("Only a page that requires MEMBER has a role.")
-        return self.frame.role
+        return self.frame.access.role
 
     def path_of(self, *steps: str, **parameters: str | int | None) -> str:
         """A path below the tenant's, to link or to go to: ``view.path_of("members", user_id)``."""
