@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import ClauseElement, Executable
 from sqlalchemy.sql.expression import SelectBase, UpdateBase
 from support.plans import MODES, plans, whole
+from support.postgres import opened
 from support.seed import execute
 
 from hoc.cus.account import L6_drivers
@@ -79,9 +80,12 @@ VALUES = {
 
 
 @pytest.mark.parametrize("mode", MODES)
-async def test_no_statement_reads_a_whole_table(fresh_database: Database, mode: str) -> None:
-    await execute(fresh_database, FILL)
-    await execute(fresh_database, f"ANALYZE {', '.join(f'account.{table}' for table in FILLED)}")
+async def test_no_statement_reads_a_whole_table(
+    fresh_database_url: str, fresh_database: Database, mode: str
+) -> None:
+    async with opened(fresh_database_url, statement_timeout_ms=60_000) as patient:
+        await execute(patient, FILL)
+        await execute(patient, f"ANALYZE {', '.join(f'account.{table}' for table in FILLED)}")
     statements = {
         name: statement
         for name, statement in _statements().items()
