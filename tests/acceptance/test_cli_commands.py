@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import asyncpg
+import httpx
 import pytest
 from support.command_line import (
     RunningServer,
@@ -82,6 +83,22 @@ def test_each_demo_creates_a_complete_tenant(server: RunningServer) -> None:
     assert {i["status"] for i in invitations} == {"pending", "accepted", "expired", "revoked"}
     assert server.get(f"/accounts/projects/{first['tenant_id']}", owner).json()["onboarding_state"] > 0
     assert server.get(f"/accounts/users/{second['owner']['user_id']}", owner).status_code == 404
+
+
+def test_serve_demo_prints_a_link_that_signs_in(database_url: str) -> None:
+    with (
+        data_directory() as data,
+        serving(data, "--demo", HOC_DATABASE_URL=database_url) as server,
+        httpx.Client(headers={"accept": "text/html"}, follow_redirects=True) as browser,
+    ):
+        [link] = [line.strip() for line in server.output if "/sign-in#" in line]
+        assert link.startswith(f"{server.url}/sign-in#")
+        form = browser.get(link).text
+        token = form.split('name="csrf_token" value="')[1].split('"')[0]
+        shown = browser.post(
+            f"{server.url}/sign-in", data={"csrf_token": token, "code": link.partition("#")[2]}
+        )
+        assert (shown.status_code, "<h1>Members</h1>" in shown.text) == (200, True)
 
 
 def test_the_mailbox_has_only_mail_of_pending_invitations(server: RunningServer) -> None:

@@ -3,6 +3,7 @@
 import shlex
 import sys
 from pathlib import Path
+from typing import Any
 
 from pydantic import SecretStr, ValidationError
 
@@ -32,9 +33,13 @@ def check_application(settings: Settings) -> None:
     """Put the application together, on no database, to find a wrong setting. Raises CommandError."""
     from hoc.server.app import Service  # noqa: PLC0415 - its modules may read the environment
 
-    url = settings.database_url if reveal(settings.database_url) else _NO_DATABASE
+    given: dict[str, Any] = {}
+    if not reveal(settings.database_url):
+        given["database_url"] = _NO_DATABASE
+    if settings.development is None and is_development(settings):
+        given["console"] = False  # its pages need a key, which is in the data directory
     try:
-        Service(settings.model_copy(update={"database_url": url}))
+        Service(settings.model_copy(update=given))
     except ValueError as problem:
         raise CommandError(str(problem)) from problem
 

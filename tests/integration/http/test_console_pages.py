@@ -7,7 +7,8 @@ from pathlib import Path
 import httpx
 import pytest
 from pydantic import SecretStr
-from support.pages import MOUNT, Pages, serving_pages, version_in
+from support.console import HOST
+from support.pages import HTML, MOUNT, Pages, serving_pages, version_in
 from support.world import Team
 
 from hoc.asgi import Accounts
@@ -215,6 +216,40 @@ async def test_a_development_link_signs_in_once(database_url: str, tmp_path: Pat
                         assert "SameSite=lax" in cookie
                         assert (await client.get("/")).status_code == 200
     assert statuses == [303, 400, 400, 400], "an access token is no code"
+
+
+async def test_a_gateway_tells_who_opens_the_pages(
+    pages: Pages, team: Team, database_url: str, tmp_path: Path
+) -> None:
+    given: dict[str, object] = {
+        "database_url": database_url,
+        "data_dir": tmp_path,
+        "development": False,
+        "console": True,
+        "console_secret": "s" * 32,
+        "console_sign_in_url": "https://app.example.com/sign-in",
+        "gateway_secret": "a secret of the gateway",
+    }
+    service = Service(Settings.model_validate(given))
+    of_admin = {"x-hoc-gateway-secret": "a secret of the gateway", "x-hoc-user-id": team.owner}
+    async with (
+        service.router.lifespan_context(service.router),
+        httpx.AsyncClient(transport=httpx.ASGITransport(service), base_url=HOST, headers=HTML) as client,
+    ):
+        nobody = await client.get("/")
+        assert (nobody.status_code, nobody.headers["location"]) == (303, "https://app.example.com/sign-in")
+        forged = await client.get("/", headers=of_admin | {"x-hoc-gateway-secret": "a guess of the secret"})
+        assert (forged.status_code, team.tenant_id in forged.text) == (303, False)
+        shown = await client.get("/", headers=of_admin, follow_redirects=True)
+        assert shown.url.path == f"/projects/{team.tenant_id}/members"
+        assert "Administration" not in shown.text
+        path = f"/projects/{team.tenant_id}/members/{team.member}"
+        form = (await client.get(path, headers=of_admin)).text
+        token = form.split('name="csrf_token" value="')[1].split('"')[0]
+        fields = {"csrf_token": token, "role": "viewer", "version": version_in(form)}
+        assert (await client.post(f"{path}/role", data=fields)).status_code in {401, 403}
+        assert (await client.post(f"{path}/role", data=fields, headers=of_admin)).status_code == 303
+    assert await role_of(pages, team, team.member) == "viewer"
 
 
 @pytest.mark.parametrize(
