@@ -76,9 +76,8 @@ def amount(cents: int, currency: str | None) -> str:
 
 def initials(name: str) -> str:
     """One or two letters that stand for a name or an address."""
-    parts = [part for part in name.partition("@")[0].replace(".", " ").split() if part[:1].isalnum()]
-    chosen = [parts[0], parts[-1]] if len(parts) > 1 else parts
-    return "".join(part[0] for part in chosen).upper() or "?"
+    letters = [part[0] for part in name.partition("@")[0].replace(".", " ").split() if part[0].isalnum()]
+    return "".join(letters[:1] + letters[1:][-1:]).upper() or "?"
 
 
 def short_day(at: date) -> str:
