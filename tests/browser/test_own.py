@@ -53,6 +53,21 @@ async def test_a_profile_is_saved(visits: Visits, world: PostgresWorld) -> None:
     await expect(page.get_by_role("status")).to_have_text("Your profile is saved.")
 
 
+async def test_preferences_are_changed(visits: Visits, world: PostgresWorld) -> None:
+    user_id = await world.add_user()
+    async with world.transaction() as session:
+        stored = {"theme": "dark", "weekly digest": True}
+        await world.facade.profiles.update(session, user_id, preferences=stored)
+    page = await visits.as_user(user_id, "/profile")
+    await page.get_by_role("link", name="Look at them").click()
+    await page.get_by_label("theme").fill("light")
+    await page.get_by_label("weekly digest").select_option("Off")
+    await page.get_by_role("button", name="Save preferences").click()
+    await expect(page.get_by_role("status")).to_have_text("Your preferences are saved.")
+    await expect(page.get_by_label("theme")).to_have_value("light")
+    await expect(page.get_by_label("weekly digest")).to_have_value("false")
+
+
 async def test_a_person_creates_a_project_and_joins_another(visits: Visits, world: PostgresWorld) -> None:
     tenant_id, owner = await world.tenant()
     email = world.new_email()

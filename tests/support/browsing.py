@@ -44,6 +44,7 @@ SHOWN: Sequence[tuple[str, str]] = [
     ("owner", "{tenant}/members/{member}/offer-ownership"),
     ("owner", "/profile"),
     ("owner", "/profile/sign-in"),
+    ("owner", "/profile/preferences"),
     ("owner", "/memberships"),
     ("owner", "/memberships/new"),
     ("owner", "/received-invitations"),

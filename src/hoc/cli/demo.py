@@ -186,7 +186,7 @@ async def _add_accounts(session: AsyncConnection, people: list[_Person], calenda
                 "name_key": fold(person.name),
                 "email_verified": True,
                 "timezone": secrets.choice(_TIMEZONES),
-                "preferences": {"theme": secrets.choice(("dark", "light")), "digest": {"weekly": True}},
+                "preferences": {"theme": secrets.choice(("dark", "light")), "weekly digest": True},
                 "created_at": registered,
                 "updated_at": registered,
                 "last_login_at": calendar.days_ago(min(number, days) / 3) if (number + 1) % _ABSENT else None,

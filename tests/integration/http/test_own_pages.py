@@ -167,6 +167,26 @@ async def test_a_profile_is_saved_as_its_form_shows_it(pages: Pages) -> None:
     assert (own.name, own.timezone, own.locale, own.avatar_url) == ("Ada", None, None, None)
 
 
+async def test_preferences_keep_their_types(pages: Pages) -> None:
+    user_id = await pages.add_user()
+    browser, path = pages.browser(user_id), "/profile/preferences"
+    assert "No preferences" in (await browser.open(path)).text
+    stored = {"theme": "dark", "digest": True, "rows": 50, "note": "x", "panes": [1, 2]}
+    async with pages.transaction() as session:
+        await pages.engines.profiles.update(session, user_id, preferences=stored)
+    shown = (await browser.open(path)).text
+    assert "[1, 2]" in shown
+    given = {"theme": "light", "digest": "false", "rows": "20", "note": "", "panes": "none", "new": "1"}
+    form = {"version": version_in(shown)} | {f"preference:{key}": value for key, value in given.items()}
+    wrong = await browser.send(path, {**form, "preference:rows": "many"})
+    assert (wrong.status_code, 'id="preference:rows-wrong"' in wrong.text) == (400, True)
+    assert "Your preferences are saved." in (await browser.send(path, form)).text
+    async with pages.reading() as session:
+        own = (await pages.engines.profiles.own(session, user_id)).value
+    assert own.preferences == {"theme": "light", "digest": False, "rows": 20, "panes": [1, 2]}
+    assert (await browser.send(path, form)).status_code == 412
+
+
 async def test_a_person_creates_a_project_and_switches(pages: Pages) -> None:
     browser = pages.browser(await pages.add_user())
     assert "You belong to no project yet" in (await browser.open("/memberships")).text
@@ -221,7 +241,9 @@ async def test_ownership_is_offered_and_accepted_or_declined(pages: Pages, team:
     assert roles == ["admin", "owner"]
 
 
-@pytest.mark.parametrize("path", ["/profile", "/profile/sign-in", "/memberships", "/received-invitations"])
+@pytest.mark.parametrize(
+    "path", ["/profile", "/profile/sign-in", "/profile/preferences", "/memberships", "/received-invitations"]
+)
 async def test_own_pages_are_for_people_who_are_signed_in(pages: Pages, path: str) -> None:
     answer = await pages.browser().client.get(MOUNT + path)
     assert (answer.status_code, answer.headers["location"]) == (303, "https://app.example.com/sign-in")

@@ -19,6 +19,7 @@ from hoc.cus.account.L2_api.pages.home import HOME
 from hoc.cus.account.L2_api.pages.look import Look, parse_links
 from hoc.cus.account.L2_api.pages.navigation import Navigation
 from hoc.cus.account.L2_api.pages.own.memberships import MEMBERSHIPS
+from hoc.cus.account.L2_api.pages.own.preferences import PREFERENCES
 from hoc.cus.account.L2_api.pages.own.profile import PROFILE
 from hoc.cus.account.L2_api.pages.own.received_invitations import RECEIVED_INVITATIONS
 from hoc.cus.account.L2_api.pages.own.sign_in import SIGN_IN
@@ -54,6 +55,7 @@ PAGES: list[AnyPage] = [
     *DEAD_LETTERS,
     *OWNERSHIP,
     *PROFILE,
+    *PREFERENCES,
     *SIGN_IN,
     *MEMBERSHIPS,
     *RECEIVED_INVITATIONS,
