@@ -4,12 +4,18 @@ from typing import Any, Literal
 
 import pytest
 from playwright.async_api import Page, expect
+from starlette.routing import compile_path
 from support.browsing import NARROW, SHOWN, WIDE, Visits
 from support.chromium import Chromium
+from support.seed import add_dead_message
 from support.world import PostgresWorld
+
+from hoc.cus.account.L2_api.identity import ADMINS
+from hoc.cus.account.L2_api.pages.app import PAGES
 
 RUN = "() => axe.run().then((found) => found.violations.map(({id, nodes}) => [id, nodes.map((n) => n.html)]))"
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+ELSEWHERE = {"/projects/{tenant_id}/ownership"}  # in a test of its own
 CUT_OFF = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
@@ -42,6 +48,45 @@ async def test_a_refused_form_and_a_dialog_are_accessible(
     await page.get_by_role("link", name="Invite", exact=True).click()
     await expect(page.get_by_role("dialog")).to_be_visible()
     await check(page, the_chromium)
+
+
+async def test_what_follows_an_invitation_is_accessible(
+    visits: Visits, the_chromium: Chromium, world: PostgresWorld
+) -> None:
+    team, email = await world.team(), world.new_email()
+    await world.invite(team.tenant_id, team.owner, email)
+    page = await visits.as_user(await world.add_user(email), "/received-invitations")
+    await expect(page.get_by_role("button", name="Accept")).to_be_visible()
+    await check(page, the_chromium)
+    page = await visits.as_user(None, await visits.site.mailed_path(email))
+    await page.get_by_role("button", name="Accept invitation").wait_for()
+    await check(page, the_chromium)
+    await page.get_by_role("button", name="Accept invitation").click()
+    await expect(page.get_by_role("heading", level=1)).to_contain_text("You have joined")
+    await check(page, the_chromium)
+
+
+async def test_an_offer_and_a_dead_letter_are_accessible(
+    visits: Visits, the_chromium: Chromium, world: PostgresWorld
+) -> None:
+    team = await world.team()
+    async with world.transaction() as session:
+        await world.facade.ownership.start(session, team.tenant_id, team.owner, team.admin)
+    page = await visits.as_user(team.admin, f"/projects/{team.tenant_id}/ownership")
+    await expect(page.get_by_role("button", name="Accept ownership")).to_be_visible()
+    await check(page, the_chromium)
+    await add_dead_message(world.database, world.new_id())
+    page = await visits.as_user(team.admin, "/admin/dead-letters", scopes=ADMINS)
+    await expect(page.get_by_role("button", name="Retry all")).to_be_visible()
+    await check(page, the_chromium)
+
+
+def test_every_page_is_looked_at() -> None:
+    ids = dict.fromkeys(("owner", "admin", "member", "viewer", "ticket", "tenant_id"), "id")
+    looked_at = {pattern.format(tenant="/projects/id", **ids).partition("?")[0] for _, pattern in SHOWN}
+    opened = [page for page in PAGES if page.method == "GET" and page.full_path not in ELSEWHERE]
+    paths = [(compile_path(page.full_path)[0], page.full_path) for page in opened]
+    assert [path for known, path in paths if not any(map(known.match, looked_at))] == []
 
 
 async def check(page: Page, chromium: Chromium) -> None:

@@ -3,7 +3,7 @@
 import pytest
 from playwright.async_api import expect
 from support.browsing import NARROW, Visits
-from support.seed import execute
+from support.seed import add_dead_message
 from support.world import PostgresWorld
 
 from hoc.cus.account.L2_api.identity import ADMINS
@@ -46,12 +46,8 @@ async def test_a_tenant_is_suspended_and_reactivated(visits: Visits, world: Post
 
 
 async def test_a_dead_letter_is_tried_again(visits: Visits, world: PostgresWorld) -> None:
-    message_id = world.new_id()
-    statement = """
-        INSERT INTO account.dead_messages (message_id, subject, time, data, reason)
-        VALUES (:id, 'billing.tested', now(), '{}', 'wrong')"""
-    operator = await world.add_user()
-    await execute(world.database, statement, id=message_id)
+    message_id, operator = world.new_id(), await world.add_user()
+    await add_dead_message(world.database, message_id)
     page = await visits.as_user(operator, "/admin/dead-letters", scopes=ADMINS)
     await page.get_by_role("button", name=f"Retry billing.tested {message_id}").click()
     await expect(page.get_by_role("status")).to_contain_text("1 dead letter will be tried again.")

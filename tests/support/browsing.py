@@ -31,6 +31,7 @@ SHOWN: Sequence[tuple[str, str]] = [
     ("viewer", "{tenant}/leave"),
     ("admin", "{tenant}/invitations"),
     ("admin", "{tenant}/invitations/new"),
+    ("admin", "{tenant}/invitations/inv_0/revoke"),
     ("viewer", "{tenant}/invitations"),
     ("admin", "{tenant}/invitations/many"),
     ("owner", "{tenant}/project"),
@@ -48,19 +49,24 @@ SHOWN: Sequence[tuple[str, str]] = [
     ("owner", "/memberships"),
     ("owner", "/memberships/new"),
     ("owner", "/received-invitations"),
+    ("owner", "/received-invitations/{tenant_id}/inv_0/decline"),
     ("nobody", "/invitations/inv_0"),
     ("nobody", "/email-changes"),
     ("operator", "/admin/accounts"),
     ("operator", "/admin/accounts?status=inactive"),
     ("operator", "/admin/accounts/{member}"),
     ("operator", "/admin/accounts/{member}/deactivate"),
+    ("operator", "/admin/accounts/{member}/delete"),
     ("operator", "/admin/registrations"),
     ("operator", "/admin/tenants"),
     ("operator", "/admin/tenants/{tenant_id}"),
     ("operator", "/admin/tenants/{tenant_id}/suspended"),
     ("operator", "/admin/dead-letters"),
 ]
-"""Every page that a GET opens, for the test of accessibility. Add yours."""
+"""Every page that a GET opens, for the test of accessibility. Add yours.
+
+What there is to show only after something has happened, and what a form answers, is in the tests beside it.
+"""
 
 
 @dataclass(frozen=True, slots=True)

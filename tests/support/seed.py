@@ -147,3 +147,11 @@ async def damage(database: Database) -> list[str]:
     async with database.reading() as session:
         found = [(name, await session.execute(query)) for name, query in queries.items()]
         return [f"{name}: {row}" for name, rows in found for row in rows]
+
+
+async def add_dead_message(database: Database, message_id: str) -> None:
+    """Store a message of ``billing.tested`` that could not be handled."""
+    statement = """
+        INSERT INTO account.dead_messages (message_id, subject, time, data, reason)
+        VALUES (:id, 'billing.tested', now(), '{}', 'wrong')"""
+    await execute(database, statement, id=message_id)

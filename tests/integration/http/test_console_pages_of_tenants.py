@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator
 
 import pytest
 from support.pages import MOUNT, Pages, serving_pages, version_in
+from support.statements import recorded_statements
 from support.world import Team
 
 from hoc.cus.account.L2_api.pages.tenant.tickets import SHOWN_REPLIES
@@ -103,6 +104,49 @@ async def test_a_ticket_is_opened_answered_resolved_and_reopened(pages: Pages, t
     assert "Resolve ticket" in (await browser.send(f"{path}/reopen")).text
     other = await pages.browser(team.viewer).open(path)
     assert "Your answer" not in other.text
+
+
+async def test_no_page_makes_a_statement_for_each_row(pages: Pages, team: Team) -> None:
+    browser, place = pages.browser(team.owner), f"/projects/{team.tenant_id}"
+
+    async def add_rows() -> str:
+        await pages.join(team.tenant_id, team.owner)
+        await pages.invite(team.tenant_id, team.owner)
+        async with pages.transaction() as session:
+            ticket = await pages.facade.support.create_ticket(
+                session, team.tenant_id, team.member, subject="Help", description="Please."
+            )
+            await pages.facade.billing.record_invoice(
+                session,
+                team.tenant_id,
+                invoice_id=pages.new_id(),
+                period_start=pages.clock(),
+                period_end=pages.clock(),
+                amount_cents=100,
+                status="paid",
+                description="A month",
+            )
+        return ticket.id
+
+    ticket_id = await add_rows()
+
+    async def statements() -> list[int]:
+        counts: list[int] = []
+        async with pages.transaction() as session:
+            await pages.facade.support.reply(
+                session, team.tenant_id, ticket_id, team.owner, text="And again."
+            )
+        for path in ("members", "invitations", "billing", "tickets", f"tickets/{ticket_id}", "audit"):
+            with recorded_statements(pages.database) as recorded:
+                assert (await browser.open(f"{place}/{path}")).status_code == 200
+            counts.append(len(recorded))
+        return counts
+
+    before = await statements()
+    for _ in range(4):
+        await add_rows()
+    assert await statements() == before
+    assert max(before) <= 8, before
 
 
 async def test_the_audit_trail_is_filtered(pages: Pages, team: Team) -> None:

@@ -102,9 +102,18 @@ async def use_every_route(console: Console) -> None:
         assert (await console.client.get(filtered, headers=await console.fuzzed())).status_code == 200
 
 
+async def use_what_only_pages_use(console: Console) -> None:
+    team = await console.team()
+    async with console.reading() as session:
+        trail = await console.facade.audit.list(session, team.tenant_id, team.owner)
+        named = await console.facade.audit.names(session, team.tenant_id, trail.value.events)
+    assert named.invitations
+
+
 async def test_every_statement_names_the_tenant(console: Console) -> None:
     with recorded_statements(console.database) as statements:
         await use_every_route(console)
+        await use_what_only_pages_use(console)
     allowed = allowed_sql(console)
     offending = {sql: missing for sql in set(statements) - allowed if (missing := without_tenant(sql))}
     assert not offending
