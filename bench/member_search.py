@@ -11,6 +11,7 @@ from embedded import embedded_postgres
 
 from hoc.cus.account.L5_schemas.options import Options
 from hoc.cus.account.wiring import open_database, postgres_engines
+from hoc.database import Database
 from hoc.migrations import migrate
 
 SMALL: Final = 2_000
@@ -21,24 +22,31 @@ TERMS: Final = {
     "nobody": "zzzznobody",
     "every member": "person",
     "one member in a hundred": "grace",
+    "one member in ten": "0 smith",
+    "one member in ten, who joined last": "eve",
     "common elsewhere, nobody here": "@elsewhere",
+    "two characters, many members": "sm",
+    "two characters, nobody": "zz",
 }
-# 1 % are called Grace. As many accounts again have no membership.
+# 1 % are called Grace, and those 10 % who joined last Eve. As many members again are in another tenant.
 FILL: Final = """
     WITH people AS (
       SELECT n, tenant, 'usr_' || tenant || n AS id, 'person' || n || '@' || tenant || '.example' AS email,
-        CASE WHEN n % 100 = 0 THEN 'Grace ' ELSE 'Ada ' END || n || ' Smith' AS name
+        CASE WHEN n % 100 = 0 THEN 'Grace ' WHEN n % 10 = 5 THEN 'Eve ' ELSE 'Ada ' END || n || ' Smith'
+          AS name,
+        now() - interval '1 day' * CASE WHEN n % 10 = 5 THEN 1 ELSE 2 + random() * 365 END AS joined_at
       FROM (VALUES ('small', $1::int), ('large', $2::int), ('elsewhere', $3::int)) AS sizes(tenant, size),
         generate_series(1, size) AS n
     ), tenants AS (
-      INSERT INTO account.tenants (tenant_id, name, slug) VALUES ('small', 's', 's'), ('large', 'l', 'l')
+      INSERT INTO account.tenants (tenant_id, name, slug) VALUES ('small', 's', 's'), ('large', 'l', 'l'),
+        ('elsewhere', 'e', 'e')
     ), accounts AS (
       INSERT INTO account.users (user_id, email, email_key, name, name_key)
       SELECT id, email, email, name, lower(name) FROM people
     )
-    INSERT INTO account.memberships (tenant_id, user_id, role, joined_at)
-    SELECT tenant, id, 'member', now() - random() * interval '1 year' FROM people
-    WHERE tenant <> 'elsewhere'"""
+    INSERT INTO account.memberships (tenant_id, user_id, role, joined_at, searched)
+    SELECT tenant, id, 'member', joined_at, ' ' || email || E'\n ' || lower(name)
+    FROM people"""
 
 
 async def measure(url: str, rounds: int) -> None:
@@ -62,7 +70,23 @@ async def measure(url: str, rounds: int) -> None:
                 times.append((time.perf_counter() - begun) * 1_000)
         small, large = median(taken["small"]), median(taken["large"])
         print(f"{name:32} {small:12.1f} ms    {large:12.1f} ms   {large / small:5.1f} times")
+    for what, field in (("a new name", "display_name"), ("another locale", "locale")):
+        taken = await change(database, field, rounds * 20)
+        print(f"{what} of a member of the large tenant: {taken:.2f} ms")
     await database.close()
+
+
+async def change(database: Database, field: str, times: int) -> float:
+    """The median time, in milliseconds, to give members another value of a field of their profile."""
+    profiles, taken = postgres_engines(Options()).profiles, list[float]()
+    for n in range(times):
+        value = f"Ada Renamed {n}" if field == "display_name" else "de"
+        begun = time.perf_counter()
+        await database.write(
+            lambda session, n=n, value=value: profiles.update(session, f"usr_large{n + 1}", **{field: value})  # type: ignore[misc]
+        )
+        taken.append((time.perf_counter() - begun) * 1_000)
+    return median(taken)
 
 
 def main() -> None:

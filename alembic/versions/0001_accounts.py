@@ -60,6 +60,7 @@ $$
 
 def upgrade() -> None:
     op.execute("CREATE EXTENSION IF NOT EXISTS pg_trgm")
+    op.execute("CREATE EXTENSION IF NOT EXISTS btree_gin")
     op.execute(JSON_MERGE_PATCH)
     op.execute(HOLD_UNLINKED)
     _create_accounts()
@@ -232,6 +233,13 @@ def _create_tenants() -> None:
         _flag("is_active", default=True, comment="the account's own is_active"),
         _id("invited_by", nullable=True),
         _metadata(),
+        sa.Column(
+            "searched",
+            sa.Text(),
+            nullable=False,
+            server_default=sa.text("''"),
+            comment="the account's address and name, as a search among members compares them",
+        ),
         _now("joined_at"),
         _now("updated_at"),
         _version(),
@@ -244,6 +252,10 @@ def _create_tenants() -> None:
         "ix_memberships_page_by_role", "memberships", "tenant_id", "is_active", "role", "joined_at", "user_id"
     )
     _index("ix_memberships_user", "memberships", "user_id", "tenant_id")
+    op.execute(
+        "CREATE INDEX ix_memberships_search ON account.memberships"
+        " USING gin (tenant_id, searched gin_trgm_ops)"
+    )
     _create(
         "member_counts",
         *_tenant(),

@@ -31,6 +31,9 @@ async def test_members_are_found_by_name_and_address(world: World) -> None:
     assert await found(world, tenant_id, "ada", role="admin") == [ada]
     assert await found(world, tenant_id, "0% _") == [adam]
     assert await found(world, tenant_id, "a%m") == []
+    assert await found(world, tenant_id, "am") == []
+    assert await found(world, tenant_id, "Lö") == await found(world, tenant_id, "l") == [ada]
+    assert await found(world, tenant_id, "_") == [adam]
     async with world.reading() as session:
         [shown] = [
             member

@@ -23,7 +23,7 @@ READS = {
     "billing": {"summary", "list_invoices"},
     "usage": {"by_day"},
     "support": {"list_tickets", "get_ticket", "list_replies"},
-    "invitations": {"list"},
+    "invitations": {"list", "get"},
     "received_invitations": {"list", "preview", "opened"},
     "audit": {"list", "names"},
     "operators": {"get_account", "get_statistics", "list_tenants", "list_dead_letters"},
@@ -44,8 +44,8 @@ READS = {
 # It marks dead letters, and writes no time.
 WITHOUT_TIME = {"operators.retry_dead_letters"}
 
-# They change without ``updated_at``: a membership's copy of ``is_active``, and what a sign-in leaves.
-WITHOUT_UPDATE = {"is_active", "is_claimed", "last_login_at", "oauth_provider"}
+# They change without ``updated_at``: a membership's copies of its account, and what a sign-in leaves.
+WITHOUT_UPDATE = {"is_active", "searched", "is_claimed", "last_login_at", "oauth_provider"}
 
 # A change of an address is none until it is confirmed.
 WITHOUT_EVENT = {
@@ -105,6 +105,7 @@ async def test_rows_and_events_have_the_operations_one_time(empty_world: World, 
             await MUTATIONS[mutation](scene, session)
     after = await world.rows()
     assert after != before
+    assert unlike_their_account(after) == []
     for key, row in after.items():
         if key[0] == "leases":  # by the database's clock
             continue
@@ -118,6 +119,17 @@ async def test_rows_and_events_have_the_operations_one_time(empty_world: World, 
         times = times_of({field.name: getattr(data, field.name) for field in fields(data)})
         assert event.time == now
         assert times == {name: expected(name, now, timedelta(days=7)) for name in times}, event.type
+
+
+def unlike_their_account(stored: dict[Any, dict[str, Any]]) -> list[Any]:
+    """The memberships, in PostgreSQL, that a search does not find by the account's name and address."""
+    users = {row["user_id"]: row for key, row in stored.items() if key[0] == "users"}
+    memberships = {key: row for key, row in stored.items() if key[0] == "memberships" and "searched" in row}
+    return [key for key, row in memberships.items() if row["searched"] != _text_of(users[row["user_id"]])]
+
+
+def _text_of(user: dict[str, Any]) -> str:
+    return f" {user['email_key']}\n {user['name_key'] or ''}"
 
 
 def changes_of(before: dict[str, Any], row: dict[str, Any]) -> dict[str, Any]:

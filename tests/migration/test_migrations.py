@@ -75,7 +75,8 @@ async def test_the_migrated_schema_is_the_one_in_the_code(
     engine = create_engine(empty_database_url)
     async with engine.begin() as connection:
         await connection.execute(text("CREATE SCHEMA account"))
-        await connection.execute(text("CREATE EXTENSION pg_trgm"))  # whose operators an index may use
+        for extension in ("pg_trgm", "btree_gin"):  # whose operators an index may use
+            await connection.execute(text(f"CREATE EXTENSION {extension}"))
         await connection.run_sync(metadata.create_all)
     await engine.dispose()
     migrated = await schema_objects(fresh_database_url)

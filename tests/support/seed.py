@@ -12,14 +12,19 @@ from hoc.cus.account.L5_engines.invitation_mail import token_hash
 from hoc.cus.account.L6_drivers.account_inserts import register
 from hoc.database import Database
 
+_SEARCHED = (
+    r"' ' || coalesce(u.email_key, lower(u.email)) || E'\n ' || coalesce(u.name_key, '')"
+    r" || CASE WHEN octet_length(u.email) > char_length(u.email) THEN E'\n ' || u.email ELSE '' END"
+)
 _TENANTS = text(
     "WITH created AS ("
     "  INSERT INTO account.tenants (tenant_id, name, slug) SELECT id, id, id"
     "  FROM unnest(CAST(:ids AS text[])) AS id RETURNING tenant_id"
     "), joined AS ("
-    "  INSERT INTO account.memberships (tenant_id, user_id, role)"
-    "  SELECT tenant_id, member.id, member.role FROM created,"
-    "  unnest(CAST(:users AS text[]), CAST(:roles AS text[])) AS member (id, role) RETURNING tenant_id, role"
+    "  INSERT INTO account.memberships (tenant_id, user_id, role, searched)"
+    f"  SELECT tenant_id, u.user_id, member.role, {_SEARCHED} FROM created,"
+    "  unnest(CAST(:users AS text[]), CAST(:roles AS text[])) AS member (id, role)"
+    "  JOIN account.users u ON u.user_id = member.id RETURNING tenant_id, role"
     ") INSERT INTO account.member_counts (tenant_id, role, members)"
     "  SELECT created.tenant_id, kind.role, count(joined.role) FROM created"
     f"  CROSS JOIN unnest(ARRAY{list(ROLES)}) AS kind (role)"
@@ -44,7 +49,7 @@ _OWNERLESS = text(
 )
 _UNLIKE_THEIR_ACCOUNT = text(
     "SELECT m.tenant_id, m.user_id FROM account.memberships m JOIN account.users u USING (user_id)"
-    " WHERE m.is_active <> u.is_active"
+    f" WHERE m.is_active <> u.is_active OR m.searched <> {_SEARCHED}"
 )
 _WRONG_TOTALS = text(
     "SELECT kept.accounts, kept.active, real.accounts, real.active"

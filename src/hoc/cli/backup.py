@@ -12,7 +12,7 @@ from hoc.cli.errors import CommandError, database_errors
 from hoc.cli.migrate import migrate_database
 from hoc.cli.output import whole_file
 from hoc.cli.progress import print_step
-from hoc.cus.account.L6_drivers.tables import SCHEMA
+from hoc.cus.account.L6_drivers.tables import EXTENSIONS, SCHEMA
 from hoc.database import create_engine
 from hoc.embedded import DataDirectory, EmbeddedPostgres, EmbeddedServiceError
 from hoc.embedded.postgres_tools import PostgresTools, is_dump
@@ -62,7 +62,8 @@ def restore(data: DataDirectory, file: Path) -> None:
                     " Restore into an empty database, or with another --data-dir."
                 )
             # A dump of one schema leaves extensions out.
-            asyncio.run(_execute(url, "CREATE EXTENSION IF NOT EXISTS pg_trgm"))
+            for extension in EXTENSIONS:
+                asyncio.run(_execute(url, f"CREATE EXTENSION IF NOT EXISTS {extension}"))
         tools = PostgresTools.of(data)
         print_step(f"Restoring {file}")
         with file.open("rb") as dumped:

@@ -22,6 +22,7 @@ from hoc.cli.errors import CommandError, database_errors
 from hoc.cus.account.L6_drivers.event_partitions import LAST_COVERED, MAY_CREATE
 from hoc.cus.account.L6_drivers.event_sequencing import SqlEventSequencing
 from hoc.cus.account.L6_drivers.grants import MISSING_GRANTS
+from hoc.cus.account.L6_drivers.tables import EXTENSIONS
 from hoc.cus.account.wiring import open_database
 from hoc.database import create_engine
 from hoc.embedded import DataDirectory
@@ -38,7 +39,7 @@ _TIMEOUT_SECONDS: Final = 10.0
 _SERVER: Final = text(
     "SELECT current_setting('server_version') AS version,"
     " CAST(current_setting('server_version_num') AS integer) AS number,"
-    " EXISTS (SELECT 1 FROM pg_extension WHERE extname = 'pg_trgm') AS has_trigrams,"
+    " ARRAY(SELECT CAST(extname AS text) FROM pg_extension) AS extensions,"
     " clock_timestamp() AS now"
 )
 
@@ -134,9 +135,12 @@ async def _server_findings(connection: AsyncConnection) -> list[Finding]:
         Finding("database", "ok", version)
         if server.number >= _OLDEST_VERSION
         else Finding("database", "wrong", f"{version} is too old: hoc needs PostgreSQL 15 or later"),
-        Finding("extension", "ok", "pg_trgm is installed")
-        if server.has_trigrams
-        else Finding("extension", "wrong", "pg_trgm is missing: run CREATE EXTENSION pg_trgm"),
+        *(
+            Finding("extension", "ok", f"{name} is installed")
+            if name in server.extensions
+            else Finding("extension", "wrong", f"{name} is missing: run CREATE EXTENSION {name}")
+            for name in EXTENSIONS
+        ),
         Finding("clock", "ok", "agrees with the database's")
         if skew < _CLOCK_SECONDS
         else Finding("clock", "wrong", f"is {skew:.0f} s off the database's: synchronise both (NTP)"),

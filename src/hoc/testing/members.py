@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from hoc.cus.account.L5_engines.email_address import fold
 from hoc.cus.account.L5_schemas.events import (
     MemberLeftEventData,
     MemberRemovedEventData,
@@ -58,7 +59,7 @@ class MemoryMembers(MemoryStore):
                 if user.is_active is is_active
                 and user.deleted_at is None
                 and role in {None, membership.role}
-                and user.contains(term)
+                and _is_found(user, term)
             ),
             window,
         )
@@ -179,6 +180,11 @@ class MemoryMembers(MemoryStore):
             else MemberRemovedEventData(tenant_id, user_id, membership.role, removed_at=now)
         )
         tables.record(event, actor=actor, at=now)
+
+
+def _is_found(user: UserRow, term: str) -> bool:
+    texts = (user.email_key or user.email.lower(), fold(user.name or ""), user.email)
+    return any(term in f" {text}" for text in texts)
 
 
 def _members(tables: Tables, tenant_id: str) -> Iterator[tuple[MembershipRow, UserRow]]:

@@ -11,6 +11,7 @@ from support.statements import recorded_statements
 
 from hoc.cus.account.L6_drivers.event_log import OF_TENANT
 from hoc.cus.account.L6_drivers.invitation_mail import CLAIM, FINISH, POSTPONE
+from hoc.cus.account.L6_drivers.member_texts import COPY
 from hoc.cus.account.L6_drivers.members import MEMBERSHIPS_OF
 from hoc.cus.account.L6_drivers.received_invitations import RECEIVED
 from hoc.cus.account.L6_drivers.tables import SCHEMA, metadata
@@ -33,6 +34,7 @@ ALLOWED = {
         RECEIVED.by_offset,
         RECEIVED.by_key,
     ),
+    "a name or address in all memberships of its account": (COPY,),
     "the courier's queue": (CLAIM, POSTPONE, FINISH),
 }
 

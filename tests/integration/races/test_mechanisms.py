@@ -563,3 +563,20 @@ async def test_two_batches_with_the_same_recipients_do_not_deadlock(
             await at.meet(held, works)
     else:
         assert await at.meet(held, works) == [True, True]
+
+
+@in_place_and_taken_out
+async def test_a_joining_member_is_found_by_the_new_name(at: Contenders, *, taken_out: bool) -> None:
+    """The new name waits for whom joins, and then finds the membership."""
+    [user] = await add_users(at.one, 1)
+    invitation = await add_invitation(at.one, at.tenant, at.owners[0], email=f"{user}@example.com")
+    if taken_out:
+        await at.take_out(LOCK_ACCOUNT_WHILE_JOINING)
+    engines = at.engines()
+    works = at.transactions(
+        lambda session: engines.acceptances.accept(session, invitation.id, invitation.token),
+        lambda session: engines.profiles.update(session, user, display_name="Ada"),
+    )
+    assert await at.meet(rows("member_counts"), works) == [True, True]
+    assert await role_of(at.one, at.tenant, user) == "member"
+    assert bool(await damage(at.one)) is taken_out

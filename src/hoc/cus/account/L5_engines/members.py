@@ -9,7 +9,7 @@ from hoc.cus.account.L5_engines.hooks import records
 from hoc.cus.account.L5_engines.merge_patches import MAX_DOCUMENT_BYTES, checked_patch, too_large
 from hoc.cus.account.L5_engines.numbers import is_whole
 from hoc.cus.account.L5_engines.paging import MAX_LIMIT, CursorScope, PageArguments
-from hoc.cus.account.L5_engines.search_terms import search_term
+from hoc.cus.account.L5_engines.search_terms import member_term
 from hoc.cus.account.L5_engines.session import Clock, Session, utc_now
 from hoc.cus.account.L5_engines.text import choice, choice_filter
 from hoc.cus.account.L5_schemas.errors import (
@@ -52,7 +52,10 @@ class MemberStore(AccessReader, Protocol):
         role: Role | None,
         is_active: bool,
     ) -> tuple[Slice[UserSummaryResult], bool]:
-        """The members whose name or address contains a folded term, and whether the total is capped."""
+        """The members whose name or address, after a space, contains a folded term.
+
+        And whether the total counts only a part of them.
+        """
         ...
 
     async def tenant_users_page(
@@ -115,12 +118,12 @@ class Members:
     ) -> Page[ExtendedUsersListResult]:
         """Members in the order in which they joined. ``status`` defaults to active accounts.
 
-        ``search`` is a part of the name or address, in any case. For a common one, a page may have fewer
-        members than ``limit``, and ``total`` is those found so far while ``total_capped``.
+        ``search`` is a part of the name or address, in any case; one or two characters are the beginning of a
+        word. A ``total_capped`` total of a common part counts the matches among the first 2,000 members.
         """
         role_filter = choice_filter("role", role, Role)
         status_filter = choice_filter("status", status, UserStatus)
-        term = search_term("search", search)
+        term = member_term("search", search)
         scope = CursorScope("users", tenant_id, role=role, status=status, search=term)
         window, is_active = scope.window(**page), status_filter is not UserStatus.INACTIVE
         capped = False

@@ -7,6 +7,7 @@ from hoc.cus.account.L5_engines.text import is_storable_id
 from hoc.cus.account.L5_schemas.errors import InvalidInputError
 
 MAX_TERM_LENGTH: Final = 255
+MAX_SHORT_TERM_LENGTH: Final = 2
 
 
 def search_term(name: str, term: str | None) -> str | None:
@@ -18,3 +19,12 @@ def search_term(name: str, term: str | None) -> str | None:
             name, f"must be at most {MAX_TERM_LENGTH} characters without control characters"
         )
     return fold(term.strip())
+
+
+def member_term(name: str, term: str | None) -> str | None:
+    """The same for the members of a tenant. A term of one or two characters is the beginning of a word.
+
+    Among all the texts of a large tenant, an index finds no shorter parts.
+    """
+    folded = search_term(name, term)
+    return f" {folded}" if folded is not None and len(folded) <= MAX_SHORT_TERM_LENGTH else folded

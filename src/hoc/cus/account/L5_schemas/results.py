@@ -72,7 +72,7 @@ class UsersListResult:
 
 @dataclass(frozen=True)
 class ExtendedUsersListResult(UsersListResult):
-    """The specification's list. ``total_capped``: ``total`` counts the matches found so far."""
+    """The specification's list. ``total_capped``: there may be more matches than ``total``."""
 
     total_capped: bool
 

@@ -23,6 +23,7 @@ from hoc.cus.account.L5_schemas.events import UserProfileUpdatedEventData
 from hoc.cus.account.L5_schemas.port_types import CLEARABLE, AccountPatch
 from hoc.cus.account.L6_drivers.execution import AnyRow, AnySelect, SqlSession, fetch_one, param
 from hoc.cus.account.L6_drivers.fragments import ACCOUNT, NOW, USER, merged
+from hoc.cus.account.L6_drivers.member_texts import copy_text, require_transaction
 from hoc.cus.account.L6_drivers.outbox import ACTOR, names_of, recorded
 from hoc.cus.account.L6_drivers.tables import users
 
@@ -65,7 +66,13 @@ class AccountUpdate:
         values["expected_version"] = expected_version
         if self._merges:
             values["max_bytes"] = max_preferences_bytes
-        return await fetch_one(session, self.statement, user_id=user_id, now=now, actor=actor, **values)
+        is_found_by = patch.name is not None or patch.email is not None
+        if is_found_by:
+            require_transaction(session)
+        row = await fetch_one(session, self.statement, user_id=user_id, now=now, actor=actor, **values)
+        if is_found_by and row is not None:
+            await copy_text(session, user_id)
+        return row
 
     def _update(self, columns: tuple[str, ...], results: list[str]) -> AnySelect:
         shown = {name: _COLUMNS.get(name, name) for name in results} | {"version": "version"}

@@ -32,6 +32,7 @@ from hoc.cus.account.L6_drivers.account_inserts import ensure
 from hoc.cus.account.L6_drivers.advisory_locks import AdvisoryLock
 from hoc.cus.account.L6_drivers.execution import AnyRow, AnySelect, SqlSession, fetch_all, fetch_one, param
 from hoc.cus.account.L6_drivers.fragments import ACCOUNT, NOW, USER
+from hoc.cus.account.L6_drivers.member_texts import copy_text
 from hoc.cus.account.L6_drivers.outbox import names_of, recorded
 from hoc.cus.account.L6_drivers.row_mapping import record_of
 from hoc.cus.account.L6_drivers.tables import linked_identities, users
@@ -264,12 +265,16 @@ class SqlIdentities:
     ) -> None:
         """Mark the account's address as verified, and give the account the name if it has none."""
         await fetch_one(session, VERIFY, user_id=user_id, name=name, name_key=name_key, now=now, actor=actor)
+        if name is not None:
+            await copy_text(session, user_id)
 
     async def displace(
         self, session: SqlSession, email_key: str, user_id: str, now: datetime, *, actor: str | None
     ) -> None:
         """Take the address from an active account, other than ``user_id``, that has not verified it."""
-        await fetch_one(session, DISPLACE, email_key=email_key, user_id=user_id, now=now, actor=actor)
+        lost = await fetch_one(session, DISPLACE, email_key=email_key, user_id=user_id, now=now, actor=actor)
+        if lost is not None:
+            await copy_text(session, lost.user_id)
 
     async def of_account(self, session: SqlSession, user_id: str) -> list[LinkedIdentityResult]:
         return [_identity(row) for row in await fetch_all(session, OF_ACCOUNT, user_id=user_id)]

@@ -14,6 +14,7 @@ from sqlalchemy import (
     func,
     literal,
     select,
+    true,
     update,
 )
 from sqlalchemy.dialects.postgresql import insert
@@ -56,6 +57,7 @@ from hoc.cus.account.L6_drivers.invitation_sending import (
     RESULT,
     THIS,
 )
+from hoc.cus.account.L6_drivers.member_texts import NEW_MEMBER
 from hoc.cus.account.L6_drivers.outbox import ACTOR, follows, recorded
 from hoc.cus.account.L6_drivers.paging import Paged
 from hoc.cus.account.L6_drivers.row_mapping import record_of
@@ -183,8 +185,15 @@ def _add_member() -> AnySelect:
     joined = (
         insert(memberships)
         .from_select(
-            ["tenant_id", "user_id", "role", "invited_by", "joined_at", "updated_at"],
-            select(accepted.c.tenant_id, USER, accepted.c.role, accepted.c.invited_by, NOW, NOW),
+            ["tenant_id", "user_id", "searched", "role", "invited_by", "joined_at", "updated_at"],
+            select(
+                accepted.c.tenant_id,
+                *NEW_MEMBER.c,
+                accepted.c.role,
+                accepted.c.invited_by,
+                NOW,
+                NOW,
+            ).join(NEW_MEMBER, true()),
         )
         .on_conflict_do_nothing()
         .returning(memberships.c.tenant_id, memberships.c.role, memberships.c.invited_by)

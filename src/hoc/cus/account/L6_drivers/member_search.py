@@ -1,109 +1,107 @@
-"""Searching a tenant's members by name and address, in work that is bounded in a tenant of any size.
+"""Searching a tenant's members by name and address, in about the same time in a tenant of any size.
 
-A term with few matches among all accounts is looked up in their trigram index, and its matches are then
-found among the tenant's members. A term with more is common: then the tenant's members are read in the list's
-order, a bounded number for each page, and the next page goes on after them.
+The next members of the list are read first: among a few thousand, a common term fills the page. A term that
+does not has few matches, which the trigrams of the whole tenant find.
 """
 
+from itertools import product
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Integer, String, Text, func, literal_column, or_, select, true
+from sqlalchemy import ColumnElement, Integer, String, Text, func, select, true
 from sqlalchemy.types import DateTime
 
 from hoc.cus.account.L5_schemas.port_types import Slice, SortKey, Window
 from hoc.cus.account.L5_schemas.results import UserSummaryResult
 from hoc.cus.account.L5_schemas.values import Role
-from hoc.cus.account.L6_drivers.account_lists import MATCHES, search_values
-from hoc.cus.account.L6_drivers.execution import AnySelect, SqlSession, fetch_all, param
+from hoc.cus.account.L6_drivers.account_lists import PATTERN, search_values
+from hoc.cus.account.L6_drivers.execution import AnyRow, AnySelect, SqlSession, fetch_all, param
 from hoc.cus.account.L6_drivers.fragments import TENANT
 from hoc.cus.account.L6_drivers.member_columns import ROLE, SUMMARY
-from hoc.cus.account.L6_drivers.paging import Paged
 from hoc.cus.account.L6_drivers.row_mapping import record_of
 from hoc.cus.account.L6_drivers.tables import memberships, users
 
-MAX_CANDIDATES: Final = 2_000
-"""The most accounts, of all tenants, that are looked for among the tenant's members."""
-MAX_EXAMINED: Final = 5_000
-"""The most members that are read for a page of a common term."""
+EXAMINED: Final = 2_000
+"""How many members are read in the list's order, beside those that an offset skips."""
 
-_TERM = param("term", Text)
-_CONTAINS = or_(
-    *(func.strpos(text, _TERM) > 0 for text in (users.c.email_key, users.c.name_key, users.c.email))
-)
-_MEMBERS = memberships.join(users)
-
-CANDIDATES = select(func.count()).select_from(
-    select(users.c.user_id).where(MATCHES).limit(literal_column(str(MAX_CANDIDATES + 1))).subquery("found")
-)
+_CONTAINS = func.strpos(memberships.c.searched, param("term", Text)) > 0
+# Written into the statement, as the pattern is: a plan for a tenant of average size reads all of a large one.
+_THIS_TENANT = param("tenant_id", String, literal_execute=True)
+_AFTER = func.row(param("after_at", DateTime(timezone=True)), param("after_id", String))
 
 
-def _kind(*, by_role: bool, is_active: bool) -> list[ColumnElement[bool]]:
-    active = memberships.c.is_active if is_active else ~memberships.c.is_active
-    by = [memberships.c.role == ROLE] if by_role else []
-    return [memberships.c.tenant_id == TENANT, active, *by]
+def _members(*columns: ColumnElement[Any], by_role: bool, is_active: bool) -> AnySelect:
+    members = select(memberships.c.user_id, memberships.c.role, memberships.c.joined_at, *columns)
+    if by_role:
+        members = members.where(memberships.c.role == ROLE)
+    if is_active:
+        return members.where(memberships.c.is_active)
+    return members.join(users).where(~memberships.c.is_active, users.c.deleted_at.is_(None))
 
 
-def _rare(*, by_role: bool, is_active: bool) -> Paged:
-    matches = (MATCHES, users.c.deleted_at.is_(None), *_kind(by_role=by_role, is_active=is_active))
-    return Paged(
-        select(*SUMMARY).select_from(_MEMBERS).where(*matches),
-        at=memberships.c.joined_at,
-        row_id=memberships.c.user_id,
-        total=select(func.count()).select_from(_MEMBERS).where(*matches).scalar_subquery(),
-    )
+def _order(members: Any) -> tuple[ColumnElement[Any], ColumnElement[Any]]:  # noqa: ANN401 - a table, or a CTE
+    return members.c.joined_at, members.c.user_id
 
 
-def _common(*, by_role: bool, is_active: bool, after: bool) -> AnySelect:
-    """The matches among the next members, and how many were read and which was the last."""
-    order = (memberships.c.joined_at, memberships.c.user_id)
-    examined = (
-        select(memberships)
-        .where(*_kind(by_role=by_role, is_active=is_active))
-        .order_by(*order)
+def _next(*, by_role: bool, is_active: bool, after: bool) -> AnySelect:
+    """The matches among the next members, how many were read, and the matches among the first members."""
+    first = (
+        _members(_CONTAINS.label("matches"), by_role=by_role, is_active=is_active)
+        .where(memberships.c.tenant_id == TENANT)
+        .order_by(*_order(memberships))
         .limit(param("max_examined", Integer))
     )
-    if after:
-        key = func.row(param("after_at", DateTime(timezone=True)), param("after_id", String))
-        examined = examined.where(func.row(*order) > key)
-    read = examined.cte("read")
-    columns = [read.c[column.name] if column.name in {"user_id", "role"} else column for column in SUMMARY]
+    head = first.cte("head")
+    read = first.where(func.row(*_order(memberships)) > _AFTER).cte("read") if after else head
+    return _page(
+        select(read).where(read.c.matches),
+        order=_order(read),
+        examined=select(func.count()).select_from(read),
+        counted=select(func.count()).select_from(head),
+        total=select(func.count()).select_from(head).where(head.c.matches),
+    )
+
+
+def _all(*, by_role: bool, is_active: bool, after: bool) -> AnySelect:
+    """Finds all matches by their trigrams, and of these the page."""
+    found = (
+        _members(by_role=by_role, is_active=is_active)
+        .where(memberships.c.tenant_id == _THIS_TENANT, memberships.c.searched.like(PATTERN), _CONTAINS)
+        .cte("found")
+        .prefix_with("MATERIALIZED")
+    )
+    return _page(
+        select(found).where(*([func.row(*_order(found)) > _AFTER] if after else [])),
+        order=_order(found),
+        total=select(func.count()).select_from(found),
+    )
+
+
+def _page(matches: AnySelect, *, order: tuple[ColumnElement[Any], ...], **counts: AnySelect) -> AnySelect:
+    """A page of the matches with these counts: one row of them if the page is empty.
+
+    The accounts are joined with the page, not with all matches.
+    """
     page = (
-        select(*columns, read.c.joined_at)
-        .select_from(read.join(users, users.c.user_id == read.c.user_id))
-        .where(_CONTAINS, users.c.deleted_at.is_(None))
-        .order_by(read.c.joined_at, read.c.user_id)
+        matches.order_by(*order)
         .limit(param("row_limit", Integer))
         .offset(param("row_offset", Integer))
-        .subquery("page")
+        .cte("page")
+        .prefix_with("MATERIALIZED")
     )
-    last = (
-        select(read.c.joined_at, read.c.user_id)
-        .order_by(read.c.joined_at.desc(), read.c.user_id.desc())
-        .limit(literal_column("1"))
-        .subquery("last")
-    )
-    count = select(func.count().label("examined")).select_from(read).subquery("count")
+    counted = select(*(count.scalar_subquery().label(name) for name, count in counts.items())).cte("counts")
+    shown = [page.c[column.name] if column.name in {"user_id", "role"} else column for column in SUMMARY]
     return (
-        select(*page.c, count.c.examined, last.c.joined_at.label("last_at"), last.c.user_id.label("last_id"))
-        .select_from(count.outerjoin(last, true()).outerjoin(page, true()))
-        .order_by(page.c.joined_at, page.c.user_id)
+        select(*shown, page.c.joined_at, *counted.c)
+        .select_from(counted.outerjoin(page, true()).outerjoin(users, users.c.user_id == page.c.user_id))
+        .order_by(*_order(page))
     )
 
 
-_FLAGS = (False, True)
-RARE = {
-    (by_role, is_active): _rare(by_role=by_role, is_active=is_active)
-    for by_role in _FLAGS
-    for is_active in _FLAGS
-}
-COMMON = {
-    (by_role, is_active, after): _common(by_role=by_role, is_active=is_active, after=after)
-    for by_role in _FLAGS
-    for is_active in _FLAGS
-    for after in _FLAGS
-}
+_KINDS = list(product((False, True), repeat=3))
+NEXT = {kind: _next(by_role=kind[0], is_active=kind[1], after=kind[2]) for kind in _KINDS}
+RARE = {kind: _all(by_role=kind[0], is_active=kind[1], after=kind[2]) for kind in _KINDS}
 
-_summary = record_of(UserSummaryResult, *RARE.values(), *COMMON.values())
+_summary = record_of(UserSummaryResult, *NEXT.values(), *RARE.values())
 
 
 async def search_members(
@@ -114,35 +112,35 @@ async def search_members(
     term: str,
     role: Role | None,
     is_active: bool,
-    max_candidates: int = MAX_CANDIDATES,
-    max_examined: int = MAX_EXAMINED,
+    examined: int = EXAMINED,
 ) -> tuple[Slice[UserSummaryResult], bool]:
-    """A page of the members that match, and whether its total is only those found so far."""
-    values = search_values(term)
-    [[candidates]] = await fetch_all(session, CANDIDATES, **values)
-    given: dict[str, Any] = {"tenant_id": tenant_id} | ({} if role is None else {"role": role})
-    if candidates <= max_candidates:
-        rare = RARE[role is not None, is_active]
-        return await rare.fetch(session, window, _summary, **given, **values), False
+    """A page of the members that match, and whether its total is only a part of all."""
+    kind = (role is not None, is_active, window.after is not None)
+    max_examined = examined + window.offset
+    values: dict[str, Any] = {
+        "tenant_id": tenant_id,
+        "term": term,
+        "row_limit": window.limit + 1,
+        "row_offset": window.offset,
+    }
+    if role is not None:
+        values["role"] = role
     if window.after is not None:
-        given |= {"after_at": window.after.at, "after_id": window.after.id}
-    found = await fetch_all(
-        session,
-        COMMON[role is not None, is_active, window.after is not None],
-        **given,
-        term=term,
-        max_examined=max_examined,
-        row_limit=window.limit + 1,
-        row_offset=window.offset,
-    )
+        values |= {"after_at": window.after.at, "after_id": window.after.id}
+    found = await fetch_all(session, NEXT[kind], **values, max_examined=max_examined)
+    page = _slice(found, window)
+    if not page.has_more and found[0].examined == max_examined:
+        values |= search_values(term)
+        return _slice(await fetch_all(session, RARE[kind], **values), window), False
+    return page, found[0].counted == max_examined
+
+
+def _slice(found: list[AnyRow], window: Window) -> Slice[UserSummaryResult]:
     rows = [row for row in found if row.user_id is not None]
     shown = rows[: window.limit]
-    is_full, may_follow = len(rows) > window.limit, found[0].examined == max_examined
-    last_key: SortKey | None = None
-    if is_full:
-        last_key = SortKey(shown[-1].joined_at, shown[-1].user_id)
-    elif may_follow:
-        last_key = SortKey(found[0].last_at, found[0].last_id)
-    has_more = last_key is not None
-    total = window.offset + len(rows)
-    return Slice([_summary(row) for row in shown], total, last_key, has_more=has_more), has_more
+    return Slice(
+        [_summary(row) for row in shown],
+        found[0].total,
+        SortKey(shown[-1].joined_at, shown[-1].user_id) if shown else None,
+        has_more=len(rows) > window.limit,
+    )

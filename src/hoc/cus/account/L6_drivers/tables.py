@@ -55,6 +55,8 @@ from hoc.cus.account.L5_schemas.values import (
 )
 
 SCHEMA = "account"
+EXTENSIONS = ("pg_trgm", "btree_gin")
+"""Of PostgreSQL; indexes use their operators."""
 
 metadata = MetaData(
     schema=SCHEMA,
@@ -281,6 +283,13 @@ memberships = Table(
     ),
     _id("invited_by", nullable=True),
     _metadata(),
+    Column(
+        "searched",
+        Text,
+        nullable=False,
+        server_default=text("''"),
+        comment="the account's address and name, as a search among members compares them",
+    ),
     _time("joined_at"),
     _time("updated_at"),
     _version(),
@@ -289,6 +298,13 @@ memberships = Table(
     Index("ix_memberships_page", "tenant_id", "is_active", "joined_at", "user_id"),
     Index("ix_memberships_page_by_role", "tenant_id", "is_active", "role", "joined_at", "user_id"),
     Index("ix_memberships_user", "user_id", "tenant_id"),
+    Index(
+        "ix_memberships_search",
+        "tenant_id",
+        "searched",
+        postgresql_using="gin",
+        postgresql_ops={"searched": "gin_trgm_ops"},
+    ),
 )
 
 member_counts = Table(

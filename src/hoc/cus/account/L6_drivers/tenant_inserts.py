@@ -19,6 +19,7 @@ from hoc.cus.account.L5_schemas.events import MemberJoinedEventData, TenantCreat
 from hoc.cus.account.L5_schemas.values import Role
 from hoc.cus.account.L6_drivers.execution import AnySelect, param
 from hoc.cus.account.L6_drivers.fragments import NOW, TENANT, USER
+from hoc.cus.account.L6_drivers.member_texts import SEARCHED
 from hoc.cus.account.L6_drivers.outbox import follows, recorded
 from hoc.cus.account.L6_drivers.tables import (
     member_counts,
@@ -37,15 +38,17 @@ DAY = param("day", Date)
 
 def _create() -> AnySelect:
     owner = (
-        select(users.c.user_id).where(users.c.user_id == USER, users.c.is_active).with_for_update(read=True)
+        select(users.c.user_id, SEARCHED.label("searched"))
+        .where(users.c.user_id == USER, users.c.is_active)
+        .with_for_update(read=True)
+        .cte("owner")
     )
-    owner_cte = owner.cte("owner")
     # Only if the slug is free, so that the search for one counts once.
     slot = (
         insert(tenant_creations)
         .from_select(
             ["user_id", "day", "created"],
-            select(owner_cte.c.user_id, DAY, literal(1)).where(
+            select(owner.c.user_id, DAY, literal(1)).where(
                 ~exists().where(tenant_slugs.c.slug == SLUG).correlate_except(tenant_slugs)
             ),
         )
@@ -76,8 +79,8 @@ def _create() -> AnySelect:
     joined = (
         insert(memberships)
         .from_select(
-            ["tenant_id", "user_id", "role", "joined_at", "updated_at"],
-            select(created.c.tenant_id, USER, literal(Role.OWNER.value), NOW, NOW),
+            ["tenant_id", "user_id", "searched", "role", "joined_at", "updated_at"],
+            select(created.c.tenant_id, *owner.c, literal(Role.OWNER.value), NOW, NOW).join(owner, true()),
         )
         .cte("joined")
     )
