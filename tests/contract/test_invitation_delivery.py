@@ -55,6 +55,36 @@ async def test_an_inviter_sees_what_became_of_the_mail(world: World) -> None:
     assert await delivery(world, tenant_id, owner) == ("sent", None)
 
 
+async def test_one_invitation_is_read_as_the_list_shows_it(world: World) -> None:
+    team, (other_id, other) = await world.team(), await world.tenant()
+    invitation_id, _ = await world.invite(team.tenant_id, team.owner)
+    get = world.engines.invitations.get
+    async with world.transaction() as session:
+        await world.settle_mail(session, team.tenant_id, invitation_id, failure="no such mailbox")
+    world.clock.advance(days=7)
+    async with world.reading() as session:
+        listed = await world.engines.invitations.list(session, team.tenant_id, team.admin)
+        found = await get(session, team.tenant_id, team.admin, invitation_id)
+        with pytest.raises(ForbiddenError):
+            await get(session, team.tenant_id, team.member, invitation_id)
+        with pytest.raises(NotFoundError):
+            await get(session, other_id, other, invitation_id)
+    assert found in listed.value.invitations
+    assert (found.status, found.delivery_error) == ("expired", "no such mailbox")
+
+
+async def test_a_mail_that_stays_delayed_is_one_event(world: World) -> None:
+    tenant_id, owner = await world.tenant()
+    invitation_id, _ = await world.invite(tenant_id, owner)
+    for _ in range(2):
+        async with world.transaction() as session:
+            await world.settle_mail(session, tenant_id, invitation_id, delayed=True)
+    async with world.transaction() as session:
+        await world.settle_mail(session, tenant_id, invitation_id)
+    types = [event.type for event in await world.events(tenant_id=tenant_id)]
+    assert types[-3:] == ["invitation.created", "invitation.mail_delayed", "invitation.mail_sent"]
+
+
 async def test_the_facade_lists_what_became_of_the_mail(world: World) -> None:
     tenant_id, owner = await world.tenant()
     await world.invite(tenant_id, owner)

@@ -333,7 +333,7 @@ async def test_a_link_stays_valid_beside_a_claimed_mail(office: Office) -> None:
         given = await office.invitations.link(session, office.tenant, office.owner, invitation_id)
     async with office.database.transaction() as session:
         assert await issue_token(mails, session, due.tenant_id, due.invitation_id, now=utc_now()) is None
-        await mails.finish(session, due)
+        await mails.finish(session, due, now)
     assert await office.delivery() == (None, None)
     assert await office.accepts(invitation_id, given.token)
 
@@ -348,7 +348,7 @@ async def test_a_courier_and_a_resend_lock_in_one_order(office: Office) -> None:
 
     async def settle() -> None:
         async with office.database.transaction() as settling:
-            await mails.finish(settling, due)
+            await mails.finish(settling, due, now)
 
     async with meeting(office.url, "SELECT FROM account.invitations FOR UPDATE") as held:
         tasks = [await held.join(office.resend(invitation_id)), await held.join(settle())]

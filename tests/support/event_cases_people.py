@@ -7,7 +7,7 @@ from support.event_scene import OPERATOR, Case, Scene
 from support.events import ParsedEvent
 
 from hoc.cus.account.L5_schemas import events
-from hoc.cus.account.L5_schemas.values import Role, TicketCategory, TicketPriority, TicketStatus
+from hoc.cus.account.L5_schemas.values import MailDelivery, Role, TicketCategory, TicketPriority, TicketStatus
 
 
 async def _reopen(it: Scene, session: Any) -> None:
@@ -74,6 +74,7 @@ PEOPLE_CASES: Final = {
                 f"New-{it.email}",
                 Role.VIEWER,
                 it.team.admin,
+                MailDelivery.QUEUED,
                 created_at=it.now,
                 expires_at=it.now + timedelta(days=3),
             ),
@@ -89,12 +90,35 @@ PEOPLE_CASES: Final = {
                 it.email,
                 Role.MEMBER,
                 it.team.admin,
+                MailDelivery.QUEUED,
                 resent_at=it.now,
                 expires_at=it.now + timedelta(days=7),
             ),
             it.team.admin,
         ),
         again=lambda it, s: it.facade.invitations.resend(s, it.tenant_id, it.team.viewer, it.invitation_id),
+    ),
+    "invitation.mail_sent": Case(
+        lambda it, s: it.world.settle_mail(s, it.tenant_id, it.invitation_id),
+        lambda it, _: ParsedEvent(
+            events.InvitationMailSentEventData(
+                it.tenant_id, it.invitation_id, it.email, Role.MEMBER, it.team.owner, sent_at=it.now
+            ),
+            actor=None,
+            tenant_id=it.tenant_id,
+            user_id=None,
+        ),
+    ),
+    "invitation.mail_delayed": Case(
+        lambda it, s: it.world.settle_mail(s, it.tenant_id, it.invitation_id, delayed=True),
+        lambda it, _: ParsedEvent(
+            events.InvitationMailDelayedEventData(
+                it.tenant_id, it.invitation_id, it.email, Role.MEMBER, it.team.owner, delayed_at=it.now
+            ),
+            actor=None,
+            tenant_id=it.tenant_id,
+            user_id=None,
+        ),
     ),
     "invitation.delivery_failed": Case(
         lambda it, s: it.world.settle_mail(s, it.tenant_id, it.invitation_id, failure="no such mailbox"),

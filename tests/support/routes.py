@@ -259,6 +259,7 @@ ROUTES = _table(
         address,
     ),
     Route("GET /accounts/invitations", MANAGE),
+    Route("GET /accounts/invitations/{invitation_id}", MANAGE, prepare=invitation),
     # The token is for an address without an account, so that nobody who is signed in may use it.
     Route(
         "POST /accounts/invitations/{invitation_id}/accept",

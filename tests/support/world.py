@@ -390,11 +390,11 @@ class PostgresWorld(World):
             return
         mails, mail = SqlInvitationMail(), DueMail(row.mail_id, tenant_id, invitation_id, 1)
         if delayed:
-            await mails.postpone(session, mail, self.clock())
+            await mails.postpone(session, mail, self.clock.now, self.clock())
         elif failure:
             await mails.fail(session, mail, failure, self.clock())
         else:
-            await mails.finish(session, mail)
+            await mails.finish(session, mail, self.clock())
 
     async def held_leases(self, session: Any, tenant_id: str) -> object:
         of_tenant = select(leases).where(leases.c.tenant_id == tenant_id).order_by(*leases.primary_key)

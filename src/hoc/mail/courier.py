@@ -168,11 +168,16 @@ class Courier:
             reason = _reason(problem)
             await self._record(lambda session: queue.mails.fail(session, mail, reason, utc_now()))
         else:
-            await self._record(lambda session: queue.mails.finish(session, mail))
+            await self._record(lambda session: queue.mails.finish(session, mail, utc_now()))
 
     async def _postpone(self, queue: AnyMailQueue, mail: QueuedMail) -> None:
         pause = min(FIRST_PAUSE * 2 ** min(mail.attempts - 1, 10), LONGEST_PAUSE)
-        await self._record(lambda session: queue.mails.postpone(session, mail, utc_now() + pause))
+
+        async def postpone(session: AsyncConnection) -> None:
+            now = utc_now()
+            await queue.mails.postpone(session, mail, now + pause, now)
+
+        await self._record(postpone)
 
     async def _record(self, step: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         """What ``step`` of a delivery returns, in a transaction. Repeated while the database is away.

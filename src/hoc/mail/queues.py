@@ -52,11 +52,13 @@ class QueuedMails(Protocol[MailT]):
         """Claim due mails that no other courier is claiming. They are due again at ``lease_until``."""
         ...
 
-    async def postpone(self, session: AsyncConnection, mail: MailT, due_at: datetime) -> None:
+    async def postpone(
+        self, session: AsyncConnection, mail: MailT, due_at: datetime, now: datetime, /
+    ) -> None:
         """Have a mail that could not be sent wait until ``due_at``."""
         ...
 
-    async def finish(self, session: AsyncConnection, mail: MailT) -> None:
+    async def finish(self, session: AsyncConnection, mail: MailT, now: datetime, /) -> None:
         """Remove a mail that was sent."""
         ...
 

@@ -3,11 +3,16 @@
 from dataclasses import replace
 from datetime import datetime
 
-from hoc.cus.account.L5_schemas.events import InvitationDeliveryFailedEventData
+from hoc.cus.account.L5_schemas.events import (
+    EventData,
+    InvitationDeliveryFailedEventData,
+    InvitationMailDelayedEventData,
+    InvitationMailSentEventData,
+)
 from hoc.cus.account.L5_schemas.port_types import InvitationMailContent
 from hoc.cus.account.L5_schemas.values import InvitationStatus, MailDelivery
 from hoc.testing.database import MemorySession
-from hoc.testing.rows import combine
+from hoc.testing.rows import InvitationRow, combine
 from hoc.testing.store import MemoryStore
 
 
@@ -56,7 +61,14 @@ class MemoryInvitationMail(MemoryStore):
         if row is None or row.delivery not in {MailDelivery.QUEUED, MailDelivery.DELAYED}:
             return False
         tables.invitations[tenant_id, invitation_id] = replace(row, delivery=delivery, delivery_error=reason)
-        if reason is not None:
-            event = combine(InvitationDeliveryFailedEventData, row, reason=reason, failed_at=now)
-            tables.record(event, actor=None, at=now)
+        if delivery != row.delivery:
+            tables.record(_event(row, delivery, reason, now), actor=None, at=now)
         return True
+
+
+def _event(row: InvitationRow, delivery: MailDelivery, reason: str | None, now: datetime) -> EventData:
+    if delivery is MailDelivery.SENT:
+        return combine(InvitationMailSentEventData, row, sent_at=now)
+    if delivery is MailDelivery.DELAYED:
+        return combine(InvitationMailDelayedEventData, row, delayed_at=now)
+    return combine(InvitationDeliveryFailedEventData, row, reason=reason, failed_at=now)

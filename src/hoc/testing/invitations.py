@@ -82,7 +82,7 @@ class MemoryInvitations(MemoryStore):
         now: datetime,
     ) -> Slice[ExtendedInvitationResult]:
         shown = (
-            _result(replace(row, status=InvitationStatus.EXPIRED) if has_expired(row, now) else row)
+            _shown(row, now)
             for (owner_id, _), row in self.read(session).invitations.items()
             if owner_id == tenant_id
         )
@@ -95,6 +95,12 @@ class MemoryInvitations(MemoryStore):
             window,
             newest_first=True,
         )
+
+    async def find(
+        self, session: MemorySession, tenant_id: str, invitation_id: str, now: datetime
+    ) -> ExtendedInvitationResult | None:
+        row = self.read(session).invitations.get((tenant_id, invitation_id))
+        return None if row is None else _shown(row, now)
 
     async def lock(
         self, session: MemorySession, tenant_id: str, invitation_id: str
@@ -207,6 +213,10 @@ def _may_grant(tables: Tables, invitation: NewInvitation, granters: list[Role]) 
         and inviter.role in granters
         and tables.tenants[invitation.tenant_id].status is TenantStatus.ACTIVE
     )
+
+
+def _shown(row: InvitationRow, now: datetime) -> ExtendedInvitationResult:
+    return _result(replace(row, status=InvitationStatus.EXPIRED) if has_expired(row, now) else row)
 
 
 def _stored(tables: Tables, row: InvitationRow) -> ExtendedInvitationResult:

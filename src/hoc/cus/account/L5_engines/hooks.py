@@ -26,7 +26,7 @@ Hook: TypeAlias = Callable[[Any, Any], Awaitable[object]]
 The session is an AsyncSession on the operation's connection. The hook does not commit it.
 """
 
-OF_NO_OPERATION = frozenset({"invitation.delivery_failed"})
+OF_NO_OPERATION = frozenset({"invitation.mail_sent", "invitation.mail_delayed", "invitation.delivery_failed"})
 
 Scope: TypeAlias = Callable[[Any], AbstractAsyncContextManager[None]]
 """Surrounds an operation's work on its session."""

@@ -63,6 +63,12 @@ class InvitationStore(Protocol):
         """Newest first. A pending invitation past its time is counted and shown as expired."""
         ...
 
+    async def find(
+        self, session: Session, tenant_id: str, invitation_id: str, now: datetime
+    ) -> ExtendedInvitationResult | None:
+        """With the status that `page` shows."""
+        ...
+
     async def lock(self, session: Session, tenant_id: str, invitation_id: str) -> InvitationTerms | None: ...
 
     async def reissue(

@@ -156,6 +156,20 @@ class Invitations:
         )
         return Page(ExtendedInvitationListResult(rows.rows, rows.total), scope.next_cursor(rows))
 
+    async def get(
+        self, session: Session, tenant_id: str, caller_user_id: str, invitation_id: str
+    ) -> ExtendedInvitationResult:
+        """An invitation and what became of its mail, for owners and admins.
+
+        Raises NotAMemberError, TenantNotActiveError, ForbiddenError or NotFoundError.
+        """
+        access = await access_of(self._access, session, tenant_id, caller_user_id)
+        self._require_manager(access, writing=False)
+        found = await self._invitations.find(session, tenant_id, invitation_id, self._clock())
+        if found is None:
+            raise _no_such_invitation()
+        return found
+
     @records("invitation.resent")
     async def resend(
         self,

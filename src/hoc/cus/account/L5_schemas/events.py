@@ -10,6 +10,7 @@ from typing import ClassVar, Final
 from hoc.cus.account.L5_schemas.values import (
     BillingPeriod,
     InvoiceStatus,
+    MailDelivery,
     Plan,
     Role,
     SubscriptionStatus,
@@ -284,28 +285,60 @@ class MemberLeftEventData(EventData, event_type="member.left"):
 
 @dataclass(frozen=True)
 class InvitationCreatedEventData(EventData, event_type="invitation.created"):
-    """A person was invited. The mail is sent afterwards; no event contains its token."""
+    """A person was invited. No event contains the mail's token.
+
+    ``delivery`` is ``queued``, or null if no mail is sent.
+    """
 
     tenant_id: str
     invitation_id: str
     email: str
     role: Role
     invited_by: str
+    delivery: MailDelivery | None
     created_at: datetime
     expires_at: datetime
 
 
 @dataclass(frozen=True)
 class InvitationResentEventData(EventData, event_type="invitation.resent"):
-    """An invitation is pending again, with a new token. Old tokens are void."""
+    """An invitation is pending again, with a new token. Old tokens are void.
+
+    ``delivery`` is ``queued``, or null if no mail is sent.
+    """
 
     tenant_id: str
     invitation_id: str
     email: str
     role: Role
     invited_by: str
+    delivery: MailDelivery | None
     resent_at: datetime
     expires_at: datetime
+
+
+@dataclass(frozen=True)
+class InvitationMailSentEventData(EventData, event_type="invitation.mail_sent"):
+    """The mail server has an invitation's mail."""
+
+    tenant_id: str
+    invitation_id: str
+    email: str
+    role: Role
+    invited_by: str
+    sent_at: datetime
+
+
+@dataclass(frozen=True)
+class InvitationMailDelayedEventData(EventData, event_type="invitation.mail_delayed"):
+    """An invitation's mail could not be sent yet. Further attempts follow, without a further event."""
+
+    tenant_id: str
+    invitation_id: str
+    email: str
+    role: Role
+    invited_by: str
+    delayed_at: datetime
 
 
 @dataclass(frozen=True)

@@ -320,18 +320,20 @@ class SqlAccountMail:
             DueAccountMail(row.mail_id, row.attempts, row.user_id, row.notice_to, row.locale) for row in rows
         ]
 
-    async def postpone(self, session: SqlSession, mail: DueAccountMail, due_at: datetime) -> None:
+    async def postpone(
+        self, session: SqlSession, mail: DueAccountMail, due_at: datetime, _now: datetime
+    ) -> None:
         await fetch_one(session, POSTPONE, mail_id=mail.mail_id, due_at=due_at)
 
-    async def finish(self, session: SqlSession, mail: DueAccountMail) -> None:
+    async def finish(self, session: SqlSession, mail: DueAccountMail, _now: datetime) -> None:
         """Remove a sent mail from the queue. If another change was asked for meanwhile, its mail stays."""
         await fetch_one(session, FINISH, mail_id=mail.mail_id)
 
-    async def fail(self, session: SqlSession, mail: DueAccountMail, _reason: str, _now: datetime) -> None:
-        await self.finish(session, mail)
+    async def fail(self, session: SqlSession, mail: DueAccountMail, _reason: str, now: datetime) -> None:
+        await self.finish(session, mail, now)
 
-    async def drop(self, session: SqlSession, mail: DueAccountMail, _now: datetime) -> None:
-        await self.finish(session, mail)
+    async def drop(self, session: SqlSession, mail: DueAccountMail, now: datetime) -> None:
+        await self.finish(session, mail, now)
 
 
 def _mail_id() -> str:

@@ -1,6 +1,7 @@
 """Invitation mail: the courier's queue, and the token that a mail gets when it is composed."""
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import (
     CTE,
@@ -8,7 +9,6 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     String,
-    Update,
     delete,
     exists,
     null,
@@ -17,7 +17,12 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import DateTime
 
-from hoc.cus.account.L5_schemas.events import InvitationDeliveryFailedEventData
+from hoc.cus.account.L5_schemas.events import (
+    EventData,
+    InvitationDeliveryFailedEventData,
+    InvitationMailDelayedEventData,
+    InvitationMailSentEventData,
+)
 from hoc.cus.account.L5_schemas.port_types import DueMail, InvitationMailContent
 from hoc.cus.account.L5_schemas.values import MailDelivery
 from hoc.cus.account.L6_drivers.execution import AnySelect, SqlSession, fetch_all, fetch_one, param
@@ -76,13 +81,34 @@ CLAIM = (
 HOLD = select(invitations.c.invitation_id).where(THIS).with_for_update(key_share=True)
 
 
-def _delivered(settled: CTE, delivery: MailDelivery, *conditions: ColumnElement[bool]) -> Update:
-    """Sets what became of the mail whose row ``settled`` is."""
-    return (
+def _settled(
+    mail: CTE,
+    delivery: MailDelivery,
+    event: type[EventData],
+    *conditions: ColumnElement[bool],
+    **values: ColumnElement[Any],
+) -> AnySelect:
+    """Sets what became of the mail whose row ``mail`` is, unless it is so already, and records the event."""
+    changed = (
         update(invitations)
-        .where(THIS, exists().select_from(settled), *conditions)
-        .values(delivery=delivery, delivery_error=None)
+        .where(
+            THIS,
+            exists().select_from(mail),
+            invitations.c.delivery.is_distinct_from(delivery),
+            *conditions,
+        )
+        .values({"delivery": delivery, "delivery_error": None} | values)
+        .returning(
+            invitations.c.tenant_id,
+            invitations.c.invitation_id,
+            invitations.c.email,
+            invitations.c.role,
+            invitations.c.invited_by,
+            invitations.c.delivery_error.label("reason"),
+        )
+        .cte("changed")
     )
+    return select(mail.c.mail_id).add_cte(recorded(event, changed, actor=null()))
 
 
 def _postpone() -> AnySelect:
@@ -93,8 +119,7 @@ def _postpone() -> AnySelect:
         .returning(invitation_mails.c.mail_id)
         .cte("waiting")
     )
-    delayed = _delivered(waiting, MailDelivery.DELAYED).cte("delayed")
-    return select(waiting.c.mail_id).add_cte(delayed)
+    return _settled(waiting, MailDelivery.DELAYED, InvitationMailDelayedEventData)
 
 
 def _finished() -> CTE:
@@ -107,27 +132,17 @@ def _finished() -> CTE:
 
 
 def _finish() -> AnySelect:
-    finished = _finished()
-    return select(finished.c.mail_id).add_cte(_delivered(finished, MailDelivery.SENT).cte("sent"))
+    return _settled(_finished(), MailDelivery.SENT, InvitationMailSentEventData)
 
 
 def _fail(*conditions: ColumnElement[bool]) -> AnySelect:
-    finished = _finished()
-    failed = (
-        _delivered(finished, MailDelivery.FAILED, *conditions)
-        .values(delivery_error=param("reason", String))
-        .returning(
-            invitations.c.tenant_id,
-            invitations.c.invitation_id,
-            invitations.c.email,
-            invitations.c.role,
-            invitations.c.invited_by,
-            invitations.c.delivery_error.label("reason"),
-        )
-        .cte("failed")
+    return _settled(
+        _finished(),
+        MailDelivery.FAILED,
+        InvitationDeliveryFailedEventData,
+        *conditions,
+        delivery_error=param("reason", String),
     )
-    delivery_failed = recorded(InvitationDeliveryFailedEventData, failed, actor=null())
-    return select(finished.c.mail_id).add_cte(delivery_failed)
 
 
 POSTPONE = _postpone()
@@ -168,12 +183,12 @@ class SqlInvitationMail:
         rows = await fetch_all(session, CLAIM, now=now, due_at=lease_until, batch=batch)
         return [DueMail(row.mail_id, row.tenant_id, row.invitation_id, row.attempts) for row in rows]
 
-    async def postpone(self, session: SqlSession, mail: DueMail, due_at: datetime) -> None:
-        await self._settle(session, POSTPONE, mail, due_at=due_at)
+    async def postpone(self, session: SqlSession, mail: DueMail, due_at: datetime, now: datetime) -> None:
+        await self._settle(session, POSTPONE, mail, due_at=due_at, now=now)
 
-    async def finish(self, session: SqlSession, mail: DueMail) -> None:
+    async def finish(self, session: SqlSession, mail: DueMail, now: datetime) -> None:
         """Remove a sent mail from the queue. If its invitation was resent meanwhile, the new mail stays."""
-        await self._settle(session, FINISH, mail)
+        await self._settle(session, FINISH, mail, now=now)
 
     async def fail(self, session: SqlSession, mail: DueMail, reason: str, now: datetime) -> None:
         """Remove a mail that cannot be delivered, and say so of its invitation."""

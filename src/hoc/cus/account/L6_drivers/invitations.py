@@ -101,6 +101,8 @@ PAGES = {
     for by_delivery in (False, True)
 }
 
+FIND = select(*_with_status(SHOWN_STATUS)).where(THIS)
+
 LOCK = (
     select(
         *RESULT,
@@ -215,7 +217,7 @@ def _add_member() -> AnySelect:
 ADD_MEMBER = _add_member()
 
 
-_result = record_of(ExtendedInvitationResult, CREATE, REISSUE, REVOKE, *PAGES.values())
+_result = record_of(ExtendedInvitationResult, CREATE, REISSUE, REVOKE, FIND, *PAGES.values())
 
 
 class SqlInvitations:
@@ -270,6 +272,12 @@ class SqlInvitations:
         values = {"tenant_id": tenant_id, "now": now} | ({} if status is None else {"status": status})
         values |= {} if delivery is None else {"delivery": delivery}
         return await PAGES[status is not None, delivery is not None].fetch(session, window, _result, **values)
+
+    async def find(
+        self, session: SqlSession, tenant_id: str, invitation_id: str, now: datetime
+    ) -> ExtendedInvitationResult | None:
+        row = await fetch_one(session, FIND, tenant_id=tenant_id, invitation_id=invitation_id, now=now)
+        return None if row is None else _result(row)
 
     async def lock(self, session: SqlSession, tenant_id: str, invitation_id: str) -> InvitationTerms | None:
         row = await fetch_one(session, LOCK, tenant_id=tenant_id, invitation_id=invitation_id)

@@ -80,15 +80,17 @@ class SqlTicketMail:
         rows = await fetch_all(session, CLAIM, now=now, due_at=lease_until, batch=batch)
         return [DueTicketMail(row.mail_id, row.tenant_id, row.ticket_id, row.attempts) for row in rows]
 
-    async def postpone(self, session: SqlSession, mail: DueTicketMail, due_at: datetime) -> None:
+    async def postpone(
+        self, session: SqlSession, mail: DueTicketMail, due_at: datetime, _now: datetime
+    ) -> None:
         await fetch_one(session, POSTPONE, mail_id=mail.mail_id, due_at=due_at)
 
-    async def finish(self, session: SqlSession, mail: DueTicketMail) -> None:
+    async def finish(self, session: SqlSession, mail: DueTicketMail, _now: datetime) -> None:
         """Remove a sent mail from the queue. If support answered again meanwhile, the new mail stays."""
         await fetch_one(session, FINISH, mail_id=mail.mail_id)
 
-    async def fail(self, session: SqlSession, mail: DueTicketMail, _reason: str, _now: datetime) -> None:
-        await self.finish(session, mail)
+    async def fail(self, session: SqlSession, mail: DueTicketMail, _reason: str, now: datetime) -> None:
+        await self.finish(session, mail, now)
 
-    async def drop(self, session: SqlSession, mail: DueTicketMail, _now: datetime) -> None:
-        await self.finish(session, mail)
+    async def drop(self, session: SqlSession, mail: DueTicketMail, now: datetime) -> None:
+        await self.finish(session, mail, now)

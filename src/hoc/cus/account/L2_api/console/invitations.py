@@ -78,6 +78,21 @@ async def list_invitations(
 
 
 @Operation(
+    "GET",
+    "/invitations/{invitation_id}",
+    ExtendedInvitationResult,
+    requires=TENANT,
+    opens=READ,
+    errors=(404,),
+)
+async def get_invitation(accounts: AccountsFacade, call: Call) -> ExtendedInvitationResult:
+    """Read an invitation and what became of its mail, for owners and admins."""
+    return await accounts.invitations.get(
+        call.session, call.tenant_id, call.caller_id, call.path["invitation_id"]
+    )
+
+
+@Operation(
     "POST",
     "/invitations/{invitation_id}/accept",
     AcceptInvitationResult,
@@ -153,6 +168,7 @@ INVITATIONS: list[AnyOperation] = [
     invite_user,
     invite_users,
     list_invitations,
+    get_invitation,
     accept_invitation,
     resend_invitation,
     revoke_invitation,
