@@ -6,15 +6,15 @@ from contextlib import AbstractAsyncContextManager
 from typing import Final
 
 from sqlalchemy import text
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from hoc.concurrency.background import BackgroundLoop
 from hoc.cus.account.L6_drivers.errors import unfit_database
 from hoc.cus.account.L6_drivers.event_partitions import HAS_PARTITION_NOW
+from hoc.cus.account.L6_drivers.grants import MISSING_GRANTS
 from hoc.cus.account.L6_drivers.tables import SCHEMA
 from hoc.database import Database, sqlstate
 from hoc.database.migrations import NewerSchemaError, newest_revision, revisions
-from hoc.database.outages import DRIVER_ERRORS, OUTAGES, UNFIT
+from hoc.database.outages import DRIVER_ERRORS, NOT_REACHED, meaning
 
 TIMEOUT_SECONDS: Final = 0.8
 PAUSE_SECONDS: Final = 5.0
@@ -33,6 +33,8 @@ _log = logging.getLogger("hoc.database")
 
 class Readiness:
     """Looks at the database every five seconds while `running`, and when `check` is called.
+
+    It does not write: that writes fail is known from the latest one.
 
     While the schema is missing or older than this version's, `require_schema` raises. Each change is logged
     once. On a newer schema hoc works.
@@ -64,35 +66,42 @@ class Readiness:
         """Return why the database is not ready, or None. It answers within a second."""
         try:
             async with asyncio.timeout(TIMEOUT_SECONDS):
-                [state] = await self._database.probe(_STATE)
+                return await self._check()
+        except Exception as problem:  # noqa: BLE001 - whatever it is, the service is not ready
+            return self._failed(problem)
+
+    async def _check(self) -> str | None:
+        try:
+            [state] = await self._database.probe(_STATE)
         except DRIVER_ERRORS as problem:
-            return self._refused(sqlstate(problem) or "")
-        except (OSError, TimeoutError, PoolTimeoutError) as problem:
-            state_of_refusal = sqlstate(problem)
-            return self._refused(state_of_refusal) if state_of_refusal else _SILENT
+            if sqlstate(problem) not in _MISSING:
+                raise
+            self._note_schema(_NOT_MIGRATED)
+            return _NOT_MIGRATED
         lack = _schema_problem(state.revision)
         self._note_schema(lack)
         if lack is not None:
             return lack
         self._note_newer(state.revision)
         if state.is_read_only:
+            self._database.drop_connections()
             return "the database is read-only"
         if not state.has_partition:
             return "the partition of this month's events is missing: run `hoc migrate` as the tables' owner"
-        return None
+        if missing := await self._database.probe(MISSING_GRANTS):
+            return f"the role lacks {missing[0].missing}: run the SQL of `hoc grants`"
+        return self._database.write_trouble()
 
     async def _look(self) -> None:
         await self.check()
 
-    def _refused(self, state: str) -> str:
-        if state in _MISSING:
-            problem = _NOT_MIGRATED
-            self._note_schema(problem)
-            return problem
-        known = (
-            UNFIT.get(state) or OUTAGES.get(state) or OUTAGES.get(state[:2], "the database does not answer")
-        )
-        return f"{known} (SQLSTATE {state})" if state else known
+    def _failed(self, problem: Exception) -> str:
+        state = sqlstate(problem)
+        if state is not None:
+            return f"{meaning(state) or _SILENT} (SQLSTATE {state})"
+        if not isinstance(problem, DRIVER_ERRORS + NOT_REACHED):
+            _log.error("the check of the database failed", exc_info=problem)
+        return _SILENT
 
     def _note_schema(self, problem: str | None) -> None:
         was_lacking, self._lacks_schema = self._lacks_schema, problem is not None

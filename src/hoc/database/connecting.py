@@ -20,6 +20,8 @@ PasswordSource: TypeAlias = Callable[[], str | Awaitable[str]]
 _RECHECK_SECONDS: Final = 10.0
 # libpq too tries the next host when none answers, or the server starts or stops, but not when it refuses.
 _NEXT_HOST: Final = ("08", "57P03")
+_FAILED: Final = 1
+_SILENT: Final = 2
 _PREFER_STANDBY: Final = "prefer-standby"
 
 
@@ -57,7 +59,7 @@ class Connector:
         self._url = url
         given = connect_timeout if url.connect_timeout is None else url.connect_timeout
         self._seconds = given or None
-        self._failed: dict[Host, float] = {}
+        self._failed: dict[Host, tuple[float, int]] = {}
         settings = {"application_name": url.application_name, "options": url.options}
         self._arguments = options | {
             "dsn": f"postgresql://?{urlencode(url.tls)}" if url.tls else None,
@@ -85,12 +87,15 @@ class Connector:
 
     async def _connect(self, attributes: str | None) -> asyncpg.Connection:
         failures: dict[Host, Exception] = {}
-        for host in sorted(self._url.hosts, key=self._failed_lately):
+        for host in sorted(self._url.hosts, key=self._rank):
             try:
                 connection = await self._connect_to(host, attributes)
             except Exception as problem:  # noqa: BLE001 - a wrong certificate, a garbled answer, a failing callable, …
                 failures[host] = problem
-                self._failed[host] = time.monotonic()
+                self._failed[host] = (
+                    time.monotonic(),
+                    _SILENT if isinstance(problem, TimeoutError) else _FAILED,
+                )
                 state = sqlstate(problem)
                 if state is not None and not state.startswith(_NEXT_HOST):
                     break
@@ -108,8 +113,10 @@ class Connector:
         )
         return connection
 
-    def _failed_lately(self, host: Host) -> bool:
-        return time.monotonic() - self._failed.get(host, -_RECHECK_SECONDS) < _RECHECK_SECONDS
+    def _rank(self, host: Host) -> int:
+        """Hosts that failed lately come last, and behind them those that cost a whole deadline."""
+        since, rank = self._failed.get(host, (-_RECHECK_SECONDS, 0))
+        return rank if time.monotonic() - since < _RECHECK_SECONDS else 0
 
 
 def _system_roots(tls: Mapping[str, str]) -> ssl.SSLContext:

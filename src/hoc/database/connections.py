@@ -1,6 +1,7 @@
 """Connections to one PostgreSQL database: single statements without a transaction, and whole transactions."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -15,8 +16,18 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from hoc.concurrency.per_loop import PerLoop
 from hoc.database.connecting import CONNECT_TIMEOUT_SECONDS, Connector, PasswordSource
 from hoc.database.direct import CompiledStatements, DirectConnection, Row, TransactionRequiredError
+from hoc.database.freshness import Freshness
 from hoc.database.handoff import ConnectionHandoff
-from hoc.database.outages import DRIVER_ERRORS, ErrorTranslator, has_lost_race, translated_errors
+from hoc.database.outages import (
+    DRIVER_ERRORS,
+    READ_ONLY,
+    ErrorTranslator,
+    cannot_store,
+    may_succeed_again,
+    meaning,
+    sqlstate,
+    translated_errors,
+)
 from hoc.postgres_url import PostgresUrl
 
 T = TypeVar("T")
@@ -25,6 +36,7 @@ Connection = TypeVar("Connection")
 MAX_ATTEMPTS = 3
 POOL_TIMEOUT_SECONDS = 1
 
+_TROUBLE_SECONDS = 10.0
 _DIALECT = "postgresql+asyncpg://"  # where the database is says the connector
 
 
@@ -65,6 +77,8 @@ class Database:
             pooled=pooled,
             password=password,
         )
+        self._freshness = Freshness(self.engine)
+        self._failed_write: tuple[float, str] | None = None
         self._is_pooled = pooled
         # Single statements leave every fifth connection to transactions.
         self._single_statements = pool_size - pool_size // 5
@@ -95,7 +109,7 @@ class Database:
     async def reading(self) -> AsyncGenerator[DirectConnection, None]:
         """A connection on which each statement is a transaction by itself: one round trip."""
         self._before_use()
-        with translated_errors(self._errors):
+        with translated_errors(self._errors, self._notice):
             async with self._reading() as connection:
                 yield connection
 
@@ -103,7 +117,7 @@ class Database:
     async def transaction(self) -> AsyncGenerator[AsyncConnection, None]:
         """A transaction that commits at the end of the block, or rolls back with the block's exception."""
         self._before_use()
-        with translated_errors(self._errors):
+        with translated_errors(self._errors, self._notice):
             async with self._transaction() as connection:
                 yield connection
 
@@ -120,6 +134,16 @@ class Database:
             return await self._write(work, self._reading)
         except TransactionRequiredError:
             return await self.transact(work)
+
+    def drop_connections(self) -> None:
+        """Use no connection again that is open now: they lead to a server that takes no writes any more."""
+        self._freshness.drop()
+
+    def write_trouble(self) -> str | None:
+        """Why the latest write could not be stored, for ten seconds after it. None if it could."""
+        if self._failed_write is None or time.monotonic() - self._failed_write[0] > _TROUBLE_SECONDS:
+            return None
+        return self._failed_write[1]
 
     async def close(self) -> None:
         """Close the connections. The next use opens new ones."""
@@ -142,10 +166,19 @@ class Database:
         session: Callable[[], AbstractAsyncContextManager[Connection]],
     ) -> T:
         self._before_use()
-        with translated_errors(self._errors):
+        with translated_errors(self._errors, self._notice):
             done = await _attempt(work, session)
+        self._failed_write = None
         self._after_write()
         return done
+
+    def _notice(self, problem: Exception) -> None:
+        """Remember that the server stores nothing at the moment, and leave one that was demoted."""
+        state = sqlstate(problem) or ""
+        if cannot_store(state):
+            self._failed_write = time.monotonic(), f"{meaning(state)} (SQLSTATE {state})"
+        if state == READ_ONLY:
+            self.drop_connections()
 
     def _begin_anew(self) -> ConnectionHandoff:
         """Forget the pool of the event loop before: a connection works only in the loop that opened it."""
@@ -157,7 +190,9 @@ class Database:
                 )
             self.engine.sync_engine.dispose(close=False)
         self._loop = asyncio.get_running_loop()
-        return ConnectionHandoff(self.engine, self._single_statements, timeout_seconds=POOL_TIMEOUT_SECONDS)
+        return ConnectionHandoff(
+            self.engine, self._freshness, self._single_statements, timeout_seconds=POOL_TIMEOUT_SECONDS
+        )
 
     def _initialize(self) -> None:
         """Connect once before several loops may, because SQLAlchemy's lock for that works in one loop."""
@@ -212,7 +247,7 @@ async def _attempt(
             async with session() as connection:
                 return await work(connection)
         except DRIVER_ERRORS as problem:
-            if not has_lost_race(problem):
+            if not may_succeed_again(problem):
                 raise
     async with session() as connection:
         return await work(connection)

@@ -7,22 +7,26 @@ from sqlalchemy import PoolProxiedConnection
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from hoc.concurrency.limiter import Limiter
+from hoc.database.freshness import Freshness
 
 
 class ConnectionHandoff:
     """At most ``limit`` connections of an engine's pool at the same time."""
 
-    def __init__(self, engine: AsyncEngine, limit: int, *, timeout_seconds: float) -> None:
+    def __init__(
+        self, engine: AsyncEngine, freshness: Freshness, limit: int, *, timeout_seconds: float
+    ) -> None:
         self._engine = engine
+        self._freshness = freshness
         self._limiter: Limiter[PoolProxiedConnection] = Limiter(limit, timeout_seconds=timeout_seconds)
 
     async def acquire(self) -> PoolProxiedConnection:
         """Return an open connection. Raises TimeoutError or sqlalchemy.exc.TimeoutError after the timeout."""
         connection = await self._limiter.acquire()
         try:
-            while connection is None or _is_closed(connection):
+            while connection is None or not self._freshness.is_fresh(connection):
                 if connection is not None:
-                    connection.invalidate()  # the server closed it meanwhile
+                    connection.invalidate()
                 connection = await self._engine.raw_connection()
         except BaseException:
             self._limiter.release(None)
@@ -39,8 +43,3 @@ class ConnectionHandoff:
             return True
         connection.close()
         return False
-
-
-def _is_closed(connection: PoolProxiedConnection) -> bool:
-    driver = connection.driver_connection
-    return driver is None or driver.is_closed()

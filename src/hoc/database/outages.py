@@ -16,12 +16,17 @@ _log = logging.getLogger("hoc.database")
 
 _SERIALIZATION_FAILURE: Final = "40001"
 _DEADLOCK: Final = "40P01"
-_LOST_RACES: Final = frozenset({_SERIALIZATION_FAILURE, _DEADLOCK})
+_CHANGED_TABLE: Final = "0A000"
+_TRY_AGAIN: Final = frozenset({_SERIALIZATION_FAILURE, _DEADLOCK, _CHANGED_TABLE})
+READ_ONLY: Final = "25006"
+_CANNOT_STORE: Final = ("42501", "53", "58", "XX")
 
 OUTAGES: Final = {
     "08": "the connection failed",
-    "0A000": "a migration changed a table under a prepared statement",
+    "0A000": "a migration changed a table under a prepared statement, also after retries",
     "25006": "the database is read-only",
+    "25P03": "the server ended a transaction that was idle",
+    "25P04": "the server ended a transaction that took too long",
     "28": "the login was refused",
     "3D000": "the database is missing, or has another name",
     "40001": "a serialization failure, also after retries",
@@ -32,8 +37,7 @@ OUTAGES: Final = {
     "57": "the statement was cancelled, or the server stops or starts",
     "58": "the server's system failed",
     "F0": "the server's configuration is wrong",
-    "XX001": "stored data are corrupted",
-    "XX002": "an index is corrupted",
+    "XX": "the server failed: a full disk, or corrupted data",
 }
 """SQLSTATEs, or classes of them, with which PostgreSQL says that it cannot serve at the moment."""
 
@@ -58,7 +62,7 @@ DRIVER_ERRORS: Final = (
     asyncpg.InternalClientError,
     AsyncAdapt_asyncpg_dbapi.Error,
 )
-_NOT_REACHED: Final = (OSError, TimeoutError, PoolTimeoutError)
+NOT_REACHED: Final = (OSError, TimeoutError, PoolTimeoutError)
 
 
 class DatabaseUnavailableError(Exception):
@@ -94,6 +98,7 @@ class ErrorTranslator:
     def translate(self, problem: Exception) -> Exception | None:
         """The domain's error for the driver's, None if the domain has none."""
         if is_outage(problem):
+            _report(problem)
             return self.unavailable()
         if sqlstate(problem) in UNFIT:
             _report(problem)
@@ -103,13 +108,21 @@ class ErrorTranslator:
 
 
 @contextmanager
-def translated_errors(translator: ErrorTranslator) -> Generator[None, None, None]:
-    """Raise the domain's error in place of the driver's, which becomes its ``__cause__``."""
+def translated_errors(
+    translator: ErrorTranslator, notice: Callable[[Exception], None] | None = None
+) -> Generator[None, None, None]:
+    """Raise the domain's error in place of the driver's, which becomes its ``__cause__``.
+
+    ``notice`` is called with the driver's.
+    """
     try:
         yield
-    except _NOT_REACHED as problem:
+    except NOT_REACHED as problem:
+        _report(problem)
         raise translator.unavailable() from problem
     except DRIVER_ERRORS as problem:
+        if notice is not None:
+            notice(problem)
         translated = translator.translate(problem)
         if translated is None:
             raise
@@ -127,18 +140,35 @@ _reported: dict[str, float] = {}
 
 
 def _report(problem: Exception) -> None:
-    """Log what the database lacks, once a minute for each SQLSTATE: every request may meet it."""
-    state, now = sqlstate(problem) or "", time.monotonic()
-    if now - _reported.get(state, -_REPORT_SECONDS) < _REPORT_SECONDS:
+    """Log an outage's reason, once a minute for each SQLSTATE: every request may meet it."""
+    state, now = sqlstate(problem), time.monotonic()
+    key = state or type(problem).__name__
+    if now - _reported.get(key, -_REPORT_SECONDS) < _REPORT_SECONDS:
         return
-    _reported[state] = now
-    message = str(_driver_error(problem)).partition("\n")[0]
-    _log.error("the database is not as needed: %s (SQLSTATE %s); see `hoc doctor`", message, state)
+    _reported[key] = now
+    message = str(_driver_error(problem)).partition("\n")[0] or "no answer in time"
+    if state in UNFIT:
+        _log.error("the database is not as needed: %s (SQLSTATE %s); see `hoc doctor`", message, state)
+    else:
+        _log.warning("the database is unavailable: %s%s", message, f" (SQLSTATE {state})" if state else "")
 
 
-def has_lost_race(problem: Exception) -> bool:
-    """Whether PostgreSQL rolled the transaction back in favour of another, so that a retry may succeed."""
-    return sqlstate(problem) in _LOST_RACES
+def meaning(state: str) -> str | None:
+    """What a SQLSTATE of an outage says, None for any other."""
+    return UNFIT.get(state) or OUTAGES.get(state) or OUTAGES.get(state[:2])
+
+
+def cannot_store(state: str) -> bool:
+    """Whether the next write would fail with this SQLSTATE too, until somebody mends the database."""
+    return state.startswith(_CANNOT_STORE)
+
+
+def may_succeed_again(problem: Exception) -> bool:
+    """Whether PostgreSQL rolled the transaction back for a reason that a retry does not meet.
+
+    It was in favour of another transaction, or because a statement was prepared for a table that has changed.
+    """
+    return sqlstate(problem) in _TRY_AGAIN
 
 
 def sqlstate(problem: BaseException | None) -> str | None:

@@ -1,6 +1,7 @@
 """The routes for liveness and readiness."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -15,6 +16,8 @@ from hoc.cus.account.L5_schemas.errors import UnavailableError
 from hoc.readiness import Readiness
 
 _TIMEOUT_SECONDS = 0.8
+
+_log = logging.getLogger("hoc.health")
 
 
 class Health:
@@ -51,7 +54,9 @@ class Health:
         try:
             async with asyncio.timeout(_TIMEOUT_SECONDS):
                 events = await self._events()
-        except (UnavailableError, TimeoutError):
+        except Exception as problem:  # noqa: BLE001 - an operator asks whether it is healthy, and no more
+            if not isinstance(problem, UnavailableError | TimeoutError):
+                _log.error("the state of events could not be read", exc_info=problem)
             return _answer(503, "unhealthy", database_connected=False, reason="the database does not answer")
         return _answer(200, "healthy", database_connected=True, **events)
 
