@@ -23,7 +23,11 @@ def test_another_machine_says_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_pa
     script = tmp_path / "node_modules" / "axe-core" / "axe.min.js"
     script.parent.mkdir(parents=True)
     script.write_text("axe")
-    monkeypatch.setattr(chromium, "installed", lambda *_arguments: tmp_path)
+
+    def install(*_arguments: object) -> Path:
+        return tmp_path
+
+    monkeypatch.setattr(chromium, "installed", install)
     monkeypatch.delenv("HOC_TEST_CHROMIUM", raising=False)
     with pytest.raises(AssertionError, match=SENTENCE):
         chromium.chromium()

@@ -1,6 +1,6 @@
 """What people call the accounts, invitations and tickets that a tenant's events name by id."""
 
-from sqlalchemy import ColumnElement, Table, case, func, literal_column, select, true, union_all
+from sqlalchemy import ColumnElement, String, Table, case, func, literal_column, select, true, union_all
 
 from hoc.cus.account.L5_schemas.port_types import EventNames, NamedIds
 from hoc.cus.account.L6_drivers.execution import AnySelect, SqlSession, fetch_all
@@ -9,7 +9,7 @@ from hoc.cus.account.L6_drivers.tables import invitations, support_tickets, user
 
 
 def _kind(name: str) -> ColumnElement[str]:
-    return literal_column(f"'{name}'").label("kind")
+    return literal_column(f"'{name}'", String).label("kind")
 
 
 def _people() -> AnySelect:
