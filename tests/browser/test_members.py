@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Locator, Page, expect
 from support.browsing import NARROW, Site, Visits
+from support.seed import execute, scalar
+from support.waiting import until
 from support.world import PostgresWorld
 
 from hoc.cus.account.L2_api.authentication import DevelopmentKeys
@@ -47,7 +49,7 @@ async def test_a_member_is_removed_by_keyboard_alone(visits: Visits, world: Post
     await tab_to(page, page.get_by_role("link", name="Remove member…"))
     await page.keyboard.press("Enter")
     dialog = page.get_by_role("dialog", name="Remove")
-    await tab_to(page, dialog.get_by_role("link", name="Cancel"))
+    await expect(dialog.get_by_role("link", name="Cancel")).to_be_focused()
     await page.keyboard.press("Enter")
     await expect(dialog).to_have_count(0)
     await expect(page.get_by_role("link", name="Remove member…")).to_be_focused()
@@ -111,6 +113,22 @@ async def test_an_invitation_is_sent_again_and_revoked(
     await page.get_by_role("link", name="Revoke…").click()
     await page.get_by_role("button", name="Revoke invitation").click()
     await expect(page.get_by_role("status")).to_contain_text("is revoked.")
+
+
+async def test_a_mail_on_its_way_is_shown_until_it_has_left(visits: Visits, world: PostgresWorld) -> None:
+    team = await world.team()
+    delivery = "UPDATE account.invitations SET delivery = :state WHERE tenant_id = :tenant_id"
+    is_sent = "SELECT bool_or(delivery = 'sent') FROM account.invitations WHERE tenant_id = :tenant_id"
+    await world.invite(team.tenant_id, team.owner)
+    await until(lambda: scalar(world.database, is_sent, tenant_id=team.tenant_id))
+    await execute(world.database, delivery, state="queued", tenant_id=team.tenant_id)
+    page = await visits.as_user(team.owner, f"/projects/{team.tenant_id}/invitations?status=pending")
+    on_the_way = page.get_by_text("1 mail is on the way.")
+    await expect(on_the_way).to_be_visible()
+    await expect(page.get_by_role("table")).to_contain_text("Queued")
+    await execute(world.database, delivery, state="sent", tenant_id=team.tenant_id)
+    await expect(page.get_by_role("table")).to_contain_text("Sent")
+    await expect(on_the_way).to_have_count(0)
 
 
 async def test_a_members_role_is_changed_and_the_member_removed(visits: Visits, world: PostgresWorld) -> None:

@@ -28,6 +28,8 @@ async function openDialog(link) {
   });
   document.body.append(dialog);
   dialog.showModal();
+  // What cannot be undone is not what the first key press does.
+  if (document.activeElement.matches(".danger")) dialog.querySelector("[data-close]").focus();
 }
 
 document.addEventListener("click", (event) => {
@@ -72,12 +74,32 @@ document.addEventListener("click", (event) => {
 if (matchMedia("(max-width: 48rem)").matches) document.querySelector(".menu")?.removeAttribute("open");
 
 // Times of a reader without a time zone in the profile: the browser's zone.
-for (const time of document.querySelectorAll("time[data-local]")) {
-  const date = { day: "numeric", month: "short", year: "numeric" };
-  const clock = time.dataset.local === "minute" ? { hour: "2-digit", minute: "2-digit", hourCycle: "h23" } : {};
-  time.textContent = new Date(time.dateTime).toLocaleString("en-GB", { ...date, ...clock });
-  time.title = new Date(time.dateTime).toString();
+function showLocalTimes(within) {
+  for (const time of within.querySelectorAll("time[data-local]")) {
+    const date = { day: "numeric", month: "short", year: "numeric" };
+    const clock = time.dataset.local === "minute" ? { hour: "2-digit", minute: "2-digit", hourCycle: "h23" } : {};
+    time.textContent = new Date(time.dateTime).toLocaleString("en-GB", { ...date, ...clock });
+    time.title = new Date(time.dateTime).toString();
+  }
 }
+showLocalTimes(document);
+
+// What shows work under way is read again every two seconds, for a minute at most, until the work is done.
+async function readAgain(shown, times) {
+  await new Promise((done) => setTimeout(done, 2000));
+  if (!document.hidden && !shown.contains(document.activeElement)) {
+    const response = await fetch(location.href, { headers: { Accept: "text/html" } });
+    const page = new DOMParser().parseFromString(await response.text(), "text/html");
+    const fresh = page.getElementById(shown.id);
+    if (!fresh) return;
+    showLocalTimes(fresh);
+    shown.replaceChildren(...document.importNode(fresh, true).childNodes);
+    if (!("underWay" in fresh.dataset)) return;
+  }
+  if (times > 1) await readAgain(shown, times - 1);
+}
+const underWay = document.querySelector("[data-under-way]");
+if (underWay) readAgain(underWay, 30).catch(() => {});
 
 // A code that came in the link's fragment, which no server logs, is taken out of the address and sent.
 // With `data-from-fragment="wait"`, a person sends it.

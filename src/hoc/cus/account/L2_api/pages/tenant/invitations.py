@@ -24,11 +24,13 @@ class ManyInvitations(Body):
 async def invitations(view: View[None, InvitationsQuery]) -> Answer:
     query = view.query
     page = await view.accounts.invitations.list(view.session, view.tenant_id, view.caller_id, **query.given())
+    deliveries = [each.delivery for each in page.value.invitations if each.status == InvitationStatus.PENDING]
     return view.show(
         "invitations.html",
         "Invitations",
         page=page.value,
         next_cursor=page.next_cursor,
+        waiting=deliveries.count(MailDelivery.QUEUED),
         query=query,
         statuses=list(InvitationStatus),
         deliveries=list(MailDelivery),
