@@ -544,6 +544,9 @@ def _create_events() -> None:
         postgresql_partition_by="RANGE (time)",
     )
     _index("ix_events_tenant", "events", "tenant_id", "time", "position")
+    _index("ix_events_type", "events", "tenant_id", "type", "time", "position")
+    _index("ix_events_actor", "events", "tenant_id", "actor", "time", "position")
+    _index("ix_events_actor_type", "events", "tenant_id", "actor", "type", "time", "position")
     _create(
         "event_cursors",
         sa.Column("name", sa.String(32), nullable=False),

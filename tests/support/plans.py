@@ -17,7 +17,10 @@ MODES = ["force_generic_plan", "force_custom_plan"]
 async def blocks_read(
     database: Database, statement: Executable, values: Mapping[str, object], *, table: str, mode: str
 ) -> int:
-    """The blocks of a table and its indexes that the statement reads. ``mode`` is one of `MODES`."""
+    """The blocks of a table, its partitions and their indexes that the statement reads.
+
+    ``mode`` is one of `MODES`.
+    """
     compiled = _compiled(statement, database)
     values = {**compiled.params, **values}
     given = ", ".join(_literal(values[name]) for name in compiled.positiontup or ())
@@ -36,7 +39,8 @@ def _literal(value: object) -> str:
 
 
 def _blocks(plan: dict[str, Any], table: str) -> int:
-    is_scan = plan.get("Relation Name") == table and "Scan" in plan["Node Type"]
+    name = plan.get("Relation Name", "")
+    is_scan = (name == table or name.startswith(f"{table}_")) and "Scan" in plan["Node Type"]
     own = plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] if is_scan else 0
     return own + sum(_blocks(below, table) for below in plan.get("Plans", []))
 

@@ -151,8 +151,11 @@ def test_the_check_sees_a_missing_tenant(sql: str, missing: set[str]) -> None:
 
 
 @pytest.mark.parametrize("table", sorted(EVENTS))
-async def test_the_audit_trail_names_the_tenant_in_both_tables(console: Console, table: str) -> None:
-    sql = sql_of(console, OF_TENANT)
+@pytest.mark.parametrize("filters", OF_TENANT)
+async def test_the_audit_trail_names_the_tenant_in_both_tables(
+    console: Console, table: str, filters: tuple[bool, bool]
+) -> None:
+    sql = sql_of(console, OF_TENANT[filters])
     assert without_tenant(sql) == set()
     assert without_tenant(sql.replace(f"{table}.tenant_id = ", f"{table}.user_id = ")) == {table}
 

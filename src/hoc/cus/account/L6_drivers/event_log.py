@@ -11,7 +11,6 @@ from sqlalchemy import (
     Table,
     func,
     null,
-    or_,
     select,
     union_all,
 )
@@ -31,12 +30,9 @@ from hoc.cus.account.L6_drivers.fragments import TENANT
 from hoc.cus.account.L6_drivers.tables import events, outbox
 
 _BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
-_END = datetime(9999, 12, 31, tzinfo=UTC)
-_LAST = SortKey(_END, str(2**63 - 1))
+_END = SortKey(datetime(9999, 12, 31, tzinfo=UTC), "0")
 
 LIMIT = param("limit", Integer)
-ACTOR = param("actor", String)
-TYPE = param("type", String)
 
 COLUMNS = ("event_id", "type", "time", "tenant_id", "user_id", "actor", "payload", "position")
 
@@ -45,24 +41,37 @@ def _time(name: str) -> Any:  # noqa: ANN401 - SQLAlchemy's own annotation of a 
     return param(name, DateTime(timezone=True))
 
 
-def _of_tenant() -> AnySelect:
-    """Reads both tables in one statement, since events move from one to the other."""
-    newest = [_newest(outbox, null().cast(BigInteger)), _newest(events, events.c.sequence)]
+def _of_tenant(*, by_actor: bool, by_type: bool) -> AnySelect:
+    """Reads both tables in one statement, since events move from one to the other.
+
+    Each set of filters has an index that has its rows in order, and a statement of its own to use it.
+    """
+    newest = [
+        _newest(table, sequence, by_actor=by_actor, by_type=by_type)
+        for table, sequence in ((outbox, null().cast(BigInteger)), (events, events.c.sequence))
+    ]
     both = union_all(*newest).subquery("both")
     return select(both).order_by(both.c.time.desc(), both.c.position.desc()).limit(LIMIT)
 
 
-def _newest(table: Table, sequence: Any) -> AnySelect:  # noqa: ANN401 - a column, or a null of its type
+def _newest(
+    table: Table,
+    sequence: Any,  # noqa: ANN401 - a column, or a null of its type
+    *,
+    by_actor: bool,
+    by_type: bool,
+) -> AnySelect:
     position = func.row(table.c.time, table.c.position)
+    filters = [table.c.actor == param("actor", String)] * by_actor + [
+        table.c.type == param("type", String)
+    ] * by_type
     rows = (
         select(*(table.c[name] for name in COLUMNS), sequence.label("sequence"))
         .where(
             table.c.tenant_id == TENANT,
-            position < func.row(_time("after_at"), param("after_position", BigInteger)),
+            position < func.row(_time("before_at"), param("before_position", BigInteger)),
             table.c.time >= _time("since"),
-            table.c.time < _time("until"),
-            or_(ACTOR.is_(None), table.c.actor == ACTOR),
-            or_(TYPE.is_(None), table.c.type == TYPE),
+            *filters,
         )
         .order_by(table.c.time.desc(), table.c.position.desc())
         .limit(LIMIT)
@@ -70,7 +79,12 @@ def _newest(table: Table, sequence: Any) -> AnySelect:  # noqa: ANN401 - a colum
     return select(rows.subquery(f"of_{table.name}"))
 
 
-OF_TENANT = _of_tenant()
+OF_TENANT = {
+    (by_actor, by_type): _of_tenant(by_actor=by_actor, by_type=by_type)
+    for by_actor in (False, True)
+    for by_type in (False, True)
+}
+"""By whether the actor is given, and whether the type is."""
 
 IN_SEQUENCE = (
     select(*(events.c[name] for name in COLUMNS), events.c.sequence)
@@ -84,18 +98,18 @@ class SqlEventLog:
     async def of_tenant(
         self, session: SqlSession, tenant_id: str, window: Window, wanted: AuditFilter
     ) -> UncountedSlice[EventResult]:
-        after = window.after or _LAST
+        before = _before(window.after, wanted.until)
+        filters = {"actor": wanted.actor, "type": wanted.type}
+        given = {name: value for name, value in filters.items() if value is not None}
         found = await fetch_all(
             session,
-            OF_TENANT,
+            OF_TENANT["actor" in given, "type" in given],
             tenant_id=tenant_id,
-            after_at=after.at,
-            after_position=int(after.id),
+            before_at=before.at,
+            before_position=int(before.id),
             since=wanted.since or _BEGINNING,
-            until=wanted.until or _END,
-            actor=wanted.actor,
-            type=wanted.type,
             limit=window.limit + 1,
+            **given,
         )
         shown = found[: window.limit]
         return UncountedSlice(
@@ -109,6 +123,12 @@ class SqlEventLog:
 
     async def in_sequence(self, session: SqlSession, after: int, limit: int) -> list[EventResult]:
         return [event_of(row) for row in await fetch_all(session, IN_SEQUENCE, after=after, limit=limit)]
+
+
+def _before(after: SortKey | None, until: datetime | None) -> SortKey:
+    """Where a page begins: every event on it is before this position, which comes from a cursor or a time."""
+    last = _END if until is None else SortKey(until, "0")
+    return last if after is None or after.at >= last.at else after
 
 
 def event_of(row: AnyRow) -> EventResult:

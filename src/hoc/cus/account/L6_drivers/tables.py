@@ -608,6 +608,9 @@ events = Table(
     *_event(),
     PrimaryKeyConstraint("sequence", "time"),  # PostgreSQL requires the partition key
     Index("ix_events_tenant", "tenant_id", "time", "position"),
+    Index("ix_events_type", "tenant_id", "type", "time", "position"),
+    Index("ix_events_actor", "tenant_id", "actor", "time", "position"),
+    Index("ix_events_actor_type", "tenant_id", "actor", "type", "time", "position"),
     postgresql_partition_by="RANGE (time)",
     comment="numbered events; a partition for each month",
 )
