@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    ColumnElement,
     DateTime,
     Integer,
     String,
@@ -37,7 +38,7 @@ LIMIT = param("limit", Integer)
 COLUMNS = ("event_id", "type", "time", "tenant_id", "user_id", "actor", "payload", "position")
 
 
-def _time(name: str) -> Any:  # noqa: ANN401 - SQLAlchemy's own annotation of a bind parameter
+def _time(name: str) -> ColumnElement[datetime]:
     return param(name, DateTime(timezone=True))
 
 
@@ -54,24 +55,19 @@ def _of_tenant(*, by_actor: bool, by_type: bool) -> AnySelect:
     return select(both).order_by(both.c.time.desc(), both.c.position.desc()).limit(LIMIT)
 
 
-def _newest(
-    table: Table,
-    sequence: Any,  # noqa: ANN401 - a column, or a null of its type
-    *,
-    by_actor: bool,
-    by_type: bool,
-) -> AnySelect:
-    position = func.row(table.c.time, table.c.position)
-    filters = [table.c.actor == param("actor", String)] * by_actor + [
-        table.c.type == param("type", String)
-    ] * by_type
+def _newest(table: Table, sequence: ColumnElement[Any], *, by_actor: bool, by_type: bool) -> AnySelect:
+    before_at = _time("before_at")
+    before = func.row(before_at, param("before_position", BigInteger))
+    filters = [table.c.actor == param("actor", String)] if by_actor else []
+    filters += [table.c.type == param("type", String)] if by_type else []
     rows = (
         select(*(table.c[name] for name in COLUMNS), sequence.label("sequence"))
         .where(
             table.c.tenant_id == TENANT,
-            position < func.row(_time("before_at"), param("before_position", BigInteger)),
-            table.c.time >= _time("since"),
             *filters,
+            func.row(table.c.time, table.c.position) < before,
+            table.c.time <= before_at,  # by which PostgreSQL leaves out partitions
+            table.c.time >= _time("since"),
         )
         .order_by(table.c.time.desc(), table.c.position.desc())
         .limit(LIMIT)
