@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
+from operator import itemgetter
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
@@ -45,6 +46,7 @@ async def audit(view: View[None, AuditFilters]) -> Answer:
         "audit.html",
         "Audit trail",
         events=[(each, _actor(view, each, names), _subject(view, each, names)) for each in events],
+        people=sorted(names.people.items(), key=itemgetter(1)),
         asked=query.model_dump(include={"type", "actor", "since", "until"}),
         next_cursor=page.next_cursor,
         is_first=not query.cursor,
