@@ -397,6 +397,7 @@ def _create_billing() -> None:
         sa.CheckConstraint("pdf_url LIKE 'https://%'", name="pdf_url"),
     )
     _index("ix_invoices_page", "invoices", "tenant_id", "period_start", "invoice_id")
+    _index("ix_invoices_page_by_status", "invoices", "tenant_id", "status", "period_start", "invoice_id")
     _create(
         "usage_days",
         *_tenant(),
@@ -477,6 +478,12 @@ def _create_requests() -> None:
         _one_of("status", "open", "in_progress", "resolved", "closed"),
     )
     _index("ix_support_tickets_page", "support_tickets", "tenant_id", "created_at", "ticket_id")
+    kind = ("status", "priority", "category")
+    _index("ix_support_tickets_kind", "support_tickets", "tenant_id", *kind, "created_at", "ticket_id")
+    _index("ix_support_tickets_all", "support_tickets", "created_at", "ticket_id")
+    for column in kind:
+        name = f"ix_support_tickets_all_by_{column}"
+        _index(name, "support_tickets", column, "created_at", "ticket_id")
     _create(
         "ticket_replies",
         *_tenant(),

@@ -22,7 +22,7 @@ READS = {
     "profiles": {"get", "own"},
     "billing": {"summary", "list_invoices"},
     "usage": {"by_day"},
-    "support": {"list_tickets", "get_ticket", "list_replies"},
+    "support": {"list_tickets", "list_all_tickets", "get_ticket", "list_replies"},
     "invitations": {"list", "get"},
     "received_invitations": {"list", "preview", "opened"},
     "audit": {"list", "names"},

@@ -28,10 +28,31 @@ FILL = f"""
       INSERT INTO account.invitations
         (tenant_id, invitation_id, email, email_key, role, invited_by, expires_at)
       SELECT 'm' || n % 10 + 1, id, email, email, 'member', 'm1', now() + interval '1 day' FROM n
+    ), asked AS (
+      INSERT INTO account.support_tickets
+        (tenant_id, ticket_id, user_id, subject, description, status, priority, category, created_at)
+      SELECT 'm' || n % 10 + 1, id, id, '', '', CASE n % 9 WHEN 0 THEN 'open' ELSE 'closed' END,
+        CASE n % 7 WHEN 0 THEN 'urgent' ELSE 'low' END, CASE n % 5 WHEN 0 THEN 'billing' ELSE 'general' END,
+        now() - n * interval '1 s' FROM n
+    ), billed AS (
+      INSERT INTO account.invoices
+        (tenant_id, invoice_id, period_start, period_end, amount_cents, status, description)
+      SELECT 'm' || n % 10 + 1, id, now() - n * interval '1 s', now(), 1,
+        CASE n % 9 WHEN 0 THEN 'open' ELSE 'paid' END, '' FROM n
     )
     INSERT INTO account.memberships (tenant_id, user_id, role)
     SELECT 'm' || n % 10 + 1, id, 'member' FROM n"""
-FILLED = frozenset({"users", "linked_identities", "tenants", "invitations", "memberships"})
+FILLED = frozenset(
+    {
+        "users",
+        "linked_identities",
+        "tenants",
+        "invitations",
+        "memberships",
+        "support_tickets",
+        "invoices",
+    }
+)
 
 
 def _statements() -> dict[str, Executable]:
@@ -59,7 +80,7 @@ def _inside(value: Any) -> Mapping[str, object]:
 
 
 # The statements of searches: see test_search.py.
-PLANNED_FOR_ITS_VALUES = ("RARE", "COMMON", "CANDIDATES", "FOUND_TENANTS")
+PLANNED_FOR_ITS_VALUES = ("RARE", "COMMON", "FOUND_TENANTS")
 OF_A_TEMPORARY_TABLE = "bulk_accounts.STORE"
 VALUES = {
     "bigint": "1",

@@ -429,6 +429,8 @@ ROUTES = _table(
         {"status": "suspended"},
         tenant,
     ),
+    Route("GET /api/v1/tenants/{tenant_id}/users", ADMIN, prepare=tenant),
+    Route("GET /api/v1/tickets", ADMIN),
     Route("GET /api/v1/tenants/{tenant_id}/tickets", ADMIN, prepare=ticket),
     Route(f"GET {TICKET}", ADMIN, prepare=ticket),
     Route(f"GET {TICKET}/replies", ADMIN, prepare=ticket),

@@ -10,7 +10,7 @@ from hoc.cus.account.L5_schemas.events import (
 )
 from hoc.cus.account.L5_schemas.port_types import Slice, SortKey, Subscription, Window
 from hoc.cus.account.L5_schemas.results import BillingSummaryResult, ExtendedInvoiceResult
-from hoc.cus.account.L5_schemas.values import BillingPeriod, Plan, SubscriptionStatus
+from hoc.cus.account.L5_schemas.values import BillingPeriod, InvoiceStatus, Plan, SubscriptionStatus
 from hoc.testing.database import MemorySession
 from hoc.testing.rows import Dated, combine
 from hoc.testing.store import MemoryStore, slice_of
@@ -47,13 +47,13 @@ class MemoryBilling(MemoryStore):
         )
 
     async def invoices_page(
-        self, session: MemorySession, tenant_id: str, window: Window
+        self, session: MemorySession, tenant_id: str, window: Window, *, status: InvoiceStatus | None
     ) -> Slice[ExtendedInvoiceResult]:
         return slice_of(
             (
                 (SortKey(stored.value.period_start, stored.value.invoice_id), stored.value)
                 for (owner_id, _), stored in self.read(session).invoices.items()
-                if owner_id == tenant_id
+                if owner_id == tenant_id and status in {None, stored.value.status}
             ),
             window,
             newest_first=True,

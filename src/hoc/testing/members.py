@@ -88,7 +88,7 @@ class MemoryMembers(MemoryStore):
         return Versioned(_detail(membership, user), user.version + membership.version)
 
     async def memberships_of(
-        self, session: MemorySession, user_id: str, window: Window
+        self, session: MemorySession, user_id: str, window: Window, *, role: Role | None
     ) -> Slice[MembershipResult]:
         tables = self.read(session)
         user = tables.account(user_id)
@@ -96,7 +96,10 @@ class MemoryMembers(MemoryStore):
             (
                 (SortKey(membership.joined_at, tenant_id), _membership(tables, membership))
                 for (tenant_id, member_id), membership in tables.memberships.items()
-                if user is not None and user.is_active and member_id == user.user_id
+                if user is not None
+                and user.is_active
+                and member_id == user.user_id
+                and role in {None, membership.role}
             ),
             window,
         )

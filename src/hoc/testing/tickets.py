@@ -11,8 +11,14 @@ from hoc.cus.account.L5_schemas.events import (
     TicketResolvedEventData,
     TicketUpdatedEventData,
 )
-from hoc.cus.account.L5_schemas.port_types import Slice, SortKey, Window
-from hoc.cus.account.L5_schemas.tickets import ExtendedTicketResult, NewReply, TicketReplyResult
+from hoc.cus.account.L5_schemas.port_types import Slice, SortKey, UncountedSlice, Window
+from hoc.cus.account.L5_schemas.tickets import (
+    ExtendedTicketResult,
+    NewReply,
+    TenantTicketResult,
+    TicketFilter,
+    TicketReplyResult,
+)
 from hoc.cus.account.L5_schemas.values import RESOLVED_TICKET, TenantStatus, TicketStatus
 from hoc.testing.database import MemorySession
 from hoc.testing.rows import TicketReplyRow, combine
@@ -33,17 +39,40 @@ class MemoryTickets(MemoryStore):
         return True
 
     async def page(
-        self, session: MemorySession, tenant_id: str, window: Window, *, status: TicketStatus | None
+        self, session: MemorySession, tenant_id: str, window: Window, wanted: TicketFilter
     ) -> Slice[ExtendedTicketResult]:
         return slice_of(
             (
                 (SortKey(ticket.created_at, ticket.id), ticket)
                 for (owner_id, _), ticket in self.read(session).tickets.items()
-                if owner_id == tenant_id and status in {None, ticket.status}
+                if owner_id == tenant_id and _is_wanted(ticket, wanted)
             ),
             window,
             newest_first=True,
         )
+
+    async def page_of_all(
+        self, session: MemorySession, window: Window, wanted: TicketFilter
+    ) -> UncountedSlice[TenantTicketResult]:
+        tables = self.read(session)
+        found = slice_of(
+            (
+                (
+                    SortKey(ticket.created_at, ticket.id),
+                    combine(
+                        TenantTicketResult,
+                        ticket,
+                        tenant_id=tenant_id,
+                        tenant_name=tables.tenants[tenant_id].name,
+                    ),
+                )
+                for (tenant_id, _), ticket in tables.tickets.items()
+                if _is_wanted(ticket, wanted)
+            ),
+            window,
+            newest_first=True,
+        )
+        return UncountedSlice(found.rows, found.last_key, found.has_more)
 
     async def find(
         self, session: MemorySession, tenant_id: str, ticket_id: str, *, lock: bool = False
@@ -135,3 +164,11 @@ class MemoryTicketReplies(MemoryStore):
 def _result(tables: Tables, reply: NewReply) -> TicketReplyResult:
     author = tables.users.get(reply.author_id)
     return combine(TicketReplyResult, reply, author_name=None if author is None else author.name)
+
+
+def _is_wanted(ticket: ExtendedTicketResult, wanted: TicketFilter) -> bool:
+    return (
+        wanted.status in {None, ticket.status}
+        and wanted.priority in {None, ticket.priority}
+        and wanted.category in {None, ticket.category}
+    )

@@ -38,7 +38,7 @@ OUT_OF_BOUNDS = {
     "page_size": ["0", "101", str(2**31)],
     "after": [str(2**63)],
 }
-FILTERS = ("role", "status", "type", "is_active", "include_inactive")
+FILTERS = ("role", "status", "priority", "category", "type", "is_active", "include_inactive")
 
 
 def parameters(*names: str) -> list[Any]:
@@ -296,13 +296,13 @@ async def test_an_unknown_filter_is_refused(
 # The name and the filters that a list's cursor is bound to, besides its tenant or its caller.
 CURSORS: dict[str, tuple[str, dict[str, None]]] = {
     "/projects": ("projects", {"status": None}),
-    "/memberships": ("memberships", {}),
+    "/memberships": ("memberships", {"role": None}),
     "/users": ("users", {"role": None, "status": None, "search": None}),
     "/tenant/users": ("tenant_users", {}),
     "/invitations": ("invitations", {"status": None, "delivery": None}),
     "/received-invitations": ("received_invitations", {}),
-    "/billing/invoices": ("invoices", {}),
-    "/support/tickets": ("tickets", {"status": None}),
+    "/billing/invoices": ("invoices", {"status": None}),
+    "/support/tickets": ("tickets", {"status": None, "priority": None, "category": None}),
 }
 
 

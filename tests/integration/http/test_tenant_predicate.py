@@ -12,7 +12,7 @@ from support.statements import recorded_statements
 from hoc.cus.account.L6_drivers.event_log import OF_TENANT
 from hoc.cus.account.L6_drivers.invitation_mail import CLAIM, FINISH, POSTPONE
 from hoc.cus.account.L6_drivers.member_texts import COPY
-from hoc.cus.account.L6_drivers.members import MEMBERSHIPS_OF
+from hoc.cus.account.L6_drivers.members import MEMBERSHIPS_OF, MEMBERSHIPS_OF_BY_ROLE
 from hoc.cus.account.L6_drivers.received_invitations import RECEIVED
 from hoc.cus.account.L6_drivers.tables import SCHEMA, metadata
 
@@ -28,6 +28,7 @@ ALLOWED = {
         MEMBERSHIPS_OF.first,
         MEMBERSHIPS_OF.by_offset,
         MEMBERSHIPS_OF.by_key,
+        MEMBERSHIPS_OF_BY_ROLE.first,
     ),
     "the invitations to a user's own address, across tenants": (
         RECEIVED.first,
@@ -99,6 +100,9 @@ async def use_every_route(console: Console) -> None:
         "/users?role=owner&status=inactive",
         "/invitations?status=pending",
         "/support/tickets?status=open",
+        "/support/tickets?priority=high&category=general",
+        "/billing/invoices?status=open",
+        "/memberships?role=owner",
         "/projects?status=active",
     ):
         assert (await console.client.get(filtered, headers=await console.fuzzed())).status_code == 200

@@ -163,6 +163,21 @@ class StatusQuery(PageQuery):
     status: Annotated[str, Field(max_length=32)] | None = None
 
 
+class TicketsQuery(StatusQuery):
+    priority: Annotated[str, Field(max_length=32)] | None = None
+    category: Annotated[str, Field(max_length=32)] | None = None
+
+
+class AllTicketsQuery(CursorQuery):
+    status: Annotated[str, Field(max_length=32)] | None = None
+    priority: Annotated[str, Field(max_length=32)] | None = None
+    category: Annotated[str, Field(max_length=32)] | None = None
+
+
+class MembershipsQuery(PageQuery):
+    role: Annotated[str, Field(max_length=32)] | None = None
+
+
 class InvitationsQuery(StatusQuery):
     delivery: Annotated[str, Field(max_length=32)] | None = None
 

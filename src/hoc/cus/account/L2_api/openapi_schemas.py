@@ -43,13 +43,17 @@ _STATUSES: Final[dict[str, type[StrEnum]]] = {
     "ExtendedBillingSummaryResult": SubscriptionStatus,
     "ExtendedInvoiceResult": InvoiceStatus,
     "ExtendedTicketResult": TicketStatus,
+    "TenantTicketResult": TicketStatus,
     "ExtendedInvitationResult": InvitationStatus,
     "TenantSummary": TenantStatus,
     "list_projects": TenantStatus,
     "list_all_tenants": TenantStatus,
     "list_users": UserStatus,
     "list_invitations": InvitationStatus,
+    "list_invoices": InvoiceStatus,
+    "list_users_of_tenant": UserStatus,
     "list_tickets": TicketStatus,
+    "list_all_tickets": TicketStatus,
     "list_tickets_of_tenant": TicketStatus,
 }
 """What ``status`` is, in a type or as the parameter of an operation."""

@@ -3,7 +3,13 @@
 The console has the same operations for a tenant's members.
 """
 
-from hoc.cus.account.L2_api.bodies import PageQuery, ReplyToTicket, ResolveTicket, StatusQuery
+from hoc.cus.account.L2_api.bodies import (
+    AllTicketsQuery,
+    PageQuery,
+    ReplyToTicket,
+    ResolveTicket,
+    TicketsQuery,
+)
 from hoc.cus.account.L2_api.call import Call
 from hoc.cus.account.L2_api.identity import SUPPORTERS
 from hoc.cus.account.L2_api.operations import READ, TRANSACTION, AnyOperation, Operation
@@ -13,6 +19,7 @@ from hoc.cus.account.L5_schemas.port_types import Page
 from hoc.cus.account.L5_schemas.tickets import (
     ExtendedTicketListResult,
     ExtendedTicketResult,
+    TenantTicketListResult,
     TicketReplyListResult,
     TicketReplyResult,
 )
@@ -22,16 +29,26 @@ _TICKET = f"{_TICKETS}/{{ticket_id}}"
 
 
 @Operation(
+    "GET", "/tickets", Page[TenantTicketListResult], opens=READ, scopes=SUPPORTERS, query=AllTicketsQuery
+)
+async def list_all_tickets(
+    accounts: AccountsFacade, call: Call[None, AllTicketsQuery]
+) -> Page[TenantTicketListResult]:
+    """List the support tickets of all tenants, newest first."""
+    return await accounts.support.list_all_tickets(call.session, **call.query.given())
+
+
+@Operation(
     "GET",
     _TICKETS,
     Page[ExtendedTicketListResult],
     opens=READ,
     scopes=SUPPORTERS,
-    query=StatusQuery,
+    query=TicketsQuery,
     errors=(404,),
 )
 async def list_tickets_of_tenant(
-    accounts: AccountsFacade, call: Call[None, StatusQuery]
+    accounts: AccountsFacade, call: Call[None, TicketsQuery]
 ) -> Page[ExtendedTicketListResult]:
     """List a tenant's support tickets, newest first."""
     tenant_id = call.path["tenant_id"]
@@ -115,6 +132,7 @@ def _ticket(path: dict[str, str]) -> tuple[str, str]:
 
 
 SUPPORT_DESK_OPERATIONS: list[AnyOperation] = [
+    list_all_tickets,
     list_tickets_of_tenant,
     get_ticket_of_tenant,
     list_replies_to_tenant,

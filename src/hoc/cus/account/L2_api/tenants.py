@@ -3,7 +3,7 @@
 Mounted at ``/api/v1``. The console's operations are for a tenant's own members.
 """
 
-from hoc.cus.account.L2_api.bodies import ChangeTenantStatus, TenantsQuery
+from hoc.cus.account.L2_api.bodies import ChangeTenantStatus, TenantsQuery, UsersQuery
 from hoc.cus.account.L2_api.call import Call
 from hoc.cus.account.L2_api.identity import ADMINS
 from hoc.cus.account.L2_api.operations import READ, TRANSACTION, AnyOperation, Operation
@@ -11,7 +11,7 @@ from hoc.cus.account.L5_engines.accounts_facade import AccountsFacade
 from hoc.cus.account.L5_schemas.errors import NotFoundError
 from hoc.cus.account.L5_schemas.operators import TenantsResult
 from hoc.cus.account.L5_schemas.port_types import Page, Versioned
-from hoc.cus.account.L5_schemas.results import ExtendedProjectDetailResult
+from hoc.cus.account.L5_schemas.results import ExtendedProjectDetailResult, ExtendedUsersListResult
 
 
 @Operation("GET", "/tenants", Page[TenantsResult], opens=READ, scopes=ADMINS, query=TenantsQuery)
@@ -38,6 +38,26 @@ async def get_tenant(accounts: AccountsFacade, call: Call) -> Versioned[Extended
 
 
 @Operation(
+    "GET",
+    "/tenants/{tenant_id}/users",
+    Page[ExtendedUsersListResult],
+    opens=READ,
+    scopes=ADMINS,
+    query=UsersQuery,
+    errors=(404,),
+)
+async def list_users_of_tenant(
+    accounts: AccountsFacade, call: Call[None, UsersQuery]
+) -> Page[ExtendedUsersListResult]:
+    """List or search a tenant's members."""
+    tenant_id = call.path["tenant_id"]
+    members = await accounts.members.list_users(call.session, tenant_id, **call.query.given())
+    if not members.value.total and await accounts.projects.get(call.session, tenant_id, tenant_id) is None:
+        raise NotFoundError("There is no such tenant.")
+    return members
+
+
+@Operation(
     "PUT",
     "/tenants/{tenant_id}/status",
     ExtendedProjectDetailResult,
@@ -60,4 +80,9 @@ async def change_tenant_status(
     )
 
 
-TENANT_OPERATIONS: list[AnyOperation] = [list_all_tenants, get_tenant, change_tenant_status]
+TENANT_OPERATIONS: list[AnyOperation] = [
+    list_all_tenants,
+    get_tenant,
+    list_users_of_tenant,
+    change_tenant_status,
+]

@@ -41,6 +41,7 @@ from hoc.cus.account.L5_schemas.results import (
 from hoc.cus.account.L5_schemas.values import (
     UNSET,
     AnyInvitationStatus,
+    AnyInvoiceStatus,
     AnyRole,
     AnyTenantStatus,
     AnyTicketCategory,
@@ -225,13 +226,16 @@ class AccountsFacade:
         session: CallerSession,
         tenant_id: str,
         *,
+        status: AnyInvoiceStatus | None = None,
         limit: int = 50,
         offset: int = 0,
         cursor: str | None = None,
     ) -> ExtendedInvoiceListResult | AccountsErrorResult:
         """Invoices, newest period first; ``message`` says when there is no subscription."""
         page = await _or_error(
-            self.billing.list_invoices(session, tenant_id, limit=limit, offset=offset, cursor=cursor)
+            self.billing.list_invoices(
+                session, tenant_id, status=status, limit=limit, offset=offset, cursor=cursor
+            )
         )
         return page if isinstance(page, AccountsErrorResult) else page.value
 
@@ -267,13 +271,22 @@ class AccountsFacade:
         tenant_id: str,
         *,
         status: AnyTicketStatus | None = None,
+        priority: AnyTicketPriority | None = None,
+        category: AnyTicketCategory | None = None,
         limit: int = 50,
         offset: int = 0,
         cursor: str | None = None,
     ) -> SupportTicketListResult:
         """The tenant's tickets, newest first. Raises InvalidInputError for a bad filter or page."""
         page = await self.support.list_tickets(
-            session, tenant_id, status=status, limit=limit, offset=offset, cursor=cursor
+            session,
+            tenant_id,
+            status=status,
+            priority=priority,
+            category=category,
+            limit=limit,
+            offset=offset,
+            cursor=cursor,
         )
         return SupportTicketListResult(list(page.value.tickets), page.value.total)
 

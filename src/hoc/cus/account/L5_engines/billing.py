@@ -11,7 +11,7 @@ from hoc.cus.account.L5_engines.numbers import why_not_whole
 from hoc.cus.account.L5_engines.paging import CursorScope, PageArguments
 from hoc.cus.account.L5_engines.provider_statuses import invoice_status, subscription_status
 from hoc.cus.account.L5_engines.session import Clock, Session, utc_now
-from hoc.cus.account.L5_engines.text import choice, clean_line, clean_text, is_storable_id
+from hoc.cus.account.L5_engines.text import choice, choice_filter, clean_line, clean_text, is_storable_id
 from hoc.cus.account.L5_engines.times import utc_time
 from hoc.cus.account.L5_engines.urls import https_url
 from hoc.cus.account.L5_schemas.currencies import DECIMAL_PLACES
@@ -25,6 +25,7 @@ from hoc.cus.account.L5_schemas.results import (
 )
 from hoc.cus.account.L5_schemas.values import (
     AnyBillingPeriod,
+    AnyInvoiceStatus,
     AnyPlan,
     BillingPeriod,
     InvoiceStatus,
@@ -44,7 +45,7 @@ class BillingStore(Protocol):
     ) -> BillingSummaryResult | None: ...
 
     async def invoices_page(
-        self, session: Session, tenant_id: str, window: Window
+        self, session: Session, tenant_id: str, window: Window, *, status: InvoiceStatus | None
     ) -> Slice[ExtendedInvoiceResult]:
         """Newest period first."""
         ...
@@ -130,14 +131,20 @@ class Billing:
         return filled(self._portal_url, tenant_id=tenant_id)
 
     async def list_invoices(
-        self, session: Session, tenant_id: str, **page: Unpack[PageArguments]
+        self,
+        session: Session,
+        tenant_id: str,
+        *,
+        status: AnyInvoiceStatus | None = None,
+        **page: Unpack[PageArguments],
     ) -> Page[ExtendedInvoiceListResult]:
         """Invoices, newest period first; ``message`` says when there is no subscription.
 
         Raises InvalidInputError or NotFoundError.
         """
-        scope = CursorScope("invoices", tenant_id)
-        rows = await self._billing.invoices_page(session, tenant_id, scope.window(**page))
+        wanted = choice_filter("status", status, InvoiceStatus)
+        scope = CursorScope("invoices", tenant_id, status=status)
+        rows = await self._billing.invoices_page(session, tenant_id, scope.window(**page), status=wanted)
         message = None if rows.total else await self._why_none(session, tenant_id)
         return Page(ExtendedInvoiceListResult(rows.rows, rows.total, message), scope.next_cursor(rows))
 

@@ -67,7 +67,7 @@ class MemberStore(AccessReader, Protocol):
     ) -> Versioned[ExtendedUserDetailResult] | None: ...
 
     async def memberships_of(
-        self, session: Session, user_id: str, window: Window
+        self, session: Session, user_id: str, window: Window, *, role: Role | None
     ) -> Slice[MembershipResult]: ...
 
     async def lock_tenant(self, session: Session, tenant_id: str) -> None:
@@ -159,11 +159,14 @@ class Members:
         self,
         session: Session,
         user_id: str,
+        *,
+        role: AnyRole | None = None,
         **page: Unpack[PageArguments],
     ) -> Page[MembershipsListResult]:
-        """The memberships of an active account, in the order of joining."""
-        scope = CursorScope("memberships", user_id)
-        rows = await self._members.memberships_of(session, user_id, scope.window(**page))
+        """The memberships of an active account, in the order of joining. Raises InvalidInputError."""
+        role_filter = choice_filter("role", role, Role)
+        scope = CursorScope("memberships", user_id, role=role)
+        rows = await self._members.memberships_of(session, user_id, scope.window(**page), role=role_filter)
         return Page(MembershipsListResult(rows.rows, rows.total), scope.next_cursor(rows))
 
     @records("member.role_changed")

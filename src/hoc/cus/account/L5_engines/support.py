@@ -9,12 +9,15 @@ from hoc.cus.account.L5_engines.paging import CursorScope, PageArguments
 from hoc.cus.account.L5_engines.session import Clock, Session, new_id, utc_now
 from hoc.cus.account.L5_engines.text import choice, choice_filter, clean_line, clean_text
 from hoc.cus.account.L5_schemas.errors import ConflictError, NotFoundError
-from hoc.cus.account.L5_schemas.port_types import Page, Slice, Window
+from hoc.cus.account.L5_schemas.port_types import Page, Slice, UncountedSlice, Window
 from hoc.cus.account.L5_schemas.results import SupportContactResult
 from hoc.cus.account.L5_schemas.tickets import (
     ExtendedTicketListResult,
     ExtendedTicketResult,
     NewReply,
+    TenantTicketListResult,
+    TenantTicketResult,
+    TicketFilter,
     TicketReplyListResult,
     TicketReplyResult,
 )
@@ -37,9 +40,15 @@ class TicketStore(Protocol):
         ...
 
     async def page(
-        self, session: Session, tenant_id: str, window: Window, *, status: TicketStatus | None
+        self, session: Session, tenant_id: str, window: Window, wanted: TicketFilter
     ) -> Slice[ExtendedTicketResult]:
         """Newest first."""
+        ...
+
+    async def page_of_all(
+        self, session: Session, window: Window, wanted: TicketFilter
+    ) -> UncountedSlice[TenantTicketResult]:
+        """The tickets of all tenants, newest first. The window has no offset."""
         ...
 
     async def find(
@@ -144,14 +153,31 @@ class Support:
         tenant_id: str,
         *,
         status: AnyTicketStatus | None = None,
+        priority: AnyTicketPriority | None = None,
+        category: AnyTicketCategory | None = None,
         **page: Unpack[PageArguments],
     ) -> Page[ExtendedTicketListResult]:
         """The tenant's tickets, newest first. Raises InvalidInputError."""
-        status_filter = choice_filter("status", status, TicketStatus)
-        scope = CursorScope("tickets", tenant_id, status=status)
-        window = scope.window(**page)
-        rows = await self._tickets.page(session, tenant_id, window, status=status_filter)
+        wanted = _filter(status, priority, category)
+        scope = CursorScope("tickets", tenant_id, status=status, priority=priority, category=category)
+        rows = await self._tickets.page(session, tenant_id, scope.window(**page), wanted)
         return Page(ExtendedTicketListResult(rows.rows, rows.total), scope.next_cursor(rows))
+
+    async def list_all_tickets(
+        self,
+        session: Session,
+        *,
+        status: AnyTicketStatus | None = None,
+        priority: AnyTicketPriority | None = None,
+        category: AnyTicketCategory | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> Page[TenantTicketListResult]:
+        """The tickets of all tenants, newest first, for the support staff. Raises InvalidInputError."""
+        wanted = _filter(status, priority, category)
+        scope = CursorScope("all tickets", "", status=status, priority=priority, category=category)
+        rows = await self._tickets.page_of_all(session, scope.window(limit, cursor=cursor), wanted)
+        return Page(TenantTicketListResult(rows.rows), scope.next_cursor(rows))
 
     async def get_ticket(self, session: Session, tenant_id: str, ticket_id: str) -> ExtendedTicketResult:
         """One ticket. Raises NotFoundError, also for another tenant's."""
@@ -302,3 +328,13 @@ def _require_ticket(ticket: ExtendedTicketResult | None) -> ExtendedTicketResult
 
 def _resolved(ticket: ExtendedTicketResult) -> ConflictError:
     return ConflictError(f"This ticket is {ticket.status}. Reopen it first.", code="ticket_resolved")
+
+
+def _filter(
+    status: AnyTicketStatus | None, priority: AnyTicketPriority | None, category: AnyTicketCategory | None
+) -> TicketFilter:
+    return TicketFilter(
+        choice_filter("status", status, TicketStatus),
+        choice_filter("priority", priority, TicketPriority),
+        choice_filter("category", category, TicketCategory),
+    )

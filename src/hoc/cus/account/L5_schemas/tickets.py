@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from hoc.cus.account.L5_schemas.results import SupportTicketResult
+from hoc.cus.account.L5_schemas.values import TicketCategory, TicketPriority, TicketStatus
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,30 @@ class ExtendedTicketListResult:
 
     tickets: list[ExtendedTicketResult]
     total: int
+
+
+@dataclass(frozen=True)
+class TenantTicketResult(ExtendedTicketResult):
+    """A ticket in a list that crosses tenants."""
+
+    tenant_id: str
+    tenant_name: str
+
+
+@dataclass(frozen=True)
+class TenantTicketListResult:
+    """Tickets of all tenants, which are not counted."""
+
+    tickets: list[TenantTicketResult]
+
+
+@dataclass(frozen=True, slots=True)
+class TicketFilter:
+    """Which tickets a list has. None: of every kind."""
+
+    status: TicketStatus | None = None
+    priority: TicketPriority | None = None
+    category: TicketCategory | None = None
 
 
 @dataclass(frozen=True)

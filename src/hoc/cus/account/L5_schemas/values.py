@@ -193,6 +193,7 @@ AnyTenantStatus: TypeAlias = TenantStatus | Literal["active", "suspended", "term
 AnyInvitationStatus: TypeAlias = (
     InvitationStatus | Literal["pending", "accepted", "expired", "revoked", "declined"]
 )
+AnyInvoiceStatus: TypeAlias = InvoiceStatus | Literal["draft", "open", "paid", "void", "uncollectible"]
 AnyTicketStatus: TypeAlias = TicketStatus | Literal["open", "in_progress", "resolved", "closed"]
 AnyTicketPriority: TypeAlias = TicketPriority | Literal["low", "medium", "high", "urgent"]
 AnyTicketCategory: TypeAlias = TicketCategory | Literal["general", "billing", "technical", "account"]

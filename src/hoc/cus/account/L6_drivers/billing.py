@@ -27,7 +27,7 @@ from hoc.cus.account.L5_schemas.events import (
 )
 from hoc.cus.account.L5_schemas.port_types import Slice, Subscription, Window
 from hoc.cus.account.L5_schemas.results import BillingSummaryResult, ExtendedInvoiceResult
-from hoc.cus.account.L5_schemas.values import BillingPeriod, Plan, SubscriptionStatus
+from hoc.cus.account.L5_schemas.values import BillingPeriod, InvoiceStatus, Plan, SubscriptionStatus
 from hoc.cus.account.L6_drivers.execution import AnyRow, AnySelect, SqlSession, fetch_one, param
 from hoc.cus.account.L6_drivers.fragments import LOCK_TENANT, NOW, TENANT
 from hoc.cus.account.L6_drivers.outbox import recorded
@@ -67,13 +67,20 @@ INVOICE_COLUMNS = (
     invoices.c.pdf_url,
 )
 
-INVOICES = Paged(
-    select(*INVOICE_COLUMNS).where(invoices.c.tenant_id == TENANT),
-    at=invoices.c.period_start,
-    row_id=invoices.c.invoice_id,
-    total=select(func.count()).select_from(invoices).where(invoices.c.tenant_id == TENANT).scalar_subquery(),
-    newest_first=True,
-)
+
+def _invoices(*conditions: ColumnElement[bool]) -> Paged:
+    listed = (invoices.c.tenant_id == TENANT, *conditions)
+    return Paged(
+        select(*INVOICE_COLUMNS).where(*listed),
+        at=invoices.c.period_start,
+        row_id=invoices.c.invoice_id,
+        total=select(func.count()).select_from(invoices).where(*listed).scalar_subquery(),
+        newest_first=True,
+    )
+
+
+INVOICES = _invoices()
+INVOICES_BY_STATUS = _invoices(invoices.c.status == param("status", String))
 
 HAS_SUBSCRIPTION = (
     select(subscriptions.c.tenant_id.is_not(None).label("has_subscription"))
@@ -185,7 +192,7 @@ PUT_INVOICE = _put_invoice()
 FIND_SUBSCRIPTION = select(*subscriptions.c).where(subscriptions.c.tenant_id == TENANT)
 FIND_INVOICE = select(*INVOICE_COLUMNS).where(THIS_INVOICE)
 
-_invoice = record_of(ExtendedInvoiceResult, INVOICES, FIND_INVOICE)
+_invoice = record_of(ExtendedInvoiceResult, INVOICES, INVOICES_BY_STATUS, FIND_INVOICE)
 
 
 class SqlBilling:
@@ -196,9 +203,11 @@ class SqlBilling:
         return None if row is None else _summary(row)
 
     async def invoices_page(
-        self, session: SqlSession, tenant_id: str, window: Window
+        self, session: SqlSession, tenant_id: str, window: Window, *, status: InvoiceStatus | None
     ) -> Slice[ExtendedInvoiceResult]:
-        return await INVOICES.fetch(session, window, _invoice, tenant_id=tenant_id)
+        if status is None:
+            return await INVOICES.fetch(session, window, _invoice, tenant_id=tenant_id)
+        return await INVOICES_BY_STATUS.fetch(session, window, _invoice, tenant_id=tenant_id, status=status)
 
     async def has_subscription(self, session: SqlSession, tenant_id: str) -> bool | None:
         row = await fetch_one(session, HAS_SUBSCRIPTION, tenant_id=tenant_id)

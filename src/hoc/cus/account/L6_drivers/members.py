@@ -121,24 +121,28 @@ FIND = (
     .where(MEMBER, memberships.c.is_active)
 )
 
+
 # The only list that crosses tenants.
-MEMBERSHIPS_OF = Paged(
-    select(
-        memberships.c.tenant_id,
-        tenants.c.name.label("tenant_name"),
-        tenants.c.status.label("tenant_status"),
-        memberships.c.role,
-        memberships.c.joined_at,
+def _memberships_of(*conditions: ColumnElement[bool]) -> Paged:
+    listed = (memberships.c.user_id == ACCOUNT, memberships.c.is_active, *conditions)
+    return Paged(
+        select(
+            memberships.c.tenant_id,
+            tenants.c.name.label("tenant_name"),
+            tenants.c.status.label("tenant_status"),
+            memberships.c.role,
+            memberships.c.joined_at,
+        )
+        .select_from(memberships.join(tenants))
+        .where(*listed),
+        at=memberships.c.joined_at,
+        row_id=memberships.c.tenant_id,
+        total=select(func.count()).select_from(memberships).where(*listed).scalar_subquery(),
     )
-    .select_from(memberships.join(tenants))
-    .where(memberships.c.user_id == ACCOUNT, memberships.c.is_active),
-    at=memberships.c.joined_at,
-    row_id=memberships.c.tenant_id,
-    total=select(func.count())
-    .select_from(memberships)
-    .where(memberships.c.user_id == ACCOUNT, memberships.c.is_active)
-    .scalar_subquery(),
-)
+
+
+MEMBERSHIPS_OF = _memberships_of()
+MEMBERSHIPS_OF_BY_ROLE = _memberships_of(memberships.c.role == ROLE)
 
 
 OWNER_COUNT = select(member_counts.c.members).where(
@@ -212,7 +216,7 @@ LEAVE = _delete(leaving=True)
 
 _summary = record_of(UserSummaryResult, *PAGES.values())
 _tenant_user = record_of(TenantUserResult, TENANT_USERS, SET_ROLE)
-_membership = record_of(MembershipResult, MEMBERSHIPS_OF)
+_membership = record_of(MembershipResult, MEMBERSHIPS_OF, MEMBERSHIPS_OF_BY_ROLE)
 
 
 class SqlMembers:
@@ -246,9 +250,11 @@ class SqlMembers:
         return None if row is None else Versioned(_detail(row), row.version)
 
     async def memberships_of(
-        self, session: SqlSession, user_id: str, window: Window
+        self, session: SqlSession, user_id: str, window: Window, *, role: Role | None
     ) -> Slice[MembershipResult]:
-        return await MEMBERSHIPS_OF.fetch(session, window, _membership, user_id=user_id)
+        if role is None:
+            return await MEMBERSHIPS_OF.fetch(session, window, _membership, user_id=user_id)
+        return await MEMBERSHIPS_OF_BY_ROLE.fetch(session, window, _membership, user_id=user_id, role=role)
 
     async def access(
         self, session: SqlSession, pairs: list[tuple[str, str]]

@@ -454,6 +454,7 @@ invoices = Table(
     CheckConstraint("hosted_url LIKE 'https://%'", name="hosted_url"),
     CheckConstraint("pdf_url LIKE 'https://%'", name="pdf_url"),
     Index("ix_invoices_page", "tenant_id", "period_start", "invoice_id"),
+    Index("ix_invoices_page_by_status", "tenant_id", "status", "period_start", "invoice_id"),
 )
 
 usage_days = Table(
@@ -530,6 +531,14 @@ support_tickets = Table(
     _one_of("priority", TicketPriority),
     _one_of("status", TicketStatus),
     Index("ix_support_tickets_page", "tenant_id", "created_at", "ticket_id"),
+    Index(
+        "ix_support_tickets_kind", "tenant_id", "status", "priority", "category", "created_at", "ticket_id"
+    ),
+    # Of all tenants, for the support staff.
+    Index("ix_support_tickets_all", "created_at", "ticket_id"),
+    Index("ix_support_tickets_all_by_status", "status", "created_at", "ticket_id"),
+    Index("ix_support_tickets_all_by_priority", "priority", "created_at", "ticket_id"),
+    Index("ix_support_tickets_all_by_category", "category", "created_at", "ticket_id"),
 )
 
 ticket_replies = Table(

@@ -1,9 +1,24 @@
 """Support tickets."""
 
+from dataclasses import asdict
 from datetime import datetime
+from itertools import product
+from typing import Any
 
-from sqlalchemy import String, Text, case, exists, func, select, union_all, update
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    String,
+    Text,
+    case,
+    exists,
+    func,
+    select,
+    union_all,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.types import DateTime
 
 from hoc.cus.account.L5_schemas.events import (
     TicketCreatedEventData,
@@ -11,15 +26,15 @@ from hoc.cus.account.L5_schemas.events import (
     TicketResolvedEventData,
     TicketUpdatedEventData,
 )
-from hoc.cus.account.L5_schemas.port_types import Slice, Window
-from hoc.cus.account.L5_schemas.tickets import ExtendedTicketResult
+from hoc.cus.account.L5_schemas.port_types import Slice, SortKey, UncountedSlice, Window
+from hoc.cus.account.L5_schemas.tickets import ExtendedTicketResult, TenantTicketResult, TicketFilter
 from hoc.cus.account.L5_schemas.values import RESOLVED_TICKET, TenantStatus, TicketStatus
-from hoc.cus.account.L6_drivers.execution import AnySelect, SqlSession, fetch_one, param
+from hoc.cus.account.L6_drivers.execution import AnySelect, SqlSession, fetch_all, fetch_one, param
 from hoc.cus.account.L6_drivers.fragments import NOW, TENANT, USER, held_membership
 from hoc.cus.account.L6_drivers.outbox import recorded
 from hoc.cus.account.L6_drivers.paging import Paged
 from hoc.cus.account.L6_drivers.row_mapping import record_of
-from hoc.cus.account.L6_drivers.tables import support_tickets
+from hoc.cus.account.L6_drivers.tables import support_tickets, tenants
 
 TICKET = param("ticket_id", String)
 STATUS = param("status", String)
@@ -72,14 +87,22 @@ COLUMNS = (
     support_tickets.c.user_id,
 )
 
+FILTERS = ("status", "priority", "category")
+
 FIND = select(*COLUMNS).where(THIS_TICKET)
 LOCK = FIND.with_for_update(key_share=True)
 
 
-def _page(*, by_status: bool) -> Paged:
-    conditions = [support_tickets.c.tenant_id == TENANT]
-    if by_status:
-        conditions.append(support_tickets.c.status == STATUS)
+def _of_kind(kind: tuple[bool, ...]) -> list[ColumnElement[bool]]:
+    return [
+        support_tickets.c[name] == param(name, String)
+        for name, is_given in zip(FILTERS, kind, strict=True)
+        if is_given
+    ]
+
+
+def _page(kind: tuple[bool, ...]) -> Paged:
+    conditions = [support_tickets.c.tenant_id == TENANT, *_of_kind(kind)]
     return Paged(
         select(*COLUMNS).where(*conditions),
         at=support_tickets.c.created_at,
@@ -89,7 +112,22 @@ def _page(*, by_status: bool) -> Paged:
     )
 
 
-PAGES = {by_status: _page(by_status=by_status) for by_status in (False, True)}
+def _page_of_all(kind: tuple[bool, ...], *, after: bool) -> AnySelect:
+    """Crosses tenants."""
+    position = (support_tickets.c.created_at, support_tickets.c.ticket_id)
+    key = func.row(param("after_at", DateTime(timezone=True)), param("after_id", String))
+    return (
+        select(*COLUMNS, support_tickets.c.tenant_id, tenants.c.name.label("tenant_name"))
+        .select_from(support_tickets.join(tenants))
+        .where(*_of_kind(kind), *([func.row(*position) < key] if after else []))
+        .order_by(*(column.desc() for column in position))
+        .limit(param("row_limit", Integer))
+    )
+
+
+_KINDS = list(product((False, True), repeat=len(FILTERS)))
+PAGES = {kind: _page(kind) for kind in _KINDS}
+PAGES_OF_ALL = {(*kind, after): _page_of_all(kind, after=after) for kind in _KINDS for after in (False, True)}
 
 
 def _set_status() -> AnySelect:
@@ -130,6 +168,7 @@ SET_STATUS = _set_status()
 
 
 _ticket = record_of(ExtendedTicketResult, *PAGES.values(), SET_STATUS, FIND)
+_tenant_ticket = record_of(TenantTicketResult, *PAGES_OF_ALL.values())
 
 
 class SqlTickets:
@@ -150,10 +189,25 @@ class SqlTickets:
         return row is not None
 
     async def page(
-        self, session: SqlSession, tenant_id: str, window: Window, *, status: TicketStatus | None
+        self, session: SqlSession, tenant_id: str, window: Window, wanted: TicketFilter
     ) -> Slice[ExtendedTicketResult]:
-        values = {"tenant_id": tenant_id} | ({} if status is None else {"status": status})
-        return await PAGES[status is not None].fetch(session, window, _ticket, **values)
+        kind, values = _chosen(wanted)
+        return await PAGES[kind].fetch(session, window, _ticket, tenant_id=tenant_id, **values)
+
+    async def page_of_all(
+        self, session: SqlSession, window: Window, wanted: TicketFilter
+    ) -> UncountedSlice[TenantTicketResult]:
+        kind, values = _chosen(wanted)
+        if window.after is not None:
+            values |= {"after_at": window.after.at, "after_id": window.after.id}
+        statement = PAGES_OF_ALL[*kind, window.after is not None]
+        found = await fetch_all(session, statement, row_limit=window.limit + 1, **values)
+        shown = found[: window.limit]
+        return UncountedSlice(
+            rows=[_tenant_ticket(row) for row in shown],
+            last_key=SortKey(shown[-1].created_at, shown[-1].id) if shown else None,
+            has_more=len(found) > window.limit,
+        )
 
     async def find(
         self, session: SqlSession, tenant_id: str, ticket_id: str, *, lock: bool = False
@@ -183,3 +237,9 @@ class SqlTickets:
             actor=actor,
         )
         return None if row is None else _ticket(row)
+
+
+def _chosen(wanted: TicketFilter) -> tuple[tuple[bool, ...], dict[str, Any]]:
+    """Which of `FILTERS` are given, and their values."""
+    given = {name: value for name, value in asdict(wanted).items() if value is not None}
+    return tuple(name in given for name in FILTERS), given

@@ -1,6 +1,6 @@
 """Billing summary, invoices, and usage by day."""
 
-from hoc.cus.account.L2_api.bodies import PageQuery
+from hoc.cus.account.L2_api.bodies import StatusQuery
 from hoc.cus.account.L2_api.call import Call
 from hoc.cus.account.L2_api.operations import MEMBER, READ, AnyOperation, Operation
 from hoc.cus.account.L2_api.usage_query import UsageDaysQuery
@@ -17,10 +17,15 @@ async def get_billing(accounts: AccountsFacade, call: Call) -> ExtendedBillingSu
 
 
 @Operation(
-    "GET", "/billing/invoices", Page[ExtendedInvoiceListResult], requires=MEMBER, opens=READ, query=PageQuery
+    "GET",
+    "/billing/invoices",
+    Page[ExtendedInvoiceListResult],
+    requires=MEMBER,
+    opens=READ,
+    query=StatusQuery,
 )
 async def list_invoices(
-    accounts: AccountsFacade, call: Call[None, PageQuery]
+    accounts: AccountsFacade, call: Call[None, StatusQuery]
 ) -> Page[ExtendedInvoiceListResult]:
     """List invoices, newest period first."""
     return await accounts.billing.list_invoices(call.session, call.tenant_id, **call.query.given())

@@ -1,6 +1,6 @@
 """Support contact, and a tenant's tickets with their threads."""
 
-from hoc.cus.account.L2_api.bodies import CreateTicket, PageQuery, ReplyToTicket, ResolveTicket, StatusQuery
+from hoc.cus.account.L2_api.bodies import CreateTicket, PageQuery, ReplyToTicket, ResolveTicket, TicketsQuery
 from hoc.cus.account.L2_api.call import Call
 from hoc.cus.account.L2_api.operations import (
     MEMBER,
@@ -46,10 +46,10 @@ async def create_ticket(accounts: AccountsFacade, call: Call[CreateTicket]) -> E
 
 
 @Operation(
-    "GET", "/support/tickets", Page[ExtendedTicketListResult], requires=MEMBER, opens=READ, query=StatusQuery
+    "GET", "/support/tickets", Page[ExtendedTicketListResult], requires=MEMBER, opens=READ, query=TicketsQuery
 )
 async def list_tickets(
-    accounts: AccountsFacade, call: Call[None, StatusQuery]
+    accounts: AccountsFacade, call: Call[None, TicketsQuery]
 ) -> Page[ExtendedTicketListResult]:
     """List support tickets, newest first."""
     return await accounts.support.list_tickets(call.session, call.tenant_id, **call.query.given())
