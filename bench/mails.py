@@ -26,7 +26,7 @@ HANGS = "hangs@example.org"
 
 async def invite(database: Database, addresses: list[str]) -> None:
     [owner] = await add_users(database, 1)
-    [tenant] = await add_tenants(database, 1, {owner: "owner"})
+    [tenant] = await add_tenants(database, 1, {owner: "owner"}, seats=len(addresses) + 1)
     engines = postgres_engines(Options())
     async with database.transaction() as session:
         for address in addresses:

@@ -57,12 +57,32 @@ END
 $$
 """
 
+# In a function for the same reason: no other transaction gives or takes a seat from its first statement on.
+# `mailbox` is the invited one, whose own pending invitation, if there is one, is replaced.
+HOLD_SEATS = """
+CREATE FUNCTION account.hold_seats(tenant text, mailbox text, as_of timestamptz) RETURNS bigint
+LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+    PERFORM FROM account.tenants AS held WHERE held.tenant_id = tenant FOR NO KEY UPDATE;
+    RETURN (
+        SELECT coalesce(sum(counted.members), 0) FROM account.member_counts AS counted
+        WHERE counted.tenant_id = tenant
+    ) + (
+        SELECT count(*) FROM account.invitations AS pending
+        WHERE pending.tenant_id = tenant AND pending.status = 'pending' AND pending.expires_at > as_of
+        AND pending.email_key <> mailbox
+    );
+END
+$$
+"""
+
 
 def upgrade() -> None:
     op.execute("CREATE EXTENSION IF NOT EXISTS pg_trgm")
     op.execute("CREATE EXTENSION IF NOT EXISTS btree_gin")
     op.execute(JSON_MERGE_PATCH)
     op.execute(HOLD_UNLINKED)
+    op.execute(HOLD_SEATS)
     _create_accounts()
     _create_tenants()
     _create_invitations()
@@ -201,6 +221,7 @@ def _create_tenants() -> None:
         sa.Column("max_concurrent_runs", sa.Integer()),
         sa.Column("max_tokens_per_month", sa.BigInteger()),
         sa.Column("max_api_keys", sa.Integer()),
+        sa.Column("max_members", sa.Integer()),
         sa.Column("onboarding_state", sa.SmallInteger(), nullable=False, server_default=sa.text("0")),
         _metadata(),
         _now("created_at"),
@@ -309,6 +330,13 @@ def _create_invitations() -> None:
         "invitations",
         ["tenant_id", "email_key"],
         unique=True,
+        schema=SCHEMA,
+        postgresql_where=sa.text("status = 'pending'"),
+    )
+    op.create_index(
+        "ix_invitations_seats",
+        "invitations",
+        ["tenant_id", "expires_at"],
         schema=SCHEMA,
         postgresql_where=sa.text("status = 'pending'"),
     )
@@ -715,3 +743,4 @@ def downgrade() -> None:
         op.drop_table(table, schema=SCHEMA)
     op.execute("DROP FUNCTION account.json_merge_patch(jsonb, jsonb)")
     op.execute("DROP FUNCTION account.hold_unlinked(text)")
+    op.execute("DROP FUNCTION account.hold_seats(text, text, timestamptz)")

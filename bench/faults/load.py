@@ -25,6 +25,8 @@ ROLES: Final = (Role.MEMBER, Role.ADMIN, Role.VIEWER)  # a member joins with the
 JOIN: Final = """
     WITH joined AS (
         INSERT INTO account.memberships (tenant_id, user_id, role) VALUES ($1, $2, 'viewer') RETURNING *
+    ), seated AS (
+        UPDATE account.tenants SET max_members = 1000000 WHERE tenant_id = $1
     )
     UPDATE account.member_counts SET members = members + 1
     FROM joined WHERE member_counts.tenant_id = joined.tenant_id AND member_counts.role = joined.role"""
@@ -136,7 +138,7 @@ class Load:
         await self._client.repeated(tenant.tenant_id, number, Kind.ROLE, request)
 
     async def _join(self, tenant: Tenant) -> None:
-        """Add the member by SQL, because an invitation's token is in a mail. There is no event."""
+        """Add the member, and seats, by SQL: an invitation's token is in a mail. There is no event."""
         connection = await asyncpg.connect(self._database_url)
         try:
             await connection.execute(JOIN, tenant.tenant_id, tenant.member)

@@ -96,7 +96,8 @@ _HOSTS: Final = f"""
       SELECT user_id, 'host-' || row_number() OVER (ORDER BY user_id DESC) AS tenant_id
       FROM account.users WHERE is_active ORDER BY user_id DESC LIMIT {HOSTS}
     ), made AS (
-      INSERT INTO account.tenants (tenant_id, name, slug) SELECT tenant_id, tenant_id, tenant_id FROM chosen
+      INSERT INTO account.tenants (tenant_id, name, slug, max_members)
+      SELECT tenant_id, tenant_id, tenant_id, 1000000 FROM chosen
     ), claimed AS (
       INSERT INTO account.tenant_slugs (slug, tenant_id) SELECT tenant_id, tenant_id FROM chosen
     ), joined AS (

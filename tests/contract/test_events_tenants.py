@@ -188,10 +188,10 @@ async def test_an_event_has_all_quotas(scene: Scene) -> None:
     async with scene.world.transaction() as session:
         override = scene.facade.projects.override_quotas
         await override(session, scene.tenant_id, max_workers=3, max_api_keys=4)
-        await override(session, scene.tenant_id, max_workers=None, max_runs_per_day=5)
+        await override(session, scene.tenant_id, max_workers=None, max_runs_per_day=5, max_members=6)
     _, event = await events_since(scene, before)
     assert parsed(event).data == TenantQuotasChangedEventData(
-        scene.tenant_id, None, 5, None, None, 4, changed_at=scene.now
+        scene.tenant_id, None, 5, None, None, 4, 6, changed_at=scene.now
     )
 
 

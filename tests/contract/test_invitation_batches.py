@@ -75,7 +75,7 @@ async def test_a_batch_stops_at_the_limits(world: World, per_tenant: int, per_re
 
 
 async def test_a_batch_has_up_to_a_hundred_rows(world: World) -> None:
-    tenant_id, owner = await world.tenant()
+    tenant_id, owner = await world.tenant(seats=101)
     rows = [*map(Invitee, new_emails(world, 100))]
     async with world.transaction() as session:
         for wrong in ([], [*rows, Invitee(world.new_email())]):

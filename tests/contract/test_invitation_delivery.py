@@ -121,7 +121,7 @@ async def test_a_resend_mails_again_and_voids_the_link(world: World) -> None:
 
 
 async def test_who_may_invite_to_a_role_may_have_the_link(world: World) -> None:
-    team = await world.team()
+    team = await world.team(seats=100)
     callers = dict(zip(ROLES, team.everybody, strict=True))
     for caller, role in EVERY_PAIR:
         invitation_id, _ = await world.invite(team.tenant_id, team.owner, role=role)

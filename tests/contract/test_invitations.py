@@ -18,7 +18,7 @@ from hoc.cus.account.L5_schemas.errors import (
 
 
 async def test_which_roles_may_invite_as_which(world: World) -> None:
-    team = await world.team()
+    team = await world.team(seats=100)
     inviters = dict(zip(ROLES, team.everybody, strict=True))
     async with world.transaction() as session:
         for inviter, role in EVERY_PAIR:

@@ -64,6 +64,27 @@ async def test_a_lease_ends_by_itself(world: World) -> None:
     assert await acquire(world, tenant_id, "max_api_keys", "k5") == EXCEEDED
 
 
+async def test_the_project_shows_what_is_held(world: World) -> None:
+    (tenant_id, _), (other_id, _) = await world.tenant(), await world.tenant()
+    for quota, number in (("max_workers", 3), ("max_concurrent_runs", 2), ("max_api_keys", 1)):
+        for lease in range(number):
+            await acquire(world, tenant_id, quota, f"l{lease}")
+    await acquire(world, other_id, "max_workers", "l0")
+
+    async def held() -> tuple[int, int, int]:
+        async with world.transaction() as session:
+            project = await world.facade.projects.get(session, tenant_id, tenant_id)
+        assert project is not None
+        return project.value.workers, project.value.concurrent_runs, project.value.api_keys
+
+    assert await held() == (3, 2, 1)
+    async with world.transaction() as session:
+        await world.engines.leases.release(session, tenant_id, "max_workers", "l0")
+    assert await held() == (2, 2, 1)
+    await world.expire_leases(tenant_id)
+    assert await held() == (0, 0, 1)
+
+
 async def test_a_renewed_lease_lasts_longer(world: World) -> None:
     tenant_id, _ = await world.tenant()
     first = await acquire(world, tenant_id, "max_workers", "w", seconds=10)

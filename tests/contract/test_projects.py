@@ -15,7 +15,7 @@ from hoc.cus.account.L5_schemas.errors import (
     TenantNotActiveError,
 )
 from hoc.cus.account.L5_schemas.events import TenantQuotasChangedEventData
-from hoc.cus.account.L5_schemas.results import ProjectDetailResult
+from hoc.cus.account.L5_schemas.results import ExtendedProjectDetailResult
 from hoc.cus.account.L5_schemas.values import QUOTAS
 
 LIFE_CYCLE = {
@@ -56,8 +56,9 @@ async def test_a_new_project_is_free_active_and_its_creators(world: World) -> No
     assert (project.status, project.plan) == ("active", "free")
     assert project.created_at == project.updated_at == world.clock.now
     assert (project.max_workers, project.max_runs_per_day, project.max_concurrent_runs) == (3, 100, 5)
-    assert (project.max_tokens_per_month, project.max_api_keys) == (1_000_000, 5)
+    assert (project.max_tokens_per_month, project.max_api_keys, project.max_members) == (1_000_000, 5, 10)
     assert (project.runs_today, project.runs_this_month, project.tokens_this_month) == (0, 0, 0)
+    assert (project.workers, project.concurrent_runs, project.api_keys, project.seats) == (0, 0, 0, 1)
     assert (project.onboarding_state, project.onboarding_complete) == (0, False)
     assert await world.role_of(project.project_id, owner) == "owner"
 
@@ -309,5 +310,5 @@ async def test_the_same_refusal_for_a_foreign_tenant_and_none(world: World) -> N
 def test_the_event_and_the_result_have_every_quota() -> None:
     names = tuple(field.name for field in fields(TenantQuotasChangedEventData))
     assert names == ("tenant_id", *QUOTAS, "changed_at")
-    first = [field.name for field in fields(ProjectDetailResult)].index(QUOTAS[0])
-    assert tuple(field.name for field in fields(ProjectDetailResult))[first : first + len(QUOTAS)] == QUOTAS
+    shown = [field.name for field in fields(ExtendedProjectDetailResult)]
+    assert tuple(name for name in shown if name.startswith("max_")) == QUOTAS

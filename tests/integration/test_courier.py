@@ -110,7 +110,7 @@ def smtp() -> Generator[SmtpServer]:
 @pytest.fixture
 async def office(fresh_database_url: str, fresh_database: Database, smtp: SmtpServer) -> Office:
     [owner] = await add_users(fresh_database, 1)
-    [tenant] = await add_tenants(fresh_database, 1, {owner: "owner"})
+    [tenant] = await add_tenants(fresh_database, 1, {owner: "owner"}, seats=100)
     return Office(fresh_database_url, smtp, owner, tenant, fresh_database)
 
 

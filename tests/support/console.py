@@ -67,9 +67,9 @@ class Console(PostgresWorld):
             self._fuzzed = self.as_(owner, tenant_id, "accounts:admin")
         return self._fuzzed
 
-    async def team(self) -> Team:
-        """A team with a second owner, so that the first can leave."""
-        team = await super().team()
+    async def team(self, *, seats: int | None = 1_000) -> Team:
+        """A team with a second owner, so that the first can leave, and with seats for all tests together."""
+        team = await super().team(seats=seats)
         await self.join(team.tenant_id, team.owner, "owner")
         return team
 

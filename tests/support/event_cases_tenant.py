@@ -76,7 +76,9 @@ TENANT_CASES: Final = {
             s, it.tenant_id, actor=OPERATOR, max_workers=0, max_tokens_per_month=9, max_api_keys=None
         ),
         lambda it, _: it.event(
-            events.TenantQuotasChangedEventData(it.tenant_id, 0, None, None, 9, None, changed_at=it.now),
+            events.TenantQuotasChangedEventData(
+                it.tenant_id, 0, None, None, 9, None, None, changed_at=it.now
+            ),
             OPERATOR,
         ),
     ),

@@ -18,7 +18,8 @@ _SEARCHED = (
 )
 _TENANTS = text(
     "WITH created AS ("
-    "  INSERT INTO account.tenants (tenant_id, name, slug) SELECT id, id, id"
+    "  INSERT INTO account.tenants (tenant_id, name, slug, max_members)"
+    "  SELECT id, id, id, CAST(:seats AS integer)"
     "  FROM unnest(CAST(:ids AS text[])) AS id RETURNING tenant_id"
     "), joined AS ("
     "  INSERT INTO account.memberships (tenant_id, user_id, role, searched)"
@@ -89,10 +90,12 @@ async def add_accounts(database: Database, addresses: Mapping[str, str], **row: 
         await register(session, accounts)
 
 
-async def add_tenants(database: Database, count: int, members: dict[str, str]) -> list[str]:
-    """Tenants with the same members each, given as role by user."""
+async def add_tenants(
+    database: Database, count: int, members: dict[str, str], *, seats: int | None = None
+) -> list[str]:
+    """Tenants with the same members each, given as role by user, and with this quota of members."""
     ids = [f"ten-{uuid.uuid4().hex}" for _ in range(count)]
-    values = {"ids": ids, "users": list(members), "roles": list(members.values())}
+    values = {"ids": ids, "users": list(members), "roles": list(members.values()), "seats": seats}
     async with database.transaction() as session:
         await session.execute(_TENANTS, values)
     return ids

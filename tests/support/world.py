@@ -175,12 +175,16 @@ class World(ABC):
     def new_id(self) -> str:
         return f"usr_{self._name}{next(self._numbers):04}"
 
-    async def tenant(self, owner: str | None = None) -> tuple[str, str]:
-        """A new tenant; returns its id and its owner's."""
+    async def tenant(self, owner: str | None = None, *, seats: int | None = None) -> tuple[str, str]:
+        """A new tenant, with this quota of members; returns its id and its owner's."""
         user_id = owner or await self.add_user()
+        projects = self.engines.projects
         async with self.transaction() as session:
-            created = await self.engines.projects.create(session, user_id, name=f"Tenant {self._name}")
-        return created.value.project_id, user_id
+            created = await projects.create(session, user_id, name=f"Tenant {self._name}")
+            tenant_id = created.value.project_id
+            if seats is not None:
+                await projects.override_quotas(session, tenant_id, max_members=seats)
+        return tenant_id, user_id
 
     async def join(
         self,
@@ -202,8 +206,8 @@ class World(ABC):
             await acceptances.accept(session, invited.id, token)
         return joining
 
-    async def team(self) -> Team:
-        tenant_id, owner = await self.tenant()
+    async def team(self, *, seats: int | None = None) -> Team:
+        tenant_id, owner = await self.tenant(seats=seats)
         joined = [await self.join(tenant_id, owner, role) for role in ROLES[1:]]
         return Team(tenant_id, owner, *joined)
 

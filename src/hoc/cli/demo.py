@@ -146,8 +146,8 @@ async def _create(url: str, settings: Settings) -> tuple[str, str, list[_Person]
         async with engine.begin() as session:
             await _add_accounts(session, people, calendar)
             tenant_id = await _create_tenant(engines, session, company, people[0], calendar)
+            await _bill(engines, session, tenant_id, calendar)  # the free plan has fewer seats
             await _join(engines, session, tenant_id, people, calendar)
-            await _bill(engines, session, tenant_id, calendar)
             await _create_tickets(engines, session, tenant_id, people, calendar)
             await _meter(engines, session, tenant_id, calendar)
             await _invite(engines, session, tenant_id, people[0], calendar)

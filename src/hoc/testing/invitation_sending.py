@@ -7,11 +7,26 @@ from hoc.cus.account.L5_schemas.values import InvitationStatus
 from hoc.testing.rows import InvitationRow
 from hoc.testing.tables import Tables
 
+NO_OBSTACLES = InviteObstacles(
+    already_member=False,
+    already_pending=False,
+    tenant_limit_reached=False,
+    recipient_limit_reached=False,
+    max_members=None,
+)
+
 
 def obstacles_to(tables: Tables, invitation: NewInvitation, limits: InvitationLimits) -> InviteObstacles:
     account = tables.account_by_email(invitation.email_key)
     pending = pending_to(tables, invitation)
-    day = invitation.created_at.date()
+    day, limit = invitation.created_at.date(), tables.tenants[invitation.tenant_id].quota("max_members")
+    own = tables.invitations.get((invitation.tenant_id, invitation.invitation_id))
+    has_seat = (
+        own is not None
+        and own.status == InvitationStatus.PENDING
+        and not has_expired(own, invitation.created_at)
+    )
+    seats = tables.seats(invitation.tenant_id, invitation.created_at, but_of=invitation.email_key)
     return InviteObstacles(
         already_member=account is not None
         and tables.active_membership(invitation.tenant_id, account.user_id) is not None,
@@ -20,6 +35,7 @@ def obstacles_to(tables: Tables, invitation: NewInvitation, limits: InvitationLi
         >= limits.per_tenant_per_day,
         recipient_limit_reached=tables.recipient_mails.get((invitation.email_key, day), 0)
         >= limits.per_recipient_per_day,
+        max_members=limit if seats >= limit and not has_seat else None,
     )
 
 

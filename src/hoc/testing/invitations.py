@@ -23,7 +23,13 @@ from hoc.cus.account.L5_schemas.port_types import (
 from hoc.cus.account.L5_schemas.results import ExtendedInvitationResult
 from hoc.cus.account.L5_schemas.values import InvitationStatus, MailDelivery, Role, TenantStatus
 from hoc.testing.database import MemorySession
-from hoc.testing.invitation_sending import count_mail, has_expired, obstacles_to, pending_to
+from hoc.testing.invitation_sending import (
+    NO_OBSTACLES,
+    count_mail,
+    has_expired,
+    obstacles_to,
+    pending_to,
+)
 from hoc.testing.rows import InvitationRow, MembershipRow, combine
 from hoc.testing.store import MemoryStore, slice_of
 from hoc.testing.tables import Tables
@@ -40,7 +46,7 @@ class MemoryInvitations(MemoryStore):
         tables = await self.write(session)
         if not _may_grant(tables, invitation, granters):
             return None
-        if obstacles_to(tables, invitation, limits) != InviteObstacles(False, False, False, False):
+        if obstacles_to(tables, invitation, limits) != NO_OBSTACLES:
             return None
         count_mail(tables, invitation)
         expired = pending_to(tables, invitation)
@@ -129,9 +135,7 @@ class MemoryInvitations(MemoryStore):
             return None
         row = tables.invitations.get((invitation.tenant_id, invitation.invitation_id))
         obstacles = obstacles_to(tables, invitation, limits)
-        if row is None or replace(obstacles, already_member=False) != InviteObstacles(
-            False, False, False, False
-        ):
+        if row is None or replace(obstacles, already_member=False) != NO_OBSTACLES:
             return None
         count_mail(tables, invitation)
         renewed = replace(

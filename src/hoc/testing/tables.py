@@ -6,7 +6,7 @@ from datetime import date, datetime
 
 import orjson
 
-from hoc.cus.account.L5_schemas.errors import AccountValidationError, LastOwnerError
+from hoc.cus.account.L5_schemas.errors import AccountValidationError, LastOwnerError, LimitExceededError
 from hoc.cus.account.L5_schemas.events import (
     EventData,
     UserCreatedEventData,
@@ -25,7 +25,7 @@ from hoc.cus.account.L5_schemas.results import (
 )
 from hoc.cus.account.L5_schemas.tickets import ExtendedTicketResult
 from hoc.cus.account.L5_schemas.usage_days import UsageDayResult
-from hoc.cus.account.L5_schemas.values import CLOSED_TENANT, Role
+from hoc.cus.account.L5_schemas.values import CLOSED_TENANT, SEAT_KEPT, InvitationStatus, Role
 from hoc.testing.rows import (
     Dated,
     EmailChangeRow,
@@ -192,8 +192,8 @@ class Tables:
     ) -> bool:
         """Activate, deactivate or delete an account with its memberships. False: there is no such account.
 
-        Raises AccountValidationError (the address is another account's) or LastOwnerError (a tenant
-        that is not closed would have no active owner).
+        Raises AccountValidationError (the address is another account's), LastOwnerError (a tenant that is
+        not closed would have no active owner) or LimitExceededError (one has no seat for the account).
         """
         user = self.account(user_id)
         if user is None:
@@ -205,6 +205,8 @@ class Tables:
             raise AccountValidationError.of("email", "is another account's already")
         if not is_active and any(self._is_last_owner(membership) for membership in self._owned_by(user)):
             raise LastOwnerError("A tenant keeps at least one owner.")
+        if is_active:
+            self._require_seats(user_id, now)
         deleted_at = None if is_active else now if is_deleted else user.deleted_at
         self.users[user_id] = replace(
             user, is_active=is_active, deleted_at=deleted_at, version=user.version + 1, updated_at=now
@@ -223,6 +225,31 @@ class Tables:
         )
         self.record(event, actor=actor, at=now)
         return True
+
+    def seats(self, tenant_id: str, now: datetime, *, but_of: str | None = None) -> int:
+        """How many seats the tenant's members have, and its pending invitations, but not one mailbox's."""
+        is_closed = self.tenants[tenant_id].status in CLOSED_TENANT
+        members = [
+            user_id
+            for owner_id, user_id in self.memberships
+            if owner_id == tenant_id and self.users[user_id].is_active and not is_closed
+        ]
+        pending = [
+            row
+            for (owner_id, _), row in self.invitations.items()
+            if (owner_id, row.status) == (tenant_id, InvitationStatus.PENDING)
+            and row.expires_at > now - SEAT_KEPT
+            and row.email_key != but_of
+        ]
+        return len(members) + len(pending)
+
+    def _require_seats(self, user_id: str, now: datetime) -> None:
+        """Refuse an account that is about to be active, and whose membership has no seat until then."""
+        for tenant_id in sorted(owner_id for owner_id, member_id in self.memberships if member_id == user_id):
+            tenant = self.tenants[tenant_id]
+            limit = tenant.quota("max_members")
+            if tenant.status not in CLOSED_TENANT and self.seats(tenant_id, now) >= limit:
+                raise LimitExceededError.of_seats(tenant_id, limit)
 
     def _owned_by(self, user: UserRow) -> list[MembershipRow]:
         """The user's memberships as an owner, except of closed tenants, which need none."""

@@ -24,9 +24,10 @@ from hoc.cus.account.L5_schemas.port_types import (
     Window,
 )
 from hoc.cus.account.L5_schemas.results import ExtendedProjectDetailResult, ProjectSummaryResult
-from hoc.cus.account.L5_schemas.values import QUOTAS, Onboarding, Role, TenantStatus
+from hoc.cus.account.L5_schemas.values import QUOTAS, LeasedQuota, Onboarding, Role, TenantStatus
 from hoc.testing.database import MemorySession
 from hoc.testing.documents import merged, stored_size
+from hoc.testing.leases import held_leases
 from hoc.testing.rows import MembershipRow, TenantRow, combine
 from hoc.testing.store import MemoryStore, slice_of
 from hoc.testing.tables import Tables
@@ -42,19 +43,24 @@ class MemoryTenants(MemoryStore):
         return slice_of(((SortKey(row.created_at, row.tenant_id), _summary(row)) for row in found), window)
 
     async def find(
-        self, session: MemorySession, tenant_id: str, project_id: str, day: date
+        self, session: MemorySession, tenant_id: str, project_id: str, now: datetime
     ) -> Versioned[ExtendedProjectDetailResult] | None:
         tables = self.read(session)
         tenant = tables.tenants.get(tenant_id) if tenant_id == project_id else None
         if tenant is None:
             return None
-        usage = usage_of(tables, tenant, day)
+        usage = usage_of(tables, tenant, now.date())
         detail = combine(
             ExtendedProjectDetailResult,
             tenant,
             usage,
             project_id=tenant.tenant_id,
             **{name: tenant.quota(name) for name in QUOTAS},
+            seats=tables.seats(tenant_id, now),
+            **{
+                quota.removeprefix("max_"): len(held_leases(tables, tenant_id, quota))
+                for quota in LeasedQuota
+            },
             metadata=orjson.loads(tenant.metadata),
             onboarding_state=int(tenant.onboarding_state),
             onboarding_complete=tenant.onboarding_state is Onboarding.COMPLETE,

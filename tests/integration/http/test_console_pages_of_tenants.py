@@ -18,7 +18,7 @@ async def pages(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture
 async def team(pages: Pages) -> Team:
-    return await pages.team()
+    return await pages.team(seats=100)
 
 
 async def test_an_owner_renames_the_project(pages: Pages, team: Team) -> None:

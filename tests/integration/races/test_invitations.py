@@ -12,6 +12,11 @@ ROUNDS = 5
 REVOKING_ROUNDS = 50
 DECLINING_ROUNDS = 15
 
+SEATS = (
+    "SELECT (SELECT sum(members) FROM account.member_counts WHERE tenant_id = :tenant)"
+    " + (SELECT count(*) FROM account.invitations WHERE tenant_id = :tenant AND status = 'pending')"
+)
+
 
 @pytest.mark.parametrize("has_account", [False, True])
 async def test_an_invitation_accepted_fifty_times_adds_one_member(
@@ -129,9 +134,28 @@ async def test_an_address_is_invited_once(servers: TwoServers) -> None:
         assert await scalar(servers.database, sent, tenant=tenant) == 1
 
 
+async def test_invitations_and_members_fill_the_seats(servers: TwoServers) -> None:
+    """Four open invitations are accepted while many are invited: accepting takes no seat, and frees none."""
+    [owner] = await add_users(servers.database, 1)
+    for tenant in await add_tenants(servers.database, ROUNDS, {owner: "owner"}):
+        opened = [await add_invitation(servers.database, tenant, owner) for _ in range(4)]
+        accepts = [
+            servers.call(n, "POST", each.accept_path, body={"token": each.token})
+            for n, each in enumerate(opened)
+        ]
+        invites = [_invite(servers, n, tenant, owner, f"{n}.{tenant}@example.com") for n in range(20)]
+        answers = await race([*invites[:10], *accepts, *invites[10:]])
+        accepted = [answer for answer in answers if answer.status == 200]
+        created = [answer for answer in answers if answer.status == 201]
+        refused = {(a.status, a.body["code"]) for a in answers if a.status not in {200, 201}}
+        assert (len(accepted), len(created), refused) == (4, 5, {(429, "quota_exceeded")})
+        assert await scalar(servers.database, SEATS, tenant=tenant) == 10
+    assert await damage(servers.database) == []
+
+
 async def test_a_tenant_invites_up_to_its_cap(servers: TwoServers) -> None:
     [owner] = await add_users(servers.database, 1)
-    [tenant] = await add_tenants(servers.database, 1, {owner: "owner"})
+    [tenant] = await add_tenants(servers.database, 1, {owner: "owner"}, seats=AT_ONCE + 1)
     answers = await race(
         [_invite(servers, n, tenant, owner, f"{n}.{tenant}@example.com") for n in range(AT_ONCE)]
     )

@@ -6,6 +6,7 @@ The contenders are brought together by `support.races.meeting`, so that every ou
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, TypeAlias
 
 import pytest
@@ -25,6 +26,7 @@ from support.seed import (
 
 from hoc.cus.account.L5_engines.account_service import AccountService
 from hoc.cus.account.L5_engines.engines import Engines
+from hoc.cus.account.L5_engines.session import utc_now
 from hoc.cus.account.L5_schemas.errors import AccountsError, UnavailableError
 from hoc.cus.account.L5_schemas.identity import (
     AccountEnsureRequest,
@@ -55,12 +57,17 @@ PENDING_IS_UNIQUE = (
     r"ON CONFLICT \(tenant_id, email_key\) WHERE status = 'pending'",
     "ON CONFLICT (tenant_id, invitation_id)",
 )
+SEATS_ARE_HELD = (
+    "DO $$ BEGIN EXECUTE replace("
+    "pg_get_functiondef('account.hold_seats'::regproc), 'FOR NO KEY UPDATE', ''); END $$"
+)
 AN_OWNER_IS_KEPT = "ALTER TABLE account.member_counts DROP CONSTRAINT ck_member_counts_keeps_an_owner"
 ONE_PENDING = "DROP INDEX account.uq_invitations_pending"
 ONE_ADDRESS = "DROP INDEX account.uq_users_email_key"
 ONE_SLUG = "ALTER TABLE account.tenant_slugs DROP CONSTRAINT pk_tenant_slugs"
 
 INACTIVE = AccountStatusChangeRequest(is_active=False)
+ACTIVE = AccountStatusChangeRequest(is_active=True)
 
 
 def rows(name: str) -> str:
@@ -273,6 +280,47 @@ async def an_address_is_invited_beyond_its_cap(at: Contenders) -> list[Work]:
     return await invite_twice(at, tenants, ["first@example.com"] * 2, recipient_cap=2)
 
 
+async def with_seats(at: Contenders, seats: int) -> None:
+    async with at.one.transaction() as session:
+        await at.engines().projects.override_quotas(session, at.tenant, max_members=seats)
+
+
+async def the_last_seat_is_invited_to_twice_about_midnight(at: Contenders) -> list[Work]:
+    """On two days, so that the two do not meet at the counter of a day's mails."""
+    await with_seats(at, 4)
+    invite = at.engines().invitations.invite
+    tomorrow = postgres_engines(Options(), clock=lambda: utc_now() + timedelta(days=1)).invitations
+    return at.transactions(
+        lambda session: invite(session, at.tenant, at.owners[0], email="one@example.com"),
+        lambda session: tomorrow.invite(session, at.tenant, at.owners[0], email="other@example.com"),
+    )
+
+
+async def the_last_seat_is_invited_to_as_its_invitation_is_accepted(at: Contenders) -> list[Work]:
+    """To whoever invites, the invitation has expired: their clock has moved on since it was accepted."""
+    await with_seats(at, 4)
+    invitation = await add_invitation(at.one, at.tenant, at.owners[0])
+    later = postgres_engines(Options(), clock=lambda: utc_now() + timedelta(days=2))
+    return at.transactions(
+        lambda session: at.engines().acceptances.accept(session, invitation.id, invitation.token),
+        lambda session: later.invitations.invite(session, at.tenant, at.owners[0], email="new@example.com"),
+    )
+
+
+async def the_last_seat_is_invited_to_as_a_member_comes_back(at: Contenders) -> list[Work]:
+    await with_seats(at, 4)
+    invitation = await add_invitation(at.one, at.tenant, at.owners[0])
+    async with at.one.transaction() as session:
+        await at.engines().acceptances.accept(session, invitation.id, invitation.token)
+    member = str(await scalar(at.one, "SELECT user_id FROM account.memberships WHERE role = 'member'"))
+    await at.services[0].change_account_status(member, INACTIVE)
+    invite = at.engines().invitations.invite
+    return [
+        at.services[0].change_account_status(member, ACTIVE),
+        *at.transactions(lambda session: invite(session, at.tenant, at.owners[0], email="new@example.com")),
+    ]
+
+
 async def a_user_creates_tenants_beyond_the_limit(at: Contenders) -> list[Work]:
     projects = postgres_engines(Options(tenants_per_user_per_day=2)).projects
 
@@ -325,9 +373,8 @@ async def two_accounts_are_revived_at_an_address(at: Contenders) -> list[Work]:
     for user in users:
         await at.services[0].update_account_profile(user, AccountUpdateRequest(email="one@example.com"))
         await at.services[0].delete_account(user)
-    active = AccountStatusChangeRequest(is_active=True)
     return [
-        service.change_account_status(user, active) for service, user in zip(at.services, users, strict=True)
+        service.change_account_status(user, ACTIVE) for service, user in zip(at.services, users, strict=True)
     ]
 
 
@@ -346,6 +393,10 @@ ACCEPTED_IS_FINAL = [
     ("SELECT count(*) FROM account.memberships WHERE role = 'member'", 1, 1),
     ("SELECT status = 'accepted' FROM account.invitations", True, False),
 ]
+SEATS = (
+    "SELECT (SELECT sum(members) FROM account.member_counts)"
+    " + (SELECT count(*) FROM account.invitations WHERE status = 'pending')"
+)
 INVITATION_STATUS = "SELECT status FROM account.invitations"
 # What is stored in the end: with the mechanism, and without it.
 STORED: dict[Contention, list[tuple[str, object, object]]] = {
@@ -354,6 +405,9 @@ STORED: dict[Contention, list[tuple[str, object, object]]] = {
         ("SELECT min(members) FROM account.member_counts WHERE role = 'owner'", 1, 0)
     ],
     a_slug_is_moved_to_twice: [("SELECT count(*) FROM account.tenants WHERE slug = 'same'", 1, 2)],
+    the_last_seat_is_invited_to_twice_about_midnight: [(SEATS, 4, 5)],
+    the_last_seat_is_invited_to_as_its_invitation_is_accepted: [(SEATS, 4, 5)],
+    the_last_seat_is_invited_to_as_a_member_comes_back: [(SEATS, 4, 5)],
     an_invitation_is_accepted_and_revoked: [*ACCEPTED_IS_FINAL],
     an_invitation_is_accepted_and_resent: [*ACCEPTED_IS_FINAL],
     an_invitation_is_accepted_and_declined: [*ACCEPTED_IS_FINAL],
@@ -381,6 +435,13 @@ STORED: dict[Contention, list[tuple[str, object, object]]] = {
         (an_address_is_invited_twice, rows("invitation_limits"), [PENDING_IS_UNIQUE, ONE_PENDING]),
         (a_tenant_invites_beyond_its_cap, rows("invitation_limits"), [TENANT_CAP]),
         (an_address_is_invited_beyond_its_cap, rows("recipient_limits"), [RECIPIENT_CAP]),
+        (the_last_seat_is_invited_to_twice_about_midnight, rows("memberships"), [SEATS_ARE_HELD]),
+        (
+            the_last_seat_is_invited_to_as_its_invitation_is_accepted,
+            rows("member_counts"),
+            [SEATS_ARE_HELD],
+        ),
+        (the_last_seat_is_invited_to_as_a_member_comes_back, rows("member_counts"), [SEATS_ARE_HELD]),
         (a_user_creates_tenants_beyond_the_limit, rows("tenant_creations"), [USER_CAP]),
         (a_slug_is_given_twice, table("tenant_slugs"), [ONE_SLUG]),
         (a_slug_is_moved_to_twice, table("tenant_slugs"), [ONE_SLUG]),

@@ -190,7 +190,7 @@ async def get_account_by_email(service: AccountService, call: Call) -> Versioned
     MessageResponse,
     scopes=ADMINS,
     body=AccountStatusChangeRequest,
-    errors=(404, 409),
+    errors=(404, 409, 429),
     conditional=True,
 )
 async def change_status(service: AccountService, call: Call[AccountStatusChangeRequest]) -> MessageResponse:

@@ -240,8 +240,8 @@ class AccountService:
 
         Only the event has the reason.
 
-        Raises AccountNotFoundError, StaleVersionError, LastOwnerError or AccountValidationError, also for
-        a taken address.
+        Raises AccountNotFoundError, StaleVersionError, LastOwnerError, AccountValidationError, also for a
+        taken address, or LimitExceededError: a tenant of the account has no seat for it any more.
         """
         with _validation():
             reason = _checked_reason(request.reason)

@@ -27,7 +27,8 @@ class InvitationStore(Protocol):
         """Store the invitation and queue its mail, in one statement. None: nothing was stored.
 
         The tenant must be active and the inviter an active member in one of the ``granters`` roles. No active
-        member may have the address, no unexpired invitation to it be pending, and no limit be reached.
+        member may have the address, no unexpired invitation to it be pending, no limit be reached, and a seat
+        be free.
         """
         ...
 
@@ -80,7 +81,7 @@ class InvitationStore(Protocol):
     ) -> ExtendedInvitationResult | None:
         """Make a locked invitation pending, void its token and queue its mail, in one statement.
 
-        None: nothing was stored, as for `create`.
+        None: nothing was stored, as for `create`. One that is pending and has not expired has its seat.
         """
         ...
 

@@ -13,6 +13,7 @@ from hoc.cus.account.L5_engines.invitation_store import InvitationStore
 from hoc.cus.account.L5_engines.link_patterns import filled
 from hoc.cus.account.L5_engines.numbers import why_not_whole
 from hoc.cus.account.L5_engines.paging import CursorScope, PageArguments
+from hoc.cus.account.L5_engines.quotas import quota_exceeded
 from hoc.cus.account.L5_engines.session import Clock, Session, new_id, utc_now
 from hoc.cus.account.L5_engines.text import choice, choice_filter
 from hoc.cus.account.L5_schemas.errors import (
@@ -31,6 +32,7 @@ from hoc.cus.account.L5_schemas.port_types import (
     InviteObstacles,
     NewInvitation,
     Page,
+    QuotaRefusal,
 )
 from hoc.cus.account.L5_schemas.results import (
     ExtendedInvitationListResult,
@@ -83,7 +85,8 @@ class Invitations:
         """Invite an address. The mail is sent after the caller's commit.
 
         Raises InvalidInputError, NotAMemberError, ForbiddenError, TenantNotActiveError, LimitExceededError
-        (too many mails today) or ConflictError (a member has the address, or an invitation is pending).
+        (no seat is free, or too many mails today) or ConflictError (a member has the address, or an
+        invitation is pending).
         """
         invitation = self._draft(
             tenant_id, caller_user_id, Invitee(email, role, expires_in_days), self._clock()
@@ -186,7 +189,7 @@ class Invitations:
 
         Raises InvalidInputError, NotAMemberError, ForbiddenError, TenantNotActiveError, NotFoundError,
         ConflictError (accepted, revoked or declined, or another is pending) or LimitExceededError (too many
-        mails today).
+        mails today, or it has expired and no seat is free).
         """
         terms = await self._lock_for_manager(session, tenant_id, caller_user_id, invitation_id)
         await self._require_granter(session, tenant_id, caller_user_id, terms.role)
@@ -342,6 +345,10 @@ def _refusal(obstacles: InviteObstacles) -> ConflictError | LimitExceededError:
         return ConflictError("A member of this tenant has this address already.", code="already_member")
     if obstacles.already_pending:
         return ConflictError("An invitation to this address is pending. Resend it.", code="already_pending")
+    if obstacles.max_members is not None:
+        return quota_exceeded(
+            QuotaRefusal("max_members", obstacles.max_members), hint="Members and pending invitations count."
+        )
     if obstacles.tenant_limit_reached:
         return LimitExceededError(
             "This tenant has sent its daily limit of invitations. Try again tomorrow.",

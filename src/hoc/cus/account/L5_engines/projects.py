@@ -64,9 +64,9 @@ class TenantStore(Protocol):
     ) -> Slice[ProjectSummaryResult]: ...
 
     async def find(
-        self, session: Session, tenant_id: str, project_id: str, day: date
+        self, session: Session, tenant_id: str, project_id: str, now: datetime
     ) -> Versioned[ExtendedProjectDetailResult] | None:
-        """The project of the tenant, with the quotas in force and its usage on ``day``."""
+        """The project of the tenant, with the quotas in force and what is used of them."""
         ...
 
     async def is_active_account(self, session: Session, user_id: str) -> bool: ...
@@ -167,7 +167,7 @@ class Projects:
         self, session: Session, tenant_id: str, project_id: str
     ) -> Versioned[ExtendedProjectDetailResult] | None:
         """One project with its quotas and usage. None also for another tenant's project."""
-        return await self._tenants.find(session, tenant_id, project_id, self._clock().date())
+        return await self._tenants.find(session, tenant_id, project_id, self._clock())
 
     @records("tenant.created", "member.joined")
     async def create(

@@ -141,6 +141,15 @@ class LimitExceededError(AccountsError):
     code = "limit_exceeded"
     status_code = 429
 
+    @classmethod
+    def of_seats(cls, tenant_id: str, max_members: int) -> Self:
+        """The error for an account that was a member of a tenant, and would need a seat there again."""
+        return cls(
+            f"The tenant {tenant_id} has no seat for this account: its quota max_members of {max_members} is"
+            " used up. Raise the quota, or have a member or an invitation removed.",
+            code="quota_exceeded",
+        )
+
 
 class UnavailableError(AccountsError):
     code = "unavailable"

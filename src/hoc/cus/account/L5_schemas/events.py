@@ -168,6 +168,7 @@ class TenantQuotasChangedEventData(EventData, event_type="tenant.quotas_changed"
     max_concurrent_runs: int | None
     max_tokens_per_month: int | None
     max_api_keys: int | None
+    max_members: int | None
     changed_at: datetime
 
 

@@ -210,6 +210,8 @@ class InviteObstacles:
     already_pending: bool
     tenant_limit_reached: bool
     recipient_limit_reached: bool
+    max_members: int | None
+    """The quota, if no seat is free."""
 
 
 @dataclass(frozen=True, slots=True)

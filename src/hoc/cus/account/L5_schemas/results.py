@@ -266,8 +266,16 @@ class OwnProfileResult(ProfileExtras):
 
 @dataclass(frozen=True)
 class ExtendedProjectDetailResult(ProjectDetailResult):
-    """The specification's project, and its ``metadata``: free JSON."""
+    """The specification's project, its ``metadata`` (free JSON), and the use of its other quotas.
 
+    ``seats`` are those of members and of pending invitations, which ``max_members`` limits.
+    """
+
+    max_members: int
+    seats: int
+    workers: int
+    concurrent_runs: int
+    api_keys: int
     metadata: dict[str, Any]
 
 

@@ -1,6 +1,7 @@
 """The domain's enumerations, whose values are stored and shown, and the plans' quotas."""
 
 from dataclasses import dataclass, fields
+from datetime import timedelta
 from enum import Enum, IntEnum, StrEnum
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, TypedDict
 
@@ -165,6 +166,7 @@ class Quotas:
     max_concurrent_runs: int
     max_tokens_per_month: int
     max_api_keys: int
+    max_members: int
 
 
 class QuotaOverrides(TypedDict, total=False):
@@ -175,14 +177,18 @@ class QuotaOverrides(TypedDict, total=False):
     max_concurrent_runs: int | None
     max_tokens_per_month: int | None
     max_api_keys: int | None
+    max_members: int | None
 
+
+SEAT_KEPT: Final = timedelta(minutes=1)
+"""How long an expired invitation keeps its seat: a server whose clock is behind may be accepting it."""
 
 QUOTAS: Final = tuple(field.name for field in fields(Quotas))
 
 PLAN_QUOTAS: dict[str, Quotas] = {
-    Plan.FREE: Quotas(3, 100, 5, 1_000_000, 5),
-    Plan.PRO: Quotas(10, 1_000, 20, 10_000_000, 20),
-    Plan.ENTERPRISE: Quotas(100, 100_000, 100, 1_000_000_000, 100),
+    Plan.FREE: Quotas(3, 100, 5, 1_000_000, 5, 10),
+    Plan.PRO: Quotas(10, 1_000, 20, 10_000_000, 20, 100),
+    Plan.ENTERPRISE: Quotas(100, 100_000, 100, 1_000_000_000, 100, 10_000),
 }
 
 

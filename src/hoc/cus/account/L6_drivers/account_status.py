@@ -4,10 +4,12 @@ from sqlalchemy import Boolean, String, case, func, literal, literal_column, nul
 from sqlalchemy.dialects.postgresql import insert
 
 from hoc.cus.account.L5_schemas.events import UserDeletedEventData, UserStatusChangedEventData
+from hoc.cus.account.L5_schemas.values import CLOSED_TENANT
 from hoc.cus.account.L6_drivers.account_inserts import SHARD
 from hoc.cus.account.L6_drivers.execution import AnySelect, param
-from hoc.cus.account.L6_drivers.fragments import ACCOUNT, NOW
+from hoc.cus.account.L6_drivers.fragments import ACCOUNT, NOW, quota
 from hoc.cus.account.L6_drivers.outbox import ACTOR, recorded
+from hoc.cus.account.L6_drivers.seats import seats
 from hoc.cus.account.L6_drivers.tables import account_totals, member_counts, memberships, tenants, users
 
 IS_ACTIVE = param("is_active", Boolean)
@@ -25,6 +27,20 @@ LOCK_TENANTS = (
     .order_by(tenants.c.tenant_id)
     .with_for_update(key_share=True, of=tenants)
 )
+
+FULL_TENANT = (
+    select(tenants.c.tenant_id, quota("max_members"))
+    .select_from(tenants.join(memberships))
+    .where(
+        memberships.c.user_id == ACCOUNT,
+        ~memberships.c.is_active,
+        tenants.c.status.not_in(CLOSED_TENANT),
+        seats(tenants.c.tenant_id) >= quota("max_members"),
+    )
+    .order_by(tenants.c.tenant_id)
+    .limit(literal_column("1"))
+)
+"""A tenant without a free seat for the account, whose membership has none while it is inactive."""
 
 
 def _set_active() -> AnySelect:

@@ -16,7 +16,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hoc.concurrency.batching import BatchLoader
-from hoc.cus.account.L5_schemas.errors import StaleVersionError, UnavailableError
+from hoc.cus.account.L5_schemas.errors import LimitExceededError, StaleVersionError, UnavailableError
 from hoc.cus.account.L5_schemas.identity import (
     AccountFilter,
     AccountProfileResponse,
@@ -41,7 +41,7 @@ from hoc.cus.account.L5_schemas.port_types import (
 from hoc.cus.account.L5_schemas.results import LinkedIdentitiesResult
 from hoc.cus.account.L6_drivers.account_inserts import ENSURE, RECORD, any_shard, ensure
 from hoc.cus.account.L6_drivers.account_lists import COMMON, LISTS, RARE, read_stats, search_values
-from hoc.cus.account.L6_drivers.account_status import LOCK, LOCK_TENANTS, SET_ACTIVE
+from hoc.cus.account.L6_drivers.account_status import FULL_TENANT, LOCK, LOCK_TENANTS, SET_ACTIVE
 from hoc.cus.account.L6_drivers.account_updates import AccountUpdate
 from hoc.cus.account.L6_drivers.email_changes import SqlEmailChanges
 from hoc.cus.account.L6_drivers.execution import AnyRow, SqlSession, fetch_all, fetch_one
@@ -260,6 +260,8 @@ class AccountRepository:
             if expected_version not in {None, account.version}:
                 raise StaleVersionError.of_account()
             await fetch_all(session, LOCK_TENANTS, user_id=user_id)
+            if is_active and (full := await fetch_one(session, FULL_TENANT, user_id=user_id, now=now)):
+                raise LimitExceededError.of_seats(full.tenant_id, full.max_members)
             await fetch_one(
                 session,
                 SET_ACTIVE,

@@ -1,17 +1,21 @@
-"""The statements that create and reissue invitations: they enforce the limits and queue the mail."""
+"""The statements that create and reissue invitations: they enforce quota and limits, and queue the mail."""
 
 from typing import Any
 
 from sqlalchemy import (
     CTE,
+    ColumnElement,
     Date,
     Integer,
     String,
     exists,
+    false,
     func,
     literal,
     literal_column,
+    or_,
     select,
+    true,
     update,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, insert
@@ -21,8 +25,9 @@ from hoc.cus.account.L5_schemas.events import InvitationCreatedEventData, Invita
 from hoc.cus.account.L5_schemas.values import InvitationStatus, TenantStatus
 from hoc.cus.account.L6_drivers.advisory_locks import AdvisoryLock
 from hoc.cus.account.L6_drivers.execution import AnySelect, param
-from hoc.cus.account.L6_drivers.fragments import NOW, TENANT, any_of, held_membership
+from hoc.cus.account.L6_drivers.fragments import NOW, TENANT, any_of, held_membership, quota
 from hoc.cus.account.L6_drivers.outbox import recorded
+from hoc.cus.account.L6_drivers.seats import held_seats, seats
 from hoc.cus.account.L6_drivers.tables import (
     invitation_limits,
     invitation_mails,
@@ -45,9 +50,10 @@ PER_TENANT = param("per_tenant", Integer)
 PER_RECIPIENT = param("per_recipient", Integer)
 
 THIS = (invitations.c.tenant_id == TENANT) & (invitations.c.invitation_id == INVITATION)
-THIS_ROW = select(invitations.c.invitation_id).where(THIS).subquery("this_row")
 # Not a parameter: a generic plan could not use the partial index.
 IS_PENDING = invitations.c.status == literal_column(f"'{InvitationStatus.PENDING}'")
+IS_OPEN = IS_PENDING & (invitations.c.expires_at > NOW)
+THIS_ROW = select(invitations.c.invitation_id, IS_OPEN.label("is_open")).where(THIS).subquery("this_row")
 
 RESULT = (
     invitations.c.invitation_id.label("id"),
@@ -78,8 +84,7 @@ OTHER_IS_PENDING = (
     .where(
         invitations.c.tenant_id == TENANT,
         invitations.c.email_key == EMAIL_KEY,
-        IS_PENDING,
-        invitations.c.expires_at > NOW,
+        IS_OPEN,
         invitations.c.invitation_id != INVITATION,
     )
     .correlate_except(invitations)
@@ -103,6 +108,18 @@ RECIPIENT_LIMIT_REACHED = (
         recipient_limits.c.sent >= PER_RECIPIENT,
     )
     .correlate_except(recipient_limits)
+)
+
+QUOTA = quota("max_members")
+SEATS = seats(TENANT, invitations.c.email_key != EMAIL_KEY)
+QUOTA_USED_UP = (
+    select(QUOTA)
+    .where(
+        tenants.c.tenant_id == TENANT,
+        SEATS >= QUOTA,
+        ~exists().where(THIS, IS_OPEN).correlate_except(invitations),
+    )
+    .scalar_subquery()
 )
 
 
@@ -134,9 +151,23 @@ def _slots(allowed: Any) -> Any:  # noqa: ANN401 - SQLAlchemy's CTE types do not
     )
 
 
-def _granter(slots: CTE) -> CTE:
+def _seated(allowed: CTE, slots: CTE, *, is_open: ColumnElement[bool] | None = None) -> CTE:
+    """A row, if a seat is free now that the counters are locked, or the invitation is open and so has one."""
+    open_or_not = false() if is_open is None else is_open
+    # Materialized, so that no seat is held before the counters are locked.
+    counted = (
+        select(allowed.c.max_members, open_or_not.label("is_open"))
+        .select_from(allowed.join(slots, true()))
+        .cte("counted_mail")
+        .prefix_with("MATERIALIZED")
+    )
+    has_seat = or_(counted.c.is_open, held_seats(EMAIL_KEY) < counted.c.max_members)
+    return select(counted.c.max_members).where(has_seat).cte("seated")
+
+
+def _granter(seated: CTE) -> CTE:
     """The inviter's membership, if it still may grant the role now that the counters are locked."""
-    held = held_membership(INVITED_BY, after=slots)
+    held = held_membership(INVITED_BY, after=seated)
     return (
         select(held.c.user_id)
         .where(any_of(held.c.role, "granters"), held.c.status == TenantStatus.ACTIVE)
@@ -163,7 +194,7 @@ def _queue(written: Any) -> Any:  # noqa: ANN401 - SQLAlchemy's CTE types do not
 
 def _create() -> AnySelect:
     allowed = (
-        select(memberships.c.user_id)
+        select(memberships.c.user_id, QUOTA)
         .select_from(memberships.join(tenants))
         .where(
             memberships.c.tenant_id == TENANT,
@@ -175,11 +206,11 @@ def _create() -> AnySelect:
             ~OTHER_IS_PENDING,
             ~TENANT_LIMIT_REACHED,
             ~RECIPIENT_LIMIT_REACHED,
+            SEATS < QUOTA,
         )
         .cte("allowed")
     )
-    slots = _slots(allowed)
-    granter = _granter(slots)
+    granter = _granter(_seated(allowed, _slots(allowed)))
     given = {
         "invitation_id": INVITATION,
         "email": EMAIL,
@@ -213,14 +244,20 @@ def _create() -> AnySelect:
 
 def _reissue() -> AnySelect:
     allowed = (
-        select(THIS_ROW.c.invitation_id)
-        .where(~OTHER_IS_PENDING, ~TENANT_LIMIT_REACHED, ~RECIPIENT_LIMIT_REACHED)
+        select(THIS_ROW, QUOTA)
+        .select_from(THIS_ROW.join(tenants, tenants.c.tenant_id == TENANT))
+        .where(
+            ~OTHER_IS_PENDING,
+            ~TENANT_LIMIT_REACHED,
+            ~RECIPIENT_LIMIT_REACHED,
+            or_(THIS_ROW.c.is_open, SEATS < QUOTA),
+        )
         .cte("allowed")
     )
-    slots = _slots(allowed)
+    granter = _granter(_seated(allowed, _slots(allowed), is_open=allowed.c.is_open))
     written = (
         update(invitations)
-        .where(THIS, exists().select_from(_granter(slots)))
+        .where(THIS, exists().select_from(granter))
         .values(
             status=InvitationStatus.PENDING,
             token_hash=None,
@@ -264,4 +301,5 @@ OBSTACLES = select(
     OTHER_IS_PENDING.label("already_pending"),
     TENANT_LIMIT_REACHED.label("tenant_limit_reached"),
     RECIPIENT_LIMIT_REACHED.label("recipient_limit_reached"),
+    QUOTA_USED_UP.label("max_members"),
 )

@@ -344,6 +344,7 @@ def _obstacles(row: AnyRow) -> InviteObstacles:
         already_pending=row.already_pending,
         tenant_limit_reached=row.tenant_limit_reached,
         recipient_limit_reached=row.recipient_limit_reached,
+        max_members=row.max_members,
     )
 
 

@@ -14,10 +14,12 @@ from sqlalchemy import (
     Executable,
     Integer,
     String,
+    Subquery,
     delete,
     exists,
     func,
     literal,
+    literal_column,
     select,
     update,
 )
@@ -28,7 +30,14 @@ from hoc.cus.account.L5_schemas.results import LeaseResult
 from hoc.cus.account.L5_schemas.values import LeasedQuota, TenantStatus
 from hoc.cus.account.L6_drivers.execution import SqlSession, fetch_all, fetch_one, param
 from hoc.cus.account.L6_drivers.fragments import TENANT
-from hoc.cus.account.L6_drivers.quota_counters import COUNTED_QUOTAS, Counting, count, counting, uncounted
+from hoc.cus.account.L6_drivers.quota_counters import (
+    COUNTED_QUOTAS,
+    LEASE_COUNTERS,
+    Counting,
+    count,
+    counting,
+    uncounted,
+)
 from hoc.cus.account.L6_drivers.row_mapping import record_of
 from hoc.cus.account.L6_drivers.tables import leases, tenants
 
@@ -60,6 +69,19 @@ _LOCKED = (
     select(leases.c.lease_id).where(OF_QUOTA).with_for_update(read=True, key_share=True).subquery("held")
 )
 HELD = select(func.count().label("held")).select_from(_LOCKED)
+
+
+def _held_leases() -> Subquery:
+    """One row, to be joined: how many leases of each quota are held, by counter."""
+    held = {name: leases.c.quota == literal_column(f"'{COUNTED_QUOTAS[name]}'") for name in LEASE_COUNTERS}
+    return (
+        select(*(func.count().filter(of_quota).label(name) for name, of_quota in held.items()))
+        .where(leases.c.tenant_id == TENANT, IS_HELD)
+        .subquery("held_leases")
+    )
+
+
+HELD_LEASES = _held_leases()
 
 
 @dataclass(frozen=True, slots=True)

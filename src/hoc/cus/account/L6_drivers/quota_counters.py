@@ -54,7 +54,8 @@ COUNTED_QUOTAS = {
 """The quotas, by the counter that they limit."""
 USAGE_COUNTERS = ("runs_today", "runs_this_month", "tokens_this_month")
 _OF_MONTH = USAGE_COUNTERS[1:]
-COUNTERS = (*USAGE_COUNTERS, "workers", "concurrent_runs", "api_keys")
+LEASE_COUNTERS = ("workers", "concurrent_runs", "api_keys")
+COUNTERS = (*USAGE_COUNTERS, *LEASE_COUNTERS)
 
 _ROW = quota_counters.c
 _OF_TENANT = _ROW.tenant_id == TENANT

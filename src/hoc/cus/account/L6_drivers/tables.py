@@ -362,6 +362,7 @@ invitations = Table(
         unique=True,
         postgresql_where=text("status = 'pending'"),
     ),
+    Index("ix_invitations_seats", "tenant_id", "expires_at", postgresql_where=text("status = 'pending'")),
     Index("ix_invitations_page", "tenant_id", "created_at", "invitation_id"),
     Index(
         "ix_invitations_received",

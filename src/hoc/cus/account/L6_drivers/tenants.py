@@ -30,10 +30,12 @@ from hoc.cus.account.L5_schemas.results import ExtendedProjectDetailResult, Proj
 from hoc.cus.account.L5_schemas.values import CLOSED_TENANT, QUOTAS, Onboarding, TenantStatus
 from hoc.cus.account.L6_drivers.execution import AnySelect, SqlSession, fetch_one, param
 from hoc.cus.account.L6_drivers.fragments import LOCK_TENANT, NOW, TENANT, USER, any_of, quota
+from hoc.cus.account.L6_drivers.leases import HELD_LEASES
 from hoc.cus.account.L6_drivers.outbox import recorded
 from hoc.cus.account.L6_drivers.paging import Paged
-from hoc.cus.account.L6_drivers.quota_counters import USAGE, USED
+from hoc.cus.account.L6_drivers.quota_counters import LEASE_COUNTERS, USAGE, USED
 from hoc.cus.account.L6_drivers.row_mapping import record_of
+from hoc.cus.account.L6_drivers.seats import seats
 from hoc.cus.account.L6_drivers.tables import (
     member_counts,
     tenant_creations,
@@ -72,16 +74,19 @@ FIND = (
         tenants.c.description,
         tenants.c.status,
         tenants.c.plan,
-        *(quota(name) for name in QUOTAS),
+        *(quota(name) for name in QUOTAS if name != "max_members"),
         *USAGE,
         tenants.c.onboarding_state,
         (tenants.c.onboarding_state == Onboarding.COMPLETE).label("onboarding_complete"),
         tenants.c.created_at,
         tenants.c.updated_at,
+        quota("max_members"),
+        seats(tenants.c.tenant_id).label("seats"),
+        *(HELD_LEASES.c[name] for name in LEASE_COUNTERS),
         tenants.c.metadata,
         tenants.c.version,
     )
-    .select_from(tenants.join(USED, true()))
+    .select_from(tenants.join(USED, true()).join(HELD_LEASES, true()))
     .where(tenants.c.tenant_id == TENANT, tenants.c.tenant_id == param("project_id", String))
 )
 
@@ -162,9 +167,11 @@ class SqlTenants:
         return await PAGES[status is not None].fetch(session, window, _summary, **values)
 
     async def find(
-        self, session: SqlSession, tenant_id: str, project_id: str, day: date
+        self, session: SqlSession, tenant_id: str, project_id: str, now: datetime
     ) -> Versioned[ExtendedProjectDetailResult] | None:
-        row = await fetch_one(session, FIND, tenant_id=tenant_id, project_id=project_id, day=day)
+        row = await fetch_one(
+            session, FIND, tenant_id=tenant_id, project_id=project_id, now=now, day=now.date()
+        )
         return None if row is None else Versioned(_detail(row), row.version)
 
     async def is_active_account(self, session: SqlSession, user_id: str) -> bool:

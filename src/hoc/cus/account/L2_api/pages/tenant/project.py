@@ -1,6 +1,6 @@
 """The project: its name, its quotas, the steps of setting it up."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from hoc.cus.account.L2_api.bodies import Body, Digits
 from hoc.cus.account.L2_api.operations import TRANSACTION
@@ -40,7 +40,6 @@ async def project(view: View) -> Answer:
         version=found.version,
         may_edit=view.role.can_manage_users,
         steps=[(label, shown.onboarding_state >= step) for step, label in STEPS],
-        quotas=_quotas(shown),
     )
 
 
@@ -58,21 +57,6 @@ async def edit_project(view: View[EditProject]) -> Answer:
         expected_version=form.version,
     )
     return view.go(view.path_of("project"), "The project was changed.")
-
-
-def _quotas(project: Any) -> dict[str, Any]:  # noqa: ANN401 - a project's detail
-    """The limits with what is used of them, and those whose use is not known here."""
-    return {
-        "used": [
-            ("Runs today", project.runs_today, project.max_runs_per_day),
-            ("Tokens this month", project.tokens_this_month, project.max_tokens_per_month),
-        ],
-        "limits": [
-            ("Workers", project.max_workers),
-            ("Runs at once", project.max_concurrent_runs),
-            ("API keys", project.max_api_keys),
-        ],
-    }
 
 
 PROJECT: list[AnyPage] = [project, edit_project]
