@@ -16,7 +16,7 @@ from hoc.cus.account.L2_api.callers import Callers
 from hoc.cus.account.L2_api.operations import MEMBER, NOTHING, Opens
 from hoc.cus.account.L2_api.pages.forms import form_fields, parse
 from hoc.cus.account.L2_api.pages.page import AnyPage
-from hoc.cus.account.L2_api.pages.rendering import Renderer
+from hoc.cus.account.L2_api.pages.rendering import VIEW, Renderer, subject_of
 from hoc.cus.account.L2_api.pages.security import FIELD, Forms
 from hoc.cus.account.L2_api.pages.view import Answer, AnyView, Redirect, Refusal, Shown, View
 from hoc.cus.account.L2_api.request import ReceivedRequest, check_path
@@ -68,6 +68,7 @@ class PageEndpoint:
         if page.method == "POST":
             view.fields = self._checked_form(request)
         await self._require_rights(view)
+        request.scope[VIEW] = view
         try:
             self._parse(request, view)
             answer = await self._run(page, view)
@@ -99,7 +100,7 @@ class PageEndpoint:
         """The form's fields, after its token is found right."""
         fields = form_fields(request)
         token = next((value for name, value in fields if name == FIELD), "")
-        self._forms.check(request, token, _subject_of(request))
+        self._forms.check(request, token, subject_of(request))
         return [(name, value) for name, value in fields if name != FIELD]
 
     async def _require_rights(self, view: AnyView) -> None:
@@ -161,10 +162,4 @@ class PageEndpoint:
     def _response(self, request: Request, view: AnyView, answer: Answer) -> Response:
         if isinstance(answer, Redirect):
             return self._renderer.redirect(request, answer)
-        return self._renderer.page(request, view, answer, subject=_subject_of(request))
-
-
-def _subject_of(request: Request) -> str:
-    """Whom a form's token is for: the subject in the credentials, empty for nobody."""
-    caller = caller_of(request)
-    return "" if caller is None else caller.user_id
+        return self._renderer.page(request, view, answer)

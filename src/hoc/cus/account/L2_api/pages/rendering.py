@@ -18,6 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from hoc.cus.account.L2_api.authentication import caller_of
 from hoc.cus.account.L2_api.pages.formatting import FILTERS
 from hoc.cus.account.L2_api.pages.look import Look
 from hoc.cus.account.L2_api.pages.marks import MARKS
@@ -29,6 +30,10 @@ from hoc.cus.account.L2_api.problems import problem_for
 from hoc.cus.account.L5_schemas.errors import AccountsError, NotAuthenticatedError
 
 _OWN: Final = Path(__file__).with_name("templates")
+VIEW: Final = "hoc.view"
+"""Where the scope has the view of a page that its caller may open, for a refusal within its frame."""
+
+_NOBODYS: Final = dict.fromkeys(("view", "frame", "refusal", "message", "zone", "navigation", "csrf_token"))
 _TITLES: Final = {
     400: "That did not work",
     401: "Please sign in",
@@ -68,7 +73,7 @@ class Renderer:
         known: dict[str, Any] = self._environment.globals
         known.update(look=look, static=static.paths, can_sign_out=sign_in_path is not None)
 
-    def page(self, request: Request, view: AnyView, shown: Shown, *, subject: str) -> Response:
+    def page(self, request: Request, view: AnyView, shown: Shown) -> Response:
         browser = self._forms.browser_of(request)
         frame = view.frame
         response = self._html(
@@ -81,7 +86,7 @@ class Renderer:
             refusal=view.refusal,
             navigation=self._navigation.of(view, request.scope["path"], _root(request)),
             zone=None if frame is None or not frame.timezone else ZoneInfo(frame.timezone),
-            csrf_token=self._forms.token(browser, subject),
+            csrf_token=self._forms.token(browser, subject_of(request)),
             message=self._forms.message(request),
         )
         self._forms.finish(request, response, browser)
@@ -105,22 +110,17 @@ class Renderer:
                 return self.redirect(request, Redirect(self._sign_in_path))
             if self._sign_in_url is not None:
                 return _secured(RedirectResponse(self._sign_in_url, 303))
-        response = self._html(
-            request,
-            "error.html",
-            document.status_code,
-            title=_TITLES.get(document.status_code, "Something went wrong"),
-            text=_text_of(problem),
-            request_id=request.scope.get("hoc.request_id")
-            if document.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR
-            else None,
-            view=None,
-            frame=None,
-            refusal=None,
-            message="",
-            zone=None,
-            navigation=None,
-            csrf_token="",
+        has_failed = document.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR
+        values = {
+            "title": _TITLES.get(document.status_code, "Something went wrong"),
+            "text": _text_of(problem),
+            "request_id": request.scope.get("hoc.request_id") if has_failed else None,
+        }
+        view: AnyView | None = request.scope.get(VIEW)
+        response = (
+            self._html(request, "error.html", document.status_code, **values, **_NOBODYS)
+            if view is None
+            else self.page(request, view, Shown("error.html", values, document.status_code))
         )
         if (retry_after := document.headers.get("retry-after")) is not None:
             response.headers["Retry-After"] = retry_after
@@ -134,6 +134,12 @@ class Renderer:
 def _secured(response: ResponseT) -> ResponseT:
     response.raw_headers.extend(HEADERS)
     return response
+
+
+def subject_of(request: Request) -> str:
+    """Whom a form's token is for: the subject in the credentials, empty for nobody."""
+    caller = caller_of(request)
+    return "" if caller is None else caller.user_id
 
 
 def _root(request: Request) -> str:
