@@ -68,6 +68,9 @@ async def test_usage_is_charted_and_invoices_are_linked(visits: Visits, world: P
     invoices = page.get_by_role("table", name="Invoices")
     await expect(invoices.get_by_role("row", name="INV-1")).to_contain_text("Paid")
     await expect(invoices.get_by_role("row", name="CN-1")).to_contain_text("\u22129.00\u00a0EUR")
+    await page.get_by_label("Status").select_option("Paid")
+    await page.get_by_role("button", name="Apply").click()
+    await expect(invoices.get_by_role("row", name="CN-1")).to_have_count(0)
     link = invoices.get_by_role("link", name="INV-1")
     await expect(link).to_have_attribute("href", "https://pay.example.com/INV-1")
 

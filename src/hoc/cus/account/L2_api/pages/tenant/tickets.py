@@ -8,7 +8,7 @@ from hoc.cus.account.L2_api.bodies import (
     Query,
     ReplyToTicket,
     ResolveTicket,
-    StatusQuery,
+    TicketsQuery,
 )
 from hoc.cus.account.L2_api.operations import TRANSACTION
 from hoc.cus.account.L2_api.pages.page import AnyPage, Nav, Page
@@ -26,8 +26,8 @@ class ThreadQuery(Query):
     offset: Offset | None = None
 
 
-@Page("GET", "/tickets", query=StatusQuery, nav=Nav("Support", "help"))
-async def tickets(view: View[None, StatusQuery]) -> Answer:
+@Page("GET", "/tickets", query=TicketsQuery, nav=Nav("Support", "help"))
+async def tickets(view: View[None, TicketsQuery]) -> Answer:
     query = view.query
     page = await view.accounts.support.list_tickets(view.session, view.tenant_id, **query.given())
     return view.show(
@@ -36,8 +36,11 @@ async def tickets(view: View[None, StatusQuery]) -> Answer:
         page=page.value,
         contact=view.accounts.get_support_contact(),
         query=query,
+        asked=query.model_dump(include={"status", "priority", "category"}, exclude_none=True),
         next_cursor=page.next_cursor,
         statuses=list(TicketStatus),
+        priorities=list(TicketPriority),
+        categories=list(TicketCategory),
     )
 
 
