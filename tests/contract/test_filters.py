@@ -98,11 +98,13 @@ async def test_invoices_and_memberships_are_filtered(world: World) -> None:
         invoices = await walk(partial(billing.list_invoices, session, team.tenant_id, status="open", limit=1))
         owned = await walk(partial(members.list_memberships, session, team.member, role="owner", limit=1))
         joined = (await members.list_memberships(session, team.member, role="member")).value
+        viewers = await world.facade.list_tenant_users(session, team.tenant_id, role="viewer")
         listed = await world.facade.get_billing_invoices(session, team.tenant_id, status="paid")
     assert [each.invoice_id for page in invoices for each in page.invoices] == ["in_2", "in_0"]
     assert [page.total for page in invoices] == [2, 2]
     assert {each.tenant_id for page in owned for each in page.memberships} == {each for each, _ in others}
     assert ([each.tenant_id for each in joined.memberships], joined.total) == ([team.tenant_id], 1)
+    assert ([each.user_id for each in viewers.users], viewers.total) == ([team.viewer], 1)
     assert [each.invoice_id for each in getattr(listed, "invoices", [])] == ["in_1"]
 
 
@@ -110,6 +112,7 @@ UNKNOWN: dict[str, Callable[[World, Any], Awaitable[object]]] = {
     "a priority": lambda it, s: it.engines.support.list_tickets(s, "t", priority="now"),  # type: ignore[arg-type]
     "a category": lambda it, s: it.engines.support.list_all_tickets(s, category="x"),  # type: ignore[arg-type]
     "an invoice's status": lambda it, s: it.engines.billing.list_invoices(s, "t", status="sent"),  # type: ignore[arg-type]
+    "a member's role": lambda it, s: it.engines.members.list_tenant_users(s, "t", role="x"),  # type: ignore[arg-type]
     "a role": lambda it, s: it.engines.members.list_memberships(s, "u", role="king"),  # type: ignore[arg-type]
 }
 

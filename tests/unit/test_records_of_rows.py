@@ -24,12 +24,15 @@ LISTS: list[Paged] = [
     *account_lists.COMMON.values(),
     *members.PAGES.values(),
     members.TENANT_USERS,
+    members.TENANT_USERS_BY_ROLE,
     members.MEMBERSHIPS_OF,
+    members.MEMBERSHIPS_OF_BY_ROLE,
     *tenants.PAGES.values(),
     *tickets.PAGES.values(),
     ticket_replies.REPLIES,
     *invitations.PAGES.values(),
     billing.INVOICES,
+    billing.INVOICES_BY_STATUS,
 ]
 
 

@@ -66,13 +66,13 @@ class MemoryMembers(MemoryStore):
         return found, False
 
     async def tenant_users_page(
-        self, session: MemorySession, tenant_id: str, window: Window
+        self, session: MemorySession, tenant_id: str, window: Window, *, role: Role | None
     ) -> Slice[TenantUserResult]:
         return slice_of(
             (
                 (SortKey(membership.joined_at, user.user_id), _tenant_user(membership, user))
                 for membership, user in _members(self.read(session), tenant_id)
-                if user.is_active
+                if user.is_active and role in {None, membership.role}
             ),
             window,
         )

@@ -298,7 +298,7 @@ CURSORS: dict[str, tuple[str, dict[str, None]]] = {
     "/projects": ("projects", {"status": None}),
     "/memberships": ("memberships", {"role": None}),
     "/users": ("users", {"role": None, "status": None, "search": None}),
-    "/tenant/users": ("tenant_users", {}),
+    "/tenant/users": ("tenant_users", {"role": None}),
     "/invitations": ("invitations", {"status": None, "delivery": None}),
     "/received-invitations": ("received_invitations", {}),
     "/billing/invoices": ("invoices", {"status": None}),

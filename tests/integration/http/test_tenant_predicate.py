@@ -103,6 +103,8 @@ async def use_every_route(console: Console) -> None:
         "/support/tickets?priority=high&category=general",
         "/billing/invoices?status=open",
         "/memberships?role=owner",
+        "/tenant/users?role=owner",
+        "/users?search=person",
         "/projects?status=active",
     ):
         assert (await console.client.get(filtered, headers=await console.fuzzed())).status_code == 200

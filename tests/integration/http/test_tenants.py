@@ -60,3 +60,21 @@ async def test_a_change_needs_a_tenant_a_status_and_its_version(console: Console
         for match in (of_member.headers["etag"], tag, tag)
     ]
     assert statuses == [412, 200, 412], "the version is that of the tenant, read by the operator"
+
+
+async def test_an_operator_finds_a_tenants_members_and_tickets(console: Console) -> None:
+    team, other = await console.team(), await console.team()
+    operator, support = console.scoped("accounts:admin"), console.scoped("accounts:support")
+    async with console.transaction() as session:
+        ticket = await console.facade.support.create_ticket(
+            session, other.tenant_id, other.owner, subject="S", description="D", priority="urgent"
+        )
+    url = f"{TENANTS}/{team.tenant_id}/users"
+    viewers = await console.client.get(url, params={"role": "viewer"}, headers=operator)
+    assert [each["user_id"] for each in viewers.json()["items"]] == [team.viewer]
+    missing = await console.client.get(f"{TENANTS}/{NOWHERE}/users", headers=operator)
+    assert missing.status_code == 404
+    assert (await console.client.get(url, headers=support)).status_code == 403
+    urgent = f"{HOST}{IDENTITY_MOUNT}/tickets?priority=urgent&limit=1"
+    [listed] = (await console.client.get(urgent, headers=support)).json()["tickets"]
+    assert (listed["id"], listed["tenant_id"]) == (ticket.id, other.tenant_id)

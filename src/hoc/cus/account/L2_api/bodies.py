@@ -174,7 +174,7 @@ class AllTicketsQuery(CursorQuery):
     category: Annotated[str, Field(max_length=32)] | None = None
 
 
-class MembershipsQuery(PageQuery):
+class RoleQuery(PageQuery):
     role: Annotated[str, Field(max_length=32)] | None = None
 
 

@@ -150,13 +150,14 @@ class AccountsFacade:
         session: CallerSession,
         tenant_id: str,
         *,
+        role: AnyRole | None = None,
         limit: int = 100,
         offset: int = 0,
         cursor: str | None = None,
     ) -> TenantUsersListResult:
         """Members and their roles, 100 at a time; ``total`` counts all."""
         page = await self.members.list_tenant_users(
-            session, tenant_id, limit=limit, offset=offset, cursor=cursor
+            session, tenant_id, role=role, limit=limit, offset=offset, cursor=cursor
         )
         return page.value
 

@@ -59,7 +59,7 @@ class MemberStore(AccessReader, Protocol):
         ...
 
     async def tenant_users_page(
-        self, session: Session, tenant_id: str, window: Window
+        self, session: Session, tenant_id: str, window: Window, *, role: Role | None
     ) -> Slice[TenantUserResult]: ...
 
     async def find(
@@ -142,12 +142,16 @@ class Members:
         self,
         session: Session,
         tenant_id: str,
+        *,
+        role: AnyRole | None = None,
         **page: Unpack[PageArguments],
     ) -> Page[TenantUsersListResult]:
         """Members in the order in which they joined, 100 unless ``limit`` is given."""
-        scope = CursorScope("tenant_users", tenant_id)
+        role_filter = choice_filter("role", role, Role)
+        scope = CursorScope("tenant_users", tenant_id, role=role)
         page.setdefault("limit", MAX_LIMIT)
-        rows = await self._members.tenant_users_page(session, tenant_id, scope.window(**page))
+        window = scope.window(**page)
+        rows = await self._members.tenant_users_page(session, tenant_id, window, role=role_filter)
         return Page(TenantUsersListResult(rows.rows, rows.total), scope.next_cursor(rows))
 
     async def get_user(

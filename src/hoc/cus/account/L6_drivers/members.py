@@ -90,14 +90,23 @@ PAGES = {
     for is_active in (False, True)
 }
 
-TENANT_USERS = Paged(
-    select(memberships.c.user_id, users.c.email, users.c.name, memberships.c.role, memberships.c.joined_at)
-    .select_from(memberships.join(users))
-    .where(memberships.c.tenant_id == TENANT, memberships.c.is_active),
-    at=memberships.c.joined_at,
-    row_id=memberships.c.user_id,
-    total=_count(),
-)
+
+def _tenant_users(*, by_role: bool) -> Paged:
+    listed = [memberships.c.role == ROLE] if by_role else []
+    return Paged(
+        select(
+            memberships.c.user_id, users.c.email, users.c.name, memberships.c.role, memberships.c.joined_at
+        )
+        .select_from(memberships.join(users))
+        .where(memberships.c.tenant_id == TENANT, memberships.c.is_active, *listed),
+        at=memberships.c.joined_at,
+        row_id=memberships.c.user_id,
+        total=_count(*([member_counts.c.role == ROLE] if by_role else [])),
+    )
+
+
+TENANT_USERS = _tenant_users(by_role=False)
+TENANT_USERS_BY_ROLE = _tenant_users(by_role=True)
 
 FIND = (
     select(
@@ -215,7 +224,7 @@ LEAVE = _delete(leaving=True)
 
 
 _summary = record_of(UserSummaryResult, *PAGES.values())
-_tenant_user = record_of(TenantUserResult, TENANT_USERS, SET_ROLE)
+_tenant_user = record_of(TenantUserResult, TENANT_USERS, TENANT_USERS_BY_ROLE, SET_ROLE)
 _membership = record_of(MembershipResult, MEMBERSHIPS_OF, MEMBERSHIPS_OF_BY_ROLE)
 
 
@@ -239,9 +248,11 @@ class SqlMembers:
         return await search_members(session, tenant_id, window, term=term, role=role, is_active=is_active)
 
     async def tenant_users_page(
-        self, session: SqlSession, tenant_id: str, window: Window
+        self, session: SqlSession, tenant_id: str, window: Window, *, role: Role | None
     ) -> Slice[TenantUserResult]:
-        return await TENANT_USERS.fetch(session, window, _tenant_user, tenant_id=tenant_id)
+        if role is None:
+            return await TENANT_USERS.fetch(session, window, _tenant_user, tenant_id=tenant_id)
+        return await TENANT_USERS_BY_ROLE.fetch(session, window, _tenant_user, tenant_id=tenant_id, role=role)
 
     async def find(
         self, session: SqlSession, tenant_id: str, user_id: str

@@ -1,6 +1,6 @@
 """Projects, and the caller's memberships across tenants."""
 
-from hoc.cus.account.L2_api.bodies import CreateProject, MembershipsQuery, StatusQuery, UpdateProject
+from hoc.cus.account.L2_api.bodies import CreateProject, RoleQuery, StatusQuery, UpdateProject
 from hoc.cus.account.L2_api.call import Call
 from hoc.cus.account.L2_api.operations import MEMBER, READ, TENANT, TRANSACTION, AnyOperation, Operation
 from hoc.cus.account.L5_engines.accounts_facade import AccountsFacade
@@ -76,9 +76,9 @@ async def update_project(
     )
 
 
-@Operation("GET", "/memberships", Page[MembershipsListResult], opens=READ, query=MembershipsQuery)
+@Operation("GET", "/memberships", Page[MembershipsListResult], opens=READ, query=RoleQuery)
 async def list_memberships(
-    accounts: AccountsFacade, call: Call[None, MembershipsQuery]
+    accounts: AccountsFacade, call: Call[None, RoleQuery]
 ) -> Page[MembershipsListResult]:
     """List the tenants the caller belongs to."""
     return await accounts.members.list_memberships(call.session, call.caller_id, **call.query.given())

@@ -1,6 +1,6 @@
 """The tenant's members."""
 
-from hoc.cus.account.L2_api.bodies import ChangeRole, PageQuery, UpdateMember, UsersQuery
+from hoc.cus.account.L2_api.bodies import ChangeRole, RoleQuery, UpdateMember, UsersQuery
 from hoc.cus.account.L2_api.call import Call
 from hoc.cus.account.L2_api.operations import MEMBER, READ, TENANT, TRANSACTION, AnyOperation, Operation
 from hoc.cus.account.L5_engines.accounts_facade import AccountsFacade
@@ -21,9 +21,9 @@ async def list_users(accounts: AccountsFacade, call: Call[None, UsersQuery]) -> 
     return await accounts.members.list_users(call.session, call.tenant_id, **call.query.given())
 
 
-@Operation("GET", "/tenant/users", Page[TenantUsersListResult], requires=MEMBER, opens=READ, query=PageQuery)
+@Operation("GET", "/tenant/users", Page[TenantUsersListResult], requires=MEMBER, opens=READ, query=RoleQuery)
 async def list_tenant_users(
-    accounts: AccountsFacade, call: Call[None, PageQuery]
+    accounts: AccountsFacade, call: Call[None, RoleQuery]
 ) -> Page[TenantUsersListResult]:
     """List members with their roles."""
     return await accounts.members.list_tenant_users(call.session, call.tenant_id, **call.query.given())
