@@ -8,6 +8,7 @@ from pathlib import Path
 
 from hoc.embedded import DataDirectory, EmbeddedPostgres
 from hoc.embedded.postgres_files import PostgresFiles, prepare
+from hoc.embedded.service import free_port
 from hoc.embedded.unprivileged import service_directory
 
 
@@ -18,6 +19,7 @@ class OwnPostgres:
     files: PostgresFiles
     port: int
     password: str
+    cluster: Path
 
     @property
     def url(self) -> str:
@@ -26,7 +28,16 @@ class OwnPostgres:
     def admit(self, *lines: str) -> None:
         """Admit as these lines of pg_hba.conf say, from now on."""
         (self.files.directory / "pg_hba.conf").write_text("\n".join(lines) + "\n")
-        self.run("pg_ctl", "reload", "--pgdata", self.files.cluster)
+        self.run("pg_ctl", "reload", "--pgdata", self.cluster)
+
+    def control(self, action: str, *options: str) -> None:
+        """Have pg_ctl do something. A server that it starts would keep a pipe of its output open."""
+        with (self.files.directory / f"{action}.log").open("w+") as log:
+            done = self.files.run(
+                "pg_ctl", action, "--silent", "--wait", *options, "--pgdata", self.cluster, output=log
+            )
+            log.seek(0)
+            assert done.returncode == 0, log.read()
 
     def run(self, program: str, *arguments: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run one of PostgreSQL's programs, as the server's user."""
@@ -60,6 +71,33 @@ def own_postgres(
         if set_up:
             files.run("postgres", "--single", "-D", files.cluster, "postgres", stdin="\n".join(set_up) + "\n")
         settings = prepare_files(files)
-    with EmbeddedPostgres(data, settings=settings) as postgres:
+    with EmbeddedPostgres(data, settings={"fsync": "off", **settings}) as postgres:
         port = int((postgres.running_url() or "").rpartition(":")[2].partition("/")[0])
-        yield OwnPostgres(files, port, password)
+        yield OwnPostgres(files, port, password, files.cluster)
+
+
+@contextmanager
+def standby_of(primary: OwnPostgres) -> Generator[OwnPostgres]:
+    """Run a standby during the block. The primary must admit the superuser without a password."""
+    files = primary.files
+    cluster = files.directory / "standby"
+    cluster.mkdir(mode=0o700)
+    files.user.own(cluster)
+    standby = OwnPostgres(files, free_port(), primary.password, cluster)
+    copied = primary.run(
+        *("pg_basebackup", "--pgdata", cluster, "--write-recovery-conf", "--checkpoint=fast", "--no-sync"),
+        f"--dbname=postgresql://postgres@127.0.0.1:{primary.port}",
+    )
+    assert copied.returncode == 0, copied.stdout
+    settings = {
+        "port": standby.port,
+        "listen_addresses": "127.0.0.1",
+        "unix_socket_directories": "''",
+        "hba_file": files.directory / "pg_hba.conf",
+    }
+    flags = " ".join(f"-c {name}={value}" for name, value in settings.items())
+    standby.control("start", "--options", flags)
+    try:
+        yield standby
+    finally:
+        standby.control("stop", "--mode=immediate")
