@@ -297,7 +297,9 @@ async def _create_tickets(
 
 
 async def _meter(engines: Engines, session: AsyncConnection, tenant_id: str, calendar: _Calendar) -> None:
-    """A month of use that grows, with less of it at weekends."""
+    """A month of use that grows, with less of it at weekends; and a few API keys."""
+    for key in ("build", "production", "staging"):
+        await engines.leases.acquire(session, tenant_id, "max_api_keys", key)
     for days in range(30, -1, -1):
         day = calendar.days_ago(days)
         busy = (40 - days) / 40 * (0.3 if day.isoweekday() > _FRIDAY else 1)
