@@ -43,6 +43,7 @@ async def test_a_refused_form_and_a_dialog_are_accessible(
     page = await visits.as_user(team.admin, f"/projects/{team.tenant_id}/invitations/new")
     await page.get_by_label("E-mail address").fill("ada@nowhere")
     await page.get_by_role("button", name="Send invitation").click()
+    await expect(page.get_by_role("alert")).to_be_visible()
     await check(page, the_chromium)
     page = await visits.as_user(team.admin, f"/projects/{team.tenant_id}/members")
     await page.get_by_role("link", name="Invite", exact=True).click()
