@@ -10,7 +10,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from hoc.database import Database
 
 TYPES = "SELECT parameter_types::text[] FROM pg_prepared_statements WHERE name = 'one'"
-RENDERED = re.compile(r"__\[POSTCOMPILE_\w+\]")
+RENDERED = re.compile(r"__\[POSTCOMPILE_(\w+)\]")
 MODES = ["force_generic_plan", "force_custom_plan"]
 
 
@@ -61,7 +61,7 @@ async def plans(
                 for parameter in compiled.positiontup or ()
                 if compiled.binds[parameter] not in rendered
             ]
-            text = RENDERED.sub("'active'", str(compiled))
+            text = RENDERED.sub(_rendered, str(compiled))
             await driver.execute(f"PREPARE one AS {text}")
             kinds = await driver.fetchval(TYPES)
             given = [
@@ -73,6 +73,10 @@ async def plans(
             await driver.execute("DEALLOCATE one")
             found[name] = plan[0]["Plan"]
     return found
+
+
+def _rendered(name: re.Match[str]) -> str:
+    return "51" if "limit" in name[1] else "'active'"
 
 
 def _compiled(statement: Executable, database: Database) -> SQLCompiler:

@@ -20,6 +20,7 @@ class Paged:
         at: the column that orders it.
         row_id: the column that orders rows of equal ``at``.
         total: a scalar select.
+        plans_each: the limit is written into the statements, for a list that is planned for its values.
     """
 
     def __init__(
@@ -30,6 +31,7 @@ class Paged:
         row_id: ColumnElement[str],
         total: ColumnElement[int],
         newest_first: bool = False,
+        plans_each: bool = False,
     ) -> None:
         rows, self._at = _with_column(rows, at, "sort_at")
         rows, self._id = _with_column(rows, row_id, "sort_id")
@@ -37,7 +39,7 @@ class Paged:
         position, after = func.row(at, row_id), func.row(after_at, after_id)
         is_after = position < after if newest_first else position > after
         order = (at.desc(), row_id.desc()) if newest_first else (at, row_id)
-        limited = rows.order_by(*order).limit(param("row_limit", Integer))
+        limited = rows.order_by(*order).limit(param("row_limit", Integer, literal_execute=plans_each))
         # A statement of its own for offsets: PostgreSQL plans one with an unknown offset anew each time.
         self.first = self._with_total(limited, total, newest_first=newest_first)
         self.by_offset = self._with_total(

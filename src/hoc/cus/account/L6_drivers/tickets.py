@@ -94,8 +94,9 @@ LOCK = FIND.with_for_update(key_share=True)
 
 
 def _of_kind(kind: tuple[bool, ...]) -> list[ColumnElement[bool]]:
+    """Written into the statement: the rarest of the kinds decides which index is read."""
     return [
-        support_tickets.c[name] == param(name, String)
+        support_tickets.c[name] == param(name, String, literal_execute=True)
         for name, is_given in zip(FILTERS, kind, strict=True)
         if is_given
     ]
@@ -109,6 +110,7 @@ def _page(kind: tuple[bool, ...]) -> Paged:
         row_id=support_tickets.c.ticket_id,
         total=select(func.count()).select_from(support_tickets).where(*conditions).scalar_subquery(),
         newest_first=True,
+        plans_each=any(kind),
     )
 
 
@@ -121,7 +123,7 @@ def _page_of_all(kind: tuple[bool, ...], *, after: bool) -> AnySelect:
         .select_from(support_tickets.join(tenants))
         .where(*_of_kind(kind), *([func.row(*position) < key] if after else []))
         .order_by(*(column.desc() for column in position))
-        .limit(param("row_limit", Integer))
+        .limit(param("row_limit", Integer, literal_execute=True))
     )
 
 
