@@ -602,8 +602,9 @@ def _create_events() -> None:
         _id("message_id"),
         sa.Column("subject", sa.String(255), nullable=False),
         _now("received_at"),
+        sa.Column("failures", sa.SmallInteger(), comment="of the handler so far; null once it has succeeded"),
         sa.PrimaryKeyConstraint("message_id"),
-        comment="messages that have been handled, so that none is handled twice",
+        comment="messages that have been handled, so that none is handled twice, and those that failed",
     )
     _index("ix_inbound_messages_received_at", "inbound_messages", "received_at")
     _create(

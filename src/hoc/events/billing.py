@@ -138,6 +138,8 @@ def _read(model: type[T], message: InboundMessage) -> T:
     """Parse the message's data strictly, but ignore unknown fields. Raises InvalidInputError."""
     try:
         data: T = _adapter(model).validate_json(orjson.dumps(message.data), strict=True)
+    except orjson.JSONEncodeError:
+        raise InvalidInputError.of("data", "is nested too deeply") from None
     except ValidationError as refusal:
         problems = tuple(
             FieldProblem("".join(f"/{part}" for part in found["loc"]), found["msg"])

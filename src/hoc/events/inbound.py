@@ -6,22 +6,19 @@ again after growing pauses, and after the last one becomes a dead letter in the 
 
 import asyncio
 import logging
+import re
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from datetime import datetime
 
-import orjson
 from nats.aio.msg import Msg
 from nats.errors import Error
-from nats.js import JetStreamContext
 from nats.js.errors import NotFoundError
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hoc.concurrency.background import BackgroundLoop
 from hoc.concurrency.per_loop import PerLoop
-from hoc.cus.account.L5_engines.times import utc_time
-from hoc.cus.account.L5_schemas.errors import InvalidInputError, UnavailableError
+from hoc.cus.account.L5_schemas.errors import UnavailableError
 from hoc.cus.account.L6_drivers.errors import explain_outage
 from hoc.cus.account.L6_drivers.inbound import SqlInbound, StoredMessage
 from hoc.database import Database
@@ -29,14 +26,17 @@ from hoc.events.message import Handler, InboundMessage
 from hoc.events.nats import NatsConnection, require_stream
 from hoc.events.observer import EventObserver
 from hoc.events.publisher import PublisherUnavailableError
+from hoc.events.pulling import pulling
+from hoc.events.received import HandlerError, given_time, is_hopeless, parsed, reason_of, stored
 from hoc.telemetry.tracing import process_span
 
 BATCH = 10
 FETCH_SECONDS = 5.0
 RETRY_SECONDS = 2.0
 BACKOFF_SECONDS = (1.0, 5.0, 30.0, 120.0, 600.0)
+HANDLE_SECONDS = 20.0
+"""Within JetStream's 30 seconds for an acknowledgement."""
 
-_MAX_ID_LENGTH = 255
 _PING = text("SELECT 1")
 
 _log = logging.getLogger("hoc.events")
@@ -72,6 +72,7 @@ class Inbound:
         self._backoff = backoff
         self._observer = observer
         self._messages = SqlInbound()
+        self._patterns = [_pattern(subject) for subject in handlers]
         self._stream_lock = PerLoop(asyncio.Lock)
 
     @asynccontextmanager
@@ -98,57 +99,79 @@ class Inbound:
         return loop
 
     async def _receive_all(self, subject: str, handler: Handler, succeeded: Callable[[], None]) -> None:
-        jetstream = self._connection.jetstream
+        client, jetstream = self._connection.client, self._connection.jetstream
         durable = f"{self._group}-{subject}".replace(".", "_").replace("*", "any")
-        try:
-            pull = await jetstream.pull_subscribe(subject, durable=durable)
-        except NotFoundError:
-            if self._new_stream is None:
-                raise
-            async with self._stream_lock.get():
-                await require_stream(jetstream, self._new_stream, [subject])
-            pull = await jetstream.pull_subscribe(subject, durable=durable)
-        try:
+        async with AsyncExitStack() as stack:
+            try:
+                pull = await stack.enter_async_context(pulling(client, jetstream, subject, durable=durable))
+            except NotFoundError:
+                if self._new_stream is None:
+                    raise
+                async with self._stream_lock.get():
+                    await require_stream(jetstream, self._new_stream, [subject])
+                pull = await stack.enter_async_context(pulling(client, jetstream, subject, durable=durable))
             while True:
-                # A delivery during an outage of the database would count as an attempt.
+                # Handing messages back during an outage of the database would only move them to and fro.
                 await self._require_database()
-                messages = await _fetch(pull)
+                messages = await pull.fetch(BATCH, FETCH_SECONDS)
                 succeeded()
                 for message in messages:
                     await self._receive(message, handler)
-        finally:
-            with suppress(Error):  # a lost connection has no subscriptions either
-                await pull.unsubscribe()
 
     async def _require_database(self) -> None:
         async with self._database.reading() as session:
             await session.execute(_PING)
 
     async def _receive(self, received: Msg, handler: Handler) -> None:
-        message = _stored(received)
-        delivery = received.metadata.num_delivered or 1
+        """Settle a message, or hand it back. Nothing about one message ends the batch."""
         try:
-            _given_time(received)  # a time out of bounds is refused, and not replaced
+            await self._settle(received, handler)
+        except UnavailableError:
+            # The message is not the cause of an outage, and never becomes a dead letter for one.
+            await self._hand_back(received)
+        except Error:
+            pass  # its acknowledgement is lost with the connection: JetStream delivers it again
+        except Exception as problem:  # noqa: BLE001 - its text may quote the message
+            _log.error("a message was handed back after an unforeseen %s", type(problem).__name__)
+            await self._hand_back(received)
+
+    async def _hand_back(self, received: Msg) -> None:
+        with suppress(Error):
+            await received.nak(delay=self._backoff[0])
+
+    async def _settle(self, received: Msg, handler: Handler) -> None:
+        message = stored(received)
+        try:
+            given_time(received)  # a time out of bounds is refused, and not replaced
             with process_span(message.subject, received.headers):
                 outcome = "handled" if await self._handle(message, handler) else "repeated"
         except UnavailableError:
-            # The message is not the cause of an outage, and never becomes a dead letter for one.
-            await received.nak(delay=self._backoff[0])
-            return
-        except Exception as problem:  # noqa: BLE001 - one message must not hold up the others
-            is_invalid = isinstance(problem, InvalidInputError)
-            if not is_invalid and delivery <= len(self._backoff):
-                _log.warning("%s failed and will be retried: %s", message.subject, _reason(problem))
-                await received.nak(delay=self._backoff[delivery - 1])
+            raise
+        except Exception as problem:  # noqa: BLE001 - it is counted against the message
+            pause = None if is_hopeless(problem) else await self._count_failure(message)
+            if pause is not None:
+                _log.warning("%s failed and will be retried: %s", message.subject, reason_of(problem))
+                await received.nak(delay=pause)
                 self._observe("failed")
                 return
-            reason = _reason(problem)
-            _log.error("message %s (%s) is a dead letter: %s", message.message_id, message.subject, reason)
-            async with self._database.transaction() as session:
-                await self._messages.add_dead_letter(session, message, reason)
+            await self._add_dead_letter(message, reason_of(problem))
             outcome = "parked"
         await received.ack_sync()
         self._observe(outcome)
+
+    async def _count_failure(self, message: StoredMessage) -> float | None:
+        """The seconds before the next delivery, None after the last one.
+
+        JetStream's own count would include the deliveries that an outage ended.
+        """
+        async with self._database.transaction() as session:
+            failures = await self._messages.count_failure(session, message)
+        return self._backoff[max(failures - 1, 0)] if failures <= len(self._backoff) else None
+
+    async def _add_dead_letter(self, message: StoredMessage, reason: str) -> None:
+        async with self._database.transaction() as session:
+            await self._messages.add_dead_letter(session, message, reason)
+        _log.error("message %s (%s) is a dead letter: %s", message.message_id, message.subject, reason)
 
     async def _handle(self, message: StoredMessage, handler: Handler) -> bool:
         """Call the handler. Returns False, without calling it, if the message had been handled before."""
@@ -156,7 +179,7 @@ class Inbound:
         async def work(session: AsyncConnection) -> bool:
             if not await self._messages.claim(session, message):
                 return False
-            await handler(session, _parsed(message))
+            await _call(handler, session, parsed(message))
             return True
 
         return await self._database.transact(work)
@@ -177,24 +200,24 @@ class Inbound:
     async def retry_dead_letters(self) -> int:
         """Handle the dead letters for which a retry was requested. Returns how many were handled."""
         async with self._database.transaction() as session:
-            due = await self._messages.retries(session, BATCH)
-        handled = 0
-        for message in due:
-            handler = _handler_of(self._handlers, message.subject)
-            if handler is None:
-                continue
-            try:
-                await self._handle(message, handler)
-            except UnavailableError:
-                raise
-            except Exception as problem:  # noqa: BLE001 - it stays a dead letter, with the new reason
-                async with self._database.transaction() as session:
-                    await self._messages.keep_dead_letter(session, message.message_id, _reason(problem))
-                continue
+            due = await self._messages.retries(session, self._patterns, BATCH)
+        return sum([await self._retry(message) for message in due])
+
+    async def _retry(self, message: StoredMessage) -> bool:
+        handler = _handler_of(self._handlers, message.subject)
+        if handler is None:
+            return False
+        try:
+            await self._handle(message, handler)
+        except UnavailableError:
+            return False  # it is retried again, and the next ones now
+        except Exception as problem:  # noqa: BLE001 - it stays a dead letter, with the new reason
             async with self._database.transaction() as session:
-                await self._messages.remove_dead_letter(session, message.message_id)
-            handled += 1
-        return handled
+                await self._messages.keep_dead_letter(session, message.message_id, reason_of(problem))
+            return False
+        async with self._database.transaction() as session:
+            await self._messages.remove_dead_letter(session, message.message_id)
+        return True
 
     def _observe(self, outcome: str) -> None:
         if self._observer is not None:
@@ -211,50 +234,25 @@ def _explain(problem: Exception) -> str | None:
     return explain_outage(problem)
 
 
-async def _fetch(pull: JetStreamContext.PullSubscription) -> list[Msg]:
-    """The next messages, [] if none arrived in time."""
+async def _call(handler: Handler, session: AsyncConnection, message: InboundMessage) -> None:
+    """Call the handler. Raises HandlerError for what would otherwise look like an outage, or like the end."""
     try:
-        return await pull.fetch(BATCH, timeout=FETCH_SECONDS)
-    except TimeoutError:
-        return []
+        async with asyncio.timeout(HANDLE_SECONDS):
+            await handler(session, message)
+    except (OSError, TimeoutError) as problem:
+        await session.execute(_PING)  # raises what the handler met if that was an outage of the database
+        raise HandlerError(type(problem).__name__) from problem
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise HandlerError("CancelledError") from None  # the handler's own, of a task that it waited for
 
 
 def _handler_of(handlers: Mapping[str, Handler], subject: str) -> Handler | None:
     return handlers.get(subject) or handlers.get(f"{subject.rpartition('.')[0]}.*")
 
 
-def _stored(received: Msg) -> StoredMessage:
-    headers = received.headers or {}
-    position = f"{received.metadata.stream}:{received.metadata.sequence.stream}"
-    given = headers.get("Nats-Msg-Id") or headers.get("ce-id") or position
-    time = received.metadata.timestamp
-    with suppress(InvalidInputError):
-        time = _given_time(received) or time
-    return StoredMessage(
-        message_id=given if len(given) <= _MAX_ID_LENGTH else position,
-        subject=received.subject[:_MAX_ID_LENGTH],
-        time=time,
-        data=received.data,
-    )
-
-
-def _given_time(received: Msg) -> datetime | None:
-    """The time in ``ce-time``, or None without one. Raises InvalidInputError for a year out of bounds."""
-    try:
-        time = datetime.fromisoformat((received.headers or {}).get("ce-time", ""))
-    except ValueError:
-        return None
-    return utc_time("ce-time", time) if time.tzinfo else None
-
-
-def _parsed(message: StoredMessage) -> InboundMessage:
-    try:
-        data = orjson.loads(message.data)
-    except orjson.JSONDecodeError:
-        raise InvalidInputError.of("data", "is not JSON") from None
-    return InboundMessage(message.message_id, message.subject, message.time, data)
-
-
-def _reason(problem: Exception) -> str:
-    """A text that is safe to log: the text of another library's exception may quote the message."""
-    return problem.message if isinstance(problem, InvalidInputError) else type(problem).__name__
+def _pattern(subject: str) -> str:
+    """A regular expression of PostgreSQL for the subjects that a handler is for."""
+    return "^" + re.escape(subject).replace(r"\*", "[^.]+") + "$"

@@ -18,6 +18,7 @@ from hoc.concurrency.background import in_background
 from hoc.cus.account.L5_schemas.events import EVENTS
 from hoc.events.message import Message
 from hoc.events.publisher import MessageRefusedError, PublisherUnavailableError
+from hoc.events.tolerant_client import TolerantClient
 
 CONNECT_SECONDS = 2
 PING_SECONDS = 5
@@ -38,7 +39,7 @@ class NatsConnection:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._client = Client()
+        self._client = TolerantClient()
         self._jetstream: JetStreamContext | None = None
         self._has_warned = False
 
@@ -52,6 +53,10 @@ class NatsConnection:
         return self._client.max_payload
 
     @property
+    def client(self) -> Client:
+        return self._client
+
+    @property
     def jetstream(self) -> JetStreamContext:
         """Raises PublisherUnavailableError while there is no connection."""
         if self._jetstream is None or not self.is_connected:
@@ -61,7 +66,7 @@ class NatsConnection:
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
         # A closed client does not connect again, and a client belongs to its event loop.
-        self._client, self._jetstream, self._has_warned = Client(), None, False
+        self._client, self._jetstream, self._has_warned = TolerantClient(), None, False
         try:
             async with in_background(self._connect(), name="hoc-nats"):
                 yield

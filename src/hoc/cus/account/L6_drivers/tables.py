@@ -650,8 +650,9 @@ inbound_messages = Table(
     Column("message_id", String(255), primary_key=True),
     Column("subject", String(255), nullable=False),
     _time("received_at"),
+    Column("failures", SmallInteger, comment="of the handler so far; null once it has succeeded"),
     Index(None, "received_at"),
-    comment="messages that have been handled, so that none is handled twice",
+    comment="messages that have been handled, so that none is handled twice, and those that failed",
 )
 
 dead_messages = Table(
