@@ -452,11 +452,12 @@ def _create_billing() -> None:
             nullable=False,
             comment="how many rows the quotas are divided over",
         ),
-        sa.Column("day", sa.Date(), nullable=False, comment="the UTC day runs_today counts"),
+        sa.Column("day", sa.Date(), nullable=False, comment="the UTC day of runs_today and tokens_today"),
         *(
             sa.Column(name, sa.BigInteger(), nullable=False, server_default=sa.text("0"))
             for name in (
                 "runs_today",
+                "tokens_today",
                 "runs_this_month",
                 "tokens_this_month",
                 "workers",

@@ -76,7 +76,8 @@ def _answer(content: bytes) -> Answer:
 class Meeting:
     """Holds transactions back until all that were started wait for a lock."""
 
-    def __init__(self, observer: asyncpg.Connection) -> None:
+    def __init__(self, holder: asyncpg.Connection, observer: asyncpg.Connection) -> None:
+        self._holder = holder
         self._observer = observer
         self._tasks: list[asyncio.Task[Any]] = []
 
@@ -91,6 +92,10 @@ class Meeting:
         await until(waits)
         return task
 
+    async def release(self) -> None:
+        """Let all go on before the block ends."""
+        await self._holder.execute("ROLLBACK")
+
     async def _waiting(self) -> int:
         waiting: int = await self._observer.fetchval(WAITING_FOR_LOCKS)
         return waiting
@@ -104,7 +109,7 @@ async def meeting(database_url: str, lock: str, *values: object) -> AsyncGenerat
     try:
         await holder.execute("BEGIN")
         await holder.execute(lock, *values)
-        yield Meeting(observer)
+        yield Meeting(holder, observer)
     finally:
         await holder.close()  # and with it the transaction
         await observer.close()

@@ -1,23 +1,25 @@
 """Metering and leases inside the callers' transactions: exact at the limit, and no queue before it."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import count
 from typing import Any, Final, TypeAlias
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Executable, literal, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from support.postgres import open_connections, opened
-from support.races import WAITING_FOR_LOCKS
+from support.races import WAITING_FOR_LOCKS, meeting, rewrite
 from support.seed import add_tenants, add_users, execute, scalar
 from support.waiting import until
+from support.world import outcome
 
 from hoc.cus.account.L5_schemas.errors import LimitExceededError
 from hoc.cus.account.L5_schemas.options import Options
 from hoc.cus.account.L6_drivers import quota_counters
+from hoc.cus.account.L6_drivers.execution import fetch_one
 from hoc.cus.account.wiring import postgres_engines
 from hoc.database import Database
 
@@ -34,6 +36,14 @@ USED = (
     " FROM account.quota_counters WHERE tenant_id = :tenant"
 )
 HELD = "SELECT count(*) FROM account.leases WHERE tenant_id = :tenant AND quota = 'max_workers'"
+# In the statement that is tried in a savepoint: once it has begun, and before it locks a row.
+BETWEEN_LOOKING_AND_LOCKING = (
+    (
+        r"(?s)^(?!.*\barray\()(WITH tenant AS .*?account\.tenants\.tenant_id = \S+)"
+        r"(.*UPDATE account\.quota_counters)"
+    ),
+    r"\1 AND pg_advisory_xact_lock_shared(1) IS NOT NULL\2",
+)
 ROWS = "SELECT count(*) FROM account.quota_counters WHERE tenant_id = :tenant"
 
 
@@ -41,6 +51,7 @@ ROWS = "SELECT count(*) FROM account.quota_counters WHERE tenant_id = :tenant"
 class Product:
     """A host with one tenant after the other."""
 
+    url: str
     database: Database
     owner: str
 
@@ -103,7 +114,7 @@ async def product_on(url: str, connections: int) -> AsyncGenerator[Product]:
     async with opened(url, pool_size=connections) as database:
         await open_connections(database, connections)
         [owner] = await add_users(database, 1)
-        yield Product(database, owner)
+        yield Product(url, database, owner)
 
 
 @pytest.fixture
@@ -228,6 +239,74 @@ async def test_what_fits_no_row_waits_for_all_of_them(
     assert await second == undo
     used = 66 if undo else 4
     assert await scalar(product.database, USED, tenant=tenant) == [used, used, 0]
+
+
+async def _attempt_without_savepoint(
+    session: AsyncConnection, statement: Executable, values: Mapping[str, Any]
+) -> object:
+    return await fetch_one(session, statement, **values)
+
+
+@pytest.mark.parametrize("taken_out", [False, True])
+async def test_a_refused_call_keeps_no_row_locked(
+    product: Product, monkeypatch: pytest.MonkeyPatch, *, taken_out: bool
+) -> None:
+    """It has looked at the row, and waits, as another uses the row up. Others may count on the row then."""
+    tenant = await product.tenant(max_runs_per_day=1)
+    assert await product.done(record(tenant, 0, tokens=1))
+    if taken_out:
+        monkeypatch.setattr(quota_counters, "_attempt", _attempt_without_savepoint)
+    async with opened(product.url, pool_size=1) as slow:
+        rewrite(slow, BETWEEN_LOOKING_AND_LOCKING)
+        async with (
+            meeting(product.url, "SELECT pg_advisory_xact_lock(1)") as held,
+            slow.transaction() as session,
+        ):
+            refused = await held.join(outcome(ENGINES.usage.record(session, tenant, runs=1)))
+            assert await product.done(record(tenant))
+            await held.release()
+            assert await refused == (LimitExceededError, "quota_exceeded")
+            other = await held.join(product.done(record(tenant, 0, tokens=1)))
+            assert other.done() is not taken_out
+    assert await other
+
+
+@pytest.mark.parametrize("taken_out", [False, True])
+async def test_rows_are_divided_by_one_call_at_a_time(
+    product: Product, monkeypatch: pytest.MonkeyPatch, *, taken_out: bool
+) -> None:
+    """Two calls wait for the only row. The second one must know of the rows that the first one makes."""
+    if taken_out:
+        monkeypatch.setattr(quota_counters, "GATE", select(literal(1)))
+    tenant = await product.tenant(max_runs_per_day=1_000)
+    assert await product.done(record(tenant, 90))
+    async with product.database.transaction() as session:
+        await ENGINES.usage.record(session, tenant, runs=8)
+        waiting = [asyncio.create_task(product.done(record(tenant)))]
+        await product.waiting(1)
+        waiting.append(asyncio.create_task(product.done(record(tenant))))
+        await product.waiting(2)
+    assert await asyncio.gather(*waiting) == [True, True]
+    assert (await scalar(product.database, USED, tenant=tenant) == [100, 100, 0]) is not taken_out
+
+
+@pytest.mark.parametrize("taken_out", [False, True])
+async def test_days_stay_whole_when_rows_are_divided_anew(
+    product: Product, monkeypatch: pytest.MonkeyPatch, *, taken_out: bool
+) -> None:
+    if taken_out:
+        monkeypatch.setattr(quota_counters, "ARCHIVE", select(literal(1)))
+    tenant = await product.tenant()
+    await product.grow(tenant, monkeypatch)
+    assert await product.done(record(tenant, 3, tokens=70))
+    await execute(product.database, "UPDATE account.quota_counters SET day = day - 1")
+    assert await product.done(record(tenant, 4, tokens=5))
+    await product.override(tenant, max_runs_per_day=50)
+    assert await product.done(record(tenant, 40, tokens=6))
+    async with product.database.reading() as session:
+        shown = (await ENGINES.usage.by_day(session, tenant)).days[-2:]
+    days = [(day.runs, day.tokens) for day in shown]
+    assert (days == [(5, 70), (44, 11)]) is not taken_out
 
 
 async def test_a_full_house_of_transactions_waits_for_nobody(

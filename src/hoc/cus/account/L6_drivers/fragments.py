@@ -87,10 +87,15 @@ def held_membership(user_id: ColumnElement[str], *, after: CTE | None = None) ->
 
 def quota(name: str) -> ColumnElement[int]:
     """The tenant's own quota, else its plan's."""
-    plans: dict[str, ColumnElement[int]] = {
-        plan: literal_column(str(getattr(quotas, name)), Integer) for plan, quotas in PLAN_QUOTAS.items()
-    }
-    of_plan = case(plans, value=tenants.c.plan)
+    of_plan = case(
+        *(
+            (
+                tenants.c.plan == literal_column(f"'{plan}'"),
+                literal_column(str(getattr(quotas, name)), Integer),
+            )
+            for plan, quotas in PLAN_QUOTAS.items()
+        )
+    )
     return func.coalesce(tenants.c[name], of_plan).label(name)
 
 

@@ -39,6 +39,7 @@ from hoc.cus.account.L5_schemas.values import TenantStatus
 from hoc.cus.account.L6_drivers.execution import AnyRow, AnySelect, SqlSession, fetch_all, fetch_one, param
 from hoc.cus.account.L6_drivers.fragments import TENANT, quota
 from hoc.cus.account.L6_drivers.tables import quota_counters, tenants
+from hoc.cus.account.L6_drivers.usage_days import ARCHIVE
 
 MAX_ROWS = 64
 GROWTH = 4
@@ -53,10 +54,13 @@ COUNTED_QUOTAS = {
 }
 """The quotas, by the counter that they limit."""
 USAGE_COUNTERS = ("runs_today", "runs_this_month", "tokens_this_month")
+_OF_DAY = ("runs_today", "tokens_today")
 _OF_MONTH = USAGE_COUNTERS[1:]
 LEASE_COUNTERS = ("workers", "concurrent_runs", "api_keys")
-COUNTERS = (*USAGE_COUNTERS, *LEASE_COUNTERS)
+COUNTERS = (*USAGE_COUNTERS, "tokens_today", *LEASE_COUNTERS)
 
+# Not parameters: a statement would have forty more of them to send.
+_ZERO, _ONE = literal_column("0", BigInteger), literal_column("1", BigInteger)
 _ROW = quota_counters.c
 _OF_TENANT = _ROW.tenant_id == TENANT
 
@@ -68,9 +72,10 @@ _MONTH = cast(func.date_trunc(literal_column("'month'"), cast(TODAY, DateTime)),
 """The first day of this month."""
 
 # A stored later day counts as this day: another server's clock may already be past midnight.
+# Subqueries, so that a statement computes each day once and not for each row.
 _IS_CURRENT = {
-    "runs_today": _ROW.day >= TODAY,
-    **dict.fromkeys(_OF_MONTH, _ROW.day >= _MONTH),
+    **dict.fromkeys(_OF_DAY, _ROW.day >= select(TODAY).scalar_subquery()),
+    **dict.fromkeys(_OF_MONTH, _ROW.day >= select(_MONTH).scalar_subquery()),
 }
 
 
@@ -78,12 +83,12 @@ def _current(counter: str) -> ColumnElement[int]:
     """The row's count; a later day or month starts from zero."""
     if counter not in _IS_CURRENT:
         return _ROW[counter]
-    return case((_IS_CURRENT[counter], _ROW[counter]), else_=0)
+    return case((_IS_CURRENT[counter], _ROW[counter]), else_=_ZERO)
 
 
 def _even(total: ColumnElement[int], row: ColumnElement[int], rows: ColumnElement[int]) -> ColumnElement[int]:
     """The row's part of a total that is divided evenly. The first rows have the remainder."""
-    return total // rows + case((row < total % rows, 1), else_=0)
+    return total // rows + case((row < total % rows, _ONE), else_=_ZERO)
 
 
 def _room(counter: str) -> ColumnElement[int]:
@@ -153,24 +158,30 @@ def counting(
         .cte("tenant")
     )
 
-    def fits(times: int) -> ColumnElement[bool]:
+    def fits(times: ColumnElement[int]) -> ColumnElement[bool]:
         limits = {name: select(tenant.c[COUNTED_QUOTAS[name]]).scalar_subquery() for name in limited}
         return and_(
             _OF_TENANT,
             *(_ROW[COUNTED_QUOTAS[name]] == limits[name] for name in limited),
             # What is not asked for is not refused.
-            *(or_(wanted[name] == 0, _room(name) >= wanted[name] * times) for name in limited),
+            *(or_(wanted[name] == _ZERO, _room(name) >= wanted[name] * times) for name in limited),
         )
 
     # After the own row the one with the most room, so that all are used up at about the same time.
     order = (_OWN_FIRST, _room(limited[0]).desc(), _ROW.slot)
-    row = select(_ROW.slot).where(fits(1)).order_by(*order).limit(literal_column("1"))
+    row = select(_ROW.slot).where(fits(_ONE)).order_by(*order).limit(_ONE)
+    picked = row.add_columns(_ROW.day, *(_ROW[name] for name in _OF_DAY))
     # A row's lock checks its own columns again, and not this.
-    roomy = select(_ROW.slot).where(fits(AMPLE)).correlate(None).scalar_subquery()
+    roomy = (
+        select(_ROW.slot)
+        .where(fits(literal_column(str(AMPLE), BigInteger)))
+        .correlate(None)
+        .scalar_subquery()
+    )
     at_start = [_ROW.slot == func.any(func.array(roomy))] if ample else []
     return Counting(
         tenant,
-        row.where(*at_start, *conditions).with_for_update(skip_locked=True, key_share=True).cte("picked"),
+        picked.where(*at_start, *conditions).with_for_update(skip_locked=True, key_share=True).cte("picked"),
         {name: _current(name) + wanted[name] for name in wanted},
         select(
             tenant,
@@ -196,7 +207,7 @@ def uncounted(counter: str, *conditions: ColumnElement[bool]) -> CTE:
         select(_ROW.slot)
         .where(_OF_TENANT, *conditions)
         .order_by(_OWN_FIRST, _ROW.slot)
-        .limit(literal_column("1"))
+        .limit(_ONE)
         .with_for_update(skip_locked=True, key_share=True)
         .cte("free")
     )
@@ -345,17 +356,19 @@ async def _make_room(
             return None
         rows = await fetch_all(session, LOCK_ALL, tenant_id=tenant_id, day=day)
         used = {**_totals(rows), **(await recount() if recount is not None else {})}
+        latest = max(rows[0].today, *(row.day for row in rows))
         limits = await fetch_one(session, LIMITS, tenant_id=tenant_id)
         assert limits is not None  # noqa: S101 - tenants are not deleted
         refused = _beyond(limits, {name: used[name] + n for name, n in wanted.items() if n})
         if refused is not None:
             await savepoint.rollback()
             return refused
+        await fetch_one(session, ARCHIVE, tenant_id=tenant_id, day=latest)
         await fetch_one(
             session,
             DIVIDE,
             tenant_id=tenant_id,
-            day=max(rows[0].today, *(row.day for row in rows)),
+            day=latest,
             slots=len(rows) * (1 if before.fitting is None else GROWTH),
             **used,
             **{f"wanted_{name}": wanted.get(name, 0) for name in COUNTERS},
@@ -377,5 +390,6 @@ def _totals(rows: list[AnyRow]) -> dict[str, int]:
     latest = max(rows[0].today, *(row.day for row in rows))
     of_day = [row for row in rows if row.day == latest]
     of_month = [row for row in rows if (row.day.year, row.day.month) == (latest.year, latest.month)]
-    current = {"runs_today": of_day, "runs_this_month": of_month, "tokens_this_month": of_month}
-    return {name: sum(getattr(row, name) for row in current.get(name, rows)) for name in COUNTERS}
+    counted = dict.fromkeys(COUNTERS, rows)
+    counted |= dict.fromkeys(_OF_DAY, of_day) | dict.fromkeys(_OF_MONTH, of_month)
+    return {name: sum(getattr(row, name) for row in counted[name]) for name in COUNTERS}

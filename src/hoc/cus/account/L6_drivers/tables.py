@@ -478,11 +478,12 @@ quota_counters = Table(
     _tenant(),
     Column("slot", SmallInteger, nullable=False),
     Column("slots", SmallInteger, nullable=False, comment="how many rows the quotas are divided over"),
-    Column("day", Date, nullable=False, comment="the UTC day runs_today counts"),
+    Column("day", Date, nullable=False, comment="the UTC day of runs_today and tokens_today"),
     *(
         Column(name, BigInteger, nullable=False, server_default=text("0"))
         for name in (
             "runs_today",
+            "tokens_today",
             "runs_this_month",
             "tokens_this_month",
             "workers",

@@ -11,6 +11,7 @@ from hoc.cus.account.L5_schemas.values import TenantStatus
 from hoc.cus.account.L6_drivers.execution import AnySelect, SqlSession, fetch_one, param
 from hoc.cus.account.L6_drivers.fragments import TENANT, quota
 from hoc.cus.account.L6_drivers.quota_counters import (
+    TODAY,
     USAGE,
     USAGE_COUNTERS,
     USED,
@@ -21,14 +22,19 @@ from hoc.cus.account.L6_drivers.quota_counters import (
 )
 from hoc.cus.account.L6_drivers.row_mapping import record_of
 from hoc.cus.account.L6_drivers.tables import quota_counters, tenants
-from hoc.cus.account.L6_drivers.usage_days import added
+from hoc.cus.account.L6_drivers.usage_days import archived
 
 RUNS = param("runs", BigInteger)
 TOKENS = param("tokens", BigInteger)
 
 LIMITS = (quota("max_runs_per_day"), quota("max_tokens_per_month"))
 
-WANTED = {"runs_today": RUNS, "runs_this_month": RUNS, "tokens_this_month": TOKENS}
+WANTED = {
+    "runs_today": RUNS,
+    "tokens_today": TOKENS,
+    "runs_this_month": RUNS,
+    "tokens_this_month": TOKENS,
+}
 PARTS = counting(WANTED)
 
 
@@ -42,7 +48,7 @@ def _add(parts: Counting) -> AnySelect:
             parts.tenant.c.max_tokens_per_month,
         )
         .select_from(counted.join(others, true()).join(parts.tenant, true()))
-        .add_cte(added(counted, RUNS, TOKENS))
+        .add_cte(archived(parts.picked, parts.picked.c.day < TODAY).cte("archived"))
     )
 
 

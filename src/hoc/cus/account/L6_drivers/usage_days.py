@@ -1,18 +1,22 @@
-"""A tenant's usage by day: each of its rows of counters adds to a row of its own, so that nobody waits here.
+"""A tenant's usage by day: a row of counters has the latest day on which it was used.
 
-Housekeeping merges the rows of past days.
+The first count of a later day adds that day to a row of its own, so that nobody waits here. Housekeeping
+merges the rows of past days.
 """
 
 from datetime import date, datetime, timedelta
+from typing import Any
 
 from sqlalchemy import (
-    CTE,
     BigInteger,
     ColumnElement,
     Date,
     Executable,
+    FromClause,
     Integer,
+    Select,
     SmallInteger,
+    Table,
     cast,
     delete,
     func,
@@ -20,42 +24,57 @@ from sqlalchemy import (
     literal_column,
     select,
     tuple_,
+    union_all,
 )
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.sql.dml import ReturningInsert
 
 from hoc.cus.account.L5_schemas.usage_days import UsageDayResult
 from hoc.cus.account.L6_drivers.execution import SqlSession, fetch_all, param
 from hoc.cus.account.L6_drivers.fragments import TENANT
-from hoc.cus.account.L6_drivers.tables import usage_days
+from hoc.cus.account.L6_drivers.tables import quota_counters, usage_days
 
 _KEY = tuple(usage_days.primary_key)
 
 
-def added(counted: CTE, runs: ColumnElement[int], tokens: ColumnElement[int]) -> CTE:
-    """Adds to the day of the row of counters that ``counted`` is, which the transaction has locked."""
-    given = {"day": counted.c.day, "slot": counted.c.slot, "runs": runs, "tokens": tokens}
-    put = insert(usage_days).from_select(["tenant_id", *given], select(TENANT, *given.values()))
+def archived(rows: FromClause, *conditions: ColumnElement[bool]) -> ReturningInsert[*tuple[Any, ...]]:
+    """Stores the days of these rows of counters, which the transaction has locked."""
+    counted = rows.c
+    days = select(TENANT, counted.day, counted.slot, counted.runs_today, counted.tokens_today).where(
+        counted.runs_today + counted.tokens_today > literal_column("0"), *conditions
+    )
+    put = insert(usage_days).from_select([*(column.name for column in usage_days.c)], days)
     return put.on_conflict_do_update(
         index_elements=list(_KEY),
         set_={
             "runs": usage_days.c.runs + put.excluded.runs,
             "tokens": usage_days.c.tokens + put.excluded.tokens,
         },
-    ).cte("added")
+    ).returning(usage_days.c.day)
+
+
+ARCHIVE = archived(
+    quota_counters, quota_counters.c.tenant_id == TENANT, quota_counters.c.day < param("day", Date)
+)
 
 
 def _sum(counter: ColumnElement[int]) -> ColumnElement[int]:
     return cast(func.sum(counter), BigInteger)
 
 
-BY_DAY = (
-    select(usage_days.c.day, _sum(usage_days.c.runs).label("runs"), _sum(usage_days.c.tokens).label("tokens"))
-    .where(
-        usage_days.c.tenant_id == TENANT,
-        usage_days.c.day.between(param("first", Date), param("last", Date)),
-    )
-    .group_by(usage_days.c.day)
-)
+def _within(table: Table, runs: str, tokens: str) -> Select[*tuple[Any, ...]]:
+    in_range = table.c.day.between(param("first", Date), param("last", Date))
+    columns = (table.c.day, table.c[runs].label("runs"), table.c[tokens].label("tokens"))
+    return select(*columns).where(table.c.tenant_id == TENANT, in_range)
+
+
+_COUNTED = union_all(
+    _within(usage_days, "runs", "tokens"), _within(quota_counters, "runs_today", "tokens_today")
+).subquery("counted")
+
+BY_DAY = select(
+    _COUNTED.c.day, _sum(_COUNTED.c.runs).label("runs"), _sum(_COUNTED.c.tokens).label("tokens")
+).group_by(_COUNTED.c.day)
 
 
 def _fold() -> Executable:
