@@ -61,7 +61,7 @@ class Connector:
         self._seconds = given or None
         self._failed: dict[Host, tuple[float, int]] = {}
         settings = {"application_name": url.application_name, "options": url.options}
-        self._arguments = options | {
+        self._arguments: dict[str, Any] = options | {
             "dsn": f"postgresql://?{urlencode(url.tls)}" if url.tls else None,
             "user": url.user,
             "password": password or (url.current_password if url.password_file else url.password),
@@ -105,12 +105,13 @@ class Connector:
         raise NotConnectedError(failures, self._seconds) from next(iter(failures.values()))
 
     async def _connect_to(self, host: Host, attributes: str | None) -> asyncpg.Connection:
-        connection: asyncpg.Connection = await asyncpg.connect(
-            host=host.name,
-            port=host.port,
-            ssl=_system_roots(self._url.tls) if self._url.trusts_system else None,
-            **self._arguments | {"target_session_attrs": attributes},
-        )
+        arguments: dict[str, Any] = self._arguments | {
+            "host": host.name,
+            "port": host.port,
+            "target_session_attrs": attributes,
+            "ssl": _system_roots(self._url.tls) if self._url.trusts_system else None,
+        }
+        connection: asyncpg.Connection = await asyncpg.connect(**arguments)
         return connection
 
     def _rank(self, host: Host) -> int:
