@@ -48,7 +48,7 @@ async def test_a_scrape_works_while_the_database_is_away(nowhere: Database) -> N
 async def test_a_failing_collector_does_not_affect_the_others(
     nowhere: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(scraping, "_COLLECT_SECONDS", 0.01)
+    monkeypatch.setattr(scraping, "_COLLECT_SECONDS", 0.5)
     OUTBOX_BACKLOG.set(34)
 
     async def away() -> None:

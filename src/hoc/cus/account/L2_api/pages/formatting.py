@@ -89,6 +89,11 @@ def long_day(at: date) -> str:
     return f"{short_day(at)} {at.year}"
 
 
+def utc_day(at: datetime) -> str:
+    """The UTC day of a time, for what begins at midnight UTC, such as a billing period."""
+    return long_day(at.astimezone(UTC))
+
+
 def chart_top(numbers: Iterable[int]) -> int:
     """The top of a chart's axis: the least of 2, 4, 6, 8, 10, 20, 40 … that none of the numbers exceeds."""
     most: int = max(numbers, default=0)
@@ -111,6 +116,7 @@ FILTERS: dict[str, Any] = {
     "initials": initials,
     "short_day": short_day,
     "long_day": long_day,
+    "utc_day": utc_day,
     "chart_top": chart_top,
     "event_words": event_words,
     "amount": amount,
