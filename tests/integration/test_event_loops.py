@@ -2,7 +2,8 @@
 
 import asyncio
 import gc
-import warnings
+import subprocess
+import sys
 from collections.abc import AsyncGenerator, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -23,7 +24,6 @@ from hoc.cus.account.L2_api.authentication import GatewayBackend
 from hoc.cus.account.L5_schemas.errors import UnavailableError
 from hoc.cus.account.wiring import open_database
 from hoc.database import Database
-from hoc.events.nats import NatsConnection
 from hoc.mail.mailbox import DevelopmentMailbox
 from hoc.settings import Settings
 from hoc.testing import MemoryDatabase
@@ -129,22 +129,25 @@ def test_each_request_may_have_a_loop_of_its_own(host: Host) -> None:
     gc.collect()
 
 
+LEAVING_EARLY = """
+import asyncio, gc, sys
+from hoc.events.nats import NatsConnection
+
+async def leave_after(steps):
+    async with NatsConnection(sys.argv[1]).running():
+        for _ in range(steps):
+            await asyncio.sleep(0)
+
+for number in range(60):
+    asyncio.run(leave_after(number % 20))
+gc.collect()
+"""
+
+
 def test_a_nats_connection_that_is_left_early_is_closed(nats: NatsServer) -> None:
-    """However far it had come."""
-
-    async def leave_after(steps: int) -> None:
-        async with NatsConnection(nats.url).running():
-            for _ in range(steps):
-                await asyncio.sleep(0)
-
-    with warnings.catch_warnings(record=True) as caught:
-        gc.collect()  # of what the tests before this one have left
-        caught.clear()
-        warnings.simplefilter("always", ResourceWarning)
-        for number in range(60):
-            asyncio.run(leave_after(number % 20))
-        gc.collect()
-    assert [str(warning.message) for warning in caught] == []
+    """However far it had come. In a process of its own, where nothing else leaves anything open."""
+    command = [sys.executable, "-W", "always::ResourceWarning", "-c", LEAVING_EARLY, nats.url]
+    assert subprocess.run(command, capture_output=True, check=True, text=True).stderr == ""
 
 
 @pytest.fixture
