@@ -37,9 +37,10 @@ def measure(scene: Scene, report: Report) -> None:
         "tenants": (["/admin/tenants"], [f"{identity}/tenants"]),
         "a tenant": ([f"/admin/tenants/{CROWD}"], [f"{identity}/tenants/{CROWD}"]),
     }
+    cookies = f"hoc_session={token}; hoc_browser=of-a-benchmark"
     with hoc(url, scene.place) as server:
         for name, (pages, routes) in pairs.items():
-            shown = [Request("GET", path, cookie=f"hoc_session={token}") for path in pages]
+            shown = [Request("GET", path, cookie=cookies) for path in pages]
             read = [Request("GET", path, token) for path in routes]
             sides = []
             for side, requests in (("page", shown), ("route", read)):

@@ -13,7 +13,7 @@ from support.world import NOBODY
 
 from hoc.cus.account.L2_api.identity import ADMINS
 from hoc.cus.account.L2_api.pages.app import PAGES
-from hoc.cus.account.L2_api.pages.formatting import chart_top
+from hoc.cus.account.L2_api.pages.charts import chart_top
 from hoc.cus.account.L5_schemas.identity import AccountEnsureRequest, AccountUpdateRequest
 
 ADMIN_PAGES = [page for page in PAGES if page.path.startswith("/admin/")]

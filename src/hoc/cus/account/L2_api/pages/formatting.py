@@ -1,6 +1,6 @@
 """How pages write times, numbers and amounts."""
 
-from collections.abc import Iterable
+import re
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -14,6 +14,7 @@ from hoc.cus.account.L5_schemas.currencies import DECIMAL_PLACES
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
+_PLAIN = re.compile("[A-Za-z0-9_-]+")  # which the ids of hoc are: most of what is quoted
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
@@ -33,15 +34,14 @@ def _time(context: Context, at: datetime | None, *, with_clock: bool) -> Markup:
     if at is None:
         return Markup('<span class="muted">Never</span>')
     zone: ZoneInfo | None = context.get("zone")
-    local = at.astimezone(zone or UTC)
-    date = f"{local.day} {_MONTHS[local.month - 1]} {local.year}"
-    clock = f"{local.hour:02}:{local.minute:02}"
+    exact = at.astimezone(UTC)
+    local = exact.astimezone(zone) if zone else exact
+    date, clock = long_day(local), local.isoformat()[11:19]
     local_to = "" if zone else f' data-local="{"minute" if with_clock else "day"}"'
-    exact = at.astimezone(UTC).isoformat(timespec="seconds")[:19]
     # Written without `Markup.format`, which takes five times as long: nothing here needs to be escaped.
     return Markup(  # noqa: S704 - digits, and the names of months and zones
-        f'<time datetime="{exact}Z" title="{date}, {clock}:{local.second:02} {local.tzname()}"{local_to}>'
-        f"{f'{date}, {clock}' if with_clock else date}</time>"
+        f'<time datetime="{exact.isoformat()[:19]}Z" title="{date}, {clock} {local.tzname()}"{local_to}>'
+        f"{f'{date}, {clock[:5]}' if with_clock else date}</time>"
     )
 
 
@@ -94,16 +94,9 @@ def utc_day(at: datetime) -> str:
     return long_day(at.astimezone(UTC))
 
 
-def chart_top(numbers: Iterable[int]) -> int:
-    """The top of a chart's axis: the least of 2, 4, 6, 8, 10, 20, 40 … that none of the numbers exceeds."""
-    most: int = max(numbers, default=0)
-    scale = int(f"1{'0' * (len(str(most)) - 1)}")
-    return next(step * scale for step in (2, 4, 6, 8, 10) if most <= step * scale)
-
-
 def path_part(text: str) -> str:
     """A text as one part of a URL's path."""
-    return quote(text, safe="")
+    return text if _PLAIN.fullmatch(text) else quote(text, safe="")
 
 
 FILTERS: dict[str, Any] = {
@@ -117,7 +110,6 @@ FILTERS: dict[str, Any] = {
     "short_day": short_day,
     "long_day": long_day,
     "utc_day": utc_day,
-    "chart_top": chart_top,
     "event_words": event_words,
     "amount": amount,
 }

@@ -12,7 +12,7 @@ from hoc.cus.account.L2_api.pages.view import AnyView
 class Entry:
     label: str
     icon: str
-    path: str
+    url: str
     is_current: bool
 
 
@@ -43,14 +43,14 @@ class Navigation:
         admin = [each for each in self._admin if not set(each[0].scopes).isdisjoint(view.scopes)]
         sections = (("", tenant), ("You", self._own), ("Administration", admin))
         return [
-            Section(label, [_entry(page, nav, here, tenant_id) for page, nav in pages])
+            Section(label, [_entry(page, nav, here, tenant_id, root) for page, nav in pages])
             for label, pages in sections
             if pages
         ]
 
 
-def _entry(page: AnyPage, nav: Nav, here: str, tenant_id: str | None) -> Entry:
+def _entry(page: AnyPage, nav: Nav, here: str, tenant_id: str | None, root: str) -> Entry:
     path = page.full_path
     if tenant_id is not None and path.startswith(TENANT_PATH):
         path = path.replace("{tenant_id}", tenant_id)
-    return Entry(nav.label, nav.icon, path, here == path or here.startswith(f"{path}/"))
+    return Entry(nav.label, nav.icon, root + path, here == path or here.startswith(f"{path}/"))

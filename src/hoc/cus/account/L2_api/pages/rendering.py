@@ -19,6 +19,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from hoc.cus.account.L2_api.authentication import caller_of
+from hoc.cus.account.L2_api.pages.charts import CHARTS
 from hoc.cus.account.L2_api.pages.formatting import FILTERS
 from hoc.cus.account.L2_api.pages.look import Look
 from hoc.cus.account.L2_api.pages.marks import MARKS
@@ -175,7 +176,7 @@ def _environment(templates: Path | None) -> Environment:
         cache_size=-1,
     )
     filters: dict[str, Any] = environment.filters
-    filters.update(FILTERS | MARKS)
+    filters.update(FILTERS | MARKS | CHARTS)
     if templates is not None:
         _refuse_unknown_files(templates)
     for name in _names(_OWN):
