@@ -31,14 +31,6 @@ def _nearest(name: str, known: Collection[str]) -> str:
     return f"; did you mean {near[0]}?" if near else ""
 
 
-def check_nats_url(url: str) -> None:
-    """Raise ValueError for a scheme that NATS clients do not speak. A server's name alone is a URL too."""
-    for each in url.split(","):
-        scheme, separator, _ = each.strip().partition("://")
-        if separator and scheme not in {"nats", "tls", "ws", "wss"}:
-            raise ValueError("expected a URL such as nats://user:password@127.0.0.1:4222")
-
-
 def check_http_url(url: str) -> None:
     """Raise ValueError unless this is an absolute http(s) URL."""
     try:

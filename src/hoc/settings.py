@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from hoc.environment import check_http_url, check_nats_url, unknown_variables
+from hoc.environment import check_http_url, unknown_variables
+from hoc.nats_url import NatsUrl as ParsedNatsUrl
 from hoc.postgres_url import PostgresUrl, with_password_file
 
 
 def _nats_url(url: SecretStr) -> SecretStr:
     if value := url.get_secret_value():
-        check_nats_url(value)
+        ParsedNatsUrl.parse(value)
     return url
 
 
@@ -54,6 +55,10 @@ class Settings(BaseSettings):
             consul_token: SecretStr | str | None = ...,
             console_secret: SecretStr | str | None = ...,
             console_templates: Path | str | None = ...,
+            nats_credentials_file: Path | str | None = ...,
+            nats_ca_file: Path | str | None = ...,
+            nats_certificate_file: Path | str | None = ...,
+            nats_key_file: Path | str | None = ...,
             data_dir: Path | str | None = ...,
             database_password_file: Path | str | None = ...,
             **others: str | bool | int | None,
@@ -92,7 +97,22 @@ class Settings(BaseSettings):
         default=None, description="the database's URL past a pooler in transaction mode, for LISTEN"
     )
     nats_url: NatsUrl | None = Field(
-        default=None, description="NATS with JetStream, for events; unset: `hoc serve` starts an embedded one"
+        default=None, description="NATS with JetStream, several by commas; unset: `hoc serve` starts its own"
+    )
+    nats_credentials_file: Path | None = Field(
+        default=None, description="a .creds file, or one with an NKey's seed; read for each connection"
+    )
+    nats_ca_file: Path | None = Field(
+        default=None, description="PEM certificates of the authorities that sign the NATS servers' ones"
+    )
+    nats_certificate_file: Path | None = Field(
+        default=None, description="hoc's own PEM certificate, for NATS servers that want one"
+    )
+    nats_key_file: Path | None = Field(
+        default=None, description="the key of that certificate; unset: it is in the certificate's file"
+    )
+    nats_replicas: int | None = Field(
+        default=None, ge=1, le=5, description="NATS servers that have a stream that hoc creates; unset: one"
     )
     nats_stream: str = Field(
         default="ACCOUNTS", description="stream to publish events to; created if missing"
@@ -108,6 +128,11 @@ class Settings(BaseSettings):
     consul_service: str = Field(default="account_service", description="service name in Consul")
     consul_address: str | None = Field(
         default=None, description="host:port at which others reach this server; unset: the one it listens on"
+    )
+    relay_address: str | None = Field(
+        default=None,
+        pattern=r"^[^:/@]+:[0-9]{1,5}$",
+        description="host:port at which `hoc relay` serves its health and metrics; unset: it serves none",
     )
     hooks: str | None = Field(
         default=None, description="hooks of `hoc serve` and `hoc relay`, module:name of a dict by event type"

@@ -122,7 +122,7 @@ async def pair(monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[Pair]:
         token = development_keys(place / "keys").issue("ada", "ten", scopes=["accounts:admin"])
         pair = Pair(primary, standby, client, {"Authorization": f"Bearer {token}"})
         for number in range(WRITERS):
-            await stack.enter_async_context(in_background(pair.write(), name=f"writer {number}"))
+            await stack.enter_async_context(in_background(pair.write, name=f"writer {number}"))
         yield pair
 
 

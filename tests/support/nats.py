@@ -7,8 +7,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -55,12 +55,22 @@ class NatsServer:
     ) -> None:
         self.stop()
 
+    @contextmanager
+    def started(self, **settings: object) -> Generator[None]:
+        """Run it with these settings of nats-server until the end of the block."""
+        self.start(**settings)
+        try:
+            yield
+        finally:
+            self.stop()
+
     def start(self, **settings: object) -> None:
         """Start it with these settings of nats-server. Returns once it accepts connections."""
         self._directory.mkdir(exist_ok=True)
         config = self._directory / "nats.conf"
         store = {"store_dir": str(self._directory / "store")}
-        config.write_text(json.dumps({"host": "127.0.0.1", "port": self.port, "jetstream": store} | settings))
+        given = {"host": "127.0.0.1", "port": self.port, "jetstream": store} | settings
+        config.write_text(json.dumps(given, ensure_ascii=False), encoding="utf-8")
         program = shutil.which("nats-server", path=str(Path(sys.executable).parent))
         assert program is not None
         deadline = time.monotonic() + PATIENCE_SECONDS

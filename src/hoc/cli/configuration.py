@@ -1,5 +1,6 @@
 """The settings of a command, and the database, NATS and server that it uses."""
 
+import asyncio
 import shlex
 import sys
 from pathlib import Path
@@ -82,6 +83,21 @@ def running_nats(settings: Settings, data: DataDirectory) -> str | None:
         return configured
     server = data.server()
     return server.nats_url if server else EmbeddedNats(data).running_url()
+
+
+def check_nats(settings: Settings) -> None:
+    """Raise CommandError if the NATS of HOC_NATS_URL answers and refuses the login, or fails at TLS."""
+    if not reveal(settings.nats_url):
+        return
+    from hoc.events.nats import check_login  # noqa: PLC0415 - few commands need it
+    from hoc.events.service import access_of  # noqa: PLC0415 - see above
+
+    access = access_of(settings)
+    try:
+        access.check()
+        asyncio.run(check_login(access))
+    except ValueError as problem:
+        raise CommandError(str(problem)) from problem
 
 
 def require_database(settings: Settings, data: DataDirectory) -> str:

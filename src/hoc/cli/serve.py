@@ -15,7 +15,14 @@ from starlette.routing import BaseRoute
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
-from hoc.cli.configuration import check_application, hoc_command, is_development, load_settings, reveal
+from hoc.cli.configuration import (
+    check_application,
+    check_nats,
+    hoc_command,
+    is_development,
+    load_settings,
+    reveal,
+)
 from hoc.cli.errors import CommandError, OutputError
 from hoc.cli.listening import Address, answers, bound, listen, resolve
 from hoc.cli.migrate import migrate_database
@@ -76,6 +83,7 @@ def serve(
     needs_data = _needs_data(settings, development=development)
     with _locked(data, needed=needs_data) as locked, bound(address) as (listener, address):
         check_application(settings)
+        check_nats(settings)
         try:
             with (
                 _service("NATS", reveal(settings.nats_url), EmbeddedNats(data, print_step)) as nats_url,

@@ -2,16 +2,19 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 
 AGAIN_SECONDS = 2.0
 
 
+_log = logging.getLogger("hoc.background")
+
+
 @asynccontextmanager
-async def in_background(work: Coroutine[object, object, None], *, name: str) -> AsyncGenerator[None]:
-    """Run ``work`` until the end of the block, which cancels it. Raises what ``work`` raised."""
-    task = asyncio.create_task(work, name=name)
+async def in_background(work: Callable[[], Awaitable[None]], *, name: str) -> AsyncGenerator[None]:
+    """Run ``work`` until the end of the block, which cancels it. Work that dies is logged and rerun."""
+    task = asyncio.create_task(_kept_alive(work, name), name=name)
     try:
         yield
     finally:
@@ -21,6 +24,30 @@ async def in_background(work: Coroutine[object, object, None], *, name: str) -> 
             await asyncio.wait([task], timeout=AGAIN_SECONDS)
         if not task.cancelled():
             task.result()
+
+
+async def _kept_alive(work: Callable[[], Awaitable[None]], name: str) -> None:
+    while True:
+        try:
+            await work()
+        except asyncio.CancelledError as problem:
+            if _is_cancelled():
+                raise
+            _log_death(name, problem)  # what it awaited was cancelled, and not the work
+        except Exception as problem:  # noqa: BLE001 - whatever it was, the work must go on
+            _log_death(name, problem)
+        else:
+            return
+        await asyncio.sleep(AGAIN_SECONDS)
+
+
+def _is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
+
+
+def _log_death(name: str, problem: BaseException) -> None:
+    _log.error("%s died, and is started again", name, exc_info=problem)
 
 
 class BackgroundLoop:
@@ -57,7 +84,7 @@ class BackgroundLoop:
 
     def running(self) -> AbstractAsyncContextManager[None]:
         """Run until the end of the block, which cancels a round under way."""
-        return in_background(self._run(), name=self._name)
+        return in_background(self._run, name=self._name)
 
     def wake(self) -> None:
         """Begin the next round now."""

@@ -49,6 +49,7 @@ class Inbound:
         handlers: by subject, which may end in ``.*``.
         group: each message is delivered to one server of each group.
         new_stream: the stream to create for a subject that no stream has; None waits until one has it.
+        replicas: the number of NATS servers that have a new stream, one if it is None.
         backoff: the seconds before each new delivery; a message that fails after the last is a dead letter.
         observer: is notified of the outcome of each message.
     """
@@ -61,6 +62,7 @@ class Inbound:
         *,
         group: str,
         new_stream: str | None = None,
+        replicas: int | None = None,
         backoff: Sequence[float] = BACKOFF_SECONDS,
         observer: EventObserver | None = None,
     ) -> None:
@@ -69,6 +71,7 @@ class Inbound:
         self._handlers = handlers
         self._group = group
         self._new_stream = new_stream
+        self._replicas = replicas
         self._backoff = backoff
         self._observer = observer
         self._messages = SqlInbound()
@@ -108,7 +111,7 @@ class Inbound:
                 if self._new_stream is None:
                     raise
                 async with self._stream_lock.get():
-                    await require_stream(jetstream, self._new_stream, [subject])
+                    await require_stream(jetstream, self._new_stream, [subject], replicas=self._replicas)
                 pull = await stack.enter_async_context(pulling(client, jetstream, subject, durable=durable))
             while True:
                 # Handing messages back during an outage of the database would only move them to and fro.

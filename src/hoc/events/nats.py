@@ -5,11 +5,12 @@
 
 import asyncio
 import logging
+import ssl
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from nats.aio.client import Client
-from nats.errors import Error, MaxPayloadError
+from nats.errors import AuthorizationError, Error, MaxPayloadError
 from nats.js import JetStreamContext
 from nats.js.api import StorageType, StreamConfig
 from nats.js.errors import APIError, NoStreamResponseError, NotFoundError
@@ -17,6 +18,7 @@ from nats.js.errors import APIError, NoStreamResponseError, NotFoundError
 from hoc.concurrency.background import in_background
 from hoc.cus.account.L5_schemas.events import EVENTS
 from hoc.events.message import Message
+from hoc.events.nats_access import NatsAccess
 from hoc.events.publisher import MessageRefusedError, PublisherUnavailableError
 from hoc.events.tolerant_client import TolerantClient
 
@@ -34,12 +36,46 @@ _TOO_LARGE = {10054, 10097}
 _log = logging.getLogger("hoc.events")
 
 
+LOGIN_SETTINGS = "HOC_NATS_URL and HOC_NATS_CREDENTIALS_FILE"
+
+
+def is_refusal(problem: Exception) -> bool:
+    """Whether NATS answered, and does not accept the user, the password, the token or the key."""
+    return isinstance(problem, AuthorizationError) or "authorization violation" in str(problem).lower()
+
+
+async def check_login(access: NatsAccess) -> None:
+    """Raise ValueError if NATS refuses the login, or a server's certificate is wrong. An outage is none."""
+
+    async def ignore(_problem: Exception) -> None:
+        """`connect` raises it."""
+
+    client = TolerantClient(access.key)
+    try:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            await client.connect(
+                **access.options(),
+                tls=access.tls(),
+                allow_reconnect=False,
+                max_reconnect_attempts=1,
+                connect_timeout=CONNECT_SECONDS,
+                error_cb=ignore,
+            )
+    except ssl.SSLError as problem:
+        raise ValueError(f"TLS with NATS fails ({problem.reason}): check HOC_NATS_CA_FILE") from problem
+    except (Error, OSError, TimeoutError) as problem:
+        if is_refusal(problem):
+            raise ValueError(f"NATS refuses hoc's login: check {LOGIN_SETTINGS}") from problem
+    finally:
+        await client.close()
+
+
 class NatsConnection:
     """Connects in the background and again whenever the connection is lost; callers do not wait for it."""
 
-    def __init__(self, url: str) -> None:
-        self._url = url
-        self._client = TolerantClient()
+    def __init__(self, access: NatsAccess | str) -> None:
+        self._access = NatsAccess(access) if isinstance(access, str) else access
+        self._client = TolerantClient(self._access.key)
         self._jetstream: JetStreamContext | None = None
         self._has_warned = False
 
@@ -66,19 +102,32 @@ class NatsConnection:
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
         # A closed client does not connect again, and a client belongs to its event loop.
-        self._client, self._jetstream, self._has_warned = TolerantClient(), None, False
+        self._client, self._jetstream, self._has_warned = TolerantClient(self._access.key), None, False
         try:
-            async with in_background(self._connect(), name="hoc-nats"):
+            async with in_background(self._stay_connected, name="hoc-nats"):
                 yield
         finally:
             if self._jetstream is not None:
                 await self._close()
 
-    async def _connect(self) -> None:
-        """Connect, however long that takes. From then on, the client reconnects by itself."""
+    async def _stay_connected(self) -> None:
+        """Connect, however long that takes. The client reconnects by itself until NATS ends its login."""
+        while True:
+            closed = asyncio.Event()
+            await self._connect(closed)
+            await closed.wait()
+            self._warn_once(f"NATS ended hoc's login; events stay in the database. Check {LOGIN_SETTINGS}")
+            self._client = TolerantClient(self._access.key)
+            await asyncio.sleep(RECONNECT_SECONDS)
+
+    async def _connect(self, closed: asyncio.Event) -> None:
+        async def on_closed() -> None:
+            closed.set()
+
         try:
             await self._client.connect(
-                self._url,
+                **self._access.options(),
+                tls=self._access.tls(),
                 name="hoc",
                 connect_timeout=CONNECT_SECONDS,
                 ping_interval=PING_SECONDS,
@@ -89,9 +138,11 @@ class NatsConnection:
                 error_cb=self._on_error,
                 disconnected_cb=self._on_disconnected,
                 reconnected_cb=self._on_reconnected,
+                closed_cb=on_closed,
             )
-        except asyncio.CancelledError:
+        except BaseException:
             await self._close()  # a client that is closed while it connects would keep what it then opens
+            self._client = TolerantClient(self._access.key)
             raise
         self._jetstream = self._client.jetstream(timeout=PUBLISH_SECONDS)
         self._has_warned = False
@@ -101,7 +152,10 @@ class NatsConnection:
         await self._client.close()
 
     async def _on_error(self, problem: Exception) -> None:
-        self._warn_once(f"NATS is unreachable ({type(problem).__name__}); events stay in the database")
+        if is_refusal(problem):
+            self._warn_once(f"NATS refuses hoc's login; events stay in the database. Check {LOGIN_SETTINGS}")
+        else:
+            self._warn_once(f"NATS is unreachable ({type(problem).__name__}); events stay in the database")
 
     async def _on_disconnected(self) -> None:
         self._warn_once("the connection to NATS is lost; events stay in the database")
@@ -120,9 +174,10 @@ class NatsConnection:
 class JetStreamPublisher:
     """Publishes to one stream, and creates that stream if it is missing."""
 
-    def __init__(self, connection: NatsConnection, *, stream: str) -> None:
+    def __init__(self, connection: NatsConnection, *, stream: str, replicas: int | None = None) -> None:
         self._connection = connection
         self._stream = stream
+        self._replicas = replicas
         self._has_stream = False
 
     @property
@@ -158,12 +213,17 @@ class JetStreamPublisher:
 
     async def _require_stream(self, jetstream: JetStreamContext) -> None:
         if not self._has_stream:
-            await require_stream(jetstream, self._stream, SUBJECTS)
+            await require_stream(jetstream, self._stream, SUBJECTS, replicas=self._replicas)
             self._has_stream = True
 
 
-async def require_stream(jetstream: JetStreamContext, name: str, subjects: list[str]) -> None:
-    """Create a stream with these subjects, or add them to it without changing its other settings."""
+async def require_stream(
+    jetstream: JetStreamContext, name: str, subjects: list[str], *, replicas: int | None
+) -> None:
+    """Create a stream with these subjects, or add them to it without changing its other settings.
+
+    ``replicas`` is the number of servers of a new stream, one if it is None.
+    """
     try:
         config = (await jetstream.stream_info(name)).config
     except NotFoundError:
@@ -171,6 +231,7 @@ async def require_stream(jetstream: JetStreamContext, name: str, subjects: list[
             name=name,
             subjects=subjects,
             storage=StorageType.FILE,
+            num_replicas=replicas or 1,
             duplicate_window=FORGET_DUPLICATES_AFTER_SECONDS,
         )
         await jetstream.add_stream(config)

@@ -18,6 +18,7 @@ from hoc.settings import Settings
 if TYPE_CHECKING:
     from hoc.events.inbound import Inbound
     from hoc.events.nats import NatsConnection
+    from hoc.events.nats_access import NatsAccess
     from hoc.events.publisher import Publisher
 
 # One for numbering events, one for publishing them, one for `status`.
@@ -108,15 +109,30 @@ def _on_nats(
     from hoc.events.inbound import Inbound  # noqa: PLC0415 - see above
     from hoc.events.nats import JetStreamPublisher, NatsConnection  # noqa: PLC0415 - see above
 
-    url = settings.nats_url.get_secret_value() if settings.nats_url else ""
-    connection = NatsConnection(url)
-    publisher = JetStreamPublisher(connection, stream=settings.nats_stream)
+    access = access_of(settings)
+    access.check()
+    connection = NatsConnection(access)
+    publisher = JetStreamPublisher(connection, stream=settings.nats_stream, replicas=settings.nats_replicas)
     inbound = Inbound(
         connection,
         database,
         handlers,
         group=settings.nats_stream,
         new_stream=settings.nats_inbound_stream,
+        replicas=settings.nats_replicas,
         observer=observer,
     )
     return connection, publisher, inbound
+
+
+def access_of(settings: Settings) -> "NatsAccess":
+    """How to connect to NATS. `NatsAccess.check` says what is wrong with it."""
+    from hoc.events.nats_access import NatsAccess  # noqa: PLC0415 - few need it
+
+    return NatsAccess(
+        url=settings.nats_url.get_secret_value() if settings.nats_url else "",
+        credentials_file=settings.nats_credentials_file,
+        ca_file=settings.nats_ca_file,
+        certificate_file=settings.nats_certificate_file,
+        key_file=settings.nats_key_file,
+    )

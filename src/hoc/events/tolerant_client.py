@@ -1,11 +1,19 @@
 """nats-py's client, made to read whatever bytes publishers have put into a message."""
 
+import asyncio
 import re
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import partial
 from types import FunctionType
 from typing import Any, Final
 
+import orjson
 from nats.aio.client import Client
+from nats.aio.transport import TcpTransport
 from nats.protocol.parser import Parser
+
+from hoc.events.nats_access import UserKey
 
 _VERSION: Final = b"NATS/1.0"
 
@@ -27,9 +35,27 @@ class _Parser(Parser):
 class TolerantClient(Client):
     """Reads every message. nats-py stops reading at one whose subject or status is not UTF-8."""
 
-    def __init__(self) -> None:
+    def __init__(self, key: Callable[[], UserKey | None] = lambda: None) -> None:
         super().__init__()
         self._ps = _Parser(self)
+        self._key = key
+
+    async def _close(self, status: int, do_cbs: bool = True) -> None:
+        """Close within a second: after a failed TLS handshake, asyncio never calls a connection closed."""
+        transport: Any = self._transport
+        if isinstance(transport, TcpTransport):
+            transport.wait_closed = partial(_within_a_second, transport.wait_closed)  # type: ignore[method-assign]
+        await super()._close(status, do_cbs)
+
+    def _connect_command(self) -> bytes:
+        """Prove to have the key, as it is now. nats-py needs another library for that."""
+        command = super()._connect_command()
+        key = self._key()
+        if key is None:
+            return command
+        name, _, options = command.partition(b" ")
+        nonce = str(self._server_info.get("nonce", ""))
+        return name + b" " + orjson.dumps(orjson.loads(options) | key.answer(nonce)) + b"\r\n"
 
     async def _process_msg(
         self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes | None
@@ -38,6 +64,12 @@ class TolerantClient(Client):
             subject = subject.decode(errors="replace").encode()
             headers = _without_status(headers) if headers else headers
         await super()._process_msg(sid, subject, reply, data, headers)  # type: ignore[arg-type] # it takes None
+
+
+async def _within_a_second(wait: Callable[[], Awaitable[object]]) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(1):
+            await wait()
 
 
 def _without_status(headers: bytes) -> bytes:

@@ -145,7 +145,7 @@ async def ended_while_it_waits(site: Site) -> AsyncGenerator[None]:
         while True:
             await site.change(END_WAITING)
 
-    async with locked(site), in_background(end_whoever_waits(), name="ending"):
+    async with locked(site), in_background(end_whoever_waits, name="ending"):
         yield
 
 

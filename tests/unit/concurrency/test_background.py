@@ -18,7 +18,7 @@ async def test_work_is_cancelled_at_the_end_of_the_block() -> None:
         finally:
             broken_off.set()
 
-    async with in_background(work(), name="test"):
+    async with in_background(work, name="test"):
         await asyncio.sleep(0)
     assert broken_off.is_set()
 
@@ -31,17 +31,28 @@ async def test_a_cancellation_that_a_library_swallows_is_repeated(monkeypatch: p
             await asyncio.Event().wait()
         await asyncio.Event().wait()
 
-    async with asyncio.timeout(5), in_background(work(), name="test"):
+    async with asyncio.timeout(5), in_background(work, name="test"):
         await asyncio.sleep(0)
 
 
-async def test_the_block_raises_the_exception_of_the_work() -> None:
-    async def work() -> None:
-        raise ValueError("failed")
+@pytest.mark.parametrize("problem", [ValueError("failed"), asyncio.CancelledError()])
+async def test_work_that_dies_is_logged_and_started_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, problem: BaseException
+) -> None:
+    """Work that awaits a cancelled task dies like any other."""
+    monkeypatch.setattr("hoc.concurrency.background.AGAIN_SECONDS", 0.01)
+    is_back, logged = asyncio.Event(), list[int]()
 
-    with pytest.raises(ValueError, match="failed"):
-        async with in_background(work(), name="test"):
-            await asyncio.sleep(0)
+    async def work() -> None:
+        logged.append(len(caplog.messages))
+        if len(logged) == 1:
+            raise problem
+        is_back.set()
+
+    async with asyncio.timeout(5), in_background(work, name="work"):
+        await is_back.wait()
+    assert logged == [0, 1]
+    assert caplog.messages == ["work died, and is started again"]
 
 
 class Rounds:
