@@ -9,6 +9,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 from support.nats import NatsServer
+from support.nats_keys import USER, NKey
 from support.postgres import TestServer
 
 from hoc.cli.backup import backup, restore
@@ -142,6 +143,17 @@ async def test_a_nats_server_without_jetstream_is_named(
     finally:
         nats.stop()
     assert (state, "does not answer with JetStream" in detail) == ("wrong", True)
+
+
+async def test_nats_is_asked_with_the_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    key, nats = NKey.new(USER), NatsServer(tmp_path / "nats")
+    file = tmp_path / "user.nk"
+    monkeypatch.setenv("HOC_NATS_URL", nats.url)
+    monkeypatch.setenv("HOC_NATS_CREDENTIALS_FILE", str(file))
+    assert "cannot be read" in (await examined(tmp_path / "data"))["settings"][1]
+    file.write_text(key.seed)
+    with nats.started(authorization={"users": [{"nkey": key.public}]}):
+        assert (await examined(tmp_path / "data"))["NATS"] == ("ok", "answers, with JetStream")
 
 
 async def test_an_unreachable_database_is_named_without_its_password(

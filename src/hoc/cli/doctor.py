@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal
 
@@ -87,7 +87,7 @@ async def _examine(settings: Settings, url: str | None, nats_url: str | None) ->
     findings = [Finding("settings", "ok", mode)]
     findings += [found async for found in _database_findings(url)]
     findings.append(await _mail_finding(settings))
-    findings.append(await _nats_finding(nats_url))
+    findings.append(await _nats_finding(settings, nats_url))
     return findings
 
 
@@ -197,19 +197,28 @@ async def _mail_finding(settings: Settings) -> Finding:
     return Finding("mail", "ok", "the mail server accepts a session")
 
 
-async def _nats_finding(url: str | None) -> Finding:
+async def _nats_finding(settings: Settings, url: str | None) -> Finding:
     if url is None:
         return Finding("NATS", "warning", "none is running: events wait in the database; set HOC_NATS_URL")
-    from nats.aio.client import Client  # noqa: PLC0415 - few commands need it
-    from nats.errors import Error  # noqa: PLC0415 - see above
+    from nats.errors import Error  # noqa: PLC0415 - few commands need it
+
+    from hoc.events.service import access_of  # noqa: PLC0415 - see above
+    from hoc.events.tolerant_client import TolerantClient  # noqa: PLC0415 - see above
 
     async def ignore(_problem: Exception) -> None:
         """`connect` raises it."""
 
-    client = Client()
+    access = replace(access_of(settings), url=url)
+    client = TolerantClient(access.key)
     try:
         async with asyncio.timeout(_TIMEOUT_SECONDS):  # the client itself tries again and again
-            await client.connect(url, allow_reconnect=False, max_reconnect_attempts=1, error_cb=ignore)
+            await client.connect(
+                **access.options(),
+                tls=access.tls(),
+                allow_reconnect=False,
+                max_reconnect_attempts=1,
+                error_cb=ignore,
+            )
             jetstream: Any = client.jetstream()  # pyright: ignore[reportUnknownMemberType] - nats-py types half
             await jetstream.account_info()
     except (Error, OSError, TimeoutError) as problem:

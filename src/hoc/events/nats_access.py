@@ -4,7 +4,7 @@ import base64
 import binascii
 import re
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,7 +23,7 @@ _SEED_LENGTH: Final = 36  # two bytes of kind, the seed, two of its checksum
 class UserKey:
     """An NKey of a user, and the JWT for it if the user's account wants one."""
 
-    seed: bytes
+    seed: bytes = field(repr=False)
     jwt: str | None
 
     @classmethod
