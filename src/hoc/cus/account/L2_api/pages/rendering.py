@@ -184,6 +184,8 @@ def _environment(templates: Path | None) -> Environment:
             environment.get_template(name)
         except TemplateError as wrong:
             raise ValueError(f"HOC_CONSOLE_TEMPLATES: {name} is wrong: {wrong.message}") from wrong
+    known: dict[str, Any] = environment.globals
+    known["icons"] = environment.get_template("icons.html").module
     return environment
 
 
