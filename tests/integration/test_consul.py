@@ -99,6 +99,7 @@ def test_check_and_metadata_match_a_running_server(
         below = {word for word in words if any(word.partition(":")[2].startswith(base) for base in bases)}
         documents = {f"GET:{base}/{name}" for base in bases for name in ("openapi.json", "docs")}
         documents |= {"GET:/api/v1/asyncapi.json", "GET:/api/v1/asyncapi/docs"}
+        documents |= {"GET:/accounts", "GET:/accounts/"}  # which lead to the pages
         assert below == described | documents
         assert "GET:/health" in words
         server.kill()
