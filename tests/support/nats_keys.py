@@ -46,7 +46,7 @@ class NKey:
 
     def signed(self, subject: str, name: str, kind: str, **rules: Any) -> str:
         """A JWT about ``subject``, which this key issues."""
-        claims = {"sub": subject, "iss": self.public, "name": name, "iat": 1_700_000_000}
+        claims: dict[str, Any] = {"sub": subject, "iss": self.public, "name": name, "iat": 1_700_000_000}
         claims["nats"] = {"type": kind, "version": 2, **rules}
         claims["jti"] = (
             base64.b32encode(hashlib.sha256(json.dumps(claims).encode()).digest()).decode().rstrip("=")
