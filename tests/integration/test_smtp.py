@@ -180,6 +180,12 @@ async def test_only_a_refusal_of_the_recipient_is_permanent(
     assert len(server.messages()) == sent + 1
 
 
+@pytest.mark.parametrize("reply", ["251 2.0.0 Queued elsewhere", "252 Will attempt delivery"])
+async def test_any_positive_reply_accepts_the_mail(server: SmtpServer, reply: str) -> None:
+    server.refuse("DATA", reply)
+    await SmtpSender.from_url(server.url).send(invitation())
+
+
 async def test_an_absent_server_is_a_temporary_failure(server: SmtpServer) -> None:
     server.kill()
     assert isinstance(await failure(SmtpSender.from_url(server.url), invitation()), MailUnavailableError)

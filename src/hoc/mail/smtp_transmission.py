@@ -19,6 +19,7 @@ from hoc.mail.sender import MailError, MailRejectedError, MailUnavailableError
 if TYPE_CHECKING:
     from email.message import EmailMessage
 
+_ACCEPTED: Final = range(200, 300)  # RFC 5321, 4.2.1: any 2yz is a positive reply, and not 250 alone
 _PERMANENT: Final = 500  # RFC 5321, 4.2.1: 5yz is a permanent negative reply
 _ENHANCED: Final = re.compile(r"5\.\d{1,3}\.\d{1,3}\b")
 # RFC 3463: the address (but 5.1.7 and 5.1.8 are the sender's) and the mailbox; 5.4.4 is a domain without a
@@ -43,6 +44,8 @@ async def transmit(client: SMTP, message: EmailMessage) -> None:
         refused = error.recipients[0]
         raise _refusal("the recipient", refused.code, refused.message) from None
     except SMTPDataError as error:
+        if error.code in _ACCEPTED:
+            return
         raise _refusal("the message", error.code, error.message) from None
     except SMTPResponseException as error:
         # The sender is configuration. Once that is corrected, the same mail is accepted.
