@@ -31,7 +31,7 @@ async def _kept_alive(work: Callable[[], Awaitable[None]], name: str) -> None:
         try:
             await work()
         except asyncio.CancelledError as problem:
-            if _is_cancelled():
+            if is_cancelled():
                 raise
             _log_death(name, problem)  # what it awaited was cancelled, and not the work
         except Exception as problem:  # noqa: BLE001 - whatever it was, the work must go on
@@ -41,7 +41,8 @@ async def _kept_alive(work: Callable[[], Awaitable[None]], name: str) -> None:
         await asyncio.sleep(AGAIN_SECONDS)
 
 
-def _is_cancelled() -> bool:
+def is_cancelled() -> bool:
+    """Whether the running task has been asked to end."""
     task = asyncio.current_task()
     return task is None or task.cancelling() > 0
 

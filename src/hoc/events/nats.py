@@ -15,7 +15,7 @@ from nats.js import JetStreamContext
 from nats.js.api import StorageType, StreamConfig
 from nats.js.errors import APIError, NoStreamResponseError, NotFoundError
 
-from hoc.concurrency.background import in_background
+from hoc.concurrency.background import in_background, is_cancelled
 from hoc.cus.account.L5_schemas.events import EVENTS
 from hoc.events.message import Message
 from hoc.events.nats_access import NatsAccess
@@ -115,6 +115,8 @@ class NatsConnection:
         while True:
             closed = asyncio.Event()
             await self._connect(closed)
+            if is_cancelled():  # which asyncio.wait_for swallows before Python 3.12: see `in_background`
+                raise asyncio.CancelledError
             await closed.wait()
             self._warn_once(f"NATS ended hoc's login; events stay in the database. Check {LOGIN_SETTINGS}")
             self._client = TolerantClient(self._access.key)
