@@ -237,7 +237,9 @@ ROWS: Final = {
         "SQLSTATE 53300",
     ),
     "its disk is full": Row(full_disk, r"SQLSTATE (53100|XX000)"),
-    "it ends a connection that waits": Row(ended_while_it_waits, "administrator command"),
+    "it ends a connection that waits": Row(
+        ended_while_it_waits, "administrator command|connection (was|is) (closed|lost)"
+    ),
     "it ends a transaction that is idle": Row(as_it_is, "connection is closed", URGENT),
     "a lock is not granted in time": Row(locked, r"SQLSTATE (55P03|57014)"),
     "a migration changed a table under a prepared statement": Row(
