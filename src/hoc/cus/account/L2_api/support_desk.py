@@ -13,8 +13,8 @@ from hoc.cus.account.L2_api.bodies import (
 from hoc.cus.account.L2_api.call import Call
 from hoc.cus.account.L2_api.identity import SUPPORTERS
 from hoc.cus.account.L2_api.operations import READ, TRANSACTION, AnyOperation, Operation
+from hoc.cus.account.L2_api.tenants import require_tenant
 from hoc.cus.account.L5_engines.accounts_facade import AccountsFacade
-from hoc.cus.account.L5_schemas.errors import NotFoundError
 from hoc.cus.account.L5_schemas.port_types import Page
 from hoc.cus.account.L5_schemas.tickets import (
     ExtendedTicketListResult,
@@ -53,8 +53,8 @@ async def list_tickets_of_tenant(
     """List a tenant's support tickets, newest first."""
     tenant_id = call.path["tenant_id"]
     tickets = await accounts.support.list_tickets(call.session, tenant_id, **call.query.given())
-    if not tickets.value.total and await accounts.projects.get(call.session, tenant_id, tenant_id) is None:
-        raise NotFoundError("There is no such tenant.")
+    if not tickets.value.total:
+        await require_tenant(accounts, call.session, tenant_id)
     return tickets
 
 

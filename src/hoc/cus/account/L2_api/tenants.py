@@ -8,10 +8,21 @@ from hoc.cus.account.L2_api.call import Call
 from hoc.cus.account.L2_api.identity import ADMINS
 from hoc.cus.account.L2_api.operations import READ, TRANSACTION, AnyOperation, Operation
 from hoc.cus.account.L5_engines.accounts_facade import AccountsFacade
+from hoc.cus.account.L5_engines.session import Session
 from hoc.cus.account.L5_schemas.errors import NotFoundError
 from hoc.cus.account.L5_schemas.operators import TenantsResult
 from hoc.cus.account.L5_schemas.port_types import Page, Versioned
 from hoc.cus.account.L5_schemas.results import ExtendedProjectDetailResult, ExtendedUsersListResult
+
+
+async def require_tenant(
+    accounts: AccountsFacade, session: Session, tenant_id: str
+) -> Versioned[ExtendedProjectDetailResult]:
+    """A tenant in any status. Raises NotFoundError."""
+    found = await accounts.projects.get(session, tenant_id, tenant_id)
+    if found is None:
+        raise NotFoundError("There is no such tenant.")
+    return found
 
 
 @Operation("GET", "/tenants", Page[TenantsResult], opens=READ, scopes=ADMINS, query=TenantsQuery)
@@ -30,11 +41,7 @@ async def list_all_tenants(accounts: AccountsFacade, call: Call[None, TenantsQue
 )
 async def get_tenant(accounts: AccountsFacade, call: Call) -> Versioned[ExtendedProjectDetailResult]:
     """Read a tenant, in any status."""
-    tenant_id = call.path["tenant_id"]
-    found = await accounts.projects.get(call.session, tenant_id, tenant_id)
-    if found is None:
-        raise NotFoundError("There is no such tenant.")
-    return found
+    return await require_tenant(accounts, call.session, call.path["tenant_id"])
 
 
 @Operation(
@@ -52,8 +59,8 @@ async def list_users_of_tenant(
     """List or search a tenant's members."""
     tenant_id = call.path["tenant_id"]
     members = await accounts.members.list_users(call.session, tenant_id, **call.query.given())
-    if not members.value.total and await accounts.projects.get(call.session, tenant_id, tenant_id) is None:
-        raise NotFoundError("There is no such tenant.")
+    if not members.value.total:
+        await require_tenant(accounts, call.session, tenant_id)
     return members
 
 

@@ -36,7 +36,7 @@ from hoc.cus.account.L6_drivers.fragments import (
     USER,
 )
 from hoc.cus.account.L6_drivers.member_access import ACCESS, ACCESS_OF_SUBJECTS, HOLD_ACCESS
-from hoc.cus.account.L6_drivers.member_columns import ROLE, STATUS, SUMMARY
+from hoc.cus.account.L6_drivers.member_columns import MEMBERSHIP, ROLE, STATUS, SUMMARY
 from hoc.cus.account.L6_drivers.member_search import search_members
 from hoc.cus.account.L6_drivers.member_updates import UPDATE
 from hoc.cus.account.L6_drivers.outbox import recorded
@@ -135,15 +135,7 @@ FIND = (
 def _memberships_of(*conditions: ColumnElement[bool]) -> Paged:
     listed = (memberships.c.user_id == ACCOUNT, memberships.c.is_active, *conditions)
     return Paged(
-        select(
-            memberships.c.tenant_id,
-            tenants.c.name.label("tenant_name"),
-            tenants.c.status.label("tenant_status"),
-            memberships.c.role,
-            memberships.c.joined_at,
-        )
-        .select_from(memberships.join(tenants))
-        .where(*listed),
+        select(*MEMBERSHIP).select_from(memberships.join(tenants)).where(*listed),
         at=memberships.c.joined_at,
         row_id=memberships.c.tenant_id,
         total=select(func.count()).select_from(memberships).where(*listed).scalar_subquery(),

@@ -20,6 +20,7 @@ from hoc.cus.account.L6_drivers.email_changes import SqlEmailChanges
 from hoc.cus.account.L6_drivers.execution import AnySelect, SqlSession, fetch_all, fetch_one, param
 from hoc.cus.account.L6_drivers.fragments import ACCOUNT, USER, pattern_of
 from hoc.cus.account.L6_drivers.identities import SqlIdentities
+from hoc.cus.account.L6_drivers.member_columns import MEMBERSHIP
 from hoc.cus.account.L6_drivers.row_mapping import record_of
 from hoc.cus.account.L6_drivers.tables import (
     SEARCHED_TENANT,
@@ -50,11 +51,7 @@ FIND_ACCOUNT = select(
 # Those of an inactive account, too: an operator sees what comes back with it.
 MEMBERSHIPS_OF_ACCOUNT = (
     select(
-        memberships.c.tenant_id,
-        tenants.c.name.label("tenant_name"),
-        tenants.c.status.label("tenant_status"),
-        memberships.c.role,
-        memberships.c.joined_at,
+        *MEMBERSHIP,
         select(func.count())
         .select_from(memberships)
         .where(memberships.c.user_id == USER)

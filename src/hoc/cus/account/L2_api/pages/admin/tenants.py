@@ -7,6 +7,7 @@ from hoc.cus.account.L2_api.identity import ADMINS
 from hoc.cus.account.L2_api.operations import CALLER, READ, TRANSACTION
 from hoc.cus.account.L2_api.pages.page import AnyPage, Nav, Page
 from hoc.cus.account.L2_api.pages.view import Answer, AnyView, View
+from hoc.cus.account.L2_api.tenants import require_tenant
 from hoc.cus.account.L5_engines.projects import next_statuses
 from hoc.cus.account.L5_schemas.errors import NotFoundError
 from hoc.cus.account.L5_schemas.values import AnyTenantStatus, TenantStatus
@@ -84,10 +85,7 @@ async def _show(view: AnyView, chosen: ListedTenants | SearchedTenants, search: 
 @Page("GET", "/admin/tenants/{tenant_id}", requires=CALLER, scopes=ADMINS)
 async def admin_tenant(view: View) -> Answer:
     tenant_id = view.path["tenant_id"]
-    found = await view.accounts.projects.get(view.session, tenant_id, tenant_id)
-    if found is None:
-        raise NotFoundError("There is no such tenant.")
-    tenant = found.value
+    tenant = (await require_tenant(view.accounts, view.session, tenant_id)).value
     return view.show(
         "admin_tenant.html",
         tenant.name,
@@ -100,11 +98,11 @@ async def admin_tenant(view: View) -> Answer:
 @Page("GET", "/admin/tenants/{tenant_id}/{status}", requires=CALLER, scopes=ADMINS)
 async def ask_to_change_tenant(view: View) -> Answer:
     tenant_id, target = view.path["tenant_id"], _target(view)
-    found = await view.accounts.projects.get(view.session, tenant_id, tenant_id)
-    if found is None or target not in next_statuses(found.value.status):
-        raise NotFoundError("There is no such tenant, or it cannot change to this status.")
+    tenant = (await require_tenant(view.accounts, view.session, tenant_id)).value
+    if target not in next_statuses(tenant.status):
+        raise NotFoundError(f"This tenant is {tenant.status}, and cannot become {target}.")
     return view.confirm(
-        f"{_VERBS[target]} {found.value.name}?",
+        f"{_VERBS[target]} {tenant.name}?",
         _EFFECTS[target],
         action=view.admin_path("tenants", tenant_id, target),
         label=f"{_VERBS[target]} tenant",
