@@ -1,7 +1,7 @@
 """Each inbound message is handled once, in its handler's transaction, or becomes a dead letter."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -132,6 +132,43 @@ async def test_a_message_that_keeps_failing_becomes_a_dead_letter(site: Site) ->
         while await dead_letters(site):
             await inbound.retry_dead_letters()
     assert await scalar(site.database, NOTED) == 2
+
+
+async def hang() -> None:
+    await asyncio.Event().wait()
+
+
+async def be_reset() -> None:
+    raise ConnectionResetError
+
+
+async def cancel_itself() -> None:
+    waited_for = asyncio.create_task(hang())
+    waited_for.cancel()
+    await waited_for
+
+
+@pytest.mark.parametrize(
+    ("failing", "reason"),
+    [(hang, "TimeoutError"), (be_reset, "ConnectionResetError"), (cancel_itself, "CancelledError")],
+)
+async def test_no_failure_of_a_handler_is_taken_for_an_outage(
+    site: Site, failing: Callable[[], Awaitable[None]], reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor for the end of the work: it counts against the message, and the next message is handled."""
+    monkeypatch.setattr("hoc.events.inbound.HANDLE_SECONDS", 0.2)
+
+    async def handle(session: Any, message: InboundMessage) -> None:
+        if message.data.get("fails"):
+            await failing()
+        await noting(session, message)
+
+    async with receiving(site, {"order.placed": handle}) as (_, outcomes):
+        await site.nats.publish("order.placed", {"fails": True}, "bad")
+        await site.nats.publish("order.placed", {}, "good")
+        await outcomes.until("handled", "failed", "failed", "parked")
+    [item] = await dead_letters(site)
+    assert item.reason == reason
 
 
 async def dead_letters(site: Site) -> list[Any]:
