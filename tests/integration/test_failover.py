@@ -126,15 +126,19 @@ async def pair(monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[Pair]:
         yield pair
 
 
-async def test_a_standby_is_promoted_when_the_primary_dies(pair: Pair) -> None:
-    await pair.until_more()
-    pair.primary.control("stop", "--mode=immediate")
+async def assert_the_standby_takes_over(pair: Pair) -> None:
     await pair.until_refused()
     assert await pair.reason() is not None
     assert await superuser(pair.standby, "SELECT pg_promote()")
     await pair.until_more()
     assert (await pair.lost(), pair.others) == (set(), set())
     assert await pair.reason() is None
+
+
+async def test_a_standby_is_promoted_when_the_primary_dies(pair: Pair) -> None:
+    await pair.until_more()
+    pair.primary.control("stop", "--mode=immediate")
+    await assert_the_standby_takes_over(pair)
 
 
 async def test_a_demoted_primary_is_left_for_the_new_one(pair: Pair) -> None:
@@ -143,9 +147,4 @@ async def test_a_demoted_primary_is_left_for_the_new_one(pair: Pair) -> None:
     await superuser(
         pair.primary, "ALTER SYSTEM SET default_transaction_read_only = on", "SELECT pg_reload_conf()"
     )
-    await pair.until_refused()
-    assert await pair.reason() is not None
-    assert await superuser(pair.standby, "SELECT pg_promote()")
-    await pair.until_more()
-    assert (await pair.lost(), pair.others) == (set(), set())
-    assert await pair.reason() is None
+    await assert_the_standby_takes_over(pair)
