@@ -178,12 +178,7 @@ def _environment(templates: Path | None) -> Environment:
     filters: dict[str, Any] = environment.filters
     filters.update(FILTERS | MARKS | CHARTS)
     if templates is not None:
-        _refuse_unknown_files(templates)
-    for name in _names(_OWN):
-        try:
-            environment.get_template(name)
-        except TemplateError as wrong:
-            raise ValueError(f"HOC_CONSOLE_TEMPLATES: {name} is wrong: {wrong.message}") from wrong
+        _check(environment, templates)
     known: dict[str, Any] = environment.globals
     known["icons"] = environment.get_template("icons.html").module
     return environment
@@ -193,9 +188,15 @@ def _names(directory: Path) -> Sequence[str]:
     return sorted(each.relative_to(directory).as_posix() for each in directory.rglob("*.html"))
 
 
-def _refuse_unknown_files(templates: Path) -> None:
+def _check(environment: Environment, templates: Path) -> None:
+    """Compile the host's templates. Those of hoc are compiled when they are first shown: the start is quick."""
     if not templates.is_dir():
         raise ValueError(f"HOC_CONSOLE_TEMPLATES: {templates} is not a directory.")
     if unknown := sorted(set(_names(templates)) - set(_names(_OWN))):
         known = ", ".join(_names(_OWN))
         raise ValueError(f"HOC_CONSOLE_TEMPLATES: {unknown[0]} replaces no template. There are {known}.")
+    for name in _names(templates):
+        try:
+            environment.get_template(name)
+        except TemplateError as wrong:
+            raise ValueError(f"HOC_CONSOLE_TEMPLATES: {name} is wrong: {wrong.message}") from wrong
