@@ -189,7 +189,7 @@ def _names(directory: Path) -> Sequence[str]:
 
 
 def _check(environment: Environment, templates: Path) -> None:
-    """Compile the host's templates. Those of hoc wait until they are first shown, so that the start is quick."""
+    """Compile the host's templates. Those of hoc wait until they are shown, so that the start is quick."""
     if not templates.is_dir():
         raise ValueError(f"HOC_CONSOLE_TEMPLATES: {templates} is not a directory.")
     if unknown := sorted(set(_names(templates)) - set(_names(_OWN))):
