@@ -53,12 +53,6 @@ async def test_one_member_is_found_without_the_others(database: Database, name: 
     assert 0 < await read_of(database, name, mode) <= FEW_BLOCKS
 
 
-@pytest.mark.parametrize("name", ["member_access.ACCESS", "profiles.FIND"])
-async def test_without_the_index_every_member_would_be_read(database: Database, name: str) -> None:
-    await execute(database, "DROP INDEX account.ix_memberships_user")
-    assert await read_of(database, name, "force_generic_plan") > 3 * FEW_BLOCKS
-
-
 async def read_of(database: Database, name: str, mode: str) -> int:
     """The blocks of memberships that a statement reads."""
     return await blocks_read(database, ONE_MEMBER[name], VALUES, table="memberships", mode=mode)

@@ -1,18 +1,11 @@
 """No statement reads the whole of a table that grows: among millions of rows it would take seconds."""
 
-import pkgutil
-from collections.abc import Iterator, Mapping
-from importlib import import_module
-from typing import Any
-
 import pytest
-from sqlalchemy import ClauseElement, Executable
-from sqlalchemy.sql.expression import SelectBase, UpdateBase
+from support.driver_statements import driver_statements
 from support.plans import MODES, plans, whole
 from support.postgres import opened
 from support.seed import execute
 
-from hoc.cus.account import L6_drivers
 from hoc.database import Database
 
 ROWS = 20_000
@@ -55,30 +48,6 @@ FILLED = frozenset(
 )
 
 
-def _statements() -> dict[str, Executable]:
-    """The drivers' statements by name."""
-    modules = [found.name for found in pkgutil.iter_modules(L6_drivers.__path__)]
-    return {
-        f"{module}.{name}": statement
-        for module in modules
-        for name, statement in _within(vars(import_module(f"{L6_drivers.__name__}.{module}")))
-    }
-
-
-def _within(names: Mapping[str, object], depth: int = 2) -> Iterator[tuple[str, Executable]]:
-    """The statements among these objects, and in their attributes and items."""
-    for name, value in names.items():
-        if isinstance(value, SelectBase | UpdateBase) and isinstance(value, Executable):
-            yield name, value
-        elif depth and not isinstance(value, type | ClauseElement):
-            below = _within(_inside(value), depth - 1)
-            yield from ((f"{name}.{path}", found) for path, found in below)
-
-
-def _inside(value: Any) -> Mapping[str, object]:
-    return value if issubclass(type(value), Mapping) else getattr(value, "__dict__", {})
-
-
 # The statements of searches: see test_search.py.
 PLANNED_FOR_ITS_VALUES = ("RARE", "COMMON", "FOUND_TENANTS")
 OF_A_TEMPORARY_TABLE = "bulk_accounts.STORE"
@@ -109,7 +78,7 @@ async def test_no_statement_reads_a_whole_table(
         await execute(patient, f"ANALYZE {', '.join(f'account.{table}' for table in FILLED)}")
     statements = {
         name: statement
-        for name, statement in _statements().items()
+        for name, statement in driver_statements().items()
         if name.split(".")[1] not in PLANNED_FOR_ITS_VALUES and name != OF_A_TEMPORARY_TABLE
     }
     found = await plans(fresh_database, statements, VALUES, mode=mode)

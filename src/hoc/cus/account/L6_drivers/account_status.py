@@ -7,7 +7,7 @@ from hoc.cus.account.L5_schemas.events import UserDeletedEventData, UserStatusCh
 from hoc.cus.account.L5_schemas.values import CLOSED_TENANT
 from hoc.cus.account.L6_drivers.account_inserts import SHARD
 from hoc.cus.account.L6_drivers.execution import AnySelect, param
-from hoc.cus.account.L6_drivers.fragments import ACCOUNT, NOW, quota
+from hoc.cus.account.L6_drivers.fragments import ACCOUNT, NOW, USER, quota
 from hoc.cus.account.L6_drivers.outbox import ACTOR, recorded
 from hoc.cus.account.L6_drivers.seats import seats
 from hoc.cus.account.L6_drivers.tables import account_totals, member_counts, memberships, tenants, users
@@ -17,22 +17,21 @@ IS_DELETED = param("is_deleted", Boolean)
 REASON = param("reason", String)
 SYSTEM = literal_column("'system'", String)
 
-LOCK = select(users.c.version).where(users.c.user_id == ACCOUNT).with_for_update(key_share=True)
+LOCK = (
+    select(users.c.user_id, users.c.version).where(users.c.user_id == ACCOUNT).with_for_update(key_share=True)
+)
 
-# In one order in every transaction, so that two of them cannot deadlock.
-LOCK_TENANTS = (
-    select(tenants.c.tenant_id)
-    .select_from(tenants.join(memberships))
-    .where(memberships.c.user_id == ACCOUNT)
-    .order_by(tenants.c.tenant_id)
-    .with_for_update(key_share=True, of=tenants)
+# Read before the tenants are locked one by one: Citus locks rows of one shard in a statement. While the
+# account is locked, it joins no further tenant. In one order, so that two such changes cannot deadlock.
+TENANTS_OF = (
+    select(memberships.c.tenant_id).where(memberships.c.user_id == USER).order_by(memberships.c.tenant_id)
 )
 
 FULL_TENANT = (
     select(tenants.c.tenant_id, quota("max_members"))
     .select_from(tenants.join(memberships))
     .where(
-        memberships.c.user_id == ACCOUNT,
+        memberships.c.user_id == USER,
         ~memberships.c.is_active,
         tenants.c.status.not_in(CLOSED_TENANT),
         seats(tenants.c.tenant_id) >= quota("max_members"),
@@ -46,7 +45,7 @@ FULL_TENANT = (
 def _set_active() -> AnySelect:
     """Changes the account, the totals, its memberships and their counts in one statement."""
     delta = case((IS_ACTIVE, literal(1)), else_=literal(-1))
-    before = select(users.c.user_id, users.c.is_active).where(users.c.user_id == ACCOUNT).cte("before")
+    before = select(users.c.user_id, users.c.is_active).where(users.c.user_id == USER).cte("before")
     changed = (
         update(users)
         .where(

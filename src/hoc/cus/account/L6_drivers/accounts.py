@@ -41,11 +41,11 @@ from hoc.cus.account.L5_schemas.port_types import (
 from hoc.cus.account.L5_schemas.results import LinkedIdentitiesResult
 from hoc.cus.account.L6_drivers.account_inserts import ENSURE, RECORD, any_shard, ensure
 from hoc.cus.account.L6_drivers.account_lists import COMMON, LISTS, RARE, read_stats, search_values
-from hoc.cus.account.L6_drivers.account_status import FULL_TENANT, LOCK, LOCK_TENANTS, SET_ACTIVE
+from hoc.cus.account.L6_drivers.account_status import FULL_TENANT, LOCK, SET_ACTIVE, TENANTS_OF
 from hoc.cus.account.L6_drivers.account_updates import AccountUpdate
 from hoc.cus.account.L6_drivers.email_changes import SqlEmailChanges
-from hoc.cus.account.L6_drivers.execution import AnyRow, SqlSession, fetch_all, fetch_one
-from hoc.cus.account.L6_drivers.fragments import any_of
+from hoc.cus.account.L6_drivers.execution import AnyRow, SqlSession, fetch_all, fetch_each, fetch_one
+from hoc.cus.account.L6_drivers.fragments import LOCK_TENANT, any_of
 from hoc.cus.account.L6_drivers.hooks import Scope, ScopedDatabase
 from hoc.cus.account.L6_drivers.identities import SqlIdentities
 from hoc.cus.account.L6_drivers.profiles import SqlProfiles
@@ -259,13 +259,16 @@ class AccountRepository:
                 return False
             if expected_version not in {None, account.version}:
                 raise StaleVersionError.of_account()
-            await fetch_all(session, LOCK_TENANTS, user_id=user_id)
-            if is_active and (full := await fetch_one(session, FULL_TENANT, user_id=user_id, now=now)):
+            tenants = await fetch_all(session, TENANTS_OF, user_id=account.user_id)
+            await fetch_each(session, LOCK_TENANT, [{"tenant_id": each.tenant_id} for each in tenants])
+            if is_active and (
+                full := await fetch_one(session, FULL_TENANT, user_id=account.user_id, now=now)
+            ):
                 raise LimitExceededError.of_seats(full.tenant_id, full.max_members)
             await fetch_one(
                 session,
                 SET_ACTIVE,
-                user_id=user_id,
+                user_id=account.user_id,
                 is_active=is_active,
                 is_deleted=is_deleted,
                 now=now,

@@ -9,8 +9,9 @@ from sqlalchemy import (
     BindParameter,
     ColumnElement,
     String,
+    Table,
     Text,
-    case,
+    and_,
     exists,
     func,
     literal,
@@ -112,31 +113,31 @@ def _put_subscription() -> AnySelect:
         "next_invoice_date": _time("next_invoice_date"),
     }
     before = select(*subscriptions.c).where(subscriptions.c.tenant_id == TENANT).cte("before")
-    is_same = _is_same(before, given)
-    put = (
-        insert(subscriptions)
-        .from_select(
-            ["tenant_id", "as_of", "updated_at", *given],
-            select(TENANT, AS_OF, NOW, *given.values()).where(~_is_later(before)),
-        )
-        .on_conflict_do_update(
-            index_elements=[subscriptions.c.tenant_id],
-            set_=given | {"as_of": AS_OF, "updated_at": _stepped(subscriptions.c.updated_at, is_same)},
-        )
-        .returning(*subscriptions.c)
-        .cte("put")
+    put = _upserted(
+        subscriptions,
+        {
+            "tenant_id": TENANT,
+            "as_of": AS_OF,
+            "updated_at": _updated_at(before, given),
+            **given,
+        },
+        ~_is_later(before),
     )
     tenant_plan = param("tenant_plan", String)
     moved = (
         update(tenants)
-        .where(tenants.c.tenant_id == put.c.tenant_id, tenants.c.plan != tenant_plan)
+        .where(
+            tenants.c.tenant_id == TENANT,
+            tenants.c.tenant_id == put.c.tenant_id,
+            tenants.c.plan != tenant_plan,
+        )
         .values(plan=tenant_plan, version=tenants.c.version + 1, updated_at=NOW)
         .cte("moved")
     )
     subscription_changed = recorded(
         TenantSubscriptionChangedEventData,
         put,
-        ~is_same,
+        ~_is_same(before, given),
         tenant_plan=tenant_plan,
     )
     return select(put.c.tenant_id).add_cte(moved, subscription_changed)
@@ -156,34 +157,52 @@ def _put_invoice() -> AnySelect:
         "pdf_url": param("pdf_url", Text),
     }
     before = select(*invoices.c).where(THIS_INVOICE).cte("before")
-    is_same = _is_same(before, given)
-    put = (
-        insert(invoices)
-        .from_select(
-            ["tenant_id", "invoice_id", "as_of", "updated_at", *given],
-            select(TENANT, INVOICE, AS_OF, NOW, *given.values()).where(~_is_later(before)),
-        )
-        .on_conflict_do_update(
-            index_elements=[invoices.c.tenant_id, invoices.c.invoice_id],
-            set_=given | {"as_of": AS_OF, "updated_at": _stepped(invoices.c.updated_at, is_same)},
-        )
-        .returning(*invoices.c)
-        .cte("put")
+    put = _upserted(
+        invoices,
+        {
+            "tenant_id": TENANT,
+            "invoice_id": INVOICE,
+            "as_of": AS_OF,
+            "updated_at": _updated_at(before, given),
+            **given,
+        },
+        ~_is_later(before),
     )
-    invoice_recorded = recorded(TenantInvoiceRecordedEventData, put, ~is_same)
+    invoice_recorded = recorded(TenantInvoiceRecordedEventData, put, ~_is_same(before, given))
     return select(put.c.tenant_id).add_cte(invoice_recorded)
 
 
+def _upserted(table: Table, row: dict[str, ColumnElement[Any]], condition: ColumnElement[bool]) -> CTE:
+    """The row as it is stored in place of one with the same key, under the condition.
+
+    All that is read is read for the inserted row: Citus reads nothing else in an ON CONFLICT DO UPDATE.
+    """
+    put = insert(table).from_select([*row], select(*row.values()).where(condition))
+    key = [column.name for column in table.primary_key]
+    return (
+        put.on_conflict_do_update(
+            index_elements=key, set_={name: put.excluded[name] for name in row if name not in key}
+        )
+        .returning(*table.c)
+        .cte("put")
+    )
+
+
+def _equals(before: CTE, given: dict[str, BindParameter[Any]]) -> ColumnElement[bool]:
+    return and_(*(before.c[name].is_not_distinct_from(value) for name, value in given.items()))
+
+
 def _is_same(before: CTE, given: dict[str, BindParameter[Any]]) -> ColumnElement[bool]:
-    return exists().where(*(before.c[name].is_not_distinct_from(value) for name, value in given.items()))
+    return exists().where(_equals(before, given))
 
 
 def _is_later(before: CTE) -> ColumnElement[bool]:
     return exists().where(before.c.as_of > AS_OF)
 
 
-def _stepped(updated_at: ColumnElement[Any], is_same: ColumnElement[bool]) -> ColumnElement[Any]:
-    return case((is_same, updated_at), else_=NOW)
+def _updated_at(before: CTE, given: dict[str, BindParameter[Any]]) -> ColumnElement[Any]:
+    """Now, unless nothing changes."""
+    return func.coalesce(select(before.c.updated_at).where(_equals(before, given)).scalar_subquery(), NOW)
 
 
 PUT_SUBSCRIPTION = _put_subscription()

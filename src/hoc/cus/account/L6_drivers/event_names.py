@@ -15,8 +15,7 @@ def _kind(name: str) -> ColumnElement[str]:
 def _people() -> AnySelect:
     """An account without a name is called by its address, if it is a member's."""
     found = membership_of(TENANT, users.c.user_id)
-    is_member = (found.c.tenant_id == TENANT) & (found.c.user_id == users.c.user_id)
-    name = func.coalesce(users.c.name, case((is_member, users.c.email)))
+    name = func.coalesce(users.c.name, case((found.c.user_id.is_not(None), users.c.email)))
     return (
         select(_kind("people"), users.c.user_id.label("id"), name.label("name"))
         .select_from(users.outerjoin(found, true()))

@@ -40,14 +40,14 @@ def any_of(column: ColumnElement[str], parameter: str) -> ColumnElement[bool]:
 
 
 def membership_of(tenant_id: ColumnElement[str], user_id: ColumnElement[str]) -> LateralFromClause:
-    """The membership (user_id, tenant_id), by an index range scan: the first row that is not before the pair.
+    """The membership (tenant_id, user_id), found by its key. Each of the two may be another table's column.
 
-    The caller then compares for equality. With equality alone the planner may choose ix_memberships_page,
-    since it takes every tenant for an average one, and read all members of a large tenant.
+    Grouped by its key, so that PostgreSQL plans it by itself. Joined plainly, it may read all members of a
+    large tenant by an index of lists, since the planner takes every tenant for an average one. A LIMIT would
+    do the same, but Citus refuses one across shards.
     """
-    order = (memberships.c.user_id, memberships.c.tenant_id)
-    not_before = func.row(*order) >= func.row(user_id, tenant_id)
-    return select(memberships).where(not_before).order_by(*order).limit(literal_column("1")).lateral("one")
+    key = (memberships.c.tenant_id == tenant_id, memberships.c.user_id == user_id)
+    return select(memberships).where(*key).group_by(*memberships.primary_key).lateral("one")
 
 
 def held_membership(user_id: ColumnElement[str], *, after: CTE | None = None) -> CTE:

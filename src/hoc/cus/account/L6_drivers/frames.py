@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from sqlalchemy import String, case, func, literal_column, select
+from sqlalchemy import String, case, func, literal_column, select, true
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from hoc.cus.account.L5_schemas.frames import Frame, FrameMembership
@@ -17,14 +17,15 @@ SHOWN_MEMBERSHIPS: Final = 12
 
 
 def _frame() -> AnySelect:
+    """Each part finds the account by itself, as Citus plans one part after the other."""
     issuer, subject = param("issuer", String), param("subject", String)
     linked = (
         select(linked_identities.c.user_id)
         .where(linked_identities.c.issuer == issuer, linked_identities.c.subject == subject)
         .scalar_subquery()
     )
-    own_id = case((issuer == literal_column("''"), subject))
-    person = select(func.coalesce(linked, own_id).label("user_id")).cte("person")
+    user_id = func.coalesce(linked, case((issuer == literal_column("''"), subject)))
+    person = select(user_id.label("user_id")).subquery("person")
     first = (
         select(
             memberships.c.tenant_id,
@@ -33,35 +34,35 @@ def _frame() -> AnySelect:
             memberships.c.joined_at,
         )
         .join_from(memberships, tenants)
-        .where(memberships.c.user_id == person.c.user_id, memberships.c.is_active)
+        .where(memberships.c.user_id == user_id, memberships.c.is_active)
         .order_by(memberships.c.joined_at, memberships.c.tenant_id)
         .limit(SHOWN_MEMBERSHIPS + 1)
-        .correlate(person)
         .subquery("first")
     )
     each = func.jsonb_build_array(first.c.tenant_id, first.c.tenant_name, first.c.role)
-    listed = select(
-        func.coalesce(
-            func.jsonb_agg(aggregate_order_by(each, first.c.joined_at, first.c.tenant_id)),
-            func.jsonb_build_array(),
-        )
-    ).scalar_subquery()
-    here = membership_of(TENANT, person.c.user_id)
-    is_here = (here.c.tenant_id == TENANT) & (here.c.user_id == person.c.user_id) & here.c.is_active
+    in_order = func.jsonb_agg(aggregate_order_by(each, first.c.joined_at, first.c.tenant_id))
+    listed = select(func.coalesce(in_order, func.jsonb_build_array()).label("memberships")).subquery("listed")
+    one = membership_of(TENANT, user_id)
+    here = (
+        select(one.c.tenant_id, one.c.role, tenants.c.name, tenants.c.status)
+        .join_from(one, tenants, tenants.c.tenant_id == one.c.tenant_id)
+        .where(tenants.c.tenant_id == TENANT, one.c.is_active)
+        .subquery("here")
+    )
     return select(
         person.c.user_id,
         users.c.name,
         users.c.email,
         users.c.timezone,
-        listed.label("memberships"),
+        listed.c.memberships,
         here.c.tenant_id,
         here.c.role,
-        tenants.c.name.label("tenant_name"),
-        tenants.c.status,
+        here.c.name.label("tenant_name"),
+        here.c.status,
     ).select_from(
-        person.outerjoin(users, (users.c.user_id == person.c.user_id) & users.c.is_active)
-        .outerjoin(here, is_here)
-        .outerjoin(tenants, tenants.c.tenant_id == here.c.tenant_id)
+        person.join(listed, true())
+        .outerjoin(users, (users.c.user_id == person.c.user_id) & users.c.is_active)
+        .outerjoin(here, true())
     )
 
 

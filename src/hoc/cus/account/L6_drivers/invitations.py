@@ -203,7 +203,7 @@ def _add_member() -> AnySelect:
     )
     counted = (
         update(member_counts)
-        .where(member_counts.c.tenant_id == joined.c.tenant_id, member_counts.c.role == joined.c.role)
+        .where(member_counts.c.tenant_id == TENANT, member_counts.c.role == joined.c.role)
         .values(members=member_counts.c.members + 1)
         .cte("counted")
     )

@@ -21,6 +21,7 @@ from sqlalchemy import (
     literal,
     literal_column,
     select,
+    union_all,
     update,
 )
 from sqlalchemy.dialects.postgresql import insert
@@ -103,24 +104,33 @@ class Leasing:
             "lease_id": LEASE,
             "expires_at": EXPIRES_AT,
         }
-        lease = insert(leases).from_select(
-            ["tenant_id", *given], select(TENANT, *given.values()).select_from(parts.picked)
+        # One after the other, not an ON CONFLICT DO UPDATE, in which Citus reads no clock.
+        revived = (
+            update(leases)
+            .where(THIS, leases.c.expires_at <= NOW, exists().select_from(parts.picked))
+            .values(expires_at=EXPIRES_AT)
+            .returning(*RESULT)
+            .cte("revived")
         )
         acquired = (
-            lease.on_conflict_do_update(
-                index_elements=[leases.c.tenant_id, leases.c.quota, leases.c.lease_id],
-                set_={"expires_at": lease.excluded.expires_at},
-                where=leases.c.expires_at <= NOW,
+            insert(leases)
+            .from_select(
+                ["tenant_id", *given],
+                select(TENANT, *given.values())
+                .select_from(parts.picked)
+                .where(~exists().select_from(revived)),
             )
+            .on_conflict_do_nothing()
             .returning(*RESULT)
             .cte("acquired")
         )
-        counted = parts.counted(exists().select_from(acquired))
+        obtained = union_all(select(*revived.c), select(*acquired.c)).cte("obtained")
+        counted = parts.counted(exists().select_from(obtained))
         released = delete(leases).where(THIS).returning(leases.c.lease_id).cte("released")
         return cls(
             counter,
             parts,
-            select(*renewed.c).union_all(select(*acquired.c)).add_cte(counted),
+            select(*renewed.c).union_all(select(*obtained.c)).add_cte(counted),
             select(released.c.lease_id).add_cte(uncounted(counter, exists().select_from(released))),
         )
 

@@ -1,11 +1,32 @@
 """The statements that read who has access to a tenant."""
 
-from sqlalchemy import String, case, func, literal_column, select
+from sqlalchemy import ColumnElement, String, case, func, literal_column, select, true
 from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.sql.selectable import LateralFromClause
 
 from hoc.cus.account.L6_drivers.execution import AnySelect, param
-from hoc.cus.account.L6_drivers.fragments import USER, held_membership, membership_of
-from hoc.cus.account.L6_drivers.tables import linked_identities, tenants
+from hoc.cus.account.L6_drivers.fragments import USER, any_of, held_membership
+from hoc.cus.account.L6_drivers.tables import linked_identities, memberships, tenants
+
+
+def _active_membership(tenant_id: ColumnElement[str], user_id: ColumnElement[str]) -> LateralFromClause:
+    """As `fragments.membership_of`, with its tenant's status.
+
+    Both tables name the tenants that are asked about, so that Citus reads only the shards of these.
+    """
+    return (
+        select(memberships.c.tenant_id, memberships.c.user_id, memberships.c.role, tenants.c.status)
+        .select_from(memberships.join(tenants))
+        .where(
+            memberships.c.tenant_id == tenant_id,
+            memberships.c.user_id == user_id,
+            memberships.c.is_active,
+            any_of(memberships.c.tenant_id, "tenant_ids"),
+            any_of(tenants.c.tenant_id, "tenant_ids"),
+        )
+        .group_by(*memberships.primary_key, *tenants.primary_key)
+        .lateral("one")
+    )
 
 
 def _access() -> AnySelect:
@@ -14,14 +35,8 @@ def _access() -> AnySelect:
         .table_valued("tenant_id", "user_id")
         .render_derived("asked")
     )
-    one = membership_of(asked.c.tenant_id, asked.c.user_id)
-    return (
-        select(one.c.tenant_id, one.c.user_id, one.c.role, tenants.c.status)
-        .select_from(asked)
-        .join(one, (one.c.tenant_id == asked.c.tenant_id) & (one.c.user_id == asked.c.user_id))
-        .join(tenants, tenants.c.tenant_id == one.c.tenant_id)
-        .where(one.c.is_active)
-    )
+    one = _active_membership(asked.c.tenant_id, asked.c.user_id)
+    return select(one).join_from(asked, one, true())
 
 
 ACCESS = _access()
@@ -44,14 +59,8 @@ def _access_of_subjects() -> AnySelect:
         .select_from(asked.outerjoin(linked_identities, linked))
         .subquery("found")
     )
-    one = membership_of(found.c.tenant_id, found.c.user_id)
-    return (
-        select(found.c.issuer, found.c.subject, one.c.tenant_id, one.c.user_id, one.c.role, tenants.c.status)
-        .select_from(found)
-        .join(one, (one.c.tenant_id == found.c.tenant_id) & (one.c.user_id == found.c.user_id))
-        .join(tenants, tenants.c.tenant_id == one.c.tenant_id)
-        .where(one.c.is_active)
-    )
+    one = _active_membership(found.c.tenant_id, found.c.user_id)
+    return select(found.c.issuer, found.c.subject, one).join_from(found, one, true())
 
 
 ACCESS_OF_SUBJECTS = _access_of_subjects()

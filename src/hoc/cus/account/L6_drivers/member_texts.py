@@ -5,7 +5,7 @@ membership is created while its account is locked, and a change of the account c
 statement after the one that locks the account. So neither misses the other.
 """
 
-from sqlalchemy import ColumnElement, Text, case, func, literal_column, null, select, update
+from sqlalchemy import ColumnElement, Text, case, func, literal_column, select, update
 
 from hoc.cus.account.L6_drivers.execution import SqlSession, fetch_one
 from hoc.cus.account.L6_drivers.fragments import ACCOUNT, USER
@@ -16,13 +16,13 @@ from hoc.database.direct import DirectConnection, TransactionRequiredError
 # later words do. An address outside ASCII is in it as it was given, too: see `tables.SEARCHED`.
 _BREAK: ColumnElement[str] = literal_column("E'\\n '", Text)
 _IS_ASCII = func.octet_length(users.c.email) == func.char_length(users.c.email)
-SEARCHED: ColumnElement[str] = func.concat(
-    literal_column("' '", Text),
-    func.coalesce(users.c.email_key, func.lower(users.c.email)),
-    _BREAK,
-    users.c.name_key,
-    case((_IS_ASCII, null()), else_=_BREAK + users.c.email),
-    type_=Text,
+_NOTHING: ColumnElement[str] = literal_column("''", Text)
+SEARCHED: ColumnElement[str] = (
+    literal_column("' '", Text)
+    + func.coalesce(users.c.email_key, func.lower(users.c.email))
+    + _BREAK
+    + func.coalesce(users.c.name_key, _NOTHING)
+    + case((_IS_ASCII, _NOTHING), else_=_BREAK + users.c.email)
 )
 
 # The account is locked already, and so has this text until the transaction ends.

@@ -29,7 +29,8 @@ def _update() -> AnySelect:
     written = (
         update(memberships)
         .where(
-            memberships.c.tenant_id == judged.c.tenant_id,
+            memberships.c.tenant_id == TENANT,
+            memberships.c.user_id == USER,
             memberships.c.user_id == judged.c.user_id,
             judged.c.new.is_distinct_from(judged.c.old),
             ~judged.c.is_too_large,

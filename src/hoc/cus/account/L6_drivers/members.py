@@ -160,11 +160,7 @@ def _set_role() -> AnySelect:
     )
     changed = (
         update(memberships)
-        .where(
-            memberships.c.tenant_id == before.c.tenant_id,
-            memberships.c.user_id == before.c.user_id,
-            memberships.c.role != ROLE,
-        )
+        .where(MEMBER, memberships.c.user_id == before.c.user_id, memberships.c.role != ROLE)
         .values(role=ROLE, version=memberships.c.version + 1, updated_at=NOW)
         .returning(
             memberships.c.tenant_id,
@@ -177,7 +173,7 @@ def _set_role() -> AnySelect:
     counted = (
         update(member_counts)
         .where(
-            member_counts.c.tenant_id == changed.c.tenant_id,
+            member_counts.c.tenant_id == TENANT,
             member_counts.c.role.in_([changed.c.old_role, changed.c.role]),
         )
         .values(members=member_counts.c.members + case((member_counts.c.role == changed.c.role, 1), else_=-1))
@@ -203,7 +199,7 @@ def _delete(*, leaving: bool) -> AnySelect:
     )
     counted = (
         update(member_counts)
-        .where(member_counts.c.tenant_id == removed.c.tenant_id, member_counts.c.role == removed.c.role)
+        .where(member_counts.c.tenant_id == TENANT, member_counts.c.role == removed.c.role)
         .values(members=member_counts.c.members - 1)
         .cte("counted")
     )

@@ -37,7 +37,7 @@ FIND = (
     )
     .join_from(_member, users, users.c.user_id == _member.c.user_id)
     .join(tenants, tenants.c.tenant_id == _member.c.tenant_id)
-    .where(_member.c.tenant_id == TENANT, _member.c.user_id == USER, _member.c.is_active)
+    .where(tenants.c.tenant_id == TENANT, _member.c.is_active)
 )
 
 OWN = select(

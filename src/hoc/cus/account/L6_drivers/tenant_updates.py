@@ -72,7 +72,13 @@ def _update() -> AnySelect:
     is_taken = judged.c.slug_changed & ~exists().select_from(claimed)
     written = (
         update(tenants)
-        .where(tenants.c.tenant_id == judged.c.tenant_id, or_(*changed.values()), is_allowed, ~is_taken)
+        .where(
+            tenants.c.tenant_id == TENANT,
+            tenants.c.tenant_id == judged.c.tenant_id,
+            or_(*changed.values()),
+            is_allowed,
+            ~is_taken,
+        )
         .values(
             **{name: judged.c[name] for name in TENANT_UPDATABLE},
             version=tenants.c.version + 1,

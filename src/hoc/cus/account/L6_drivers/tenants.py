@@ -81,7 +81,7 @@ FIND = (
         tenants.c.created_at,
         tenants.c.updated_at,
         quota("max_members"),
-        seats(tenants.c.tenant_id).label("seats"),
+        seats(TENANT).label("seats"),
         *(HELD_LEASES.c[name] for name in LEASE_COUNTERS),
         tenants.c.metadata,
         tenants.c.version,
@@ -111,6 +111,7 @@ def _set_status() -> AnySelect:
     uncounted = (
         delete(member_counts)
         .where(
+            member_counts.c.tenant_id == TENANT,
             member_counts.c.tenant_id == moved.c.tenant_id,
             new_status.in_(CLOSED_TENANT),
         )
