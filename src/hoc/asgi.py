@@ -203,7 +203,7 @@ class Accounts:
                     self.identity_service,
                     self.database,
                     callers,
-                    frame_reader(self.database),
+                    frame_reader(),
                     on_mail_queued,
                 ),
                 authentication=pages_authentication,

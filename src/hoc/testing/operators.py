@@ -43,12 +43,12 @@ class MemoryOperators(MemoryStore):
             memberships_total=len(members),
         )
 
-    async def registrations(self, session: MemorySession, since: datetime) -> dict[date, int]:
-        users = self.read(session).users.values()
-        return Counter(user.created_at.astimezone(UTC).date() for user in users if user.created_at >= since)
-
-    async def stats(self, session: MemorySession, now: datetime) -> AccountStatsResponse:
-        return stats_of(self.read(session), now)
+    async def statistics(
+        self, session: MemorySession, now: datetime, since: datetime
+    ) -> tuple[AccountStatsResponse, dict[date, int]]:
+        tables = self.read(session)
+        created = [user.created_at for user in tables.users.values() if user.created_at >= since]
+        return stats_of(tables, now), Counter(at.astimezone(UTC).date() for at in created)
 
     async def tenants(
         self, session: MemorySession, window: Window, *, status: TenantStatus | None, term: str | None

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import AsyncGenerator
+from datetime import date
 from urllib.parse import quote
 
 import pytest
@@ -13,7 +14,7 @@ from support.world import NOBODY
 
 from hoc.cus.account.L2_api.identity import ADMINS
 from hoc.cus.account.L2_api.pages.app import PAGES
-from hoc.cus.account.L2_api.pages.charts import chart_top
+from hoc.cus.account.L2_api.pages.charts import chart_figures
 from hoc.cus.account.L5_schemas.identity import AccountEnsureRequest, AccountUpdateRequest
 
 ADMIN_PAGES = [page for page in PAGES if page.path.startswith("/admin/")]
@@ -226,7 +227,7 @@ async def test_registrations_are_a_chart_with_its_table(pages: Pages, admin: Bro
 
 @pytest.mark.parametrize(("most", "top"), [(0, 2), (1, 2), (3, 4), (9, 10), (10, 20), (81, 100), (417, 600)])
 def test_a_charts_axis_ends_at_a_round_number(most: int, top: int) -> None:
-    assert chart_top([0, most]) == top
+    assert chart_figures([(date(2026, 1, 1), 0), (date(2026, 1, 2), most)]).top == top
 
 
 async def test_no_page_makes_a_statement_for_each_row(pages: Pages, admin: Browser) -> None:

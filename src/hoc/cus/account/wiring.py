@@ -10,7 +10,7 @@ from hoc.cus.account.L5_engines.hooks import Hook, Hooks
 from hoc.cus.account.L5_engines.idempotency import Idempotency
 from hoc.cus.account.L5_engines.link_patterns import EMAIL_CHANGE_URL, link_pattern
 from hoc.cus.account.L5_engines.session import Clock, utc_now
-from hoc.cus.account.L5_schemas.frames import Frame, FrameFetch
+from hoc.cus.account.L5_schemas.frames import FrameFetch
 from hoc.cus.account.L5_schemas.options import Options
 from hoc.cus.account.L5_schemas.port_types import Access, AccessFetch, InvitationLimits, OwnerFetch, Subject
 from hoc.cus.account.L5_schemas.results import SupportContactResult
@@ -165,15 +165,8 @@ def owner_reader(database: Database) -> OwnerFetch:
     return read
 
 
-def frame_reader(database: Database) -> FrameFetch:
-    """Reads what surrounds a person's pages, in one round trip."""
-    frames = SqlFrames()
-
-    async def read(subject: Subject, tenant_id: str | None) -> Frame:
-        async with database.reading() as session:
-            return await frames.find(session, subject, tenant_id)
-
-    return read
+def frame_reader() -> FrameFetch:
+    return SqlFrames().find
 
 
 def options_of(settings: Settings) -> Options:

@@ -33,11 +33,14 @@ class OperatorStore(Protocol):
         """The account with this id, or that the primary issuer's subject is linked to, in any state."""
         ...
 
-    async def registrations(self, session: Session, since: datetime) -> dict[date, int]:
-        """How many accounts were created on each UTC day since then. A day without any may be missing."""
-        ...
+    async def statistics(
+        self, session: Session, now: datetime, since: datetime
+    ) -> tuple[AccountStatsResponse, dict[date, int]]:
+        """The numbers of accounts, and how many were created on each UTC day since then.
 
-    async def stats(self, session: Session, now: datetime) -> AccountStatsResponse: ...
+        A day without any may be missing.
+        """
+        ...
 
     async def tenants(
         self, session: Session, window: Window, *, status: TenantStatus | None, term: str | None
@@ -77,12 +80,9 @@ class Operators:
             raise InvalidInputError.of_parameter("days", wrong)
         now = self._clock()
         first = now.astimezone(UTC).date() - timedelta(days=days - 1)
-        found = await self._store.registrations(session, datetime.combine(first, time(), UTC))
+        stats, found = await self._store.statistics(session, now, datetime.combine(first, time(), UTC))
         listed = [first + timedelta(days=number) for number in range(days)]
-        return AccountStatistics(
-            await self._store.stats(session, now),
-            [RegistrationsOfDay(day, found.get(day, 0)) for day in listed],
-        )
+        return AccountStatistics(stats, [RegistrationsOfDay(day, found.get(day, 0)) for day in listed])
 
     async def list_tenants(
         self,

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from hoc.cus.account.L5_schemas.port_types import Access, Subject
 
@@ -34,5 +34,5 @@ class Frame:
     tenant_name: str
 
 
-FrameFetch: TypeAlias = Callable[[Subject, str | None], Awaitable[Frame]]
-"""Reads the frame of a subject, and its access to a tenant if there is one, in one round trip."""
+FrameFetch: TypeAlias = Callable[[Any, Subject, str | None], Awaitable[Frame]]
+"""Reads the frame of a subject in a session, and its access to a tenant if there is one: one statement."""

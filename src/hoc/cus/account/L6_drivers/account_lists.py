@@ -19,7 +19,7 @@ from sqlalchemy import (
 from sqlalchemy.types import DateTime
 
 from hoc.cus.account.L5_schemas.identity import AccountStatsResponse
-from hoc.cus.account.L6_drivers.execution import AnySelect, SqlSession, fetch_all, param
+from hoc.cus.account.L6_drivers.execution import AnyRow, AnySelect, SqlSession, fetch_all, param
 from hoc.cus.account.L6_drivers.fragments import pattern_of
 from hoc.cus.account.L6_drivers.paging import Paged
 from hoc.cus.account.L6_drivers.tables import SEARCHED, account_registrations, account_totals, users
@@ -131,9 +131,17 @@ STATS = _stats()
 
 
 async def read_stats(session: SqlSession, now: datetime) -> AccountStatsResponse:
-    [row] = await fetch_all(
-        session, STATS, last_7d=now - timedelta(days=7), last_30d=now - timedelta(days=30)
-    )
+    [row] = await fetch_all(session, STATS, **stats_values(now))
+    return stats_of(row)
+
+
+def stats_values(now: datetime) -> dict[str, datetime]:
+    """The parameters of `STATS`."""
+    return {"last_7d": now - timedelta(days=7), "last_30d": now - timedelta(days=30)}
+
+
+def stats_of(row: AnyRow) -> AccountStatsResponse:
+    """What a row of `STATS` says."""
     return AccountStatsResponse(
         total_accounts=row.total,
         active_accounts=row.active,

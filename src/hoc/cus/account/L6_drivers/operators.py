@@ -14,7 +14,7 @@ from hoc.cus.account.L5_schemas.operators import AccountRecord, AccountWhole, Te
 from hoc.cus.account.L5_schemas.port_types import DeadLetter, Slice, SortKey, UncountedSlice, Window
 from hoc.cus.account.L5_schemas.results import MembershipResult
 from hoc.cus.account.L5_schemas.values import TenantStatus
-from hoc.cus.account.L6_drivers.account_lists import read_stats
+from hoc.cus.account.L6_drivers.account_lists import STATS, stats_of, stats_values
 from hoc.cus.account.L6_drivers.dead_letters import SqlDeadLetters
 from hoc.cus.account.L6_drivers.email_changes import SqlEmailChanges
 from hoc.cus.account.L6_drivers.execution import AnySelect, SqlSession, fetch_all, fetch_one, param
@@ -65,10 +65,14 @@ MEMBERSHIPS_OF_ACCOUNT = (
 )
 
 _DAY = cast(func.timezone("UTC", account_registrations.c.hour), Date)
-REGISTRATIONS_BY_DAY = (
-    select(_DAY.label("day"), cast(func.sum(account_registrations.c.accounts), BigInteger).label("accounts"))
+_BY_DAY = (
+    select(_DAY.label("day"), func.sum(account_registrations.c.accounts).label("accounts"))
     .where(account_registrations.c.hour >= param("since", DateTime(timezone=True)))
     .group_by(_DAY)
+    .subquery("by_day")
+)
+STATISTICS = STATS.add_columns(
+    select(func.jsonb_object_agg(_BY_DAY.c.day, _BY_DAY.c.accounts)).scalar_subquery().label("days")
 )
 
 _TENANT = (
@@ -143,12 +147,12 @@ class SqlOperators:
             memberships_total=member_of[0].total if member_of else 0,
         )
 
-    async def registrations(self, session: SqlSession, since: datetime) -> dict[date, int]:
-        rows = await fetch_all(session, REGISTRATIONS_BY_DAY, since=since)
-        return {row.day: row.accounts for row in rows}
-
-    async def stats(self, session: SqlSession, now: datetime) -> AccountStatsResponse:
-        return await read_stats(session, now)
+    async def statistics(
+        self, session: SqlSession, now: datetime, since: datetime
+    ) -> tuple[AccountStatsResponse, dict[date, int]]:
+        [row] = await fetch_all(session, STATISTICS, since=since, **stats_values(now))
+        days: dict[str, int] = row.days or {}
+        return stats_of(row), {date.fromisoformat(day): accounts for day, accounts in days.items()}
 
     async def tenants(
         self, session: SqlSession, window: Window, *, status: TenantStatus | None, term: str | None

@@ -17,7 +17,6 @@ from hoc.cus.account.L2_api.pages.development import SIGN_IN_PATH, DevelopmentSi
 from hoc.cus.account.L2_api.pages.endpoint import PageParts, page_route
 from hoc.cus.account.L2_api.pages.home import HOME
 from hoc.cus.account.L2_api.pages.look import Look, parse_links
-from hoc.cus.account.L2_api.pages.navigation import Navigation
 from hoc.cus.account.L2_api.pages.own.memberships import MEMBERSHIPS
 from hoc.cus.account.L2_api.pages.own.preferences import PREFERENCES
 from hoc.cus.account.L2_api.pages.own.profile import PROFILE
@@ -85,7 +84,7 @@ def pages_app(
         look,
         forms,
         static,
-        Navigation(pages),
+        pages,
         templates=settings.console_templates,
         sign_in_path=None if development is None else SIGN_IN_PATH,
     )

@@ -1,17 +1,20 @@
-"""What a chart of numbers by day repeats for each day. As a template it takes most of a page's time."""
+"""Charts and bars: what they repeat, which takes most of a page's time as a template."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from hoc.cus.account.L2_api.pages.formatting import long_day
 
+_FULL: Final = 100
+_NEARLY_FULL: Final = 80
 
-def chart_columns(days: Sequence[tuple[date, int]]) -> Markup:
+
+def chart_columns(days: Sequence[tuple[date, int]], top: int) -> Markup:
     """The columns of a chart in a view box of 100 by ten a day, each with its numbers on hover."""
-    top = chart_top(number for _, number in days)
     columns = (_column(10 * index, at, number, top) for index, (at, number) in enumerate(days))
     return Markup("\n".join(columns))  # noqa: S704 - digits, and the names of months
 
@@ -36,15 +39,44 @@ def chart_rows(days: Sequence[tuple[date, int]]) -> Markup:
     )
 
 
-def chart_top(numbers: Iterable[int]) -> int:
-    """The top of a chart's axis: the least of 2, 4, 6, 8, 10, 20, 40 … that none of the numbers exceeds."""
-    most: int = max(numbers, default=0)
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What a chart says of all its days. ``most`` is the day with the highest number, and the number."""
+
+    top: int
+    total: int
+    most: tuple[date, int]
+
+
+def chart_figures(days: Sequence[tuple[date, int]]) -> Figures:
+    most = max(days, key=lambda each: each[1])
+    return Figures(_top(most[1]), sum(number for _, number in days), most)
+
+
+def _top(most: int) -> int:
+    """The top of an axis: the least of 2, 4, 6, 8, 10, 20, 40 … that ``most`` does not exceed."""
     scale = int(f"1{'0' * (len(str(most)) - 1)}")
     return next(step * scale for step in (2, 4, 6, 8, 10) if most <= step * scale)
+
+
+def quota_bar(label: str, used: int, limit: int) -> Markup:
+    """How much of a quota is used."""
+    share = min(round(100 * used / limit, 1), 100) if limit else 0
+    tone = "bad" if share >= _FULL else "warn" if share >= _NEARLY_FULL else ""
+    name = escape(label)
+    return Markup(  # noqa: S704 - the label is escaped, and the rest are numbers
+        f'<div class="quota"><p><span>{name}</span>'
+        f'<span class="figures">{used:,} <span class="muted">of {limit:,}</span></span></p>'
+        f'<svg class="bar {tone}" width="100%" height="8" role="img"'
+        f' aria-label="{name}: {int(share)} percent used">'
+        f'<rect class="track" width="100%" height="8" rx="4"/>'
+        f'<rect class="used" width="{share}%" height="8" rx="4"/></svg></div>'
+    )
 
 
 CHARTS: Final[dict[str, Any]] = {
     "chart_columns": chart_columns,
     "chart_rows": chart_rows,
-    "chart_top": chart_top,
+    "chart_figures": chart_figures,
+    "quota_bar": quota_bar,
 }

@@ -67,13 +67,11 @@ class PageEndpoint:
         check_path(view.path)
         if page.method == "POST":
             view.fields = self._checked_form(request)
-        await self._require_rights(view)
-        request.scope[VIEW] = view
         try:
-            self._parse(request, view)
-            answer = await self._run(page, view)
+            answer = await self._answer(request, view)
         except AccountsError as refusal:
-            if page.again is None or refusal.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            may_open = VIEW in request.scope
+            if not may_open or page.again is None or refusal.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
                 raise
             view, answer = await self._again(view, page.again, refusal)
         if page.queues_mail:
@@ -103,16 +101,29 @@ class PageEndpoint:
         self._forms.check(request, token, subject_of(request))
         return [(name, value) for name, value in fields if name != FIELD]
 
-    async def _require_rights(self, view: AnyView) -> None:
-        """Refuse a caller who may not, and put its account's id and the frame into the view."""
-        page, callers = self._page, self._parts.callers
+    async def _answer(self, request: Request, view: AnyView) -> Answer:
+        """What the page's handler answers to a caller who may open the page."""
+        page = self._page
         if page.requires is NOTHING:
             if view.optional_caller is not None:
-                view.optional_caller = await callers.account_of(view.caller)
-            return
+                view.optional_caller = await self._parts.callers.account_of(view.caller)
+            self._open(request, view)
+            return await self._run(page, view)
+        async with self._parts.database.reading() as session:
+            await self._require_rights(session, view)
+            self._open(request, view)
+            if page.opens is Opens.READ:
+                view.session = session
+                answer: Answer = await page.handler(view)
+                return answer
+        return await self._run(page, view)
+
+    async def _require_rights(self, session: Session, view: AnyView) -> None:
+        """Refuse a caller who may not, and put its account's id and the frame into the view."""
+        page, callers = self._page, self._parts.callers
         is_member = page.requires is MEMBER
         frame = view.frame = await self._parts.frames(
-            callers.subject_of(view.caller), view.tenant_id if is_member else None
+            session, callers.subject_of(view.caller), view.tenant_id if is_member else None
         )
         if is_member:
             require_reader(frame.access)
@@ -122,8 +133,10 @@ class PageEndpoint:
                 f"This page needs the scope {' or '.join(page.scopes)}.", code="missing_scope"
             )
 
-    def _parse(self, request: Request, view: AnyView) -> None:
+    def _open(self, request: Request, view: AnyView) -> None:
+        """Parse what is asked. From now on, a refusal is shown within the page's frame."""
         page = self._page
+        request.scope[VIEW] = view
         if page.query is not None or request.scope["query_string"]:
             view.query = parse(request.query_params.multi_items(), page.query or Query, prefix="?")
         if page.body is not None:

@@ -34,13 +34,14 @@ def _time(context: Context, at: datetime | None, *, with_clock: bool) -> Markup:
     if at is None:
         return Markup('<span class="muted">Never</span>')
     zone: ZoneInfo | None = context.get("zone")
-    exact = at.astimezone(UTC)
-    local = exact.astimezone(zone) if zone else exact
-    date, clock = long_day(local), local.isoformat()[11:19]
+    local = at.astimezone(zone or UTC)
+    written = local.isoformat()
+    exact = at.astimezone(UTC).isoformat() if zone else written
+    date, clock = long_day(local), written[11:19]
     local_to = "" if zone else f' data-local="{"minute" if with_clock else "day"}"'
     # Written without `Markup.format`, which takes five times as long: nothing here needs to be escaped.
     return Markup(  # noqa: S704 - digits, and the names of months and zones
-        f'<time datetime="{exact.isoformat()[:19]}Z" title="{date}, {clock} {local.tzname()}"{local_to}>'
+        f'<time datetime="{exact[:19]}Z" title="{date}, {clock} {local.tzname()}"{local_to}>'
         f"{f'{date}, {clock[:5]}' if with_clock else date}</time>"
     )
 
@@ -100,7 +101,6 @@ def path_part(text: str) -> str:
 
 
 FILTERS: dict[str, Any] = {
-    "path_part": path_part,
     "moment": moment,
     "day": day,
     "count": count,

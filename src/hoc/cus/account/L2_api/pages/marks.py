@@ -1,11 +1,11 @@
-"""Badges and people in lists. Not macros: a macro's call in each row takes most of a page's time."""
+"""Badges, people and tenants in lists. Not macros: a macro's call in each row takes most of a page's time."""
 
 from functools import lru_cache
 from typing import Any, Final, Protocol
 
 from markupsafe import Markup, escape
 
-from hoc.cus.account.L2_api.pages.formatting import initials, words
+from hoc.cus.account.L2_api.pages.formatting import initials, path_part, words
 from hoc.cus.account.L5_schemas.values import Role
 
 _TONES: Final = {
@@ -22,10 +22,24 @@ _TONE_OF: Final = {text: tone for tone, texts in _TONES.items() for text in text
 
 class Person(Protocol):
     @property
+    def user_id(self) -> str: ...
+
+    @property
     def name(self) -> str | None: ...
 
     @property
     def email(self) -> str: ...
+
+
+class Tenant(Protocol):
+    @property
+    def tenant_id(self) -> str: ...
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def slug(self) -> str: ...
 
 
 @lru_cache(maxsize=256)
@@ -43,17 +57,30 @@ def role(name: str) -> Markup:
     return badge(name, "accent" if name == Role.OWNER else "")
 
 
-def person(who: Person, url: str = "") -> Markup:
-    """Name over address, with a link to more about the person."""
-    name, email = who.name, who.email
-    shown = escape(name or email)
-    linked = f'<a href="{escape(url)}">{shown}</a>' if url else f"<span>{shown}</span>"
-    address = f"<small>{escape(email)}</small>" if name else ""
+def person(who: Person, place: str) -> Markup:
+    """Name over address. ``place`` is the path above the person's page."""
+    below = who.email if who.name else ""
+    return _listed(who.name or who.email, below, place + path_part(who.user_id), "mark round")
+
+
+def tenant(which: Tenant, place: str) -> Markup:
+    """Name over slug. ``place`` is the path above the tenant's page."""
+    return _listed(which.name, which.slug, place + path_part(which.tenant_id), "mark")
+
+
+def _listed(name: str, below: str, url: str, mark: str) -> Markup:
+    small = f"<small>{escape(below)}</small>" if below else ""
     # Written without `Markup.format`, which takes five times as long.
     return Markup(  # noqa: S704 - each part is escaped, and initials are letters and digits
-        f'<span class="who"><span class="mark round" aria-hidden="true">{initials(name or email)}</span>'
-        f'<span class="who-text">{linked}{address}</span></span>'
+        f'<span class="who"><span class="{mark}" aria-hidden="true">{initials(name)}</span>'
+        f'<span class="who-text"><a href="{escape(url)}">{escape(name)}</a>{small}</span></span>'
     )
 
 
-MARKS: Final[dict[str, Any]] = {"badge": badge, "status": status, "role": role, "person": person}
+MARKS: Final[dict[str, Any]] = {
+    "badge": badge,
+    "status": status,
+    "role": role,
+    "person": person,
+    "tenant": tenant,
+}

@@ -1,6 +1,6 @@
 """From what a handler answers to HTML."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -13,6 +13,7 @@ from jinja2 import (
     StrictUndefined,
     TemplateError,
 )
+from markupsafe import Markup
 from starlette.authentication import AuthenticationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -24,6 +25,7 @@ from hoc.cus.account.L2_api.pages.formatting import FILTERS
 from hoc.cus.account.L2_api.pages.look import Look
 from hoc.cus.account.L2_api.pages.marks import MARKS
 from hoc.cus.account.L2_api.pages.navigation import Navigation
+from hoc.cus.account.L2_api.pages.page import AnyPage
 from hoc.cus.account.L2_api.pages.security import HEADERS, Forms
 from hoc.cus.account.L2_api.pages.static_files import StaticFiles
 from hoc.cus.account.L2_api.pages.view import AnyView, Redirect, Shown
@@ -61,7 +63,7 @@ class Renderer:
         look: Look,
         forms: Forms,
         static: StaticFiles,
-        navigation: Navigation,
+        pages: Sequence[AnyPage],
         *,
         templates: Path | None = None,
         sign_in_path: str | None = None,
@@ -69,10 +71,11 @@ class Renderer:
         self._sign_in_url = look.sign_in_url
         self._sign_in_path = sign_in_path
         self._forms = forms
-        self._navigation = navigation
         self._environment = _environment(templates)
+        icons = _icons(self._environment)
+        self._navigation = Navigation(pages, icons)
         known: dict[str, Any] = self._environment.globals
-        known.update(look=look, static=static.paths, can_sign_out=sign_in_path is not None)
+        known.update(look=look, static=static.paths, icons=icons, can_sign_out=sign_in_path is not None)
 
     def page(self, request: Request, view: AnyView, shown: Shown) -> Response:
         browser = self._forms.browser_of(request)
@@ -179,9 +182,13 @@ def _environment(templates: Path | None) -> Environment:
     filters.update(FILTERS | MARKS | CHARTS)
     if templates is not None:
         _check(environment, templates)
-    known: dict[str, Any] = environment.globals
-    known["icons"] = environment.get_template("icons.html").module
     return environment
+
+
+def _icons(environment: Environment) -> Mapping[str, Markup]:
+    """The icons of `icons.html` by name. In a dictionary: Jinja looks into a module only after an error."""
+    exported = vars(environment.get_template("icons.html").module)
+    return {name: icon for name, icon in exported.items() if isinstance(icon, Markup)}
 
 
 def _names(directory: Path) -> Sequence[str]:

@@ -4,10 +4,12 @@ A form's token is signed, and bound to the browser (by a cookie that no script r
 signed in. The checks of `csrf.py` apply, too.
 """
 
+import json
 import secrets
+from hashlib import sha256
 from typing import Final
 
-from itsdangerous import BadData, URLSafeTimedSerializer
+from itsdangerous import BadData, TimestampSigner, URLSafeTimedSerializer
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -46,7 +48,7 @@ class Forms:
     def __init__(self, secret: str, *, secure: bool) -> None:
         if len(secret) < MIN_SECRET_LENGTH:
             raise ValueError(f"HOC_CONSOLE_SECRET must have at least {MIN_SECRET_LENGTH} characters.")
-        self._tokens = URLSafeTimedSerializer(secret, salt="hoc form")
+        self._tokens = TimestampSigner(secret, salt="hoc form")
         self._messages = URLSafeTimedSerializer(secret, salt="hoc message")
         self._secure = secure
 
@@ -55,15 +57,16 @@ class Forms:
         return request.cookies.get(_BROWSER) or secrets.token_urlsafe(18)
 
     def token(self, browser: str, user_id: str) -> str:
-        return self._tokens.dumps([browser, user_id])
+        return self._tokens.sign(_bound_to(browser, user_id)).decode()
 
     def check(self, request: Request, token: str, user_id: str) -> None:
         """Raise ForbiddenError unless the form was made for this browser and person, in the last 12 hours."""
         try:
-            known = self._tokens.loads(token, max_age=_FORM_SECONDS)
+            known = self._tokens.unsign(token, max_age=_FORM_SECONDS).decode()
         except BadData:
             known = None
-        if known is None or known != [request.cookies.get(_BROWSER), user_id]:
+        browser = request.cookies.get(_BROWSER)
+        if browser is None or known != _bound_to(browser, user_id):
             raise ForbiddenError(
                 "This form is out of date, or was not made for you. Open its page again, and send it anew.",
                 code="wrong_form_token",
@@ -103,6 +106,11 @@ class Forms:
             httponly=True,
             samesite="lax",
         )
+
+
+def _bound_to(browser: str, user_id: str) -> str:
+    """A text for this pair alone, which does not tell the browser's cookie."""
+    return sha256(json.dumps([browser, user_id]).encode()).hexdigest()
 
 
 def _path(request: Request) -> str:
