@@ -38,6 +38,11 @@ MOVE_BACK_TO_OUTBOX: Final = """
         SELECT event_id, type, time, tenant_id, user_id, actor, payload FROM account.events ORDER BY sequence;
     TRUNCATE account.events;
     UPDATE account.event_cursors SET sequence = 0"""
+OF_ONE_TENANT: Final = """
+    UPDATE account.events SET tenant_id = 'one';
+    UPDATE account.event_cursors SET sequence = 0 WHERE name = 'nats'"""
+OF_NO_TENANT: Final = "UPDATE account.events SET tenant_id = NULL"
+ONE_BY_ONE: Final = 2_000
 PUBLISHED: Final = "SELECT sequence FROM account.event_cursors WHERE name = 'nats'"
 
 
@@ -69,11 +74,20 @@ async def drain(servers: Servers, place: Path, count: int, *, seed: int) -> dict
         seconds["publishing, alone"] = await _publish(servers)
         _require(await _stored(jetstream), count)
         await remake_stream(jetstream)
+        few = messages[:ONE_BY_ONE]
+        one_by_one = len(few) / await _publish_bare(jetstream, few, at_once=1)
+        await remake_stream(jetstream)
+        await _execute(servers.database_url, OF_ONE_TENANT)
+        seconds["one tenant, publishing"] = await _publish(servers)
+        _require(await _stored(jetstream), count)
+        await _execute(servers.database_url, OF_NO_TENANT)
+        await remake_stream(jetstream)
         await _execute(servers.database_url, MOVE_BACK_TO_OUTBOX)
         await settle(servers.database_url)
         rate = await _relay(servers, place, count)
         _require(await _stored(jetstream), count)
-    return {name: count / taken for name, taken in seconds.items()} | {"hoc relay": rate}
+    rates = {name: count / taken for name, taken in seconds.items()}
+    return rates | {"hoc relay": rate, "one tenant, bare, 1 by 1": one_by_one}
 
 
 def _require(done: int, count: int) -> None:
@@ -112,14 +126,16 @@ async def _publish(servers: Servers) -> float:
         return time.perf_counter() - began
 
 
-async def _publish_bare(jetstream: JetStreamContext, messages: list[Message]) -> float:
-    """Publish in batches as large as the relay's, and await each acknowledgement, without a database."""
+async def _publish_bare(
+    jetstream: JetStreamContext, messages: list[Message], *, at_once: int = BATCH
+) -> float:
+    """Publish as many at once as the relay does, and await each acknowledgement, without a database."""
     began = time.perf_counter()
-    for start in range(0, len(messages), BATCH):
+    for start in range(0, len(messages), at_once):
         await asyncio.gather(
             *(
                 jetstream.publish(message.subject, message.data, headers=dict(message.headers))
-                for message in messages[start : start + BATCH]
+                for message in messages[start : start + at_once]
             )
         )
     return time.perf_counter() - began

@@ -21,6 +21,7 @@ class Proxy:
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._is_silent = False
+        self._left: int | None = None
         self._asking, self._answering = asyncio.Event(), asyncio.Event()
         self.holding = asyncio.Event()
         self.port = 0
@@ -48,6 +49,10 @@ class Proxy:
     def hold_answers(self) -> None:
         """Forward requests, and no answer until `thaw`; ``holding`` is set at the first answer."""
         self._answering.clear()
+
+    def cut_after(self, count: int) -> None:
+        """Forward ``count`` more bytes of requests, and then close that connection, but not later ones."""
+        self._left = count
 
     def thaw(self) -> None:
         self.holding.clear()
@@ -90,8 +95,14 @@ class Proxy:
             if flowing is self._answering and not flowing.is_set():
                 self.holding.set()
             await flowing.wait()
+            if flowing is self._asking and self._left is not None:
+                received = received[: self._left]
+                self._left -= len(received)
             writer.write(received)
             await writer.drain()
+            if flowing is self._asking and self._left == 0:
+                self._left = None
+                break
         writer.close()
 
 

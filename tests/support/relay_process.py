@@ -1,10 +1,12 @@
-"""A relay that stops its own process before its nth message, or after the nth is acknowledged."""
+"""A relay that stops its own process before its nth message or batch, or after its nth acknowledgement."""
 
 import asyncio
 import itertools
 import os
 import signal
 import sys
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import event
@@ -31,9 +33,18 @@ class StoppingPublisher:
         return self._publisher.is_connected
 
     async def publish(self, message: Message) -> None:
+        with self._stopping():
+            await self._publisher.publish(message)
+
+    async def publish_together(self, messages: Sequence[Message]) -> bool:
+        with self._stopping():
+            return await self._publisher.publish_together(messages)
+
+    @contextmanager
+    def _stopping(self) -> Generator[None]:
         if next(self._sent) == self._before:
             os.kill(os.getpid(), signal.SIGSTOP)
-        await self._publisher.publish(message)
+        yield
         if next(self._acknowledged) == self._after:
             os.kill(os.getpid(), signal.SIGSTOP)
 

@@ -6,17 +6,18 @@
 import asyncio
 import logging
 import ssl
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Generator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 
 from nats.aio.client import Client
-from nats.errors import AuthorizationError, Error, MaxPayloadError
+from nats.errors import AuthorizationError, Error, MaxPayloadError, NoRespondersError
 from nats.js import JetStreamContext
 from nats.js.api import StorageType, StreamConfig
 from nats.js.errors import APIError, NoStreamResponseError, NotFoundError
 
 from hoc.concurrency.background import in_background, is_cancelled
 from hoc.cus.account.L5_schemas.events import EVENTS
+from hoc.events.batches import BatchRefusedError, publish_batch
 from hoc.events.message import Message
 from hoc.events.nats_access import NatsAccess
 from hoc.events.publisher import MessageRefusedError, PublisherUnavailableError
@@ -25,6 +26,7 @@ from hoc.events.tolerant_client import TolerantClient
 CONNECT_SECONDS = 2
 PING_SECONDS = 5
 PUBLISH_SECONDS = 2.0
+BATCH_SECONDS = 4.0
 RECONNECT_SECONDS = 1
 FORGET_DUPLICATES_AFTER_SECONDS = 120.0
 
@@ -32,6 +34,8 @@ SUBJECTS = sorted({f"{event_type.partition('.')[0]}.*" for event_type in EVENTS}
 
 # JSStreamMessageExceedsMaximumErr and JSStreamHeaderExceedsMaximumErr in nats-server's errors.json.
 _TOO_LARGE = {10054, 10097}
+
+_BATCH_HEADERS = 128  # room for those that say a message's place in its batch
 
 _log = logging.getLogger("hoc.events")
 
@@ -181,6 +185,7 @@ class JetStreamPublisher:
         self._stream = stream
         self._replicas = replicas
         self._has_stream = False
+        self._takes_batches = False
 
     @property
     def is_connected(self) -> bool:
@@ -193,7 +198,7 @@ class JetStreamPublisher:
             raise MessageRefusedError(
                 f"{_size(message)} bytes, but the server accepts {self._connection.max_payload}"
             )
-        try:
+        with self._explained():
             await self._require_stream(jetstream)
             await jetstream.publish(
                 message.subject,
@@ -202,6 +207,27 @@ class JetStreamPublisher:
                 stream=self._stream,
                 timeout=PUBLISH_SECONDS,
             )
+
+    async def publish_together(self, messages: Sequence[Message]) -> bool:
+        """Store all messages as one atomic batch. Returns False if the stream refuses that, and has none."""
+        jetstream = self._connection.jetstream
+        with self._explained():
+            await self._require_stream(jetstream)
+            room = self._connection.max_payload - _BATCH_HEADERS
+            if not self._takes_batches or any(_size(message) > room for message in messages):
+                return False
+            try:
+                await publish_batch(self._connection.client, self._stream, messages, seconds=BATCH_SECONDS)
+            except BatchRefusedError as refusal:
+                self._takes_batches = not refusal.is_unsupported
+                return False
+            return True
+
+    @contextmanager
+    def _explained(self) -> Generator[None]:
+        """Raise MessageRefusedError or PublisherUnavailableError for the client's and the server's errors."""
+        try:
+            yield
         except APIError as problem:
             if problem.err_code in _TOO_LARGE:
                 raise MessageRefusedError(str(problem.description)) from problem
@@ -209,22 +235,43 @@ class JetStreamPublisher:
         except MaxPayloadError as problem:
             raise MessageRefusedError("larger than the server accepts") from problem
         except (Error, OSError, TimeoutError) as problem:
-            if isinstance(problem, NoStreamResponseError):
+            if isinstance(problem, NoStreamResponseError | NoRespondersError):
                 self._has_stream = False
             raise PublisherUnavailableError(str(problem)) from problem
 
     async def _require_stream(self, jetstream: JetStreamContext) -> None:
         if not self._has_stream:
-            await require_stream(jetstream, self._stream, SUBJECTS, replicas=self._replicas)
+            config = await require_stream(
+                jetstream, self._stream, SUBJECTS, replicas=self._replicas, allow_atomic=True
+            )
+            self._takes_batches = bool(config.allow_atomic) or await _allows_batches(jetstream, config)
             self._has_stream = True
 
 
+async def _allows_batches(jetstream: JetStreamContext, config: StreamConfig) -> bool:
+    """Let an existing stream accept atomic batches. Returns whether it does."""
+    config.allow_atomic = True
+    try:
+        allows = bool((await jetstream.update_stream(config)).config.allow_atomic)
+    except (Error, OSError, TimeoutError):
+        allows = False
+    if not allows:
+        _log.info("%s takes no atomic batches: the events of one tenant go out one by one", config.name)
+    return allows
+
+
 async def require_stream(
-    jetstream: JetStreamContext, name: str, subjects: list[str], *, replicas: int | None
-) -> None:
+    jetstream: JetStreamContext,
+    name: str,
+    subjects: list[str],
+    *,
+    replicas: int | None,
+    allow_atomic: bool = False,
+) -> StreamConfig:
     """Create a stream with these subjects, or add them to it without changing its other settings.
 
-    ``replicas`` is the number of servers of a new stream, one if it is None.
+    ``replicas`` is the number of servers of a new stream, one if it is None. ``allow_atomic`` lets a new one
+    accept atomic batches. Returns the configuration as the server has it.
     """
     try:
         config = (await jetstream.stream_info(name)).config
@@ -235,13 +282,14 @@ async def require_stream(
             storage=StorageType.FILE,
             num_replicas=replicas or 1,
             duplicate_window=FORGET_DUPLICATES_AFTER_SECONDS,
+            allow_atomic=allow_atomic or None,
         )
-        await jetstream.add_stream(config)
-        return
+        return (await jetstream.add_stream(config)).config
     present = config.subjects or []
     if missing := [subject for subject in subjects if subject not in present]:
         config.subjects = [*present, *missing]
-        await jetstream.update_stream(config)
+        return (await jetstream.update_stream(config)).config
+    return config
 
 
 def _size(message: Message) -> int:

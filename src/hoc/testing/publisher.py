@@ -1,6 +1,6 @@
 """A publisher that keeps messages instead of sending them to NATS, or refuses them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from hoc.events.message import Message
@@ -27,3 +27,10 @@ class RecordingPublisher:
         if problem is not None:
             raise problem
         self.messages.append(message)
+
+    async def publish_together(self, messages: Sequence[Message]) -> bool:
+        """Record all messages, or none if one is refused."""
+        if any(map(self.refusing, messages)):
+            return False
+        self.messages += messages
+        return True

@@ -1,6 +1,6 @@
 """An event that cannot be published becomes a dead letter with a reason, and holds up no other for long."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 from unittest.mock import ANY
 
@@ -30,6 +30,9 @@ class Failing:
         if self.users is None or any(user.encode() in message.data for user in self.users):
             raise PublisherUnavailableError("It may have been stored.")
         self.published.append(message.data)
+
+    async def publish_together(self, messages: Sequence[Message]) -> bool:  # noqa: ARG002 - as in the port
+        return False
 
 
 async def reasons(site: Site) -> list[str]:

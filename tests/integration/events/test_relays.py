@@ -130,6 +130,9 @@ class HeldPublisher:
         await self.released.wait()
         await self._publisher.publish(message)
 
+    async def publish_together(self, messages: Sequence[Message]) -> bool:  # noqa: ARG002 - as in the port
+        return False
+
 
 @in_place_and_taken_out
 async def test_the_cursor_never_goes_back(site: Site, *, taken_out: bool) -> None:

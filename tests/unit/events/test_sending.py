@@ -1,6 +1,6 @@
 """The outcomes of a batch of events when some are refused or fail."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 import pytest
@@ -9,7 +9,7 @@ from hoc.cus.account.L5_schemas.results import EventResult
 from hoc.events import sending
 from hoc.events.message import Message
 from hoc.events.publisher import MessageRefusedError, PublisherUnavailableError
-from hoc.events.sending import MAX_FAILURES, Sender
+from hoc.events.sending import MAX_FAILURES, TOGETHER, Sender
 from hoc.testing import RecordingPublisher
 
 NOW = datetime(2026, 3, 14, 10, tzinfo=UTC)
@@ -101,3 +101,36 @@ async def test_no_wave_begins_after_the_deadline(monkeypatch: pytest.MonkeyPatch
     sent = await Sender(publisher, "urn:x").send(events)
     assert names(publisher) == ["a1", "b1"]
     assert [settled.event_id for settled in sent.settled(events)] == ["a1"]
+
+
+MANY = [event(f"{user}{number}") for number in range(TOGETHER) for user in "ab"]
+
+
+async def test_many_events_are_published_together() -> None:
+    publisher = RecordingPublisher()
+    sent = await Sender(publisher, "urn:x").send(MANY)
+    assert sent.settled(MANY) == MANY
+    assert names(publisher) == [each.event_id for each in MANY], "in order, and not in waves"
+
+
+async def test_events_that_are_refused_together_go_out_in_waves() -> None:
+    publisher = RecordingPublisher(refusing(a1=MessageRefusedError("too large")))
+    sent = await Sender(publisher, "urn:x").send(MANY)
+    assert sent.refused == {"a1": "too large"}
+    assert sorted(names(publisher)) == sorted(each.event_id for each in MANY if each.event_id != "a1")
+
+
+class Unsure(RecordingPublisher):
+    """It is never known whether events are published together."""
+
+    async def publish_together(self, messages: Sequence[Message]) -> bool:  # noqa: ARG002 - as in the port
+        raise PublisherUnavailableError("no answer")
+
+
+async def test_events_of_unknown_outcome_are_repeated_in_waves() -> None:
+    publisher = Unsure()
+    sender = Sender(publisher, "urn:x")
+    assert list((await sender.send(MANY)).failed) == [each.event_id for each in MANY]
+    assert publisher.messages == [], "they are not sent again at once"
+    assert (await sender.send(MANY)).settled(MANY) == MANY
+    assert (await sender.send(MANY)).failed, "later ones are sent together again"
