@@ -3,6 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 BENCH ?=
 EVENTS ?= 100000
+GROWTH ?=
 FAULTS ?= --servers 100 --relays 100 --postgres 50 --nats 50
 INSTALLED := $(VENV)/.installed
 LOWEST := .venv-lowest
@@ -12,10 +13,11 @@ PIN ?=
 TIMED = @timed() { begun=$$(date +%s); echo "$$*"; "$$@" || exit; echo "$$(($$(date +%s) - begun)) s: $$*"; }; timed
 COMPILE = $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-annotate --no-header --quiet $(PIN)
+SEVERAL = PYTHONPATH=tests:bench/faults $(BIN)/python bench/growth/run.py
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 1577836800)
 export SOURCE_DATE_EPOCH
 
-.PHONY: serve test test-lowest test-wheel check wheel newcomer bench bench-events faults screenshots format pin clean
+.PHONY: serve test test-lowest test-wheel check wheel newcomer bench bench-events faults growth screenshots format pin clean
 
 serve: $(INSTALLED)  ## run everything on this machine, with a demo tenant: PostgreSQL, HTTP on 127.0.0.1:8201, or PORT=…
 	@$(BIN)/hoc serve --demo$(if $(PORT), --port $(PORT))
@@ -39,6 +41,10 @@ bench-events: $(INSTALLED)  ## how fast a backlog of events drains, and how late
 
 faults: $(INSTALLED)  ## kill servers, the relay, PostgreSQL and NATS under load, then look for what was lost
 	@$(BIN)/python bench/faults/run.py $(FAULTS)
+	@$(SEVERAL) --only failover
+
+growth: $(INSTALLED)  ## take away one of several servers, relays, NATS and PostgreSQL under load, and print what it cost
+	@$(SEVERAL) $(GROWTH)
 
 screenshots: $(INSTALLED)  ## docs/screenshots anew, from a demo tenant in a real browser
 	@PYTHONPATH=tests $(BIN)/python -m support.screenshots docs/screenshots

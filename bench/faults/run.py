@@ -14,6 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import cycle, islice, repeat
 from pathlib import Path
 from statistics import median
@@ -83,7 +84,10 @@ async def run(place: Path, options: argparse.Namespace) -> Result:
             )
         chaos = Chaos(work)
         began = time.monotonic()
-        async with asyncio.TaskGroup() as workers, in_background(_report(chaos, ledger), name="report"):
+        async with (
+            asyncio.TaskGroup() as workers,
+            in_background(partial(_report, chaos, ledger), name="report"),
+        ):
             for number in range(PEOPLE):
                 workers.create_task(load.people(number))
             for tenant in tenants:

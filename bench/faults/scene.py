@@ -78,7 +78,7 @@ async def scene(place: Path, work: Pulse) -> AsyncGenerator[Scene]:
             pulse=relayed,
         )
         for program in (*servers, relay):
-            await stack.enter_async_context(in_background(program.run(), name=program.name))
+            await stack.enter_async_context(in_background(program.run, name=program.name))
         yield Scene(
             database_url=database_url,
             nats_url=nats_url,

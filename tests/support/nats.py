@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncGenerator, Generator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -41,6 +41,7 @@ class NatsServer:
         self._directory = directory
         self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
+        self._settings: dict[str, object] = {}
 
     @property
     def url(self) -> str:
@@ -66,6 +67,7 @@ class NatsServer:
 
     def start(self, **settings: object) -> None:
         """Start it with these settings of nats-server. Returns once it accepts connections."""
+        self._settings = settings
         self._directory.mkdir(exist_ok=True)
         config = self._directory / "nats.conf"
         store = {"store_dir": str(self._directory / "store")}
@@ -83,6 +85,10 @@ class NatsServer:
                         [program, "--config", config], stdout=log, stderr=log, start_new_session=True
                     )
             time.sleep(0.01)
+
+    def restart(self) -> None:
+        """Start it again with the settings that it had."""
+        self.start(**self._settings)
 
     def stop(self) -> None:
         if self._process is not None:
@@ -150,3 +156,16 @@ class NatsServer:
 def _stored(message: Any) -> Stored:
     headers = dict(message.headers)
     return Stored(headers["Nats-Msg-Id"], message.subject, headers, orjson.loads(message.data))
+
+
+@contextmanager
+def nats_cluster(directory: Path, size: int = 3) -> Generator[dict[str, NatsServer]]:
+    """Servers by name, each a process of its own, that hold the replicas of a stream together."""
+    servers = {f"nats-{number}": NatsServer(directory / str(number)) for number in range(size)}
+    ports = {name: free_port() for name in servers}
+    routes = [f"nats://127.0.0.1:{port}" for port in ports.values()]
+    with ExitStack() as stack:
+        for name, server in servers.items():
+            cluster = {"name": "test", "listen": f"127.0.0.1:{ports[name]}", "routes": routes}
+            stack.enter_context(server.started(server_name=name, cluster=cluster))
+        yield servers

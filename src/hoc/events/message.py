@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, TypeAlias
 from urllib.parse import quote
 
@@ -12,6 +13,12 @@ from hoc.cus.account.L5_schemas.results import EventResult
 
 # Printable ASCII without the space, the quotation mark and the percent sign.
 _PLAIN = "!#$&'()*+,-./:;<=>?@[\\]^_`{|}~"
+
+
+@lru_cache(maxsize=10_000)
+def _quoted(value: str | None) -> str | None:
+    """The value as CloudEvents wants it in a header. The events of a backlog repeat a few values."""
+    return None if value is None else quote(value, safe=_PLAIN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,21 +36,19 @@ def message_of(event: EventResult, source: str) -> Message:
 
     ``Nats-Msg-Id`` is the event's id. JetStream drops a message whose id it has seen in the last two minutes.
     """
+    # The CloudEvents extension "sequence" is a number whose values sort as text.
     attributes = {
         "specversion": "1.0",
         "id": event.event_id,
-        "source": source,
+        "source": _quoted(source),
         "type": event.type,
         "time": event.time.astimezone(UTC).isoformat().replace("+00:00", "Z"),
         "datacontenttype": "application/json",
-        "subject": event.tenant_id or event.user_id,
-        "actor": event.actor,
-        # The CloudEvents extension "sequence", whose values sort as text.
+        "subject": _quoted(event.tenant_id or event.user_id),
+        "actor": _quoted(event.actor),
         "sequence": None if event.sequence is None else f"{event.sequence:019d}",
     }
-    headers = {
-        f"ce-{name}": quote(value, safe=_PLAIN) for name, value in attributes.items() if value is not None
-    }
+    headers = {f"ce-{name}": value for name, value in attributes.items() if value is not None}
     return Message(
         event_id=event.event_id,
         subject=event.type,

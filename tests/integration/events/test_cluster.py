@@ -1,0 +1,59 @@
+"""A stream on three servers loses nothing when one of them is killed."""
+
+import asyncio
+from pathlib import Path
+
+from support.nats import STREAM, nats_cluster
+from support.relays import SOURCE, Site
+from support.seed import execute
+from support.waiting import until
+
+from hoc.concurrency.background import in_background
+from hoc.database import Database
+from hoc.events.nats import JetStreamPublisher
+from hoc.events.relay import Relay
+
+_WRITE = """
+    INSERT INTO account.outbox (type, time, tenant_id, payload)
+        SELECT 'ticket.created', now(), 'tenant-' || number % 2, '{}' FROM generate_series(1, 20) AS number"""
+
+
+async def test_a_replicated_stream_outlives_its_leader(
+    fresh_database_url: str, fresh_database: Database, tmp_path: Path
+) -> None:
+    """Its leader is killed while events are published; the relay goes on with the others."""
+    with nats_cluster(tmp_path) as servers:
+        first = next(iter(servers.values()))
+        site = Site(fresh_database_url, first, fresh_database)
+        urls = ",".join(server.url for server in servers.values())
+        written = 0
+
+        async def write() -> None:
+            nonlocal written
+            while True:
+                await execute(fresh_database, _WRITE)
+                written += 20
+                await asyncio.sleep(0.1)
+
+        async with site.connected(nats_url=urls) as (database, connection):
+            publisher = JetStreamPublisher(connection, stream=STREAM, replicas=3)
+            relay = Relay(database, publisher, source=SOURCE, poll_seconds=0.05)
+
+            async def are_published(count: int) -> bool:
+                status = await site.status()
+                return written - status.unpublished >= count
+
+            async with relay.running():
+                async with in_background(write, name="load"):
+                    await until(lambda: are_published(40))
+                    info = await connection.jetstream.stream_info(STREAM)
+                    assert info.config.num_replicas == 3
+                    assert info.cluster is not None
+                    leader = servers.pop(info.cluster.leader or "")
+                    leader.stop()
+                    killed_after = written
+                    await until(lambda: are_published(killed_after + 40))
+                await site.until_published()
+        survivor = next(iter(servers.values()))
+        stored = [int(message.headers["ce-sequence"]) for message in await survivor.stored()]
+        assert stored == list(range(1, written + 1))
