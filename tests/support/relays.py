@@ -1,5 +1,6 @@
 """A test's own database and NATS, with the relays between them."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -14,7 +15,7 @@ import pytest
 from support.nats import NatsServer
 from support.races import rewrite
 from support.seed import execute
-from support.waiting import until
+from support.waiting import PATIENCE_SECONDS, until
 from support.world import PostgresWorld
 
 from hoc.cus.account.L6_drivers.event_sequencing import EventBacklog, SqlEventSequencing
@@ -117,6 +118,13 @@ async def run_once(relay: Relay) -> None:
     while await relay.sequence_events():
         pass
     await relay.publish()
+
+
+async def publish_all(site: Site, relay: Relay) -> None:
+    """Number and publish all events, however often a busy machine makes the relay try again."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while (await site.status()).unpublished:
+            await run_once(relay)
 
 
 class RelayProcess:

@@ -10,7 +10,7 @@ import pytest
 from nats.aio.client import Client
 from support.nats import STREAM
 from support.outage import Proxy
-from support.relays import Site, in_place_and_taken_out, relay_process
+from support.relays import Site, in_place_and_taken_out, publish_all, relay_process
 from support.seed import execute
 
 from hoc.concurrency.background import in_background
@@ -33,12 +33,6 @@ async def write(site: Site, relay: Relay | None = None) -> None:
     if relay is not None:
         while await relay.sequence_events():
             pass
-
-
-async def publish_all(site: Site, relay: Relay) -> None:
-    async with asyncio.timeout(30):
-        while (await site.status()).unpublished:
-            await relay.publish()
 
 
 async def published(site: Site) -> list[int]:

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 from support.outage import Proxy
-from support.relays import Site, in_place_and_taken_out, run_once
+from support.relays import Site, in_place_and_taken_out, publish_all, run_once
 from support.servers import ServerProcess, development_keys, server_process
 from support.waiting import until
 
@@ -40,7 +40,7 @@ async def test_an_unacknowledged_event_is_sent_again(
     monkeypatch.setattr("hoc.events.nats.PUBLISH_SECONDS", 0.2)
     user = await site.world.add_user()
     async with site.relay(nats_url=f"nats://127.0.0.1:{proxy.port}") as relay:
-        await run_once(relay)
+        await publish_all(site, relay)
         if taken_out:
             settle_whatever_happens(monkeypatch)
         await site.rename(user, "one", "two")
@@ -63,7 +63,7 @@ async def test_a_lost_acknowledgement_makes_no_second_message(
     monkeypatch.setattr("hoc.events.nats.PUBLISH_SECONDS", 0.2)
     user = await site.world.add_user()
     async with site.relay() as relay:
-        await run_once(relay)
+        await publish_all(site, relay)
         await site.rename(user, "one", "two")
         site.nats.pause()
         await run_once(relay)
