@@ -14,10 +14,10 @@ from embedded import embedded_postgres
 from support.seed import add_tenants, add_users
 from support.smtp import SmtpServer, smtp_server
 
-from hoc.asgi import create_courier
 from hoc.cus.account.L5_schemas.options import Options
 from hoc.cus.account.wiring import open_database, postgres_engines
 from hoc.database import Database
+from hoc.mail.setup import create_courier
 from hoc.migrations import migrate
 from hoc.settings import Settings
 

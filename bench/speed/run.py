@@ -20,6 +20,7 @@ import library
 import overload
 import pages
 import reading
+import replicas
 import starting
 import tenancy
 from report import Report
@@ -36,6 +37,7 @@ PARTS: Final[dict[str, Callable[[Scene, Report], None]]] = {
     "overload": overload.measure,
     "workers": starting.workers,
     "library": library.measure,
+    "replica": replicas.measure,
     "start": starting.start,
     "flat": flatness.measure,  # the last, because it takes longest
 }

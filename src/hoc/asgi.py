@@ -30,7 +30,6 @@ from hoc.cus.account.L2_api.request import BodyParser
 from hoc.cus.account.L2_api.support_desk import SUPPORT_DESK_OPERATIONS
 from hoc.cus.account.L2_api.tenants import TENANT_OPERATIONS
 from hoc.cus.account.L5_engines.hooks import Hook
-from hoc.cus.account.L5_engines.link_patterns import link_pattern
 from hoc.cus.account.wiring import (
     access_reader,
     create_account_service,
@@ -38,11 +37,11 @@ from hoc.cus.account.wiring import (
     frame_reader,
     idempotency,
     open_database,
-    options_of,
+    open_replica,
     owner_reader,
     postgres_facade,
 )
-from hoc.database import Database, PasswordSource
+from hoc.database import PasswordSource, Reads
 from hoc.distribution import how_to_add, installed_version
 from hoc.events.asyncapi import asyncapi_document
 from hoc.events.billing import billing_handlers
@@ -51,11 +50,8 @@ from hoc.events.observer import EventObserver
 from hoc.events.service import EventService
 from hoc.events.wakeups import CommitNotifier
 from hoc.housekeeping import Housekeeping
-from hoc.mail.courier import Courier
-from hoc.mail.mailbox import DevelopmentMailbox
-from hoc.mail.message import parse_sender
-from hoc.mail.queues import AccountMailQueue, AnyMailQueue, InvitationQueue, TicketMailQueue
 from hoc.mail.sender import MailSender
+from hoc.mail.setup import create_courier, email_change_url
 from hoc.readiness import Readiness
 from hoc.settings import Settings
 from hoc.telemetry.tracing import route_describer
@@ -63,7 +59,6 @@ from hoc.telemetry.tracing import route_describer
 if TYPE_CHECKING:  # they need extras
     from hoc.cus.account.L2_api.pages.endpoint import PageParts
     from hoc.cus.account.L2_api.rate_limits import RateLimits
-    from hoc.mail.smtp_connections import SmtpConnections
 
 ADMISSION_TIMEOUT_SECONDS = 0.8
 """How long a request waits for admission before it is answered 503."""
@@ -79,7 +74,8 @@ class Accounts:
         app.mount("/accounts", accounts.console_app)
         app.mount("/api/v1", accounts.identity_app)
 
-    ``facade`` and ``identity_service`` are the same rules for Python code.
+    ``facade`` and ``identity_service`` are the same rules for Python code. ``reads`` reads by them on the
+    replica (`Settings.database_replica_url`) where it can.
 
     Args:
         settings: `Settings.database_url` must be set.
@@ -120,6 +116,8 @@ class Accounts:
             statement_timeout_ms=settings.statement_timeout_ms,
             password=database_password,
         )
+        replica = open_replica(settings, self.database, password=database_password)
+        self.reads = Reads(self.database, replica)
         self.readiness = Readiness(self.database)
         self.database.before_use(self.readiness.require_schema)
         self.facade = postgres_facade(settings, hooks=hooks)
@@ -128,7 +126,7 @@ class Accounts:
             primary_issuer=settings.primary_issuer_or_default,
             mails_per_recipient_per_day=settings.invitations_per_recipient_per_day,
             special_use_domains=settings.special_use_domains,
-            email_change_url=_email_change_url(settings),
+            email_change_url=email_change_url(settings),
             hooks=hooks,
         )
         self._courier = create_courier(self.database, settings, mail) if settings.send_mail else None
@@ -156,6 +154,7 @@ class Accounts:
             pages=SingleFlight(),
             idempotency=idempotency(),
             on_mail_queued=on_mail_queued,
+            reads=self.reads,
         )
         limiter = _limiter(settings.max_requests)
         rate_limits = rate_limits_of(settings)
@@ -205,6 +204,7 @@ class Accounts:
                     callers,
                     frame_reader(),
                     on_mail_queued,
+                    self.reads,
                 ),
                 authentication=pages_authentication,
                 limiter=limiter,
@@ -232,6 +232,7 @@ class Accounts:
             async with (
                 self.readiness.running(),
                 self._courier.running() if self._courier is not None else nullcontext(),
+                self.reads.replica.running() if self.reads.replica is not None else nullcontext(),
                 self._housekeeping.running(),
                 self._commit_notifier.running(),
                 self.events.running(),
@@ -304,53 +305,3 @@ def rate_limits_of(settings: Settings) -> "RateLimits | None":
         per_address=settings.rate_limit_per_address,
         storage_url=url.get_secret_value() if url else None,
     )
-
-
-def create_courier(database: Database, settings: Settings, sender: MailSender | None) -> Courier:
-    """The courier of all mails. Raises ValueError for a wrong setting or template."""
-    try:
-        from hoc.mail.templating import MailTemplates  # noqa: PLC0415 - a host that sends no mail has no extra
-    except ImportError as missing:
-        raise _needs_extra(missing) from None
-    parse_sender(settings.mail_from)
-    templates = MailTemplates(settings.mail_templates, language=settings.mail_language)
-    ticket_link = link_pattern(
-        "HOC_TICKET_URL", settings.ticket_url, settings.public_url, "tenant_id", "ticket_id"
-    )
-    queues: list[AnyMailQueue] = [
-        InvitationQueue(settings.mail_from, options_of(settings).invitation_url, templates),
-        AccountMailQueue(settings.mail_from, _email_change_url(settings), templates),
-        TicketMailQueue(settings.mail_from, ticket_link, templates),
-    ]
-    at_once = settings.mail_concurrency
-    if sender is not None:
-        return Courier(database, sender, queues, at_once=at_once)
-    own = mail_sender(settings)
-    return Courier(database, own, queues, at_once=at_once, close=own.aclose)
-
-
-def _email_change_url(settings: Settings) -> str:
-    return link_pattern("HOC_EMAIL_CHANGE_URL", settings.email_change_url, settings.public_url, "token")
-
-
-def _needs_extra(missing: ImportError) -> ValueError:
-    return ValueError(
-        f"Mail needs the library {missing.name}: {how_to_add('mail')}."
-        " A host that sends no mail needs none: set HOC_SEND_MAIL=false."
-    )
-
-
-def mail_sender(settings: Settings) -> "SmtpConnections | DevelopmentMailbox":
-    """SMTP when it is configured, the development mailbox otherwise."""
-    if settings.smtp_url is not None:
-        try:
-            from hoc.mail.smtp import SmtpSender  # noqa: PLC0415 - only SMTP needs this library
-            from hoc.mail.smtp_connections import SmtpConnections  # noqa: PLC0415 - see above
-        except ImportError as missing:
-            raise _needs_extra(missing) from None
-
-        server = SmtpSender.from_url(settings.smtp_url.get_secret_value())
-        return SmtpConnections(server, limit=settings.mail_concurrency)
-    from hoc.embedded import DataDirectory  # noqa: PLC0415 - only a development server has one
-
-    return DevelopmentMailbox(DataDirectory(settings.data_dir).mailbox)

@@ -47,6 +47,7 @@ class Settings(BaseSettings):
             *,
             database_url: SecretStr | str | None = ...,
             listen_database_url: SecretStr | str | None = ...,
+            database_replica_url: SecretStr | str | None = ...,
             nats_url: SecretStr | str | None = ...,
             smtp_url: SecretStr | str | None = ...,
             rate_limit_storage_url: SecretStr | str | None = ...,
@@ -69,6 +70,12 @@ class Settings(BaseSettings):
     )
     database_url: SecretStr | None = Field(
         default=None, description="PostgreSQL 15 or later; unset: `hoc serve` starts an embedded one"
+    )
+    database_replica_url: SecretStr | None = Field(
+        default=None, description="a standby of that database, to read lists from; unset: none"
+    )
+    replica_staleness_ms: Count = Field(
+        default=1_000, description="milliseconds that what the replica shows may be old"
     )
     pool_size: Count = Field(default=10, description="most database connections of each server process")
     max_requests: Count = Field(
@@ -270,7 +277,7 @@ class Settings(BaseSettings):
             raise ValueError("; ".join(unknown))
         return given
 
-    @field_validator("database_url", "listen_database_url")
+    @field_validator("database_url", "listen_database_url", "database_replica_url")
     @classmethod
     def _check_database_url(cls, url: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
         """Have the URL name the file of its password, which so goes wherever the URL does."""
@@ -278,14 +285,16 @@ class Settings(BaseSettings):
             return url
         has_password = PostgresUrl.parse(value).password is not None
         file = info.data.get("database_password_file")
-        if file is None or (has_password and info.field_name == "listen_database_url"):
+        if file is None or (has_password and info.field_name != "database_url"):
             return url
         return SecretStr(with_password_file(value, file))
 
     @model_validator(mode="after")
-    def _refuse_password_of_nothing(self) -> Self:
+    def _refuse_parts_of_nothing(self) -> Self:
         if self.database_password_file is not None and not self.database_url:
             raise ValueError("HOC_DATABASE_PASSWORD_FILE is set, but HOC_DATABASE_URL is not")
+        if self.database_replica_url and not self.database_url:
+            raise ValueError("HOC_DATABASE_REPLICA_URL is set, but HOC_DATABASE_URL is not")
         return self
 
     @property

@@ -10,8 +10,8 @@ from support.chromium import Chromium
 from support.seed import add_dead_message
 from support.world import PostgresWorld
 
-from hoc.cus.account.L2_api.identity import ADMINS
 from hoc.cus.account.L2_api.pages.app import PAGES
+from hoc.cus.account.L2_api.scopes import ADMINS
 
 RUN = "() => axe.run().then((found) => found.violations.map(({id, nodes}) => [id, nodes.map((n) => n.html)]))"
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")

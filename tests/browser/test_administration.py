@@ -6,7 +6,7 @@ from support.browsing import NARROW, Visits
 from support.seed import add_dead_message
 from support.world import PostgresWorld
 
-from hoc.cus.account.L2_api.identity import ADMINS
+from hoc.cus.account.L2_api.scopes import ADMINS
 
 
 @pytest.mark.parametrize("scripts", [True, False])

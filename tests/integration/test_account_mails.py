@@ -15,7 +15,6 @@ from support.servers import development_keys, server_process
 from support.smtp import SmtpServer, smtp_server
 from support.waiting import until
 
-from hoc.asgi import create_courier
 from hoc.cli.development import read_mailbox, readable_mailbox
 from hoc.cus.account.L5_schemas.errors import AccountsError
 from hoc.cus.account.L5_schemas.identity import AccountStatusChangeRequest, AccountUpdateRequest
@@ -26,6 +25,7 @@ from hoc.mail.courier import Courier
 from hoc.mail.mailbox import DevelopmentMailbox
 from hoc.mail.message import link_in
 from hoc.mail.sender import MailSender
+from hoc.mail.setup import create_courier
 from hoc.mail.smtp import SmtpSender
 from hoc.settings import Settings
 

@@ -20,7 +20,7 @@ from support.servers import development_keys, server_process
 from support.smtp import SmtpServer, smtp_server
 from support.waiting import until
 
-from hoc.asgi import Accounts, create_courier
+from hoc.asgi import Accounts
 from hoc.cus.account.L5_engines.invitation_mail import issue_token
 from hoc.cus.account.L5_engines.session import utc_now
 from hoc.cus.account.L5_schemas.errors import AccountsError
@@ -33,6 +33,7 @@ from hoc.database import Database
 from hoc.mail.courier import Courier
 from hoc.mail.message import link_in
 from hoc.mail.sender import MailRejectedError, MailUnavailableError
+from hoc.mail.setup import create_courier
 from hoc.mail.smtp import SmtpSender
 from hoc.settings import Settings
 

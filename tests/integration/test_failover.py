@@ -13,6 +13,7 @@ import pytest
 from support.command_line import open_directory
 from support.console import HOST
 from support.own_postgres import OwnPostgres, own_postgres, standby_of
+from support.replicated import superuser
 from support.servers import development_keys
 from support.waiting import until
 
@@ -80,17 +81,6 @@ def _soon(condition: Callable[[], bool]) -> Callable[[], Awaitable[object]]:
         return condition()
 
     return is_true
-
-
-async def superuser(server: OwnPostgres, *statements: str) -> object:
-    """The first value of the last statement."""
-    connection = await asyncpg.connect(
-        host="127.0.0.1", port=server.port, user="postgres", database="postgres"
-    )
-    try:
-        return [await connection.fetchval(statement) for statement in statements][-1]
-    finally:
-        await connection.close()
 
 
 @pytest.fixture

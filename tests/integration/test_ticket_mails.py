@@ -13,12 +13,12 @@ from support.servers import development_keys, server_process
 from support.smtp import SmtpServer, smtp_server
 from support.waiting import until
 
-from hoc.asgi import create_courier
 from hoc.cus.account.L5_engines.support import Support
 from hoc.cus.account.L5_schemas.options import Options
 from hoc.cus.account.wiring import postgres_engines
 from hoc.database import Database
 from hoc.mail.sender import MailSender
+from hoc.mail.setup import create_courier
 from hoc.mail.smtp import SmtpSender
 from hoc.settings import Settings
 

@@ -11,7 +11,7 @@ from playwright.async_api import Browser, BrowserContext, Page
 from support.servers import development_keys
 from support.waiting import until
 
-from hoc.cus.account.L2_api.identity import ADMINS
+from hoc.cus.account.L2_api.scopes import ADMINS
 from hoc.embedded import DataDirectory
 from hoc.mail.mailbox import DevelopmentMailbox
 

@@ -89,14 +89,12 @@ def standby_of(primary: OwnPostgres) -> Generator[OwnPostgres]:
         f"--dbname=postgresql://postgres@127.0.0.1:{primary.port}",
     )
     assert copied.returncode == 0, copied.stdout
-    settings = {
-        "port": standby.port,
-        "listen_addresses": "127.0.0.1",
-        "unix_socket_directories": "''",
-        "hba_file": files.directory / "pg_hba.conf",
-    }
-    flags = " ".join(f"-c {name}={value}" for name, value in settings.items())
-    standby.control("start", "--options", flags)
+    with (cluster / "postgresql.auto.conf").open("a") as settings:
+        settings.write(
+            f"port = {standby.port}\nlisten_addresses = '127.0.0.1'\nunix_socket_directories = ''\n"
+            f"hba_file = '{files.directory / 'pg_hba.conf'}'\n"
+        )
+    standby.control("start")
     try:
         yield standby
     finally:

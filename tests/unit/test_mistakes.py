@@ -31,6 +31,7 @@ def named(value: dict[str, str] | str) -> str:
         ({"HOC_DATABASE_URL": "mysql://u:hidden@127.0.0.1/x"}, "HOC_DATABASE_URL: expected a URL"),
         ({"HOC_DATABASE_URL": "postgresql://u:p@127.0.0.1:hidden/x"}, "HOC_DATABASE_URL: expected a URL"),
         ({"HOC_LISTEN_DATABASE_URL": "hidden"}, "HOC_LISTEN_DATABASE_URL: expected a URL"),
+        ({"HOC_DATABASE_REPLICA_URL": "hidden"}, "HOC_DATABASE_REPLICA_URL: expected a URL"),
         ({"HOC_MAIL_FROM": "not an address"}, "HOC_MAIL_FROM must be an address"),
         ({"HOC_PUBLIC_URL": "app.example.com"}, "HOC_PUBLIC_URL: expected an absolute URL"),
         ({"HOC_SMTP_URL": "http://user:hidden@mail.example.com"}, "HOC_SMTP_URL: the scheme must be"),

@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from hoc.cli.configuration import load_settings, require_development
 from hoc.cli.errors import CommandError
 from hoc.cus.account.L2_api.authentication import DevelopmentKeys
-from hoc.cus.account.L2_api.identity import SCOPES
+from hoc.cus.account.L2_api.scopes import SCOPES
 from hoc.embedded import DataDirectory
 from hoc.mail.mailbox import DevelopmentMailbox
 

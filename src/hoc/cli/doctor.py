@@ -19,6 +19,7 @@ from hoc.cli.configuration import (
     running_nats,
 )
 from hoc.cli.errors import CommandError, database_errors
+from hoc.cli.replica_check import replica_state
 from hoc.cus.account.L6_drivers.event_partitions import LAST_COVERED, MAY_CREATE
 from hoc.cus.account.L6_drivers.event_sequencing import SqlEventSequencing
 from hoc.cus.account.L6_drivers.grants import MISSING_GRANTS
@@ -86,6 +87,8 @@ async def _examine(settings: Settings, url: str | None, nats_url: str | None) ->
     )
     findings = [Finding("settings", "ok", mode)]
     findings += [found async for found in _database_findings(url)]
+    if (replica_url := reveal(settings.database_replica_url)) is not None and url is not None:
+        findings.append(await _replica_finding(url, replica_url))
     findings.append(await _mail_finding(settings))
     findings.append(await _nats_finding(settings, nats_url))
     return findings
@@ -181,6 +184,14 @@ def _partitions(until: datetime | None, *, may_create: bool) -> Finding:
             "partitions", "warning", f"they end on {until:%Y-%m-%d}: run `hoc migrate` as the tables' owner"
         )
     return Finding("partitions", "ok", f"exist until {until:%Y-%m-%d}")
+
+
+async def _replica_finding(url: str, replica_url: str) -> Finding:
+    try:
+        is_fit, state = await replica_state(url, replica_url, connect_timeout=_TIMEOUT_SECONDS)
+    except CommandError as problem:
+        return Finding("replica", "wrong", str(problem))
+    return Finding("replica", "ok" if is_fit else "wrong", state)
 
 
 async def _mail_finding(settings: Settings) -> Finding:

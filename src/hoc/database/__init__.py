@@ -3,12 +3,16 @@
 from hoc.database.connecting import NotConnectedError, PasswordSource
 from hoc.database.connections import Database, create_engine
 from hoc.database.outages import ErrorTranslator, sqlstate, translated_errors
+from hoc.database.reads import Reads
+from hoc.database.replica import Replica
 
 __all__ = [
     "Database",
     "ErrorTranslator",
     "NotConnectedError",
     "PasswordSource",
+    "Reads",
+    "Replica",
     "create_engine",
     "sqlstate",
     "translated_errors",

@@ -105,6 +105,10 @@ class Database:
         async with self._reading() as connection:
             return await connection.execute(statement)
 
+    def unguarded(self) -> AbstractAsyncContextManager[DirectConnection]:
+        """As `reading`, without that check, and with the driver's errors as they are."""
+        return self._reading()
+
     @asynccontextmanager
     async def reading(self) -> AsyncGenerator[DirectConnection, None]:
         """A connection on which each statement is a transaction by itself: one round trip."""

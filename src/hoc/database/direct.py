@@ -4,7 +4,7 @@ SQLAlchemy compiles each statement once, but does not execute it: for a short st
 several times as much as PostgreSQL and the network.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -95,6 +95,12 @@ class DirectConnection:
     def __init__(self, driver: Any, statements: CompiledStatements) -> None:  # noqa: ANN401 - asyncpg's connection, or a proxy of one
         self._driver = driver
         self._statements = statements
+        self.primary: Callable[[], AbstractAsyncContextManager[DirectConnection]] | None = None
+        """Opens a connection to the primary, where this one leads to a replica; else None."""
+
+    @property
+    def driver(self) -> Any:  # noqa: ANN401 - see above
+        return self._driver
 
     async def execute(self, statement: Executable, values: Mapping[str, Any] | None = None) -> Rows:
         sql, arguments = self._statements.get(statement).with_values(values or {})

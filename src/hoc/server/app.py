@@ -52,13 +52,14 @@ class Service:
             observer=self._metrics,
             hooks=load_hooks(settings.hooks),
         )
-        metrics = MetricsEndpoint(self._accounts.database, [self._events])
+        metrics = MetricsEndpoint(self._accounts.database, [self._events], self._accounts.reads.replica)
         identity = FixedMount("/api/v1", self._accounts.identity_app)
         console = FixedMount(settings.mount_path, self._accounts.console_app)
         front = front_routes(_places(console.path, identity.path)) if settings.shows_docs else []
         if settings.shows_docs or settings.serves_pages:
             front += mount_point_routes(console.path)
-        about = Api([*Health(self._accounts.readiness, self._events).routes(), *metrics.routes(), *front])
+        health = Health(self._accounts.readiness, self._events, self._accounts.reads.replica)
+        about = Api([*health.routes(), *metrics.routes(), *front])
         self.routes = [identity, console, *about.routes]
         default: ASGIApp = about
         if settings.serves_pages:

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from hoc.cus.account.L5_schemas.errors import UnavailableError
+from hoc.database import Replica
 from hoc.readiness import Readiness
 
 _TIMEOUT_SECONDS = 0.8
@@ -23,9 +24,15 @@ _log = logging.getLogger("hoc.health")
 class Health:
     """``events`` gives the state of event publishing; it raises UnavailableError without the database."""
 
-    def __init__(self, readiness: Readiness, events: Callable[[], Awaitable[dict[str, Any]]]) -> None:
+    def __init__(
+        self,
+        readiness: Readiness,
+        events: Callable[[], Awaitable[dict[str, Any]]],
+        replica: Replica | None = None,
+    ) -> None:
         self._readiness = readiness
         self._events = events
+        self._replica = replica
 
     def routes(self) -> list[Route]:
         return [
@@ -47,7 +54,7 @@ class Health:
         return _answer(503, "unhealthy", reason=reason)
 
     async def detailed(self, _request: Request) -> Response:
-        """Like `ready`, with the state of events. A missing NATS does not make the service unhealthy."""
+        """Like `ready`, with the state of events and of the replica. NATS and the replica may be away."""
         reason = await self._readiness.check()
         if reason is not None:
             return _answer(503, "unhealthy", database_connected=False, reason=reason)
@@ -58,7 +65,8 @@ class Health:
             if not isinstance(problem, UnavailableError | TimeoutError):
                 _log.error("the state of events could not be read", exc_info=problem)
             return _answer(503, "unhealthy", database_connected=False, reason="the database does not answer")
-        return _answer(200, "healthy", database_connected=True, **events)
+        replica = {} if self._replica is None else {"replica": self._replica.status}
+        return _answer(200, "healthy", database_connected=True, **events, **replica)
 
 
 def _answer(status: int, state: str, **details: object) -> Response:

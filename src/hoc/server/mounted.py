@@ -26,7 +26,7 @@ def health_app(accounts: Accounts) -> Api:
     async def events() -> dict[str, Any]:
         return asdict(await accounts.events.status())
 
-    return Api(Health(accounts.readiness, events).routes())
+    return Api(Health(accounts.readiness, events, accounts.reads.replica).routes())
 
 
 def metrics_app(accounts: Accounts, metrics: "EventMetrics") -> Api:
@@ -42,7 +42,7 @@ def metrics_app(accounts: Accounts, metrics: "EventMetrics") -> Api:
         status = await accounts.events.status()
         metrics.waiting(status.events_unpublished, status.oldest_unpublished_seconds)
 
-    endpoint = MetricsEndpoint(accounts.database, [collect])
+    endpoint = MetricsEndpoint(accounts.database, [collect], accounts.reads.replica)
     for api in (accounts.console_app, accounts.identity_app):
         api.observe_by(partial(MountedRequests, routes=api.routes, observers=endpoint.observers()))
     return Api(endpoint.routes())

@@ -38,6 +38,18 @@ POOL_CHECKED_OUT: Final = Gauge(
     multiprocess_mode="livesum",
     registry=REGISTRY,
 )
+REPLICA_LAG_SECONDS: Final = Gauge(
+    "hoc_replica_lag_seconds",
+    "Age of the newest state that the replica is known to have.",
+    multiprocess_mode="livemax",
+    registry=REGISTRY,
+)
+REPLICA_IN_USE: Final = Gauge(
+    "hoc_replica_in_use",
+    "1 while the replica is read, 0 while the primary answers its reads too.",
+    multiprocess_mode="livemin",
+    registry=REGISTRY,
+)
 OUTBOX_BACKLOG: Final = Gauge(
     "hoc_outbox_backlog",
     "Events waiting to be published.",

@@ -17,8 +17,16 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from hoc.cus.account.L5_schemas.errors import UnavailableError
-from hoc.database import Database
-from hoc.telemetry.metrics import MULTIPROCESS, POOL_CHECKED_OUT, POOL_SIZE, REGISTRY, observe_request
+from hoc.database import Database, Replica
+from hoc.telemetry.metrics import (
+    MULTIPROCESS,
+    POOL_CHECKED_OUT,
+    POOL_SIZE,
+    REGISTRY,
+    REPLICA_IN_USE,
+    REPLICA_LAG_SECONDS,
+    observe_request,
+)
 from hoc.telemetry.requests import Observer
 
 Collect = Callable[[], Awaitable[object]]
@@ -35,9 +43,12 @@ disable_created_metrics()  # type: ignore[no-untyped-call]  # it has no types
 class MetricsEndpoint:
     """Serves /metrics. Calls every ``collect`` first; if one fails, the other metrics are served anyway."""
 
-    def __init__(self, database: Database, collect: Sequence[Collect] = ()) -> None:
+    def __init__(
+        self, database: Database, collect: Sequence[Collect] = (), replica: Replica | None = None
+    ) -> None:
         self._database = database
         self._collect = collect
+        self._replica = replica
         self._read_pool()
 
     def routes(self) -> list[Route]:
@@ -64,6 +75,10 @@ class MetricsEndpoint:
         if isinstance(pool, QueuePool):
             POOL_SIZE.set(pool.size())
             POOL_CHECKED_OUT.set(pool.checkedout())
+        if self._replica is not None:
+            status = self._replica.status
+            REPLICA_LAG_SECONDS.set(status.lag_seconds)
+            REPLICA_IN_USE.set(status.is_read)
 
 
 async def _collected(collect: Collect) -> None:

@@ -32,7 +32,7 @@ from hoc.cus.account.L5_schemas.port_types import (
     Window,
 )
 from hoc.cus.account.L5_schemas.results import LinkedIdentitiesResult, LinkedIdentityResult
-from hoc.testing.database import MemoryDatabase
+from hoc.testing.database import MemoryDatabase, MemorySession
 from hoc.testing.email_changes import cancel_change, give_token, pending_change, request_change, terms_of
 from hoc.testing.hooks import Scope, ScopedDatabase
 from hoc.testing.identities import new_user
@@ -271,7 +271,12 @@ class MemoryAccounts:
             return True
 
     async def list_accounts(
-        self, wanted: AccountFilter, window: Window, *, max_counted: int
+        self,
+        wanted: AccountFilter,
+        window: Window,
+        *,
+        max_counted: int,
+        session: MemorySession | None = None,  # noqa: ARG002 - what is committed is read
     ) -> tuple[Slice[AccountSummaryResponse], bool]:
         found = slice_of(
             (
@@ -284,7 +289,12 @@ class MemoryAccounts:
         is_capped = wanted.term is not None and found.total > max_counted
         return (replace(found, total=max_counted) if is_capped else found), is_capped
 
-    async def get_account_stats(self, now: datetime) -> AccountStatsResponse:
+    async def get_account_stats(
+        self,
+        now: datetime,
+        *,
+        session: MemorySession | None = None,  # noqa: ARG002 - see above
+    ) -> AccountStatsResponse:
         return stats_of(self._database.committed(), now)
 
     async def check_connection(self) -> bool:

@@ -12,9 +12,9 @@ from support.seed import execute
 from support.statements import recorded_statements
 from support.world import NOBODY
 
-from hoc.cus.account.L2_api.identity import ADMINS
 from hoc.cus.account.L2_api.pages.app import PAGES
 from hoc.cus.account.L2_api.pages.charts import chart_figures
+from hoc.cus.account.L2_api.scopes import ADMINS
 from hoc.cus.account.L5_schemas.identity import AccountEnsureRequest, AccountUpdateRequest
 
 ADMIN_PAGES = [page for page in PAGES if page.path.startswith("/admin/")]

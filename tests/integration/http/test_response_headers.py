@@ -110,4 +110,4 @@ async def test_a_host_can_open_the_console_to_other_origins(
     for answer in answers:
         assert answer.headers["access-control-allow-origin"] == PAGE
         exposed = answer.headers["access-control-expose-headers"]
-        assert exposed == "ETag, Link, Retry-After, X-Request-Id"
+        assert exposed == "Consistency-Token, ETag, Link, Retry-After, X-Request-Id"

@@ -34,7 +34,7 @@ from hoc.cus.account.L6_drivers.ticket_replies import SqlTicketReplies
 from hoc.cus.account.L6_drivers.tickets import SqlTickets
 from hoc.cus.account.L6_drivers.usage import SqlUsage
 from hoc.cus.account.L6_drivers.usage_days import SqlUsageDays
-from hoc.database import Database, PasswordSource
+from hoc.database import Database, PasswordSource, Replica
 from hoc.settings import Settings
 
 __all__ = [
@@ -44,6 +44,7 @@ __all__ = [
     "event_feed",
     "idempotency",
     "open_database",
+    "open_replica",
     "options_of",
     "owner_reader",
     "postgres_engines",
@@ -68,6 +69,21 @@ def open_database(
         pooled=pooled,
         password=password,
     )
+
+
+def open_replica(
+    settings: Settings, primary: Database, *, password: PasswordSource | None = None
+) -> Replica | None:
+    """The replica that is configured, None if none is."""
+    if not settings.database_replica_url:
+        return None
+    standby = open_database(
+        settings.database_replica_url.get_secret_value(),
+        pool_size=settings.pool_size,
+        statement_timeout_ms=settings.statement_timeout_ms,
+        password=password,
+    )
+    return Replica(primary, standby, staleness_seconds=settings.replica_staleness_ms / 1_000)
 
 
 def postgres_engines(

@@ -22,6 +22,7 @@ class Call(Generic[BodyT, QueryT]):
     the subject in the credentials, and for another than the primary issuer's what `Callers.account_of` says.
     ``session`` is open; it is None where the operation opens none. ``expected_version`` is the version in
     ``If-Match``, None when the request names none.
+    ``after`` is the position that a read on a replica must have.
     ``identify`` says whom a token is of, None for an invalid one.
     """
 
@@ -32,6 +33,7 @@ class Call(Generic[BodyT, QueryT]):
     query: QueryT
     identify: Callable[[str], Awaitable[Caller | None]]
     expected_version: int | None = None
+    after: int = 0
     session: Session = None
 
     @property

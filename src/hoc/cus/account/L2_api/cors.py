@@ -12,6 +12,7 @@ ANY_ORIGIN: Final = frozenset({"*"})
 _METHODS: Final = ("GET", "POST", "PUT", "DELETE")
 _SENT: Final = (
     "Authorization",
+    "Consistency-Token",
     "Content-Type",
     "Idempotency-Key",
     "If-Match",
@@ -19,7 +20,7 @@ _SENT: Final = (
     "X-Hoc-Request",
     "X-Request-Id",
 )
-_READ: Final = ("ETag", "Link", "Retry-After", "WWW-Authenticate", "X-Request-Id")
+_READ: Final = ("Consistency-Token", "ETag", "Link", "Retry-After", "WWW-Authenticate", "X-Request-Id")
 
 
 def cors_origins(listed: str | None) -> frozenset[str]:

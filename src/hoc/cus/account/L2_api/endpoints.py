@@ -16,7 +16,17 @@ from hoc.cus.account.L2_api.bodies import Query
 from hoc.cus.account.L2_api.call import Call, require_caller
 from hoc.cus.account.L2_api.callers import Callers
 from hoc.cus.account.L2_api.conditions import answer_to_read, check_without_version, expected_versions
-from hoc.cus.account.L2_api.operations import CALLER, MEMBER, NO_SESSION, NOTHING, TENANT, AnyOperation, Opens
+from hoc.cus.account.L2_api.consistency import Consistency
+from hoc.cus.account.L2_api.operations import (
+    CALLER,
+    MEMBER,
+    NO_SESSION,
+    NOTHING,
+    REPLICA,
+    TENANT,
+    AnyOperation,
+    Opens,
+)
 from hoc.cus.account.L2_api.request import (
     BodyParser,
     ReceivedRequest,
@@ -29,7 +39,7 @@ from hoc.cus.account.L5_engines.idempotency import Idempotency
 from hoc.cus.account.L5_engines.session import Session
 from hoc.cus.account.L5_schemas.errors import ForbiddenError, StaleVersionError
 from hoc.cus.account.L5_schemas.port_types import IdempotencyKey, Page, StoredResponse
-from hoc.database import Database
+from hoc.database import Database, Reads
 
 RulesT = TypeVar("RulesT")
 
@@ -44,6 +54,7 @@ class Dependencies:
     pages: SingleFlight[EncodedPage]
     idempotency: Idempotency
     on_mail_queued: Callable[[], None]
+    reads: Reads
 
 
 def routes(operations: Iterable[AnyOperation], rules: object, dependencies: Dependencies) -> list[Route]:
@@ -71,6 +82,9 @@ class Endpoint(Generic[RulesT]):
         self._pages = dependencies.pages
         self._idempotency = dependencies.idempotency
         self._on_mail_queued = dependencies.on_mail_queued
+        self._reads = dependencies.reads
+        self._consistency = Consistency(dependencies.reads.replica)
+        self._may_be_stale = operation.opens is REPLICA
         self._is_page = operation.is_page
         self._scopes = frozenset(operation.scopes)
         # A single statement about the caller alone finds the account of the primary issuer's subject itself.
@@ -89,6 +103,8 @@ class Endpoint(Generic[RulesT]):
             identify=partial(self._callers.identify, request),
         )
         await self._require_rights(call)
+        if self._may_be_stale:
+            call.after = self._consistency.after(request.scope, caller_of(request))
         if self._is_page:
             return await self._page(request, call)
         operation = self._operation
@@ -103,6 +119,10 @@ class Endpoint(Generic[RulesT]):
             result = await self._run(call)
             tagged = self._tagged(request, call, result) if operation.is_versioned else ""
             return answer_to_read(request, respond(result, operation.status, tagged))
+        return await self._consistency.kept(caller_of(request), self._change(request, call))
+
+    async def _change(self, request: ReceivedRequest, call: Call[object, object]) -> Response:
+        operation = self._operation
         if operation.conditional:
             tagged = self._tagged(request, call)
             response = await self._run_for_versions(call, expected_versions(request, tagged), tagged)
@@ -189,6 +209,8 @@ class Endpoint(Generic[RulesT]):
             return await self._operation.handler(self._rules, call)
 
         match self._operation.opens:
+            case Opens.REPLICA:
+                return await self._reads.run(work, after=call.after)
             case Opens.READ:
                 async with self._database.reading() as session:
                     return await work(session)
@@ -206,7 +228,7 @@ class Endpoint(Generic[RulesT]):
 
         who = "" if self._operation.requires is MEMBER else call.caller_id
         tenant_id = call.caller.tenant_id
-        key = (request.scope["path"], request.scope["query_string"], tenant_id, who)
+        key = (request.scope["path"], request.scope["query_string"], tenant_id, who, call.after)
         return answer_to_read(request, (await self._pages.get(key, read)).response())
 
     async def _run_once_for_key(self, request: ReceivedRequest, call: Call[object, object]) -> Response:

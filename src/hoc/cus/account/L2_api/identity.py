@@ -7,7 +7,8 @@ from typing import Any
 
 from hoc.cus.account.L2_api.bodies import AccountsQuery, DeletionQuery, IdentityQuery, SearchQuery
 from hoc.cus.account.L2_api.call import Call
-from hoc.cus.account.L2_api.operations import NOTHING, AnyOperation, Ensured, Operation
+from hoc.cus.account.L2_api.operations import NOTHING, REPLICA, AnyOperation, Ensured, Operation
+from hoc.cus.account.L2_api.scopes import ADMINS, READERS, WRITERS
 from hoc.cus.account.L5_engines.account_service import AccountService
 from hoc.cus.account.L5_schemas.errors import (
     AccountNotFoundError,
@@ -35,12 +36,6 @@ from hoc.cus.account.L5_schemas.identity import (
 )
 from hoc.cus.account.L5_schemas.port_types import Page, Versioned
 from hoc.cus.account.L5_schemas.results import LinkedIdentitiesResult
-
-READERS = ("accounts:read", "accounts:admin")
-WRITERS = ("accounts:write", "accounts:admin")
-ADMINS = ("accounts:admin",)
-SUPPORTERS = ("accounts:support", "accounts:admin")
-SCOPES = ("accounts:read", "accounts:write", "accounts:support", "accounts:admin")
 
 
 @Operation(
@@ -147,25 +142,33 @@ async def update_preferences(service: AccountService, call: Call[dict[str, Any]]
     return MessageResponse("Preferences updated successfully")
 
 
-@Operation("GET", "/accounts", Page[AccountSearchResponse], scopes=ADMINS, query=AccountsQuery)
+@Operation("GET", "/accounts", Page[AccountSearchResponse], opens=REPLICA, scopes=ADMINS, query=AccountsQuery)
 async def list_accounts(
     service: AccountService, call: Call[None, AccountsQuery]
 ) -> Page[AccountSearchResponse]:
     """List accounts, newest first."""
     given = call.query.given()
     is_active = {"true": True, "false": False, "all": None}[given.pop("is_active", "true")]
-    found = await service.list_accounts(AccountListParams(is_active=is_active, **given))
+    found = await service.list_accounts(AccountListParams(is_active=is_active, **given), session=call.session)
     return Page(found, found.next_cursor)
 
 
-@Operation("GET", "/accounts/search", list[AccountSummaryResponse], scopes=READERS, query=SearchQuery)
+@Operation(
+    "GET",
+    "/accounts/search",
+    list[AccountSummaryResponse],
+    opens=REPLICA,
+    scopes=READERS,
+    query=SearchQuery,
+)
 async def search_accounts(
     service: AccountService, call: Call[None, SearchQuery]
 ) -> list[AccountSummaryResponse]:
     """Find accounts by a part of their name or address."""
     given = call.query.given()
     include_inactive = given.pop("include_inactive", "false") == "true"
-    return await service.search_accounts(AccountSearchParams(**given, include_inactive=include_inactive))
+    params = AccountSearchParams(**given, include_inactive=include_inactive)
+    return await service.search_accounts(params, session=call.session)
 
 
 @Operation(
@@ -202,10 +205,10 @@ async def change_status(service: AccountService, call: Call[AccountStatusChangeR
     return MessageResponse(f"Account {word} successfully")
 
 
-@Operation("GET", "/accounts/stats", AccountStatsResponse, scopes=ADMINS)
-async def get_stats(service: AccountService, call: Call) -> AccountStatsResponse:  # noqa: ARG001 - it is the same for every call
+@Operation("GET", "/accounts/stats", AccountStatsResponse, opens=REPLICA, scopes=ADMINS)
+async def get_stats(service: AccountService, call: Call) -> AccountStatsResponse:
     """Count accounts, exactly."""
-    return await service.get_service_stats()
+    return await service.get_service_stats(session=call.session)
 
 
 @Operation(

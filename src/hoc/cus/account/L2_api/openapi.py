@@ -13,9 +13,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from hoc.cus.account.L2_api import consistency
 from hoc.cus.account.L2_api.openapi_examples import example_of
 from hoc.cus.account.L2_api.openapi_schemas import Schema, Schemas, reference
-from hoc.cus.account.L2_api.operations import AnyOperation, Requires
+from hoc.cus.account.L2_api.operations import AnyOperation, Opens, Requires
 
 CACHED_DOCUMENT: Final = {"Cache-Control": "max-age=300"}
 """The headers of a document that is the same for every caller, until the next version of hoc."""
@@ -28,7 +29,8 @@ _DESCRIPTION: Final = """
 Every error is a problem document (RFC 9457) whose `code` is stable. Times are in UTC. A list continues with
 the `cursor` that the page before gave as `next_cursor`. An operation with `If-Match` is conditional on the
 `ETag` that a read gave (RFC 9110, section 13); any other answers 412 to a tag there. A request that repeats
-an `Idempotency-Key` gets the first answer.
+an `Idempotency-Key` gets the first answer. Where lists are read on a replica, a change is answered with a
+`Consistency-Token`; a list that carries it shows the change, whichever server answers.
 """
 
 _WHO: Final = {
@@ -42,6 +44,7 @@ _PARAMETERS: Final = {
     "If-Match": "The `ETag` of the version to change; the change is refused if the resource has another.",
     "If-None-Match": "The `ETag` of what is known; the answer is 304 if there is nothing else.",
     "Idempotency-Key": "Any text that names this request; sent again with it, it has no second effect.",
+    consistency.HEADER: "What a change was answered with; the answer then shows that change.",
     "cursor": "Continues a list: `next_cursor` of the page before.",
     "limit": "The most items of a page.",
     "offset": "The number of items to skip.",
@@ -259,9 +262,13 @@ def _header_parameters(operation: AnyOperation) -> list[Schema]:
         ("If-None-Match", operation.method == "GET" and operation.is_versioned),
         ("If-Match", operation.conditional),
         ("Idempotency-Key", operation.idempotent),
+        (consistency.HEADER, operation.opens is Opens.REPLICA),
     )
+    patterns = {consistency.HEADER: {"pattern": consistency.PATTERN}}
     return [
-        _parameter(name, "header", {"type": "string"}, required=False) for name, applies in names if applies
+        _parameter(name, "header", {"type": "string"} | patterns.get(name, {}), required=False)
+        for name, applies in names
+        if applies
     ]
 
 
@@ -274,6 +281,8 @@ def _responses(operation: AnyOperation, result: Schema, schemas: Schemas) -> Sch
     }
     if operation.is_page:
         success["headers"] = headers | _headers("Link", required=False)
+    if operation.method != "GET":
+        success["headers"] = headers | _headers(consistency.HEADER, required=False)
     errors = {*_GENERAL_ERRORS, *operation.errors}
     if operation.body is not None:
         errors.update(_BODY_ERRORS)

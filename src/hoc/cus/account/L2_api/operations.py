@@ -41,6 +41,8 @@ class Opens(Enum):
     """None: the identity service opens sessions of its own."""
     READ = auto()
     """A connection on which each statement is a transaction by itself."""
+    REPLICA = auto()
+    """The same, on a replica if there is one that is fresh enough. Rights are read on the primary."""
     STATEMENT = auto()
     """The same, for a handler of whose statements one writes."""
     TRANSACTION = auto()
@@ -48,7 +50,7 @@ class Opens(Enum):
 
 
 NOTHING, CALLER, TENANT, MEMBER = Requires
-NO_SESSION, READ, STATEMENT, TRANSACTION = Opens
+NO_SESSION, READ, REPLICA, STATEMENT, TRANSACTION = Opens
 
 
 @dataclass(frozen=True, slots=True)

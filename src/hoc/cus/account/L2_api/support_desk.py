@@ -11,8 +11,8 @@ from hoc.cus.account.L2_api.bodies import (
     TicketsQuery,
 )
 from hoc.cus.account.L2_api.call import Call
-from hoc.cus.account.L2_api.identity import SUPPORTERS
-from hoc.cus.account.L2_api.operations import READ, TRANSACTION, AnyOperation, Operation
+from hoc.cus.account.L2_api.operations import READ, REPLICA, TRANSACTION, AnyOperation, Operation
+from hoc.cus.account.L2_api.scopes import SUPPORTERS
 from hoc.cus.account.L2_api.tenants import require_tenant
 from hoc.cus.account.L5_engines.accounts_facade import AccountsFacade
 from hoc.cus.account.L5_schemas.port_types import Page
@@ -29,7 +29,12 @@ _TICKET = f"{_TICKETS}/{{ticket_id}}"
 
 
 @Operation(
-    "GET", "/tickets", Page[TenantTicketListResult], opens=READ, scopes=SUPPORTERS, query=AllTicketsQuery
+    "GET",
+    "/tickets",
+    Page[TenantTicketListResult],
+    opens=REPLICA,
+    scopes=SUPPORTERS,
+    query=AllTicketsQuery,
 )
 async def list_all_tickets(
     accounts: AccountsFacade, call: Call[None, AllTicketsQuery]
@@ -42,7 +47,7 @@ async def list_all_tickets(
     "GET",
     _TICKETS,
     Page[ExtendedTicketListResult],
-    opens=READ,
+    opens=REPLICA,
     scopes=SUPPORTERS,
     query=TicketsQuery,
     errors=(404,),

@@ -5,8 +5,8 @@ Mounted at ``/api/v1``. The console's operations are for a tenant's own members.
 
 from hoc.cus.account.L2_api.bodies import ChangeTenantStatus, TenantsQuery, UsersQuery
 from hoc.cus.account.L2_api.call import Call
-from hoc.cus.account.L2_api.identity import ADMINS
-from hoc.cus.account.L2_api.operations import READ, TRANSACTION, AnyOperation, Operation
+from hoc.cus.account.L2_api.operations import READ, REPLICA, TRANSACTION, AnyOperation, Operation
+from hoc.cus.account.L2_api.scopes import ADMINS
 from hoc.cus.account.L5_engines.accounts_facade import AccountsFacade
 from hoc.cus.account.L5_engines.session import Session
 from hoc.cus.account.L5_schemas.errors import NotFoundError
@@ -25,7 +25,7 @@ async def require_tenant(
     return found
 
 
-@Operation("GET", "/tenants", Page[TenantsResult], opens=READ, scopes=ADMINS, query=TenantsQuery)
+@Operation("GET", "/tenants", Page[TenantsResult], opens=REPLICA, scopes=ADMINS, query=TenantsQuery)
 async def list_all_tenants(accounts: AccountsFacade, call: Call[None, TenantsQuery]) -> Page[TenantsResult]:
     """List or search all tenants, newest first."""
     return await accounts.operators.list_tenants(call.session, **call.query.given())
@@ -48,7 +48,7 @@ async def get_tenant(accounts: AccountsFacade, call: Call) -> Versioned[Extended
     "GET",
     "/tenants/{tenant_id}/users",
     Page[ExtendedUsersListResult],
-    opens=READ,
+    opens=REPLICA,
     scopes=ADMINS,
     query=UsersQuery,
     errors=(404,),

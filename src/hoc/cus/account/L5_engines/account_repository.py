@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Protocol, Self
 
 from hoc.cus.account.L5_engines.hooks import Scope, records
+from hoc.cus.account.L5_engines.session import Session
 from hoc.cus.account.L5_schemas.identity import (
     AccountFilter,
     AccountProfileResponse,
@@ -172,11 +173,14 @@ class AccountRepositoryProtocol(Protocol):
         ...
 
     async def list_accounts(
-        self, wanted: AccountFilter, window: Window, *, max_counted: int
+        self, wanted: AccountFilter, window: Window, *, max_counted: int, session: Session = None
     ) -> tuple[Slice[AccountSummaryResponse], bool]:
-        """Newest first, and whether a term has more matches than ``max_counted``, where counting stops."""
+        """Newest first, and whether a term has more matches than ``max_counted``, where counting stops.
+
+        Without a ``session``, this reads in one of its own; so does `get_account_stats`.
+        """
         ...
 
-    async def get_account_stats(self, now: datetime) -> AccountStatsResponse: ...
+    async def get_account_stats(self, now: datetime, *, session: Session = None) -> AccountStatsResponse: ...
 
     async def check_connection(self) -> bool: ...

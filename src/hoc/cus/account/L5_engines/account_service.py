@@ -9,6 +9,7 @@ from copy import copy
 from functools import partial
 from typing import Any
 
+from hoc.cus.account.L5_engines.account_lists import parsed_list
 from hoc.cus.account.L5_engines.account_repository import AccountRepositoryProtocol
 from hoc.cus.account.L5_engines.email_address import fold, parse_email
 from hoc.cus.account.L5_engines.email_changes import (
@@ -21,11 +22,11 @@ from hoc.cus.account.L5_engines.hooks import Hooks
 from hoc.cus.account.L5_engines.invitation_mail import token_hash
 from hoc.cus.account.L5_engines.link_patterns import EMAIL_CHANGE_URL, filled
 from hoc.cus.account.L5_engines.merge_patches import MAX_DOCUMENT_BYTES, checked_patch
-from hoc.cus.account.L5_engines.numbers import is_whole, why_not_whole
-from hoc.cus.account.L5_engines.paging import MAX_LIMIT, MAX_OFFSET, CursorScope
+from hoc.cus.account.L5_engines.numbers import why_not_whole
+from hoc.cus.account.L5_engines.paging import MAX_LIMIT
 from hoc.cus.account.L5_engines.profiles import refused
 from hoc.cus.account.L5_engines.search_terms import search_term
-from hoc.cus.account.L5_engines.session import Clock, new_id, utc_now
+from hoc.cus.account.L5_engines.session import Clock, Session, new_id, utc_now
 from hoc.cus.account.L5_engines.text import clean_line, is_account_id, is_storable_id
 from hoc.cus.account.L5_schemas.errors import (
     AccountNotFoundError,
@@ -442,25 +443,19 @@ class AccountService:
             raise InvalidInputError.of("subject", "must be 1 to 255 characters without control characters")
         return Subject(subject, self._issuer(issuer))
 
-    async def list_accounts(self, params: AccountListParams) -> AccountSearchResponse:
+    async def list_accounts(
+        self, params: AccountListParams, *, session: Session = None
+    ) -> AccountSearchResponse:
         """A page of accounts, newest first. Raises AccountValidationError.
 
-        ``total`` is exact; with a search term it stops at 10,000 (``total_capped``).
+        ``total`` is exact; with a search term it stops at 10,000 (``total_capped``). Without a ``session``,
+        this reads in one of its own.
         """
         with _validation():
-            if not is_whole(params.page) or params.page < 1:
-                raise InvalidInputError.of_parameter("page", "must be a whole number, 1 or more")
-            if wrong := why_not_whole(params.page_size, 1, MAX_LIMIT):
-                raise InvalidInputError.of_parameter("page_size", wrong)
-            offset = (params.page - 1) * params.page_size
-            if offset > MAX_OFFSET:
-                raise InvalidInputError.of_parameter(
-                    "page", f"reaches beyond {MAX_OFFSET} accounts; read further by cursor"
-                )
-            wanted = AccountFilter(params.is_active, search_term("search", params.search))
-            scope = CursorScope("accounts", str(wanted.is_active), search=wanted.term)
-            window = scope.window(params.page_size, 0 if params.cursor else offset, params.cursor)
-        rows, capped = await self.repository.list_accounts(wanted, window, max_counted=self._max_counted)
+            wanted, scope, window = parsed_list(params)
+        rows, capped = await self.repository.list_accounts(
+            wanted, window, max_counted=self._max_counted, session=session
+        )
         return AccountSearchResponse(
             accounts=rows.rows,
             total=rows.total,
@@ -471,7 +466,9 @@ class AccountService:
             next_cursor=scope.next_cursor(rows),
         )
 
-    async def search_accounts(self, params: AccountSearchParams) -> list[AccountSummaryResponse]:
+    async def search_accounts(
+        self, params: AccountSearchParams, *, session: Session = None
+    ) -> list[AccountSummaryResponse]:
         """Accounts whose name or address contains the term in any case, newest first.
 
         Raises AccountValidationError.
@@ -484,7 +481,7 @@ class AccountService:
                 raise InvalidInputError.of_parameter("query", "must not be empty")
         wanted = AccountFilter(None if params.include_inactive else True, term)
         rows, _ = await self.repository.list_accounts(
-            wanted, Window(params.limit), max_counted=self._max_counted
+            wanted, Window(params.limit), max_counted=self._max_counted, session=session
         )
         return rows.rows
 
@@ -499,9 +496,9 @@ class AccountService:
             address = self._parse_email(email)
         return await self.repository.get_account_by_email(address.key)
 
-    async def get_service_stats(self) -> AccountStatsResponse:
+    async def get_service_stats(self, *, session: Session = None) -> AccountStatsResponse:
         """The numbers of accounts, exact as of now."""
-        return await self.repository.get_account_stats(self._clock())
+        return await self.repository.get_account_stats(self._clock(), session=session)
 
     async def health_check(self) -> dict[str, Any]:
         """A dict of ``status``, ``database_connected`` and ``timestamp`` (ISO 8601)."""

@@ -18,10 +18,12 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import DateTime
 
-from hoc.cus.account.L5_schemas.identity import AccountStatsResponse
+from hoc.cus.account.L5_schemas.identity import AccountFilter, AccountStatsResponse, AccountSummaryResponse
+from hoc.cus.account.L5_schemas.port_types import Slice, Window
 from hoc.cus.account.L6_drivers.execution import AnyRow, AnySelect, SqlSession, fetch_all, param
 from hoc.cus.account.L6_drivers.fragments import pattern_of
 from hoc.cus.account.L6_drivers.paging import Paged
+from hoc.cus.account.L6_drivers.row_mapping import record_of
 from hoc.cus.account.L6_drivers.tables import SEARCHED, account_registrations, account_totals, users
 
 SUMMARY = (users.c.user_id, users.c.email, users.c.name, users.c.is_active, users.c.created_at)
@@ -130,6 +132,21 @@ def _hour(moment: ColumnElement[Any]) -> ColumnElement[Any]:
 STATS = _stats()
 
 
+_summary = record_of(AccountSummaryResponse, *LISTS.values(), *RARE.values(), *COMMON.values())
+
+
+async def list_accounts(
+    session: SqlSession, wanted: AccountFilter, window: Window, *, max_counted: int
+) -> tuple[Slice[AccountSummaryResponse], bool]:
+    if wanted.term is None:
+        return await LISTS[wanted.is_active].fetch(session, window, _summary), False
+    values = search_values(wanted.term) | {"max_counted": max_counted}
+    found = await RARE[wanted.is_active].fetch(session, window, _summary, **values)
+    if found.total <= max_counted:
+        return found, False
+    return await COMMON[wanted.is_active].fetch(session, window, _summary, **values), True
+
+
 async def read_stats(session: SqlSession, now: datetime) -> AccountStatsResponse:
     [row] = await fetch_all(session, STATS, **stats_values(now))
     return stats_of(row)
@@ -151,7 +168,7 @@ def stats_of(row: AnyRow) -> AccountStatsResponse:
     )
 
 
-def search_values(term: str) -> dict[str, str]:
+def search_values(term: str) -> dict[str, Any]:
     """The parameters that search for a term.
 
     For an address, the index is searched only for the end of its local part, such as ``a.smith@``: the

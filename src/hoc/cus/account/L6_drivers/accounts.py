@@ -1,6 +1,7 @@
 """Account records, for the identity service. Every method is a transaction of its own."""
 
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Self
@@ -40,7 +41,7 @@ from hoc.cus.account.L5_schemas.port_types import (
 )
 from hoc.cus.account.L5_schemas.results import LinkedIdentitiesResult
 from hoc.cus.account.L6_drivers.account_inserts import ENSURE, RECORD, any_shard, ensure
-from hoc.cus.account.L6_drivers.account_lists import COMMON, LISTS, RARE, read_stats, search_values
+from hoc.cus.account.L6_drivers.account_lists import list_accounts, read_stats
 from hoc.cus.account.L6_drivers.account_status import FULL_TENANT, LOCK, SET_ACTIVE, TENANTS_OF
 from hoc.cus.account.L6_drivers.account_updates import AccountUpdate
 from hoc.cus.account.L6_drivers.email_changes import SqlEmailChanges
@@ -83,7 +84,6 @@ UPDATE = AccountUpdate("name", "email", "email_verified", result=AccountProfileR
 PING = select(literal(1))
 
 _record = record_of(AccountProfileResponse, FIND, FIND_STORED, FIND_BY_EMAIL, ENSURE, UPDATE.statement)
-_summary = record_of(AccountSummaryResponse, *LISTS.values(), *RARE.values(), *COMMON.values())
 
 
 def _versioned(row: AnyRow) -> Versioned[AccountProfileResponse]:
@@ -400,20 +400,19 @@ class AccountRepository:
         )
 
     async def list_accounts(
-        self, wanted: AccountFilter, window: Window, *, max_counted: int
+        self, wanted: AccountFilter, window: Window, *, max_counted: int, session: SqlSession | None = None
     ) -> tuple[Slice[AccountSummaryResponse], bool]:
-        async with self._database.reading() as session:
-            if wanted.term is None:
-                return await LISTS[wanted.is_active].fetch(session, window, _summary), False
-            values = search_values(wanted.term) | {"max_counted": max_counted}
-            found = await RARE[wanted.is_active].fetch(session, window, _summary, **values)
-            if found.total <= max_counted:
-                return found, False
-            return await COMMON[wanted.is_active].fetch(session, window, _summary, **values), True
+        async with self._session(session) as reading:
+            return await list_accounts(reading, wanted, window, max_counted=max_counted)
 
-    async def get_account_stats(self, now: datetime) -> AccountStatsResponse:
-        async with self._database.reading() as session:
-            return await read_stats(session, now)
+    async def get_account_stats(
+        self, now: datetime, *, session: SqlSession | None = None
+    ) -> AccountStatsResponse:
+        async with self._session(session) as reading:
+            return await read_stats(reading, now)
+
+    def _session(self, session: SqlSession | None) -> AbstractAsyncContextManager[SqlSession]:
+        return self._database.reading() if session is None else nullcontext(session)
 
     async def check_connection(self) -> bool:
         try:

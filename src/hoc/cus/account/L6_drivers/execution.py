@@ -1,6 +1,7 @@
 """Running a statement with named values on the caller's session."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary
 
@@ -21,6 +22,11 @@ _compiled: WeakKeyDictionary[Dialect, CompiledStatements] = WeakKeyDictionary()
 def param(name: str, kind: Any, *, literal_execute: bool = False) -> BindParameter[Any]:  # noqa: ANN401 - a type or an instance of one
     """A bind parameter, with a prefix: SQLAlchemy would set a column of the same name to its value."""
     return bindparam(f"{_PREFIX}{name}", type_=kind, literal_execute=literal_execute)
+
+
+def primary_of(session: SqlSession) -> Callable[[], AbstractAsyncContextManager[DirectConnection]] | None:
+    """What opens a connection to the primary, for a session on a replica. Rights are read there."""
+    return session.primary if isinstance(session, DirectConnection) else None
 
 
 async def fetch_one(session: SqlSession, statement: Executable, **values: Any) -> AnyRow | None:  # noqa: ANN401 - bind values are of any type

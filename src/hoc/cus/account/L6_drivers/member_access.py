@@ -1,10 +1,12 @@
-"""The statements that read who has access to a tenant."""
+"""Reading who has access to a tenant."""
 
 from sqlalchemy import ColumnElement, String, case, func, literal_column, select, true
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.sql.selectable import LateralFromClause
 
-from hoc.cus.account.L6_drivers.execution import AnySelect, param
+from hoc.cus.account.L5_schemas.port_types import Access, Subject
+from hoc.cus.account.L5_schemas.values import Role, TenantStatus
+from hoc.cus.account.L6_drivers.execution import AnySelect, SqlSession, fetch_all, param, primary_of
 from hoc.cus.account.L6_drivers.fragments import USER, any_of, held_membership
 from hoc.cus.account.L6_drivers.tables import linked_identities, memberships, tenants
 
@@ -66,3 +68,41 @@ def _access_of_subjects() -> AnySelect:
 ACCESS_OF_SUBJECTS = _access_of_subjects()
 _HELD = held_membership(USER)
 HOLD_ACCESS = select(_HELD.c.role, _HELD.c.status)
+
+
+async def read_access(session: SqlSession, pairs: list[tuple[str, str]]) -> dict[tuple[str, str], Access]:
+    """Read on the primary, also in a session on a replica: there, rights would be taken away late."""
+    if (on_primary := primary_of(session)) is not None:
+        async with on_primary() as primary:
+            return await read_access(primary, pairs)
+    rows = await fetch_all(
+        session,
+        ACCESS,
+        tenant_ids=[tenant_id for tenant_id, _ in pairs],
+        user_ids=[user_id for _, user_id in pairs],
+    )
+    return {
+        (row.tenant_id, row.user_id): Access(
+            row.tenant_id, row.user_id, Role(row.role), TenantStatus(row.status)
+        )
+        for row in rows
+    }
+
+
+async def read_access_of_subjects(
+    session: SqlSession, asked: list[tuple[str, Subject]]
+) -> dict[tuple[str, Subject], Access]:
+    """The memberships of the accounts that subjects are linked to, or are the ids of."""
+    rows = await fetch_all(
+        session,
+        ACCESS_OF_SUBJECTS,
+        tenant_ids=[tenant_id for tenant_id, _ in asked],
+        issuers=[subject.issuer for _, subject in asked],
+        subjects=[subject.id for _, subject in asked],
+    )
+    return {
+        (row.tenant_id, Subject(row.subject, row.issuer)): Access(
+            row.tenant_id, row.user_id, Role(row.role), TenantStatus(row.status)
+        )
+        for row in rows
+    }

@@ -27,7 +27,13 @@ from hoc.cus.account.L5_schemas.results import (
     UserSummaryResult,
 )
 from hoc.cus.account.L5_schemas.values import Role, TenantStatus
-from hoc.cus.account.L6_drivers.execution import AnyRow, AnySelect, SqlSession, fetch_all, fetch_one, param
+from hoc.cus.account.L6_drivers.execution import (
+    AnyRow,
+    AnySelect,
+    SqlSession,
+    fetch_one,
+    param,
+)
 from hoc.cus.account.L6_drivers.fragments import (
     ACCOUNT,
     LOCK_TENANT,
@@ -35,7 +41,7 @@ from hoc.cus.account.L6_drivers.fragments import (
     TENANT,
     USER,
 )
-from hoc.cus.account.L6_drivers.member_access import ACCESS, ACCESS_OF_SUBJECTS, HOLD_ACCESS
+from hoc.cus.account.L6_drivers.member_access import HOLD_ACCESS, read_access, read_access_of_subjects
 from hoc.cus.account.L6_drivers.member_columns import MEMBERSHIP, ROLE, STATUS, SUMMARY
 from hoc.cus.account.L6_drivers.member_search import search_members
 from hoc.cus.account.L6_drivers.member_updates import UPDATE
@@ -258,36 +264,12 @@ class SqlMembers:
     async def access(
         self, session: SqlSession, pairs: list[tuple[str, str]]
     ) -> dict[tuple[str, str], Access]:
-        rows = await fetch_all(
-            session,
-            ACCESS,
-            tenant_ids=[tenant_id for tenant_id, _ in pairs],
-            user_ids=[user_id for _, user_id in pairs],
-        )
-        return {
-            (row.tenant_id, row.user_id): Access(
-                row.tenant_id, row.user_id, Role(row.role), TenantStatus(row.status)
-            )
-            for row in rows
-        }
+        return await read_access(session, pairs)
 
     async def access_of_subjects(
         self, session: SqlSession, asked: list[tuple[str, Subject]]
     ) -> dict[tuple[str, Subject], Access]:
-        """The memberships of the accounts that subjects are linked to, or are the ids of."""
-        rows = await fetch_all(
-            session,
-            ACCESS_OF_SUBJECTS,
-            tenant_ids=[tenant_id for tenant_id, _ in asked],
-            issuers=[subject.issuer for _, subject in asked],
-            subjects=[subject.id for _, subject in asked],
-        )
-        return {
-            (row.tenant_id, Subject(row.subject, row.issuer)): Access(
-                row.tenant_id, row.user_id, Role(row.role), TenantStatus(row.status)
-            )
-            for row in rows
-        }
+        return await read_access_of_subjects(session, asked)
 
     async def hold_access(self, session: SqlSession, tenant_id: str, user_id: str) -> Access | None:
         row = await fetch_one(session, HOLD_ACCESS, tenant_id=tenant_id, user_id=user_id)

@@ -2,7 +2,7 @@
 
 from hoc.cus.account.L2_api.bodies import StatusQuery
 from hoc.cus.account.L2_api.call import Call
-from hoc.cus.account.L2_api.operations import MEMBER, READ, AnyOperation, Operation
+from hoc.cus.account.L2_api.operations import MEMBER, READ, REPLICA, AnyOperation, Operation
 from hoc.cus.account.L2_api.usage_query import UsageDaysQuery
 from hoc.cus.account.L5_engines.accounts_facade import AccountsFacade
 from hoc.cus.account.L5_schemas.port_types import Page
@@ -21,7 +21,7 @@ async def get_billing(accounts: AccountsFacade, call: Call) -> ExtendedBillingSu
     "/billing/invoices",
     Page[ExtendedInvoiceListResult],
     requires=MEMBER,
-    opens=READ,
+    opens=REPLICA,
     query=StatusQuery,
 )
 async def list_invoices(
@@ -31,7 +31,7 @@ async def list_invoices(
     return await accounts.billing.list_invoices(call.session, call.tenant_id, **call.query.given())
 
 
-@Operation("GET", "/billing/usage", UsageDaysResult, requires=MEMBER, opens=READ, query=UsageDaysQuery)
+@Operation("GET", "/billing/usage", UsageDaysResult, requires=MEMBER, opens=REPLICA, query=UsageDaysQuery)
 async def get_usage_by_day(accounts: AccountsFacade, call: Call[None, UsageDaysQuery]) -> UsageDaysResult:
     """Read what was used on each day."""
     given = call.query.given()

@@ -11,6 +11,7 @@ from hoc.cus.account.L2_api.call import Call
 from hoc.cus.account.L2_api.operations import (
     NOTHING,
     READ,
+    REPLICA,
     TENANT,
     TRANSACTION,
     AnyOperation,
@@ -67,7 +68,7 @@ async def invite_users(accounts: AccountsFacade, call: Call[InviteUsers]) -> Inv
     "/invitations",
     Page[ExtendedInvitationListResult],
     requires=TENANT,
-    opens=READ,
+    opens=REPLICA,
     query=InvitationsQuery,
 )
 async def list_invitations(

@@ -2,7 +2,15 @@
 
 from hoc.cus.account.L2_api.bodies import CreateProject, RoleQuery, StatusQuery, UpdateProject
 from hoc.cus.account.L2_api.call import Call
-from hoc.cus.account.L2_api.operations import MEMBER, READ, TENANT, TRANSACTION, AnyOperation, Operation
+from hoc.cus.account.L2_api.operations import (
+    MEMBER,
+    READ,
+    REPLICA,
+    TENANT,
+    TRANSACTION,
+    AnyOperation,
+    Operation,
+)
 from hoc.cus.account.L5_engines.accounts_facade import AccountsFacade
 from hoc.cus.account.L5_schemas.errors import NotFoundError
 from hoc.cus.account.L5_schemas.port_types import Page, Versioned
@@ -13,7 +21,7 @@ from hoc.cus.account.L5_schemas.results import (
 )
 
 
-@Operation("GET", "/projects", Page[ProjectsListResult], requires=MEMBER, opens=READ, query=StatusQuery)
+@Operation("GET", "/projects", Page[ProjectsListResult], requires=MEMBER, opens=REPLICA, query=StatusQuery)
 async def list_projects(accounts: AccountsFacade, call: Call[None, StatusQuery]) -> Page[ProjectsListResult]:
     """List the tenant's projects."""
     return await accounts.projects.list(call.session, call.tenant_id, **call.query.given())

@@ -5,6 +5,7 @@ from hoc.cus.account.L2_api.call import Call
 from hoc.cus.account.L2_api.operations import (
     MEMBER,
     READ,
+    REPLICA,
     STATEMENT,
     TENANT,
     TRANSACTION,
@@ -46,7 +47,12 @@ async def create_ticket(accounts: AccountsFacade, call: Call[CreateTicket]) -> E
 
 
 @Operation(
-    "GET", "/support/tickets", Page[ExtendedTicketListResult], requires=MEMBER, opens=READ, query=TicketsQuery
+    "GET",
+    "/support/tickets",
+    Page[ExtendedTicketListResult],
+    requires=MEMBER,
+    opens=REPLICA,
+    query=TicketsQuery,
 )
 async def list_tickets(
     accounts: AccountsFacade, call: Call[None, TicketsQuery]

@@ -2,7 +2,15 @@
 
 from hoc.cus.account.L2_api.bodies import ChangeRole, RoleQuery, UpdateMember, UsersQuery
 from hoc.cus.account.L2_api.call import Call
-from hoc.cus.account.L2_api.operations import MEMBER, READ, TENANT, TRANSACTION, AnyOperation, Operation
+from hoc.cus.account.L2_api.operations import (
+    MEMBER,
+    READ,
+    REPLICA,
+    TENANT,
+    TRANSACTION,
+    AnyOperation,
+    Operation,
+)
 from hoc.cus.account.L5_engines.accounts_facade import AccountsFacade
 from hoc.cus.account.L5_schemas.errors import NotFoundError
 from hoc.cus.account.L5_schemas.port_types import Page, Versioned
@@ -15,13 +23,15 @@ from hoc.cus.account.L5_schemas.results import (
 )
 
 
-@Operation("GET", "/users", Page[ExtendedUsersListResult], requires=MEMBER, opens=READ, query=UsersQuery)
+@Operation("GET", "/users", Page[ExtendedUsersListResult], requires=MEMBER, opens=REPLICA, query=UsersQuery)
 async def list_users(accounts: AccountsFacade, call: Call[None, UsersQuery]) -> Page[ExtendedUsersListResult]:
     """List members, or those whose name or address contains ``search``."""
     return await accounts.members.list_users(call.session, call.tenant_id, **call.query.given())
 
 
-@Operation("GET", "/tenant/users", Page[TenantUsersListResult], requires=MEMBER, opens=READ, query=RoleQuery)
+@Operation(
+    "GET", "/tenant/users", Page[TenantUsersListResult], requires=MEMBER, opens=REPLICA, query=RoleQuery
+)
 async def list_tenant_users(
     accounts: AccountsFacade, call: Call[None, RoleQuery]
 ) -> Page[TenantUsersListResult]:

@@ -13,6 +13,7 @@ from hoc.cus.account.L2_api.authentication import caller_of
 from hoc.cus.account.L2_api.bodies import Query
 from hoc.cus.account.L2_api.call import require_caller
 from hoc.cus.account.L2_api.callers import Callers
+from hoc.cus.account.L2_api.consistency import Consistency
 from hoc.cus.account.L2_api.operations import MEMBER, NOTHING, Opens
 from hoc.cus.account.L2_api.pages.forms import form_fields, parse
 from hoc.cus.account.L2_api.pages.page import AnyPage
@@ -26,7 +27,7 @@ from hoc.cus.account.L5_engines.accounts_facade import AccountsFacade
 from hoc.cus.account.L5_engines.session import Session
 from hoc.cus.account.L5_schemas.errors import AccountsError, ForbiddenError
 from hoc.cus.account.L5_schemas.frames import FrameFetch
-from hoc.database import Database
+from hoc.database import Database, Reads
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,7 @@ class PageParts:
     callers: Callers
     frames: FrameFetch
     on_mail_queued: Callable[[], None]
+    reads: Reads
 
 
 def page_route(page: AnyPage, parts: PageParts, renderer: Renderer, forms: Forms) -> Route:
@@ -58,8 +60,15 @@ class PageEndpoint:
         self._parts = parts
         self._renderer = renderer
         self._forms = forms
+        self._consistency = Consistency(parts.reads.replica)
 
     async def handle(self, request: ReceivedRequest) -> Response:
+        """Pages are read on the primary. What their forms change, the caller's other reads must see."""
+        if self._page.method == "POST" and self._page.opens is not Opens.READ:
+            return await self._consistency.kept(caller_of(request), self._handle(request))
+        return await self._handle(request)
+
+    async def _handle(self, request: ReceivedRequest) -> Response:
         page = self._page
         view = self._view(request)
         if page.requires is not NOTHING:
@@ -162,7 +171,7 @@ class PageEndpoint:
             return answer
 
         match page.opens:
-            case Opens.READ:
+            case Opens.READ | Opens.REPLICA:
                 async with self._parts.database.reading() as session:
                     return await work(session)
             case Opens.NOTHING:

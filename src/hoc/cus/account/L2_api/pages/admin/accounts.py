@@ -5,10 +5,10 @@ from typing import Literal
 from pydantic import Field
 
 from hoc.cus.account.L2_api.bodies import Body, Cursor, Query
-from hoc.cus.account.L2_api.identity import ADMINS
 from hoc.cus.account.L2_api.operations import CALLER, NO_SESSION
 from hoc.cus.account.L2_api.pages.page import AnyPage, Nav, Page
 from hoc.cus.account.L2_api.pages.view import Answer, AnyView, View
+from hoc.cus.account.L2_api.scopes import ADMINS
 from hoc.cus.account.L5_schemas.identity import AccountListParams, AccountStatusChangeRequest
 
 Kind = Literal["active", "inactive", "all"]

@@ -1,10 +1,10 @@
 """Dead letters: events that could not be published, and messages that could not be handled."""
 
 from hoc.cus.account.L2_api.bodies import Body, Cursor, Query
-from hoc.cus.account.L2_api.identity import ADMINS
 from hoc.cus.account.L2_api.operations import CALLER, TRANSACTION
 from hoc.cus.account.L2_api.pages.page import AnyPage, Nav, Page
 from hoc.cus.account.L2_api.pages.view import Answer, View
+from hoc.cus.account.L2_api.scopes import ADMINS
 
 
 class ListedDeadLetters(Query):

@@ -1,9 +1,9 @@
 """How many accounts there are, and how many came on each day."""
 
-from hoc.cus.account.L2_api.identity import ADMINS
 from hoc.cus.account.L2_api.operations import CALLER
 from hoc.cus.account.L2_api.pages.page import AnyPage, Nav, Page
 from hoc.cus.account.L2_api.pages.view import Answer, View
+from hoc.cus.account.L2_api.scopes import ADMINS
 
 
 @Page("GET", "/admin/registrations", requires=CALLER, scopes=ADMINS, nav=Nav("Registrations", "chart"))

@@ -3,10 +3,10 @@
 from pydantic import Field
 
 from hoc.cus.account.L2_api.bodies import Body, Cursor, Query
-from hoc.cus.account.L2_api.identity import ADMINS
 from hoc.cus.account.L2_api.operations import CALLER, READ, TRANSACTION
 from hoc.cus.account.L2_api.pages.page import AnyPage, Nav, Page
 from hoc.cus.account.L2_api.pages.view import Answer, AnyView, View
+from hoc.cus.account.L2_api.scopes import ADMINS
 from hoc.cus.account.L2_api.tenants import require_tenant
 from hoc.cus.account.L5_engines.projects import next_statuses
 from hoc.cus.account.L5_schemas.errors import NotFoundError
