@@ -12,7 +12,8 @@ ROWS = 20_000
 FILL = f"""
     WITH n AS (SELECT n, 'm' || n AS id, 'm' || n || '@x.y' AS email FROM generate_series(1, {ROWS}) AS n),
     accounts AS (
-      INSERT INTO account.users (user_id, email, email_key) SELECT id, email, email FROM n
+      INSERT INTO account.users (user_id, email, email_key, is_active)
+      SELECT id, email, email, n % 3 > 0 FROM n
     ), subjects AS (
       INSERT INTO account.linked_identities (issuer, subject, user_id) SELECT '', 's' || n, id FROM n
     ), projects AS (
@@ -33,8 +34,8 @@ FILL = f"""
       SELECT 'm' || n % 10 + 1, id, now() - n * interval '1 s', now(), 1,
         CASE n % 9 WHEN 0 THEN 'open' ELSE 'paid' END, '' FROM n
     )
-    INSERT INTO account.memberships (tenant_id, user_id, role)
-    SELECT 'm' || n % 10 + 1, id, 'member' FROM n"""
+    INSERT INTO account.memberships (tenant_id, user_id, role, is_active)
+    SELECT 'm' || n % 10 + 1, id, 'member', n % 3 > 0 FROM n"""
 FILLED = frozenset(
     {
         "users",

@@ -61,17 +61,10 @@ def _count(*conditions: ColumnElement[bool]) -> ScalarSelect[int]:
 
 
 def _count_inactive(*conditions: ColumnElement[bool]) -> ScalarSelect[int]:
-    return (
-        select(func.count())
-        .select_from(memberships.join(users))
-        .where(
-            memberships.c.tenant_id == TENANT,
-            ~memberships.c.is_active,
-            users.c.deleted_at.is_(None),
-            *conditions,
-        )
-        .scalar_subquery()
-    )
+    # Not a join: PostgreSQL would read all accounts of the deployment to hash them.
+    deleted_at = select(users.c.deleted_at).where(users.c.user_id == memberships.c.user_id).scalar_subquery()
+    listed = (memberships.c.tenant_id == TENANT, ~memberships.c.is_active, deleted_at.is_(None))
+    return select(func.count()).select_from(memberships).where(*listed, *conditions).scalar_subquery()
 
 
 def _page(*, by_role: bool, is_active: bool) -> Paged:
