@@ -2,11 +2,12 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 from support.nats import STREAM, nats_cluster
 from support.relays import SOURCE, Site
 from support.seed import execute
-from support.waiting import until
+from support.waiting import PATIENCE_SECONDS, until
 
 from hoc.concurrency.background import in_background
 from hoc.database import Database
@@ -46,7 +47,8 @@ async def test_a_replicated_stream_outlives_its_leader(
             async with relay.running():
                 async with in_background(write, name="load"):
                     await until(lambda: are_published(40))
-                    info = await connection.jetstream.stream_info(STREAM)
+                    client: Any = connection.client  # parts of it have no types
+                    info = await client.jetstream(timeout=PATIENCE_SECONDS).stream_info(STREAM)
                     assert info.config.num_replicas == 3
                     assert info.cluster is not None
                     leader = servers.pop(info.cluster.leader or "")
