@@ -10,6 +10,10 @@ LOWEST := .venv-lowest
 IMAGE := .venv-image
 PIP := -m pip install --quiet --disable-pip-version-check --no-deps
 PIN ?=
+# Of the HTTP tests those in which each operation's statements run; the others are about requests, not about the database.
+POOLED := tests/pooler tests/integration/races tests/integration/events $(patsubst %,tests/integration/http/test_%.py,\
+	admin_pages audit conditional console_pages email_changes hooks idempotency identity isolation own_pages rights \
+	shared_reads support_desk tenant_predicate tenants)
 TIMED = @timed() { begun=$$(date +%s); echo "$$*"; "$$@" || exit; echo "$$(($$(date +%s) - begun)) s: $$*"; }; timed
 COMPILE = $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-annotate --no-header --quiet $(PIN)
@@ -17,7 +21,7 @@ SEVERAL = PYTHONPATH=tests:bench/faults $(BIN)/python bench/growth/run.py
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 1577836800)
 export SOURCE_DATE_EPOCH
 
-.PHONY: serve test test-lowest test-wheel check wheel newcomer bench bench-events faults growth screenshots format pin clean
+.PHONY: serve test test-lowest test-pooler test-wheel check wheel newcomer bench bench-events faults growth screenshots format pin clean
 
 serve: $(INSTALLED)  ## run everything on this machine, with a demo tenant: PostgreSQL, HTTP on 127.0.0.1:8201, or PORT=…
 	@$(BIN)/hoc serve --demo$(if $(PORT), --port $(PORT))
@@ -65,6 +69,10 @@ wheel: $(INSTALLED)  ## dist/*.whl: the same commit gives the same bytes
 
 test-lowest: $(LOWEST)/.installed  ## unit, contract and HTTP tests on the lowest versions that pyproject.toml allows
 	$(LOWEST)/bin/pytest -n auto --dist worksteal -o filterwarnings=default tests/unit tests/contract tests/integration/http
+
+test-pooler: $(INSTALLED)  ## the HTTP, race and event tests through a real PgBouncer, which must be installed
+	@$(BIN)/python -c 'import shutil, sys; sys.path.insert(0, "tests"); from support.pgbouncer import PROGRAM; sys.exit(None if shutil.which(PROGRAM) else "PgBouncer is not installed (Debian: apt-get install pgbouncer); HOC_TEST_PGBOUNCER=/path names another")'
+	HOC_TEST_POOLER=1 $(BIN)/pytest -n auto --dist worksteal -m 'not direct' $(POOLED)
 
 test-wheel: wheel  ## the image's steps in a clean environment, then the acceptance tests on what they installed
 	$(PYTHON) -m venv --clear $(IMAGE)

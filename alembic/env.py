@@ -28,6 +28,9 @@ def run(connection: Connection) -> None:
         compare_server_default=True,
     )
     with context.begin_transaction():
+        # The role may have limits, for servers behind a pooler.
+        connection.execute(text("SET LOCAL statement_timeout = 0"))
+        connection.execute(text("SET LOCAL lock_timeout = 0"))
         # The wait for another migrator is not bounded. The wait for a table is.
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": AdvisoryLock.MIGRATION})
         connection.execute(text("SET LOCAL lock_timeout = '2s'"))

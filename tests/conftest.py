@@ -1,14 +1,19 @@
 """One PostgreSQL for the whole run, started if a test may need it, with a database for each worker."""
 
+import os
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
-from support.postgres import TestServer, TestServerOwner, opened
+from support.pgbouncer import ADDRESS
+from support.postgres import POOLER, TestServer, TestServerOwner, opened
 
 from hoc.database import Database
+
+# They need a PgBouncer: `make test-pooler`.
+collect_ignore = [] if POOLER else ["pooler"]
 
 OWNER = pytest.StashKey[TestServerOwner]()
 
@@ -18,8 +23,11 @@ settings.load_profile("hoc")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if not hasattr(config, "workerinput"):
+    worker: dict[str, str] | None = getattr(config, "workerinput", None)
+    if worker is None:
         config.stash[OWNER] = TestServerOwner()
+    elif pooler := worker.get("pooler"):
+        os.environ[ADDRESS] = pooler
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -28,7 +36,11 @@ def pytest_configure_node(node: Any) -> None:
     if _only_unit_tests(node.config):
         return
     server = node.config.stash[OWNER].server()
-    node.workerinput |= {"postgres_url": server.url, "postgres_template": server.template}
+    node.workerinput |= {
+        "postgres_url": server.url,
+        "postgres_template": server.template,
+        "pooler": os.environ.get(ADDRESS),
+    }
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -19,6 +19,7 @@ import flatness
 import library
 import overload
 import pages
+import pooling
 import reading
 import replicas
 import starting
@@ -36,6 +37,7 @@ PARTS: Final[dict[str, Callable[[Scene, Report], None]]] = {
     "peers": browsing.measure,
     "overload": overload.measure,
     "workers": starting.workers,
+    "pooler": pooling.measure,
     "library": library.measure,
     "replica": replicas.measure,
     "start": starting.start,

@@ -115,10 +115,11 @@ class Accounts:
             pool_size=settings.pool_size,
             statement_timeout_ms=settings.statement_timeout_ms,
             password=database_password,
+            pooler=settings.pooler,
         )
         replica = open_replica(settings, self.database, password=database_password)
         self.reads = Reads(self.database, replica)
-        self.readiness = Readiness(self.database)
+        self.readiness = Readiness(self.database, pooler=settings.pooler)
         self.database.before_use(self.readiness.require_schema)
         self.facade = postgres_facade(settings, hooks=hooks)
         self.identity_service = create_account_service(

@@ -12,9 +12,10 @@ from hoc.cus.account.L6_drivers.errors import unfit_database
 from hoc.cus.account.L6_drivers.event_partitions import HAS_PARTITION_NOW
 from hoc.cus.account.L6_drivers.grants import MISSING_GRANTS
 from hoc.cus.account.L6_drivers.tables import SCHEMA
-from hoc.database import Database, sqlstate
+from hoc.database import Database, NotConnectedError, Pooler, sqlstate
 from hoc.database.migrations import NewerSchemaError, newest_revision, revisions
 from hoc.database.outages import DRIVER_ERRORS, NOT_REACHED, meaning
+from hoc.database.pooler import MISSING_LIMITS, POOLER_FOUND
 
 TIMEOUT_SECONDS: Final = 0.8
 PAUSE_SECONDS: Final = 5.0
@@ -40,8 +41,9 @@ class Readiness:
     once. On a newer schema hoc works.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, pooler: Pooler | None = None) -> None:
         self._database = database
+        self._may_lack_limits = pooler == "transaction"
         self._lacks_schema = False
         self._logged: str | None = None
         self._newer: str | None = None
@@ -83,6 +85,8 @@ class Readiness:
         if lack is not None:
             return lack
         self._note_newer(state.revision)
+        if self._may_lack_limits:
+            await self._look_for_limits()
         if state.is_read_only:
             self._database.drop_connections()
             return "the database is read-only"
@@ -95,7 +99,16 @@ class Readiness:
     async def _look(self) -> None:
         await self.check()
 
+    async def _look_for_limits(self) -> None:
+        """Warn, once, where no limit ends what hangs: behind a pooler hoc cannot set its own."""
+        missing = await self._database.probe(MISSING_LIMITS)
+        self._may_lack_limits = False
+        for limit in missing:
+            _log.warning("behind the pooler, %s is 0, so nothing ends what hangs: run %s", *limit)
+
     def _failed(self, problem: Exception) -> str:
+        if isinstance(problem, NotConnectedError) and problem.finds_pooler:
+            return POOLER_FOUND
         state = sqlstate(problem)
         if state is not None:
             return f"{meaning(state) or _SILENT} (SQLSTATE {state})"

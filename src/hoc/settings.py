@@ -100,8 +100,12 @@ class Settings(BaseSettings):
     statement_timeout_ms: Count = Field(
         default=5_000, description="milliseconds until PostgreSQL cancels a statement or its wait for a lock"
     )
+    pooler: Literal["transaction", "session"] | None = Field(
+        default=None,
+        description="mode of the pooler that HOC_DATABASE_URL leads to; unset: PostgreSQL itself",
+    )
     listen_database_url: SecretStr | None = Field(
-        default=None, description="the database's URL past a pooler in transaction mode, for LISTEN"
+        default=None, description="PostgreSQL itself past a pooler, for LISTEN, migrations and other commands"
     )
     nats_url: NatsUrl | None = Field(
         default=None, description="NATS with JetStream, several by commas; unset: `hoc serve` starts its own"

@@ -9,6 +9,8 @@ import httpx
 from pydantic import SecretStr
 from starlette.authentication import AuthenticationBackend
 from starlette.routing import Mount, Router
+from support.pgbouncer import through
+from support.postgres import POOLER
 from support.world import PostgresWorld, RealClock, Team
 
 from hoc.asgi import Accounts
@@ -110,8 +112,8 @@ async def serving(
 ) -> AsyncGenerator[Console]:
     """Both services on a database, until its connections are closed; keys and mail are in ``directory``."""
     keys = DevelopmentKeys(directory / "development-key.pem")
-    settings = {"invitation_links": True} | settings
-    given = Settings(database_url=SecretStr(url), data_dir=directory, **settings)
+    settings = {"invitation_links": True, "pooler": POOLER} | settings
+    given = Settings(database_url=SecretStr(through(url)), data_dir=directory, **settings)
     served = Accounts(given, authentication=anywhere(keys), hooks=hooks)
     mounts = [Mount(MOUNT, served.console_app), Mount(IDENTITY_MOUNT, served.identity_app)]
     transport = httpx.ASGITransport(Router(mounts, default=Api([])), raise_app_exceptions=False)

@@ -12,6 +12,8 @@ from typing import Any
 
 from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncSession
+from support.pgbouncer import through
+from support.postgres import POOLER
 
 from hoc.cus.account.L5_schemas.events import UserCreatedEventData
 from hoc.cus.account.L5_schemas.identity import AccountEnsureRequest
@@ -55,7 +57,7 @@ class Killer:
 
 
 async def create(url: str, user_id: str, at: int) -> None:
-    database = open_database(url, pool_size=2)
+    database = open_database(through(url), pool_size=2, pooler=POOLER)
     service = create_account_service(database, hooks={"user.created": note})
     await database.probe(text("SELECT 1"))  # so that no statement of the connecting is counted
     Killer(at).listen(database)

@@ -11,6 +11,8 @@ import httpx
 from pydantic import SecretStr
 from starlette.routing import Mount, Router
 from support.console import HOST, anywhere
+from support.pgbouncer import through
+from support.postgres import POOLER
 from support.world import PostgresWorld, RealClock
 
 from hoc.asgi import Accounts
@@ -73,7 +75,7 @@ async def serving_pages(url: str, directory: Path, **settings: Any) -> AsyncGene
     keys = DevelopmentKeys(directory / "development-key.pem")
     given: dict[str, Any] = {"console_secret": SecretStr("a secret of the tests, long enough")} | settings
     served = Accounts(
-        Settings(database_url=SecretStr(url), data_dir=directory, **given),
+        Settings(database_url=SecretStr(through(url)), pooler=POOLER, data_dir=directory, **given),
         pages_authentication=anywhere(keys),
     )
     try:

@@ -14,14 +14,19 @@ from typing import TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
+from support.pgbouncer import ADDRESS, pgbouncer, through
 
 from hoc.cus.account.wiring import open_database
-from hoc.database import Database
+from hoc.database import Database, Pooler
 from hoc.migrations import migrate
 
 T = TypeVar("T")
 
 _DROP_ATTEMPTS = 100
+
+POOLED = "HOC_TEST_POOLER"
+"""With it, hoc's connections go through a PgBouncer; those of the tests themselves do not."""
+POOLER: Pooler | None = "transaction" if POOLED in os.environ else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +69,8 @@ class TestServerOwner:
             template = _new_name()
             self._held.callback(lambda: run_beside(_drop(url, template)))
             run_beside(_create_template(url, template))
+            if POOLER:
+                os.environ[ADDRESS] = self._held.enter_context(pgbouncer(url))
             self._server = TestServer(url, template)
         return self._server
 
@@ -93,7 +100,9 @@ async def opened(
     url: str, *, pool_size: int = 10, statement_timeout_ms: int = 5_000
 ) -> AsyncGenerator[Database]:
     """A `Database` that is closed at the end of the block."""
-    database = open_database(url, pool_size=pool_size, statement_timeout_ms=statement_timeout_ms)
+    database = open_database(
+        through(url), pool_size=pool_size, statement_timeout_ms=statement_timeout_ms, pooler=POOLER
+    )
     try:
         yield database
     finally:

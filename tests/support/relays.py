@@ -13,6 +13,8 @@ from typing import Any
 import psutil
 import pytest
 from support.nats import NatsServer
+from support.pgbouncer import through
+from support.postgres import POOLER
 from support.races import rewrite
 from support.seed import execute
 from support.waiting import PATIENCE_SECONDS, until
@@ -49,7 +51,7 @@ class Site:
     ) -> AsyncGenerator[tuple[Database, NatsConnection]]:
         """The connections of one process. Its statements are sent without the mechanisms."""
         async with AsyncExitStack() as stack:
-            database = open_database(url or self.url, pool_size=3)
+            database = open_database(through(url or self.url), pool_size=3, pooler=POOLER)
             stack.push_async_callback(database.close)
             rewrite(database, *mechanisms)
             connection = NatsConnection(nats_url or self.nats.url)

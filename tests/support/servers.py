@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Final
 
 import httpx
+from support.pgbouncer import through
+from support.postgres import POOLER
 
 from hoc.cus.account.L2_api.authentication import DevelopmentKeys
 from hoc.embedded import DataDirectory
@@ -52,10 +54,11 @@ def server_process(
     """
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("HOC_")}
     given = {
-        "database_url": database_url,
+        "database_url": through(database_url),
         "data_dir": str(directory),
         "development": "true",
         "invitation_links": "true",
+        **({"pooler": POOLER} if POOLER else {}),
     } | settings
     environment = inherited | {f"HOC_{name.upper()}": value for name, value in given.items()}
     directory.mkdir(parents=True, exist_ok=True)

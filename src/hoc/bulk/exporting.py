@@ -5,6 +5,7 @@ from typing import Final
 from hoc.bulk.files import Format
 from hoc.cus.account.L6_drivers.bulk_accounts import Output, copy_accounts
 from hoc.cus.account.wiring import open_database
+from hoc.database import Pooler
 
 STATEMENT_TIMEOUT_MS: Final = 24 * 3_600_000
 
@@ -16,6 +17,7 @@ async def export_accounts(
     format: Format,  # noqa: A002 - the usual name
     include_inactive: bool,
     raw: bool = False,
+    pooler: Pooler | None = None,
 ) -> int:
     """Write the accounts as of one moment. Returns how many.
 
@@ -24,7 +26,7 @@ async def export_accounts(
     Raises:
         UnavailableError: the database is away; the output is incomplete.
     """
-    database = open_database(url, pool_size=1, statement_timeout_ms=STATEMENT_TIMEOUT_MS)
+    database = open_database(url, pool_size=1, statement_timeout_ms=STATEMENT_TIMEOUT_MS, pooler=pooler)
     try:
         async with database.transaction() as session:
             return await copy_accounts(

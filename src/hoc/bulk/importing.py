@@ -15,7 +15,7 @@ from hoc.cus.account.L5_engines.session import utc_now
 from hoc.cus.account.L5_schemas.errors import InvalidInputError
 from hoc.cus.account.L6_drivers.bulk_accounts import settle_accounts, store_accounts
 from hoc.cus.account.wiring import open_database
-from hoc.database import Database
+from hoc.database import Database, Pooler
 
 BATCH: Final = 10_000
 # A batch takes about a second, longer on a busy server.
@@ -48,6 +48,7 @@ async def import_accounts(
     report: Callable[[Rejection], None],
     progress: Callable[[int], None],
     special_use: bool = False,
+    pooler: Pooler | None = None,
 ) -> ImportCounts:
     """Store the accounts whose ids are new. Accounts that exist are left unchanged.
 
@@ -59,6 +60,7 @@ async def import_accounts(
         name: the file's name, for its format.
         report: called with each rejected row, in the order of the lines.
         special_use: take addresses such as admin@corp.local.
+        pooler: the pooler that the URL leads to.
         progress: called after each batch with the number of bytes read so far.
 
     Raises:
@@ -69,7 +71,7 @@ async def import_accounts(
     rows = Rows(file, name, required=REQUIRED, known=COLUMNS)
     batches = _batches(rows, partial(account_row, now=now, special_use=special_use))
     counts = ImportCounts()
-    database = open_database(url, pool_size=1, statement_timeout_ms=STATEMENT_TIMEOUT_MS)
+    database = open_database(url, pool_size=1, statement_timeout_ms=STATEMENT_TIMEOUT_MS, pooler=pooler)
     try:
         batch = _next(batches)
         while batch is not None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sqlalchemy import text
 
-from hoc.cli.configuration import load_settings, running_database
+from hoc.cli.configuration import Target, load_settings, running_target
 from hoc.cli.errors import CommandError, database_errors
 from hoc.cli.migrate import migrate_database
 from hoc.cli.output import whole_file
@@ -20,24 +20,24 @@ from hoc.postgres_url import PostgresUrl
 
 
 def backup(data: DataDirectory, file: Path) -> None:
-    """Dump HOC_DATABASE_URL or the running server's database; else start the embedded one for it.
+    """Dump the configured or the running server's database; else start the embedded one for it.
 
     The file appears when it is complete, and only its owner can read it.
 
     Raises:
         CommandError: there is nothing to back up, or the file cannot be written.
     """
-    if running_database(load_settings(), data) is None and not (data.path / "postgres" / "cluster").is_dir():
+    if running_target(load_settings(), data) is None and not (data.path / "postgres" / "cluster").is_dir():
         raise CommandError(f"There is nothing to back up: {data.path} has no database. Set HOC_DATABASE_URL.")
-    with _database(data) as url:
-        with database_errors(url):
-            if not asyncio.run(_has_schema(url)):
+    with _database(data) as target:
+        with database_errors(target.url):
+            if not asyncio.run(_has_schema(target)):
                 raise CommandError("There is nothing to back up: the database has not been migrated.")
         tools = PostgresTools.of(data)
         print_step(f"Backing up to {file}")
         with whole_file(file) as output:
             try:
-                tools.dump(PostgresUrl.parse(url), SCHEMA, output)
+                tools.dump(PostgresUrl.parse(target.url), SCHEMA, output)
             except EmbeddedServiceError as problem:
                 raise CommandError(f"The backup was not made: {problem}") from None
 
@@ -53,39 +53,39 @@ def restore(data: DataDirectory, file: Path) -> None:
             raise CommandError(f"{file} is not a backup that `hoc backup` wrote.")
     except OSError as problem:
         raise CommandError(f"{file} cannot be read: {problem.strerror}.") from None
-    with _database(data) as url:
-        target = PostgresUrl.parse(url)
-        with database_errors(url):
-            if asyncio.run(_has_schema(url)):
+    with _database(data) as target:
+        url = PostgresUrl.parse(target.url)
+        with database_errors(target.url):
+            if asyncio.run(_has_schema(target)):
                 raise CommandError(
-                    f"The database {target.database} has hoc's data already, and nothing was changed."
+                    f"The database {url.database} has hoc's data already, and nothing was changed."
                     " Restore into an empty database, or with another --data-dir."
                 )
             # A dump of one schema leaves extensions out.
             for extension in EXTENSIONS:
-                asyncio.run(_execute(url, f"CREATE EXTENSION IF NOT EXISTS {extension}"))
+                asyncio.run(_execute(target, f"CREATE EXTENSION IF NOT EXISTS {extension}"))
         tools = PostgresTools.of(data)
         print_step(f"Restoring {file}")
         with file.open("rb") as dumped:
             try:
-                tools.restore(target, dumped)
+                tools.restore(url, dumped)
             except EmbeddedServiceError as problem:
                 raise CommandError(f"{file} was not restored, and nothing was changed: {problem}") from None
-        migrate_database(url)
+        migrate_database(target)
 
 
 @contextmanager
-def _database(data: DataDirectory) -> Generator[str]:
-    url = running_database(load_settings(), data)
-    if url is not None:
-        yield url
+def _database(data: DataDirectory) -> Generator[Target]:
+    target = running_target(load_settings(), data)
+    if target is not None:
+        yield target
         return
     with EmbeddedPostgres(data, print_step) as postgres:
-        yield postgres.start()
+        yield Target(postgres.start())
 
 
-async def _has_schema(url: str) -> bool:
-    engine = create_engine(url, pooled=False)
+async def _has_schema(target: Target) -> bool:
+    engine = create_engine(target.url, pooled=False, pooler=target.pooler)
     try:
         async with engine.connect() as connection:
             return await connection.scalar(text(f"SELECT to_regnamespace('{SCHEMA}')")) is not None
@@ -93,8 +93,8 @@ async def _has_schema(url: str) -> bool:
         await engine.dispose()
 
 
-async def _execute(url: str, statement: str) -> None:
-    engine = create_engine(url, pooled=False)
+async def _execute(target: Target, statement: str) -> None:
+    engine = create_engine(target.url, pooled=False, pooler=target.pooler)
     try:
         async with engine.begin() as connection:
             await connection.execute(text(statement))

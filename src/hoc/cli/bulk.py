@@ -17,7 +17,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from hoc.bulk.exporting import export_accounts
 from hoc.bulk.files import FileError, Format, Rejection, file_format
 from hoc.bulk.importing import ImportCounts, import_accounts
-from hoc.cli.configuration import load_settings, running_database
+from hoc.cli.configuration import Target, load_settings, running_target
 from hoc.cli.errors import CommandError, OutputError, database_errors
 from hoc.cli.migrate import migrate_database
 from hoc.cli.output import opened, whole_file
@@ -33,20 +33,21 @@ def import_file(data: DataDirectory, name: str, rejects: Path | None) -> ImportC
         file = stack.enter_context(_reading(name))
         console = Console(stderr=True)
         report = stack.enter_context(_report(console, rejects))
-        url = stack.enter_context(_database(data))
+        target = stack.enter_context(_database(data))
         progress = stack.enter_context(_progress(console))
         task = progress.add_task("Importing", total=_size(file))
-        stack.enter_context(database_errors(url))
+        stack.enter_context(database_errors(target.url))
         started = time.monotonic()
         try:
             done = asyncio.run(
                 import_accounts(
-                    url,
+                    target.url,
                     file,
                     name,
                     report=report,
                     progress=lambda at: progress.update(task, completed=at),
                     special_use=load_settings().special_use_domains,
+                    pooler=target.pooler,
                 )
             )
         except (FileError, OSError) as problem:
@@ -63,12 +64,19 @@ def export_file(
     """Export to a file, or to standard output for `-`. The file appears once it is complete."""
     kind = Format(wanted) if wanted else file_format(name) or Format.CSV
     with ExitStack() as stack:
-        url = stack.enter_context(_database(data))
+        target = stack.enter_context(_database(data))
         output = stack.enter_context(_writing(name))
-        stack.enter_context(database_errors(url))
+        stack.enter_context(database_errors(target.url))
         started = time.monotonic()
         count = asyncio.run(
-            export_accounts(url, output, format=kind, include_inactive=include_inactive, raw=raw)
+            export_accounts(
+                target.url,
+                output,
+                format=kind,
+                include_inactive=include_inactive,
+                raw=raw,
+                pooler=target.pooler,
+            )
         )
     seconds = time.monotonic() - started
     print_step(f"{count:,} exported in {seconds:.1f} s ({_rate(count, seconds)})")
@@ -87,16 +95,16 @@ def _rate(rows: int, seconds: float) -> str:
 
 
 @contextmanager
-def _database(data: DataDirectory) -> Generator[str]:
-    """Give the URL of the configured or running database, else start the embedded one for the block."""
-    url = running_database(load_settings(), data)
-    if url is not None:
-        yield url
+def _database(data: DataDirectory) -> Generator[Target]:
+    """Give the configured or running database, else start the embedded one for the block."""
+    target = running_target(load_settings(), data)
+    if target is not None:
+        yield target
         return
     with EmbeddedPostgres(data, print_step) as postgres:
-        url = postgres.start()
-        migrate_database(url)
-        yield url
+        target = Target(postgres.start())
+        migrate_database(target)
+        yield target
 
 
 def _reading(name: str) -> "BufferedReader | nullcontext[BufferedReader]":

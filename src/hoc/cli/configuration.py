@@ -4,11 +4,12 @@ import asyncio
 import shlex
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import SecretStr, ValidationError
 
 from hoc.cli.errors import CommandError
+from hoc.database import Pooler
 from hoc.embedded import DataDirectory, EmbeddedNats, EmbeddedPostgres
 from hoc.settings import Settings
 
@@ -75,6 +76,34 @@ def running_database(settings: Settings, data: DataDirectory) -> str | None:
         return configured
     server = data.server()
     return server.database_url if server else EmbeddedPostgres(data).running_url()
+
+
+class Target(NamedTuple):
+    """The database of a command, and the pooler that its URL leads to."""
+
+    url: str
+    pooler: Pooler | None = None
+
+
+def configured_target(settings: Settings) -> Target | None:
+    """Return HOC_LISTEN_DATABASE_URL, which leads past the pooler, else HOC_DATABASE_URL, or None."""
+    configured, direct = reveal(settings.database_url), reveal(settings.listen_database_url)
+    if configured is None:
+        return None
+    return Target(configured, settings.pooler) if direct is None else Target(direct)
+
+
+def running_target(settings: Settings, data: DataDirectory) -> Target | None:
+    """Return the configured database, else that which runs for this data directory, or None."""
+    if configured := configured_target(settings):
+        return configured
+    url = running_database(settings, data)
+    return None if url is None else Target(url)
+
+
+def require_target(settings: Settings, data: DataDirectory) -> Target:
+    """Like `running_target`, but raise CommandError when there is none."""
+    return running_target(settings, data) or Target(require_database(settings, data))
 
 
 def running_nats(settings: Settings, data: DataDirectory) -> str | None:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hoc.cli.configuration import hoc_command, load_settings, require_database, require_development
+from hoc.cli.configuration import Target, hoc_command, load_settings, require_development, require_target
 from hoc.cli.development import development_keys
 from hoc.cli.errors import database_errors
 from hoc.cli.sign_in import note_demo, owner_link
@@ -97,10 +97,10 @@ def create(data: DataDirectory) -> dict[str, Any]:
     """
     settings = load_settings()
     require_development(settings, "hoc demo")
-    url = require_database(settings, data)
+    target = require_target(settings, data)
     keys = development_keys(data)
-    with database_errors(url):
-        tenant_id, name, people = asyncio.run(_create(url, settings))
+    with database_errors(target.url):
+        tenant_id, name, people = asyncio.run(_create(target, settings))
     owner = people[0].user_id
     note_demo(data, owner, tenant_id)
     link = owner_link(data, keys, owner, tenant_id)
@@ -136,12 +136,12 @@ def readable(tenant: dict[str, Any], data: DataDirectory) -> str:
     )
 
 
-async def _create(url: str, settings: Settings) -> tuple[str, str, list[_Person]]:
+async def _create(target: Target, settings: Settings) -> tuple[str, str, list[_Person]]:
     calendar = _Calendar(utc_now())
     engines = postgres_engines(options_of(settings), clock=calendar)
     company = f"{secrets.choice(_COMPANIES)} {secrets.token_hex(3)}"
     people = _people(company)
-    engine = create_engine(url, pool_size=1)
+    engine = create_engine(target.url, pool_size=1, pooler=target.pooler)
     try:
         async with engine.begin() as session:
             await _add_accounts(session, people, calendar)

@@ -3,9 +3,9 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -18,7 +18,9 @@ from hoc.cli.configuration import (
     running_database,
     running_nats,
 )
+from hoc.cli.doctor_pooler import pooler_findings
 from hoc.cli.errors import CommandError, database_errors
+from hoc.cli.findings import Finding, State
 from hoc.cli.replica_check import replica_state
 from hoc.cus.account.L6_drivers.event_partitions import LAST_COVERED, MAY_CREATE
 from hoc.cus.account.L6_drivers.event_sequencing import SqlEventSequencing
@@ -43,17 +45,6 @@ _SERVER: Final = text(
     " ARRAY(SELECT CAST(extname AS text) FROM pg_extension) AS extensions,"
     " clock_timestamp() AS now"
 )
-
-State = Literal["ok", "warning", "wrong"]
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What one check found. ``detail`` says what is wrong and what to do, without passwords."""
-
-    check: str
-    state: State
-    detail: str
 
 
 def examine(data: DataDirectory) -> list[dict[str, str]]:
@@ -86,7 +77,7 @@ async def _examine(settings: Settings, url: str | None, nats_url: str | None) ->
         else "callers are authenticated as configured"
     )
     findings = [Finding("settings", "ok", mode)]
-    findings += [found async for found in _database_findings(url)]
+    findings += [found async for found in _database_findings(settings, url)]
     if (replica_url := reveal(settings.database_replica_url)) is not None and url is not None:
         findings.append(await _replica_finding(url, replica_url))
     findings.append(await _mail_finding(settings))
@@ -94,22 +85,26 @@ async def _examine(settings: Settings, url: str | None, nats_url: str | None) ->
     return findings
 
 
-async def _database_findings(url: str | None) -> AsyncGenerator[Finding, None]:
+async def _database_findings(settings: Settings, url: str | None) -> AsyncGenerator[Finding, None]:
     if url is None:
         yield Finding("database", "wrong", "none is running: set HOC_DATABASE_URL, or start `hoc serve`")
         return
-    engine = create_engine(url, pooled=False, connect_timeout=_TIMEOUT_SECONDS)
+    pooler = settings.pooler if settings.database_url else None
+    engine = create_engine(url, pooled=False, connect_timeout=_TIMEOUT_SECONDS, pooler=pooler)
     try:
         with database_errors(url):
             async with engine.connect() as connection:
                 for found in await _server_findings(connection):
                     yield found
+                if pooler == "transaction":
+                    for found in await pooler_findings(connection, reveal(settings.listen_database_url)):
+                        yield found
     except CommandError as problem:
         yield Finding("database", "wrong", f"{problem} Check HOC_DATABASE_URL.")
         return
     finally:
         await engine.dispose()
-    database = open_database(url, pool_size=2)
+    database = open_database(url, pool_size=2, pooler=pooler)
     try:
         reason = await Readiness(database).check()
         yield (

@@ -54,7 +54,8 @@ def database_errors(url: str) -> Generator[None]:
     try:
         yield
     except NotConnectedError as problem:
-        how = "refuses: {}" if problem.sqlstate else "cannot be reached ({})"
+        is_there = problem.sqlstate or problem.finds_pooler
+        how = "refuses: {}" if is_there else "cannot be reached ({})"
         raise CommandError(f"The database {place} {how.format(problem.reason)}.") from problem
     except (OSError, TimeoutError) as problem:
         raise CommandError(f"The database {place} cannot be reached ({_reason(problem)}).") from problem

@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hoc.cli.configuration import load_settings, require_database
+from hoc.cli.configuration import load_settings, require_target
 from hoc.cli.errors import CommandError, database_errors
 from hoc.cli.progress import print_step
 from hoc.cus.account.L5_engines.session import utc_now
@@ -78,16 +78,16 @@ async def _drop(session: AsyncConnection, *, month: str, unpublished: bool) -> b
 
 
 def _in_transaction(data: DataDirectory, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-    url = require_database(load_settings(), data)
+    target = require_target(load_settings(), data)
 
     async def run() -> T:
-        database = open_database(url, pool_size=1)
+        database = open_database(target.url, pool_size=1, pooler=target.pooler)
         try:
             return await database.transact(work)
         finally:
             await database.close()
 
-    with database_errors(url):
+    with database_errors(target.url):
         return asyncio.run(run())
 
 

@@ -4,7 +4,7 @@ import asyncio
 
 import typer
 
-from hoc.cli.configuration import load_settings, running_database
+from hoc.cli.configuration import Target, load_settings, running_target
 from hoc.cli.errors import database_errors
 from hoc.cli.progress import print_step
 from hoc.embedded import DataDirectory, EmbeddedPostgres
@@ -13,18 +13,19 @@ from hoc.migrations import migrate as upgrade
 
 
 def migrate(data: DataDirectory) -> None:
-    """Migrate HOC_DATABASE_URL or the running server's database; else start the embedded one for it."""
-    url = running_database(load_settings(), data)
-    if url is not None:
-        _migrate(url)
+    """Migrate the configured or the running server's database; else start the embedded one for it."""
+    target = running_target(load_settings(), data)
+    if target is not None:
+        _migrate(target)
         return
     with EmbeddedPostgres(data, print_step) as postgres:
-        _migrate(postgres.start())
+        _migrate(Target(postgres.start()))
 
 
-def _migrate(url: str) -> None:
-    migrate_database(url)
-    typer.echo(f"The database is at revision {asyncio.run(current_revision(url))}.")
+def _migrate(target: Target) -> None:
+    migrate_database(target)
+    revision = asyncio.run(current_revision(target.url, pooler=target.pooler))
+    typer.echo(f"The database is at revision {revision}.")
 
 
 def _name_driver(url: str) -> None:
@@ -33,12 +34,12 @@ def _name_driver(url: str) -> None:
         print_step(f"HOC_DATABASE_URL names the driver {driver}; hoc uses asyncpg instead")
 
 
-def migrate_database(url: str) -> None:
+def migrate_database(target: Target) -> None:
     """Upgrade to this version's schema; CommandError when the database refuses."""
-    _name_driver(url)
-    with database_errors(url):
+    _name_driver(target.url)
+    with database_errors(target.url):
         print_step("Migrating the database")
         try:
-            asyncio.run(upgrade(url))
+            asyncio.run(upgrade(target.url, pooler=target.pooler))
         except NewerSchemaError as newer:
             print_step(str(newer))

@@ -16,8 +16,10 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
 from hoc.cli.configuration import (
+    Target,
     check_application,
     check_nats,
+    configured_target,
     hoc_command,
     is_development,
     load_settings,
@@ -92,7 +94,7 @@ def serve(
                 ) as url,
             ):
                 if migrate:
-                    migrate_database(url)
+                    migrate_database(configured_target(settings) or Target(url))
                 _configure(settings, data, url, nats_url, address, development=development)
                 state = ServerState(address.url, database_url=url, nats_url=nats_url, pid=os.getpid())
                 if not stopping.is_set():

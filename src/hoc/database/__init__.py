@@ -3,6 +3,7 @@
 from hoc.database.connecting import NotConnectedError, PasswordSource
 from hoc.database.connections import Database, create_engine
 from hoc.database.outages import ErrorTranslator, sqlstate, translated_errors
+from hoc.database.pooler import Pooler
 from hoc.database.reads import Reads
 from hoc.database.replica import Replica
 
@@ -11,6 +12,7 @@ __all__ = [
     "ErrorTranslator",
     "NotConnectedError",
     "PasswordSource",
+    "Pooler",
     "Reads",
     "Replica",
     "create_engine",

@@ -1,5 +1,6 @@
 """Opening connections, as a URL says: to the first of its hosts that answers and is fit."""
 
+import asyncio
 import os
 import ssl
 import time
@@ -10,6 +11,13 @@ from urllib.parse import urlencode
 import asyncpg
 
 from hoc.database.outages import sqlstate
+from hoc.database.pooler import (
+    PooledConnection,
+    Pooler,
+    PoolerFoundError,
+    refuses_parameters,
+    settle,
+)
 from hoc.postgres_url import Host, PostgresUrl
 
 CONNECT_TIMEOUT_SECONDS: Final = 1
@@ -20,15 +28,21 @@ PasswordSource: TypeAlias = Callable[[], str | Awaitable[str]]
 _RECHECK_SECONDS: Final = 10.0
 # libpq too tries the next host when none answers, or the server starts or stops, but not when it refuses.
 _NEXT_HOST: Final = ("08", "57P03")
+_POOLER_SECONDS: Final = 3.0
 _FAILED: Final = 1
 _SILENT: Final = 2
 _PREFER_STANDBY: Final = "prefer-standby"
 
 
 class NotConnectedError(ConnectionError):
-    """No host gave a connection. ``reason`` names each of several; ``sqlstate`` is PostgreSQL's, or None."""
+    """No host gave a connection.
+
+    ``reason`` names each of several; ``sqlstate`` is PostgreSQL's, or None. ``finds_pooler`` says that a
+    pooler answers where PostgreSQL itself was expected.
+    """
 
     def __init__(self, failures: Mapping[Host, Exception], seconds: float | None) -> None:
+        self.finds_pooler = any(isinstance(each, PoolerFoundError) for each in failures.values())
         reasons = [(host, _reason(each, seconds)) for host, each in failures.items()]
         self.reason = (
             reasons[0][1] if len(reasons) == 1 else "; ".join(f"{host}: {why}" for host, why in reasons)
@@ -44,6 +58,8 @@ class Connector:
         url: names the hosts. The first one that fits is used; each has a deadline of its own.
         password: gives the password of each connection, in place of the URL's.
         connect_timeout: in seconds for each host, unless the URL says.
+        pooler: the pooler that the URL leads to.
+        limits: PostgreSQL's time limits. A pooler in transaction mode has none of a client's.
         options: further arguments of ``asyncpg.connect``.
     """
 
@@ -53,14 +69,20 @@ class Connector:
         *,
         password: PasswordSource | None = None,
         connect_timeout: float = CONNECT_TIMEOUT_SECONDS,
+        pooler: Pooler | None = None,
         server_settings: Mapping[str, str],
+        limits: Mapping[str, str],
         **options: Any,  # noqa: ANN401 - asyncpg's own
     ) -> None:
         self._url = url
+        self._pooler: Pooler | None = pooler
+        self._limits = limits
         given = connect_timeout if url.connect_timeout is None else url.connect_timeout
         self._seconds = given or None
         self._failed: dict[Host, tuple[float, int]] = {}
         settings = {"application_name": url.application_name, "options": url.options}
+        if pooler == "transaction":
+            options["statement_cache_size"] = 0
         self._arguments: dict[str, Any] = options | {
             "dsn": f"postgresql://?{urlencode(url.tls)}" if url.tls else None,
             "user": url.user,
@@ -68,8 +90,10 @@ class Connector:
             "passfile": url.passfile,
             "database": url.database,
             "timeout": self._seconds,
+            "connection_class": PooledConnection if pooler == "transaction" else asyncpg.Connection,
             "server_settings": {
                 **server_settings,
+                **({} if pooler else limits),
                 **{name: given for name, given in settings.items() if given},
             },
         }
@@ -91,7 +115,8 @@ class Connector:
             try:
                 connection = await self._connect_to(host, attributes)
             except Exception as problem:  # noqa: BLE001 - a wrong certificate, a garbled answer, a failing callable, …
-                failures[host] = problem
+                is_refused = self._pooler is None and refuses_parameters(problem)
+                failures[host] = PoolerFoundError() if is_refused else problem
                 self._failed[host] = (
                     time.monotonic(),
                     _SILENT if isinstance(problem, TimeoutError) else _FAILED,
@@ -112,6 +137,14 @@ class Connector:
             "ssl": _system_roots(self._url.tls) if self._url.trusts_system else None,
         }
         connection: asyncpg.Connection = await asyncpg.connect(**arguments)
+        try:
+            # PgBouncer opens its own connections one after the other, and clients that come together wait.
+            seconds = self._seconds and max(self._seconds, _POOLER_SECONDS if self._pooler else 0)
+            async with asyncio.timeout(seconds):
+                await settle(connection, self._pooler, self._limits)
+        except BaseException:
+            connection.terminate()
+            raise
         return connection
 
     def _rank(self, host: Host) -> int:

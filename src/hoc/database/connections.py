@@ -5,8 +5,9 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from threading import Lock
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import asyncpg
 import orjson
@@ -20,6 +21,7 @@ from hoc.database.freshness import Freshness
 from hoc.database.handoff import ConnectionHandoff
 from hoc.database.outages import (
     DRIVER_ERRORS,
+    LOST_STATEMENTS,
     READ_ONLY,
     ErrorTranslator,
     cannot_store,
@@ -28,6 +30,7 @@ from hoc.database.outages import (
     sqlstate,
     translated_errors,
 )
+from hoc.database.pooler import PooledConnection, Pooler
 from hoc.postgres_url import PostgresUrl
 
 T = TypeVar("T")
@@ -55,6 +58,8 @@ class Database:
         pooled: False opens a connection for each block and closes it at its end, so that any number of event
             loops and threads can use the database at the same time.
         password: gives the password of each new connection, in place of the URL's.
+        pooler: what pools connections between here and PostgreSQL. In transaction mode, PostgreSQL's time
+            limits are those of the role.
 
     Raises:
         ValueError: the URL is wrong.
@@ -69,6 +74,7 @@ class Database:
         errors: ErrorTranslator | None = None,
         pooled: bool = True,
         password: PasswordSource | None = None,
+        pooler: Pooler | None = None,
     ) -> None:
         self.engine = create_engine(
             url,
@@ -76,6 +82,7 @@ class Database:
             statement_timeout_ms=statement_timeout_ms,
             pooled=pooled,
             password=password,
+            pooler=pooler,
         )
         self._freshness = Freshness(self.engine)
         self._failed_write: tuple[float, str] | None = None
@@ -177,11 +184,14 @@ class Database:
         return done
 
     def _notice(self, problem: Exception) -> None:
-        """Remember that the server stores nothing at the moment, and leave one that was demoted."""
+        """Remember that the server stores nothing at the moment, and leave one that was demoted.
+
+        A pooler that has lost its statements may have begun anew, and be another one now.
+        """
         state = sqlstate(problem) or ""
         if cannot_store(state):
             self._failed_write = time.monotonic(), f"{meaning(state)} (SQLSTATE {state})"
-        if state == READ_ONLY:
+        if state == READ_ONLY or state in LOST_STATEMENTS:
             self.drop_connections()
 
     def _begin_anew(self) -> ConnectionHandoff:
@@ -269,10 +279,12 @@ def create_engine(
     pooled: bool = True,
     password: PasswordSource | None = None,
     connect_timeout: float = CONNECT_TIMEOUT_SECONDS,
+    pooler: Pooler | None = None,
 ) -> AsyncEngine:
-    """An engine on asyncpg with hoc's JSON codec, and its timeouts unless ``statement_timeout_ms`` is None.
+    """An engine on asyncpg with hoc's JSON codec and time limits; none if ``statement_timeout_ms`` is None.
 
-    Its connections are to where ``url`` says with libpq's parameters. Raises ValueError for a wrong one.
+    Its connections are to where ``url`` says with libpq's parameters, through the ``pooler`` there. Raises
+    ValueError for a wrong URL.
     """
     pool: dict[str, Any] = {"poolclass": NullPool}
     if pooled:
@@ -283,13 +295,15 @@ def create_engine(
         connect_timeout=connect_timeout,
         command_timeout=None if statement_timeout_ms is None else statement_timeout_ms / 1_000 + 1,
         record_class=Row,
-        server_settings={"application_name": "hoc", "timezone": "UTC"} | _limits(statement_timeout_ms),
+        pooler=pooler,
+        server_settings={"application_name": "hoc", "timezone": "UTC"},
+        limits=_limits(statement_timeout_ms),
     )
     engine = create_async_engine(
         _DIALECT,
         **pool,
         async_creator=connector.connect,
-        # The connection itself encodes and decodes JSON: see `_set_codecs`.
+        # The connection itself encodes and decodes JSON: see `_set_up`.
         json_serializer=_unchanged,
         json_deserializer=_unchanged,
         # Bound values may be personal data; an error's text must not carry them into a log.
@@ -297,19 +311,18 @@ def create_engine(
     )
 
     @event.listens_for(engine.sync_engine, "connect")
-    def set_codecs(adapted: AdaptedConnection, _record: object) -> None:
-        adapted.run_async(_set_codecs)
+    def set_up(adapted: AdaptedConnection, _record: object) -> None:
+        adapted.run_async(partial(_set_up, is_pooled=pooler == "transaction"))
 
     return engine
 
 
 def _limits(statement_timeout_ms: int | None) -> dict[str, str]:
-    if statement_timeout_ms is None:
-        return {}
+    """The server's time limits. Those of the role, which a pooler needs, must not end a migration."""
     return {
-        "statement_timeout": str(statement_timeout_ms),
-        "lock_timeout": str(statement_timeout_ms),
-        "idle_in_transaction_session_timeout": "10000",
+        "statement_timeout": str(statement_timeout_ms or 0),
+        "lock_timeout": str(statement_timeout_ms or 0),
+        "idle_in_transaction_session_timeout": "0" if statement_timeout_ms is None else "10000",
     }
 
 
@@ -321,9 +334,15 @@ def _to_json(value: object) -> str:
     return orjson.dumps(value).decode()
 
 
-async def _set_codecs(connection: asyncpg.Connection) -> None:
-    for name in ("json", "jsonb"):
-        await connection.set_type_codec(
-            name, schema="pg_catalog", encoder=_to_json, decoder=orjson.loads, format="text"
-        )
-    await connection.set_type_codec("uuid", schema="pg_catalog", encoder=str, decoder=str, format="text")
+async def _set_up(connection: asyncpg.Connection, *, is_pooled: bool) -> None:
+    try:
+        for name in ("json", "jsonb"):
+            await connection.set_type_codec(
+                name, schema="pg_catalog", encoder=_to_json, decoder=orjson.loads, format="text"
+            )
+        await connection.set_type_codec("uuid", schema="pg_catalog", encoder=str, decoder=str, format="text")
+        if is_pooled:
+            await cast("PooledConnection", connection).look_up_types()  # setting a codec forgets types
+    except BaseException:
+        connection.terminate()
+        raise

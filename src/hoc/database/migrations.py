@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from hoc.database.connecting import PasswordSource
 from hoc.database.connections import create_engine
 from hoc.database.outages import sqlstate
+from hoc.database.pooler import Pooler
 
 LOCK_NOT_AVAILABLE = "55P03"
 ATTEMPTS = 10
@@ -55,12 +56,16 @@ def newest_revision() -> str:
 
 
 async def migrate(
-    database_url: str, revision: str = "head", *, password: PasswordSource | None = None
+    database_url: str,
+    revision: str = "head",
+    *,
+    password: PasswordSource | None = None,
+    pooler: Pooler | None = None,
 ) -> None:
     """Upgrade, or downgrade to an older ``revision`` (``base`` removes everything).
 
     Also creates the partitions of the coming months' events, if the role may. ``password`` gives the
-    password of each connection, in place of the URL's.
+    password of each connection, in place of the URL's. ``pooler`` says that the URL leads to one.
 
     Raises:
         NewerSchemaError: a newer version of hoc has migrated the database.
@@ -68,7 +73,7 @@ async def migrate(
     """
     for attempts_left in reversed(range(ATTEMPTS)):
         try:
-            await _run(_engine(database_url, password), revision)
+            await _run(_engine(database_url, password, pooler), revision)
         except DBAPIError as problem:
             if not attempts_left or sqlstate(problem) != LOCK_NOT_AVAILABLE:
                 raise
@@ -77,7 +82,7 @@ async def migrate(
             return
 
 
-def _engine(database_url: str, password: PasswordSource | None) -> AsyncEngine:
+def _engine(database_url: str, password: PasswordSource | None, pooler: Pooler | None) -> AsyncEngine:
     """For statements that may take as long as they need."""
     return create_engine(
         database_url,
@@ -85,6 +90,7 @@ def _engine(database_url: str, password: PasswordSource | None) -> AsyncEngine:
         pooled=False,
         password=password,
         connect_timeout=CONNECT_TIMEOUT_SECONDS,
+        pooler=pooler,
     )
 
 
@@ -107,9 +113,11 @@ def _migrate(connection: Connection, revision: str) -> None:
     command(config, revision)
 
 
-async def current_revision(database_url: str, *, password: PasswordSource | None = None) -> str | None:
+async def current_revision(
+    database_url: str, *, password: PasswordSource | None = None, pooler: Pooler | None = None
+) -> str | None:
     """The database's revision, None before the first migration."""
-    engine = _engine(database_url, password)
+    engine = _engine(database_url, password, pooler)
     try:
         async with engine.connect() as connection:
             return await _current(connection)

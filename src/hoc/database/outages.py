@@ -19,6 +19,8 @@ _DEADLOCK: Final = "40P01"
 _CHANGED_TABLE: Final = "0A000"
 _TRY_AGAIN: Final = frozenset({_SERIALIZATION_FAILURE, _DEADLOCK, _CHANGED_TABLE})
 READ_ONLY: Final = "25006"
+LOST_STATEMENTS: Final = frozenset({"26000", "42P05"})
+_POOLER_ADVICE: Final = "if a pooler is between, set HOC_POOLER=transaction"
 _CANNOT_STORE: Final = ("42501", "53", "58", "XX")
 
 OUTAGES: Final = {
@@ -27,10 +29,12 @@ OUTAGES: Final = {
     "25006": "the database is read-only",
     "25P03": "the server ended a transaction that was idle",
     "25P04": "the server ended a transaction that took too long",
+    "26000": f"a prepared statement is not where it was: {_POOLER_ADVICE}",
     "28": "the login was refused",
     "3D000": "the database is missing, or has another name",
     "40001": "a serialization failure, also after retries",
     "40P01": "a deadlock, also after retries",
+    "42P05": f"another client prepared a statement of this name: {_POOLER_ADVICE}",
     "53": "disk, memory or connections are exhausted",
     "55000": "the database accepts no connections",
     "55P03": "a lock was not granted in time",
@@ -147,6 +151,8 @@ def _report(problem: Exception) -> None:
         return
     _reported[key] = now
     message = str(_driver_error(problem)).partition("\n")[0] or "no answer in time"
+    if state in LOST_STATEMENTS:
+        message = f"{message}; {_POOLER_ADVICE}"
     if state in UNFIT:
         _log.error("the database is not as needed: %s (SQLSTATE %s); see `hoc doctor`", message, state)
     else:

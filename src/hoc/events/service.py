@@ -61,6 +61,7 @@ class EventService:
             pool_size=_CONNECTIONS,
             statement_timeout_ms=settings.statement_timeout_ms,
             password=password,
+            pooler=settings.pooler,
         )
         self._nats: NatsConnection | None = None
         self._inbound: Inbound | None = None
@@ -68,8 +69,7 @@ class EventService:
         if settings.nats_url is not None:
             self._nats, publisher, self._inbound = _on_nats(settings, self._database, handlers, observer)
         self._relay = Relay(self._database, publisher, source=settings.events_source, observer=observer)
-        listen_url = settings.listen_database_url or settings.database_url
-        self._listener = Listener(listen_url.get_secret_value(), self._relay.wake, password=password)
+        self._listener = _listener(settings, self._relay.wake, password)
         self._events = SqlEventSequencing()
 
     def before_use(self, check: Callable[[], None]) -> None:
@@ -84,7 +84,8 @@ class EventService:
             if self._nats is not None:
                 await stack.enter_async_context(self._nats.running())
             await stack.enter_async_context(self._relay.running())
-            await stack.enter_async_context(self._listener.running())
+            if self._listener is not None:
+                await stack.enter_async_context(self._listener.running())
             if self._inbound is not None:
                 await stack.enter_async_context(self._inbound.running())
             yield
@@ -100,6 +101,17 @@ class EventService:
             oldest_unpublished_seconds=max(waits, 0.0),
             events_parked=backlog.dead,
         )
+
+
+def _listener(
+    settings: Settings, wake: Callable[[], None], password: PasswordSource | None
+) -> Listener | None:
+    """None where a pooler in transaction mode is in the way: relays still poll."""
+    url = settings.listen_database_url or settings.database_url
+    if url is None or (not settings.listen_database_url and settings.pooler == "transaction"):
+        return None
+    pooler = None if settings.listen_database_url else settings.pooler
+    return Listener(url.get_secret_value(), wake, password=password, pooler=pooler)
 
 
 def _on_nats(

@@ -16,7 +16,7 @@ from sqlalchemy import func, select
 from hoc.concurrency.background import BackgroundLoop
 from hoc.cus.account.L5_schemas.errors import UnavailableError
 from hoc.cus.account.L6_drivers.errors import domain_errors, explain_outage
-from hoc.database import Database, PasswordSource, create_engine
+from hoc.database import Database, NotConnectedError, PasswordSource, Pooler, create_engine
 
 CHANNEL = "hoc_events"
 INTERVAL_SECONDS = 0.05
@@ -57,18 +57,32 @@ class CommitNotifier:
         await asyncio.sleep(INTERVAL_SECONDS)
 
 
+def _explain(problem: Exception) -> str | None:
+    reached = problem.__cause__
+    if isinstance(reached, NotConnectedError) and reached.finds_pooler:
+        return "a pooler answers; set HOC_LISTEN_DATABASE_URL to PostgreSQL itself"
+    return explain_outage(problem)
+
+
 class Listener:
     """Calls ``wake`` for every notification. Uses its own connection, and reconnects when that is lost."""
 
-    def __init__(self, url: str, wake: Callable[[], None], *, password: PasswordSource | None = None) -> None:
-        self._engine = create_engine(url, pooled=False, password=password)
+    def __init__(
+        self,
+        url: str,
+        wake: Callable[[], None],
+        *,
+        password: PasswordSource | None = None,
+        pooler: Pooler | None = None,
+    ) -> None:
+        self._engine = create_engine(url, pooled=False, password=password, pooler=pooler)
         self._wake = wake
         self._loop = BackgroundLoop(
             self._listen,
             name="hoc-listener",
             subject="listening for commits (relays still poll)",
             pause_seconds=RECONNECT_SECONDS,
-            explain=explain_outage,
+            explain=_explain,
             logger=_log,
         )
 

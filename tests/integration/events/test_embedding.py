@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 from sqlalchemy import text
+from support.pgbouncer import through
+from support.postgres import POOLER
 from support.relays import Site
 from support.seed import execute, scalar
 from support.waiting import until
@@ -35,7 +37,8 @@ async def test_a_backends_handler_commits_with_its_own_rows(
             raise RuntimeError
 
     settings = Settings(
-        database_url=SecretStr(site.url),
+        database_url=SecretStr(through(site.url)),
+        pooler=POOLER,
         nats_url=SecretStr(site.nats.url),
         nats_inbound_stream="OTHERS",
         data_dir=tmp_path / "data",

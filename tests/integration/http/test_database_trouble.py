@@ -42,6 +42,20 @@ async def test_an_exhausted_pool_soon_ends_in_503(console_on: ConsoleOn, fresh_d
         assert (await console.client.get("/users", headers=headers)).status_code == 200
 
 
+async def test_statements_that_a_pooler_lost_end_in_one_503(
+    console_on: ConsoleOn, fresh_database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log says what to set. The next request prepares them on another connection."""
+    async with console_on(fresh_database_url, pool_size=1) as console:
+        tenant_id, owner = await console.tenant()
+        headers = console.as_(owner, tenant_id)
+        assert (await console.client.get("/users", headers=headers)).status_code == 200
+        await execute(console.served.database, "DEALLOCATE ALL")
+        assert_unavailable(await console.client.get("/users", headers=headers))
+        assert "if a pooler is between, set HOC_POOLER=transaction" in caplog.text
+        assert (await console.client.get("/users", headers=headers)).status_code == 200
+
+
 async def test_a_held_lock_ends_in_503(console_on: ConsoleOn, fresh_database_url: str) -> None:
     async with console_on(fresh_database_url, pool_size=2, statement_timeout_ms=200) as console:
         tenant_id, owner = await console.tenant()

@@ -34,7 +34,7 @@ from hoc.cus.account.L6_drivers.ticket_replies import SqlTicketReplies
 from hoc.cus.account.L6_drivers.tickets import SqlTickets
 from hoc.cus.account.L6_drivers.usage import SqlUsage
 from hoc.cus.account.L6_drivers.usage_days import SqlUsageDays
-from hoc.database import Database, PasswordSource, Replica
+from hoc.database import Database, PasswordSource, Pooler, Replica
 from hoc.settings import Settings
 
 __all__ = [
@@ -59,6 +59,7 @@ def open_database(
     statement_timeout_ms: int = 5_000,
     pooled: bool = True,
     password: PasswordSource | None = None,
+    pooler: Pooler | None = None,
 ) -> Database:
     """A `Database` that raises the domain's errors, `UnavailableError` for an outage."""
     return Database(
@@ -68,6 +69,7 @@ def open_database(
         errors=DOMAIN_ERRORS,
         pooled=pooled,
         password=password,
+        pooler=pooler,
     )
 
 
@@ -82,6 +84,7 @@ def open_replica(
         pool_size=settings.pool_size,
         statement_timeout_ms=settings.statement_timeout_ms,
         password=password,
+        pooler=settings.pooler,
     )
     return Replica(primary, standby, staleness_seconds=settings.replica_staleness_ms / 1_000)
 

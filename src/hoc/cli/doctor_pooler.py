@@ -1,0 +1,52 @@
+"""What `hoc doctor` finds about a pooler in transaction mode, and about the way past it."""
+
+from typing import TYPE_CHECKING, Final, cast
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from hoc.cli.errors import CommandError, database_errors
+from hoc.cli.findings import Finding
+from hoc.database import create_engine
+from hoc.database.pooler import MISSING_LIMITS
+
+if TYPE_CHECKING:
+    from hoc.database.pooler import PooledConnection
+
+_SERVER_PROCESS: Final = text("SELECT pg_backend_pid()")
+
+
+async def pooler_findings(connection: AsyncConnection, direct_url: str | None) -> list[Finding]:
+    """Examine a connection through the pooler, and HOC_LISTEN_DATABASE_URL."""
+    driver = cast("PooledConnection", (await connection.get_raw_connection()).driver_connection)
+    missing = (await connection.execute(MISSING_LIMITS)).all()
+    is_direct = await connection.scalar(_SERVER_PROCESS) == driver.get_server_pid()
+    kept = "with" if driver.keeps_names else "without"
+    return [
+        Finding("pooler", "warning", "HOC_POOLER is set, but PostgreSQL itself answers: unset it")
+        if is_direct
+        else Finding("pooler", "ok", f"in transaction mode, {kept} prepared statements"),
+        *(
+            Finding("limits", "warning", f"{limit.name} is 0, so nothing ends what hangs: run {limit.remedy}")
+            for limit in missing
+        ),
+        await _direct(direct_url),
+    ]
+
+
+async def _direct(url: str | None) -> Finding:
+    if url is None:
+        return Finding(
+            "listening",
+            "warning",
+            "relays poll, and commands use the pooler: set HOC_LISTEN_DATABASE_URL to PostgreSQL itself",
+        )
+    engine = create_engine(url, pooled=False)
+    try:
+        with database_errors(url):
+            async with engine.connect():
+                return Finding("listening", "ok", "HOC_LISTEN_DATABASE_URL leads to PostgreSQL itself")
+    except CommandError as problem:
+        return Finding("listening", "wrong", f"{problem} Check HOC_LISTEN_DATABASE_URL.")
+    finally:
+        await engine.dispose()
