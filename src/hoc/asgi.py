@@ -11,9 +11,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from hoc.concurrency.limiter import Limiter
-from hoc.concurrency.per_loop import PerLoop
 from hoc.concurrency.single_flight import SingleFlight
+from hoc.cus.account.L2_api.admission import slots
 from hoc.cus.account.L2_api.app import Api
 from hoc.cus.account.L2_api.callers import Callers
 from hoc.cus.account.L2_api.console import CONSOLE_OPERATIONS
@@ -40,6 +39,7 @@ from hoc.cus.account.wiring import (
     open_replica,
     owner_reader,
     postgres_facade,
+    time_limit,
 )
 from hoc.database import PasswordSource, Reads
 from hoc.distribution import how_to_add, installed_version
@@ -59,9 +59,6 @@ from hoc.telemetry.tracing import route_describer
 if TYPE_CHECKING:  # they need extras
     from hoc.cus.account.L2_api.pages.endpoint import PageParts
     from hoc.cus.account.L2_api.rate_limits import RateLimits
-
-ADMISSION_TIMEOUT_SECONDS = 0.8
-"""How long a request waits for admission before it is answered 503."""
 
 
 class Accounts:
@@ -151,13 +148,14 @@ class Accounts:
         dependencies = Dependencies(
             database=self.database,
             callers=callers,
-            bodies=BodyParser(_limiter(1)),
+            bodies=BodyParser(slots(1)),
             pages=SingleFlight(),
             idempotency=idempotency(),
             on_mail_queued=on_mail_queued,
             reads=self.reads,
         )
-        limiter = _limiter(settings.max_requests)
+        limiter = slots(settings.max_requests)
+        limit = time_limit(settings.request_timeout_ms / 1_000)
         rate_limits = rate_limits_of(settings)
         unserved = [] if settings.invitation_links else [issue_invitation_link, issue_email_change_link]
         console = [operation for operation in CONSOLE_OPERATIONS if operation not in unserved]
@@ -168,6 +166,7 @@ class Accounts:
             Api,
             authentication=authentication,
             limiter=limiter,
+            time_limit=limit,
             rate_limits=rate_limits,
             on_route=on_route,
             trusted_origins=trusted_origins,
@@ -209,6 +208,7 @@ class Accounts:
                 ),
                 authentication=pages_authentication,
                 limiter=limiter,
+                time_limit=limit,
                 rate_limits=rate_limits,
                 trusted_origins=trusted_origins,
                 on_route=on_route,
@@ -250,10 +250,6 @@ def _pages() -> "tuple[Callable[..., Api], type[PageParts]]":
     except ImportError as missing:
         raise ValueError(f"The pages need the library {missing.name}: {how_to_add('console')}.") from None
     return pages_app, PageParts
-
-
-def _limiter(limit: int) -> PerLoop[Limiter[None]]:
-    return PerLoop(lambda: Limiter(limit, timeout_seconds=ADMISSION_TIMEOUT_SECONDS))
 
 
 def _trusted_origins(settings: Settings) -> frozenset[str]:

@@ -26,6 +26,8 @@ def _http_url(url: str) -> str:
 
 NatsUrl = Annotated[SecretStr, AfterValidator(_nats_url)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
+DRAIN_SECONDS = 5
+
 Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
 
 
@@ -81,6 +83,9 @@ class Settings(BaseSettings):
     max_requests: Count = Field(
         default=512, description="requests at once in each server process; others wait briefly, then get 503"
     )
+    request_timeout_ms: Count = Field(
+        default=8_000, description="milliseconds from a request's last byte to its answer, then 503"
+    )
     rate_limits: bool = Field(default=False, description="limit each caller's and client address's requests")
     rate_limit_per_caller: str = Field(
         default="1000/hour;100/minute", description="most requests of a caller, with HOC_RATE_LIMITS"
@@ -96,6 +101,12 @@ class Settings(BaseSettings):
     )
     max_connections: Count = Field(
         default=1_000, description="clients' connections of each process of `hoc serve`, as open files allow"
+    )
+    drain_seconds: int | None = Field(
+        default=None,
+        ge=0,
+        le=3_600,
+        description="seconds from SIGTERM in which `hoc serve` serves, not ready; unset: 5, in development 0",
     )
     statement_timeout_ms: Count = Field(
         default=5_000, description="milliseconds until PostgreSQL cancels a statement or its wait for a lock"
@@ -305,6 +316,13 @@ class Settings(BaseSettings):
     def primary_issuer_or_default(self) -> str | None:
         """The issuer whose unlinked subjects are user ids. None: no issuer is told from another."""
         return self.primary_issuer or self.jwt_issuer or ("gateway" if self.gateway_secret else None)
+
+    @property
+    def drain_seconds_or_default(self) -> int:
+        """How long a server that is stopping serves on."""
+        if self.drain_seconds is None:
+            return 0 if self.development else DRAIN_SECONDS
+        return self.drain_seconds
 
     @property
     def shows_docs(self) -> bool:

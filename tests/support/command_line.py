@@ -23,9 +23,9 @@ _STEPS = ("Starting NATS", "Migrating the database")
 
 
 def environment(**variables: str) -> dict[str, str]:
-    """Return this process's environment without `HOC_…`, plus `variables`."""
+    """Return this process's environment without `HOC_…`, plus `variables`. A server stops without delay."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("HOC_")}
-    return kept | variables
+    return kept | {"HOC_DRAIN_SECONDS": "0"} | variables
 
 
 def hoc(*arguments: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:

@@ -1,12 +1,14 @@
-"""A database that goes away and comes back: a TCP proxy in front of it that can be cut or go silent."""
+"""A database that goes away and comes back: a TCP proxy in front of it that can be cut, slow or silent."""
 
 import asyncio
+import struct
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
 from sqlalchemy import make_url
 
+_CANCEL_REQUEST = struct.pack("!ii", 16, 80877102)
 TERMINATE_OTHERS = (
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
     " WHERE datname = current_database() AND pid <> pg_backend_pid()"
@@ -14,7 +16,10 @@ TERMINATE_OTHERS = (
 
 
 class Proxy:
-    """Forwards to a database. ``cut`` refuses connections; ``silence`` accepts them and sends nothing."""
+    """Forwards to a database. ``cut`` refuses connections; ``silence`` accepts them and sends nothing.
+
+    ``delay_seconds`` is how late each message arrives, and ``cancel_requests`` how many of them came.
+    """
 
     def __init__(self, host: str, port: int) -> None:
         self._target = (host, port)
@@ -24,6 +29,9 @@ class Proxy:
         self._left: int | None = None
         self._asking, self._answering = asyncio.Event(), asyncio.Event()
         self.holding = asyncio.Event()
+        self._held: bytes | None = None
+        self.delay_seconds = 0.0
+        self.cancel_requests = 0
         self.port = 0
         self.thaw()
 
@@ -54,7 +62,12 @@ class Proxy:
         """Forward ``count`` more bytes of requests, and then close that connection, but not later ones."""
         self._left = count
 
+    def hold_answers_to(self, message: bytes) -> None:
+        """Forward everything up to a request that contains ``message``, and then no answer until `thaw`."""
+        self._held = message
+
     def thaw(self) -> None:
+        self._held = None
         self.holding.clear()
         self._asking.set()
         self._answering.set()
@@ -94,6 +107,10 @@ class Proxy:
         while received := await reader.read(65_536):
             if flowing is self._answering and not flowing.is_set():
                 self.holding.set()
+            elif flowing is self._asking and self._held is not None and self._held in received:
+                self.hold_answers()
+            self.cancel_requests += received.startswith(_CANCEL_REQUEST)
+            await asyncio.sleep(self.delay_seconds)
             await flowing.wait()
             if flowing is self._asking and self._left is not None:
                 received = received[: self._left]

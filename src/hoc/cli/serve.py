@@ -13,7 +13,6 @@ import typer
 import uvicorn
 from starlette.routing import BaseRoute
 from uvicorn.config import STARTUP_FAILURE
-from uvicorn.supervisors import Multiprocess
 
 from hoc.cli.configuration import (
     Target,
@@ -29,6 +28,7 @@ from hoc.cli.errors import CommandError, OutputError
 from hoc.cli.listening import Address, answers, bound, listen, resolve
 from hoc.cli.migrate import migrate_database
 from hoc.cli.progress import print_step
+from hoc.cli.supervisor import Supervisor
 from hoc.embedded import (
     DataDirectory,
     DataDirectoryError,
@@ -165,13 +165,13 @@ def _service(name: str, configured: str | None, embedded: EmbeddedService) -> Ge
 
 
 @contextmanager
-def _in_thread(work: Callable[[Event], None]) -> Generator[None]:
+def _in_thread(work: Callable[[Event], None]) -> Generator[Event]:
     """Run `work` in a thread during the block. The block's end sets the event and waits for the thread."""
     ended = Event()
     thread = Thread(target=work, args=(ended,))
     thread.start()
     try:
-        yield
+        yield ended
     finally:
         ended.set()
         thread.join()
@@ -238,11 +238,15 @@ def _run(listener: socket.socket, address: Address, workers: int, ready: Callabl
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
     listen(listener, address)
-    with _in_thread(lambda ended: _once_it_answers(address, ready, ended)), _in_thread(keep_registered):
+    with (
+        _in_thread(lambda ended: _once_it_answers(address, ready, ended)),
+        _in_thread(keep_registered) as leaving,
+    ):
         if workers == 1:
+            app.stopping.listener, app.stopping.on_begin = listener, leaving.set
             _run_here(config, listener)
         else:
-            _run_workers(config, listener)
+            _run_workers(Supervisor(config, listener, settings.drain_seconds_or_default, leaving.set))
 
 
 def _connections(settings: Settings) -> int:
@@ -272,8 +276,7 @@ def _run_here(config: uvicorn.Config, listener: socket.socket) -> None:
         raise _not_started() from None
 
 
-def _run_workers(config: uvicorn.Config, listener: socket.socket) -> None:
-    supervisor = Multiprocess(config, [listener])
+def _run_workers(supervisor: Supervisor) -> None:
     with metrics_shared_by_workers():
         supervisor.run()
     if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):

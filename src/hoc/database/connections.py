@@ -14,6 +14,7 @@ import orjson
 from sqlalchemy import AdaptedConnection, Executable, NullPool, event
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from hoc.concurrency.effect import Effect, current_effect
 from hoc.concurrency.per_loop import PerLoop
 from hoc.database.connecting import CONNECT_TIMEOUT_SECONDS, Connector, PasswordSource
 from hoc.database.direct import CompiledStatements, DirectConnection, Row, TransactionRequiredError
@@ -31,6 +32,12 @@ from hoc.database.outages import (
     translated_errors,
 )
 from hoc.database.pooler import PooledConnection, Pooler
+from hoc.database.transactions import (
+    abandon_silent_connections,
+    cancel_statement,
+    committing,
+    transaction,
+)
 from hoc.postgres_url import PostgresUrl
 
 T = TypeVar("T")
@@ -128,21 +135,29 @@ class Database:
     async def transaction(self) -> AsyncGenerator[AsyncConnection, None]:
         """A transaction that commits at the end of the block, or rolls back with the block's exception."""
         self._before_use()
-        with translated_errors(self._errors, self._notice):
-            async with self._transaction() as connection:
+        effect = current_effect()
+        with translated_errors(self._errors, self._notice, effect):
+            async with self._transaction(effect) as connection:
                 yield connection
 
     async def transact(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         """Run ``work`` in a transaction, up to three times if PostgreSQL ends it to resolve a deadlock."""
-        return await self._write(work, self._transaction)
+        effect = current_effect()
+        return await self._write(work, partial(self._transaction, effect), effect)
 
     async def write(self, work: Callable[[DirectConnection | AsyncConnection], Awaitable[T]]) -> T:
         """Run ``work``, each of whose statements is a transaction by itself, and one of which writes.
 
         Retries as `transact` does. Work that sets a savepoint before it writes runs in a transaction.
         """
+        effect = current_effect()
+
+        async def committed(connection: DirectConnection) -> T:
+            with committing(effect):
+                return await work(connection)
+
         try:
-            return await self._write(work, self._reading)
+            return await self._write(committed, self._reading, effect)
         except TransactionRequiredError:
             return await self.transact(work)
 
@@ -175,9 +190,10 @@ class Database:
         self,
         work: Callable[[Connection], Awaitable[T]],
         session: Callable[[], AbstractAsyncContextManager[Connection]],
+        effect: Effect,
     ) -> T:
         self._before_use()
-        with translated_errors(self._errors, self._notice):
+        with translated_errors(self._errors, self._notice, effect):
             done = await _attempt(work, session)
         self._failed_write = None
         self._after_write()
@@ -220,9 +236,9 @@ class Database:
         async with self.engine.connect():
             pass
 
-    def _transaction(self) -> AbstractAsyncContextManager[AsyncConnection]:
+    def _transaction(self, effect: Effect) -> AbstractAsyncContextManager[AsyncConnection]:
         self.enter_loop()
-        return self.engine.begin()
+        return transaction(self.engine, effect)
 
     def _reading(self) -> AbstractAsyncContextManager[DirectConnection]:
         return self._handed_on() if self._is_pooled else self._unpooled()
@@ -244,6 +260,9 @@ class Database:
             is_sound = True
         except (self._errors.base, asyncpg.PostgresError, TransactionRequiredError):
             is_sound = True
+            raise
+        except asyncio.CancelledError:
+            await cancel_statement(pooled)
             raise
         finally:
             was_handed_on = handoff.release(pooled, is_sound=is_sound)
@@ -314,6 +333,7 @@ def create_engine(
     def set_up(adapted: AdaptedConnection, _record: object) -> None:
         adapted.run_async(partial(_set_up, is_pooled=pooler == "transaction"))
 
+    abandon_silent_connections(engine)
     return engine
 
 

@@ -12,6 +12,8 @@ from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_dbapi
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from hoc.concurrency.effect import Effect, current_effect
+
 _log = logging.getLogger("hoc.database")
 
 _SERIALIZATION_FAILURE: Final = "40001"
@@ -21,6 +23,7 @@ _TRY_AGAIN: Final = frozenset({_SERIALIZATION_FAILURE, _DEADLOCK, _CHANGED_TABLE
 READ_ONLY: Final = "25006"
 LOST_STATEMENTS: Final = frozenset({"26000", "42P05"})
 _POOLER_ADVICE: Final = "if a pooler is between, set HOC_POOLER=transaction"
+_OF_THE_CONNECTION: Final = "08"  # a pooler calls it an ERROR, too
 _CANNOT_STORE: Final = ("42501", "53", "58", "XX")
 
 OUTAGES: Final = {
@@ -74,7 +77,11 @@ class DatabaseUnavailableError(Exception):
 
 
 def _unavailable() -> Exception:
-    return DatabaseUnavailableError("The database did not answer in time.")
+    return DatabaseUnavailableError("The database did not answer in time. Nothing was changed.")
+
+
+def _unknown() -> Exception:
+    return DatabaseUnavailableError("The database did not answer in time. The outcome is unknown.")
 
 
 def _unfit() -> Exception:
@@ -87,47 +94,54 @@ class ErrorTranslator:
 
     Args:
         base: the base class of the domain's errors.
-        unavailable: makes the error for an outage.
+        unavailable: makes the error for an outage during which nothing was changed.
+        unknown: makes the error for an outage during which a change may have been made.
         unfit: makes the error for a database without the schema or the privileges that the code needs.
         violations: for a constraint's name, makes the error for its violation.
     """
 
     base: type[Exception] = DatabaseUnavailableError
     unavailable: Callable[[], Exception] = _unavailable
+    unknown: Callable[[], Exception] = _unknown
     unfit: Callable[[], Exception] = _unfit
     violations: Mapping[str, Callable[[], Exception]] = field(
         default_factory=dict[str, Callable[[], Exception]]
     )
 
-    def translate(self, problem: Exception) -> Exception | None:
+    def translate(self, problem: Exception, effect: Effect) -> Exception | None:
         """The domain's error for the driver's, None if the domain has none."""
         if is_outage(problem):
             _report(problem)
-            return self.unavailable()
+            return self.outage(effect)
         if sqlstate(problem) in UNFIT:
             _report(problem)
             return self.unfit()
         violation = self.violations.get(getattr(_driver_error(problem), "constraint_name", None) or "")
         return None if violation is None else violation()
 
+    def outage(self, effect: Effect) -> Exception:
+        return self.unknown() if effect.is_possible else self.unavailable()
+
 
 @contextmanager
 def translated_errors(
-    translator: ErrorTranslator, notice: Callable[[Exception], None] | None = None
+    translator: ErrorTranslator,
+    notice: Callable[[Exception], None] | None = None,
+    effect: Effect | None = None,
 ) -> Generator[None, None, None]:
     """Raise the domain's error in place of the driver's, which becomes its ``__cause__``.
 
-    ``notice`` is called with the driver's.
+    ``notice`` is called with the driver's. ``effect`` is that of the block, by default the tracked one.
     """
     try:
         yield
     except NOT_REACHED as problem:
         _report(problem)
-        raise translator.unavailable() from problem
+        raise translator.outage(effect or current_effect()) from problem
     except DRIVER_ERRORS as problem:
         if notice is not None:
             notice(problem)
-        translated = translator.translate(problem)
+        translated = translator.translate(problem, effect or current_effect())
         if translated is None:
             raise
         raise translated from problem
@@ -175,6 +189,19 @@ def may_succeed_again(problem: Exception) -> bool:
     It was in favour of another transaction, or because a statement was prepared for a table that has changed.
     """
     return sqlstate(problem) in _TRY_AGAIN
+
+
+def leaves_doubt(problem: Exception) -> bool:
+    """Whether a statement or a COMMIT that raised this may have taken effect.
+
+    PostgreSQL's ERROR says that it has not, but a FATAL may come after it has. asyncpg raises InterfaceError
+    before it sends anything.
+    """
+    error = _driver_error(problem)
+    if not isinstance(problem, DRIVER_ERRORS + NOT_REACHED) or isinstance(error, asyncpg.InterfaceError):
+        return False
+    is_answer = getattr(error, "severity_en", None) == "ERROR"
+    return not is_answer or (sqlstate(error) or "").startswith(_OF_THE_CONNECTION)
 
 
 def sqlstate(problem: BaseException | None) -> str | None:

@@ -1,6 +1,8 @@
 """`Service`: both applications of `Accounts`, health and metrics, observed."""
 
 import gc
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from dataclasses import asdict
 from typing import Any
 
@@ -15,6 +17,7 @@ from hoc.server.health import Health
 from hoc.server.hooks import load_hooks
 from hoc.server.operations import OperationsToken
 from hoc.server.pages_beside import PagesBeside
+from hoc.server.stopping import STATE, Stopping
 from hoc.settings import Settings
 from hoc.telemetry.service import EventMetrics, MetricsEndpoint, observed
 
@@ -41,9 +44,13 @@ class FixedMount(Mount):
 
 
 class Service:
-    """The application of `hoc serve`. ``routes`` are all its routes, in the order in which they are tried."""
+    """The application of `hoc serve`. ``routes`` are all its routes, in the order in which they are tried.
+
+    From ``stopping``'s begin, it is not ready.
+    """
 
     def __init__(self, settings: Settings) -> None:
+        self.stopping = Stopping(settings.drain_seconds_or_default)
         self._metrics = EventMetrics()
         self._accounts = Accounts(
             settings,
@@ -58,7 +65,9 @@ class Service:
         front = front_routes(_places(console.path, identity.path)) if settings.shows_docs else []
         if settings.shows_docs or settings.serves_pages:
             front += mount_point_routes(console.path)
-        health = Health(self._accounts.readiness, self._events, self._accounts.reads.replica)
+        health = Health(
+            self._accounts.readiness, self._events, self._accounts.reads.replica, stopping=self.stopping
+        )
         about = Api([*health.routes(), *metrics.routes(), *front])
         self.routes = [identity, console, *about.routes]
         default: ASGIApp = about
@@ -67,7 +76,7 @@ class Service:
             self.routes += pages.routes
             default = PagesBeside(about, pages)
         self.router = Router(
-            [identity, console], default=default, redirect_slashes=False, lifespan=self._accounts.lifespan
+            [identity, console], default=default, redirect_slashes=False, lifespan=self._lifespan
         )
         app: ASGIApp = self.router
         if settings.operations_token is not None:
@@ -85,6 +94,12 @@ class Service:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._app(scope, receive, send)
+
+    @asynccontextmanager
+    async def _lifespan(self, app: object) -> AsyncGenerator[dict[str, Stopping]]:
+        async with self._accounts.lifespan(app):
+            with self.stopping.following_signals():
+                yield {STATE: self.stopping}
 
     async def _events(self) -> dict[str, Any]:
         """What `/health/detailed` says of events; the metrics are brought up to date with it."""

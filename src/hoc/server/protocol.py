@@ -7,22 +7,22 @@ It relies on these internals of uvicorn's `HttpToolsProtocol`, which a test name
 - `on_message_begin` creates `headers` and `scope`, `on_header` appends to `headers`, and
   `on_headers_complete` creates `cycle`, or queues it in `pipeline` while an earlier request is answered;
 - `connections` are all protocols of the process, and `timeout_keep_alive_task` is the timer of an idle one;
-- `shutdown` closes the connection once its requests are answered.
+- `shutdown` closes the connection once its requests are answered;
+- a `cycle` says in its answer that the connection is closed, and closes it, if `keep_alive` is false.
 """
 
 from asyncio import BaseTransport, Protocol, TimerHandle, Transport
 from dataclasses import dataclass
 from enum import Enum, auto
 from functools import partial
-from http import HTTPStatus
 from math import inf
 from typing import Any, Final, cast
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from hoc.cus.account.L2_api.authentication import TRAILERS_DISCARDED
-from hoc.cus.account.L2_api.problems import MEDIA_TYPE, problem_document
-from hoc.cus.account.L2_api.request_ids import new_request_id
+from hoc.server.refusals import MALFORMED, Refusal, answer_to
+from hoc.server.stopping import STATE, Stopping
 from hoc.telemetry.metrics import REQUESTS_REFUSED
 
 _LINGER_BYTES: Final = 2**20  # that a refused client may still send
@@ -39,7 +39,8 @@ class Limits:
         connections: of one process. A further one takes the place of the one that has waited longest for its
             client, and is refused only when all others are being answered.
         pipelined: requests of a connection that wait for an earlier one.
-        linger_seconds: how long a refused connection stays open to let its client read the refusal.
+        linger_seconds: how long a refused connection stays open to let its client read the refusal, and one
+            on which nothing was asked, when the server stops, to let its client's request arrive.
     """
 
     head_bytes: int = 65_536
@@ -50,21 +51,6 @@ class Limits:
     connections: int = 1_000
     pipelined: int = 32
     linger_seconds: float = 1
-
-
-@dataclass(frozen=True, slots=True)
-class _Refusal:
-    """``reason`` is the metric's label."""
-
-    reason: str
-    status: int
-    code: str
-    detail: str
-
-
-_MALFORMED: Final = _Refusal(
-    "malformed", 400, code="malformed_request", detail="The request is not well-formed HTTP/1.1."
-)
 
 
 def bounded_by(limits: Limits) -> type[Protocol]:
@@ -100,8 +86,10 @@ class BoundedProtocol(HttpToolsProtocol):
         self._part: _Part | None = None
         self._read = 0  # bytes of the latest read
         self._pending = 0  # bytes of earlier reads that the parser has not completed to anything
-        self._refusal: _Refusal | None = None
+        self._refusal: Refusal | None = None
         self._is_refused = False
+        self._stopping: Stopping | None = self.app_state.get(STATE)
+        self._is_ending = False  # the latest request is the last one
 
     # The transport's calls
 
@@ -115,6 +103,18 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
         super().connection_lost(exc)
+
+    def eof_received(self) -> bool:  # type: ignore[override]  # asyncio takes what uvicorn's never returns
+        """Whether to keep the connection: its client has stopped sending, and may wait for its answers."""
+        if self._is_refused:
+            return False
+        if self._part is not None:
+            self._refuse(MALFORMED)
+            return True
+        if self._is_answering():
+            self._end_with_latest(None)
+            return True
+        return False
 
     def data_received(self, data: bytes) -> None:
         self._read = len(data)
@@ -132,7 +132,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         if len(self.pipeline) >= self._limits.pipelined:
             self._raise(
-                _Refusal(
+                Refusal(
                     "pipelined",
                     503,
                     code="unavailable",
@@ -147,7 +147,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self.url: bytes = self.url + url
         if len(self.url) > self._limits.url_bytes:
             self._raise(
-                _Refusal(
+                Refusal(
                     "url",
                     414,
                     code="uri_too_long",
@@ -171,7 +171,10 @@ class BoundedProtocol(HttpToolsProtocol):
         self._pending = 0
         if self._timer is not None:
             self._stop_timer()
+        earlier = self.cycle
         super().on_headers_complete()
+        if self._is_ending or (self._stopping is not None and self._stopping.is_begun):
+            self._end_with_latest(earlier)
         self.headers = []  # what the parser still appends is no header of the request
 
     def on_body(self, body: bytes) -> None:
@@ -186,15 +189,37 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's text
-        self._refuse(self._refusal or _MALFORMED)
+        self._refuse(self._refusal or MALFORMED)
+
+    # Ending
+
+    def shutdown(self) -> None:
+        """Close the connection once its requests are answered, also one that is on its way."""
+        self._is_ending = True
+        if self._is_answering():
+            if self._part is not _Part.HEAD or self._is_refused:
+                super().shutdown()
+        elif self._part is None and not self._is_refused:
+            self.loop.call_later(self._limits.linger_seconds, self._close_unused)
+
+    def _close_unused(self) -> None:
+        if self._part is None and not self._is_answering():
+            self.transport.close()
+
+    def _end_with_latest(self, earlier: RequestResponseCycle | None) -> None:
+        """Have the latest request's answer, and not that of an ``earlier`` one, end the connection."""
+        self._is_ending = True
+        if earlier is not None and not earlier.response_started:
+            earlier.keep_alive = True
+        self.cycle.keep_alive = False
 
     # Bounds
 
     def _head_size(self) -> int:
         return len(self.url) + sum(len(name) + len(value) + _FIELD_OVERHEAD for name, value in self.headers)
 
-    def _headers_too_large(self) -> _Refusal:
-        return _Refusal(
+    def _headers_too_large(self) -> Refusal:
+        return Refusal(
             "headers",
             431,
             code="headers_too_large",
@@ -220,7 +245,7 @@ class BoundedProtocol(HttpToolsProtocol):
         else:
             reason = "slow_head"
             detail = f"The header block was not complete within {self._limits.head_seconds:g} s."
-        self._end(_Refusal(reason, 408, code="request_timeout", detail=detail), lingers=True)
+        self._end(Refusal(reason, 408, code="request_timeout", detail=detail), lingers=True)
 
     def _make_room(self) -> None:
         """End the connection that has waited longest for its client, this one if none waits."""
@@ -229,7 +254,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if chosen.waits_since() == inf:
             chosen = self
         chosen._end(
-            _Refusal(
+            Refusal(
                 "connections",
                 503,
                 code="unavailable",
@@ -261,19 +286,19 @@ class BoundedProtocol(HttpToolsProtocol):
 
     # Refusing
 
-    def _raise(self, refusal: _Refusal) -> None:
+    def _raise(self, refusal: Refusal) -> None:
         """End parsing; uvicorn then calls `send_400_response`."""
         self._refusal = refusal
         raise _Refused
 
-    def _end(self, refusal: _Refusal, *, lingers: bool) -> None:
+    def _end(self, refusal: Refusal, *, lingers: bool) -> None:
         """Refuse the request that is being received; close the connection if there is none."""
         if self._part is None or self._is_refused:
             self.transport.close()
         else:
             self._refuse(refusal, lingers=lingers)
 
-    def _refuse(self, refusal: _Refusal, *, lingers: bool = True) -> None:
+    def _refuse(self, refusal: Refusal, *, lingers: bool = True) -> None:
         """Answer the request that is being received, and close. Earlier requests are answered first."""
         REQUESTS_REFUSED.labels(refusal.reason).inc()
         self._is_refused = True
@@ -290,25 +315,10 @@ class BoundedProtocol(HttpToolsProtocol):
                 self.shutdown()
                 return
         if is_next:
-            self.transport.write(self._answer(refusal))
+            self.transport.write(answer_to(refusal, self.server_state.default_headers))
             if lingers and self.transport.can_write_eof():
                 # Closing while the client still sends would reset the connection before it reads the answer.
                 self.transport.write_eof()
                 self._timer = self.loop.call_later(self._limits.linger_seconds, self.transport.close)
                 return
         self.transport.close()
-
-    def _answer(self, refusal: _Refusal) -> bytes:
-        request_id = new_request_id()
-        body = problem_document(refusal.status, refusal.code, refusal.detail, request_id=request_id)
-        headers = [
-            *self.server_state.default_headers,
-            (b"content-type", MEDIA_TYPE.encode()),
-            (b"content-length", str(len(body)).encode()),
-            (b"connection", b"close"),
-            (b"x-request-id", request_id.encode()),
-        ]
-        if refusal.status == HTTPStatus.SERVICE_UNAVAILABLE:
-            headers.append((b"retry-after", b"1"))
-        lines = [name + b": " + value + b"\r\n" for name, value in headers]
-        return b"".join([STATUS_LINE[refusal.status], *lines, b"\r\n", body])

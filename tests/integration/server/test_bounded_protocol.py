@@ -264,3 +264,31 @@ def test_uvicorn_has_the_internals_that_are_overridden() -> None:
         "self.timeout_keep_alive_task",
     ):
         assert relied_on in source
+
+
+# Half-closed connections
+
+
+@pytest.mark.parametrize(
+    ("sent", "expected"),
+    [
+        (get("/wait"), [200]),
+        (get("/wait") + get("/"), [200, 200]),
+        (head("POST", "/", "Content-Length: 2") + b"{}", [200]),
+        (get("/") + b"GET / HT", [200, 400]),
+        (head("POST", "/", "Content-Length: 2") + b"{", [400]),
+        (b"", []),
+    ],
+)
+def test_a_client_that_stops_sending_gets_its_answers(
+    server: BoundedServer, sent: bytes, expected: list[int]
+) -> None:
+    with server.connect() as connection:
+        connection.sendall(sent)
+        connection.shutdown(socket.SHUT_WR)
+        server.exchange(get("/go", CLOSE))
+        answers = receive_all(connection)
+    assert statuses(answers) == expected
+    assert [problem["request_id"] in answers for problem in json_of(answers) if "code" in problem] == [
+        True for status in expected if status == 400
+    ]

@@ -4,8 +4,10 @@ import asyncpg
 import pytest
 from sqlalchemy.exc import DBAPIError
 
+from hoc.concurrency.effect import Effect
 from hoc.database import ErrorTranslator, outages, translated_errors
 from hoc.database.outages import DatabaseUnavailableError
+from hoc.database.transactions import committing
 
 
 class TakenError(Exception):
@@ -76,3 +78,30 @@ def test_what_is_missing_is_logged_once(
             raise asyncpg.UndefinedTableError('relation "account.users" does not exist')
     [logged] = caplog.messages
     assert '"account.users" does not exist (SQLSTATE 42P01)' in logged
+
+
+def said_by(severity: str, problem: asyncpg.PostgresError) -> asyncpg.PostgresError:
+    problem.severity_en = severity
+    return problem
+
+
+@pytest.mark.parametrize(
+    ("raised", "has_doubt"),
+    [
+        (said_by("ERROR", asyncpg.DeadlockDetectedError("deadlock")), False),
+        (wrapped(said_by("ERROR", asyncpg.QueryCanceledError("cancelled"))), False),
+        (said_by("FATAL", asyncpg.AdminShutdownError("shutting down")), True),
+        (said_by("ERROR", asyncpg.ProtocolViolationError("a pooler's server is gone")), True),
+        (asyncpg.ConnectionDoesNotExistError("closed in the middle of operation"), True),
+        (asyncpg.InterfaceError("connection is closed"), False),  # nothing was sent
+        (TimeoutError(), True),
+        (ConnectionResetError(), True),
+        (ValueError("a rule"), False),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_an_effect_is_excluded_only_by_postgresqls_word(raised: Exception, *, has_doubt: bool) -> None:
+    effect = Effect()
+    with pytest.raises(type(raised)), committing(effect):
+        raise raised
+    assert effect.is_possible is has_doubt

@@ -16,7 +16,7 @@ from hoc.cus.account.L5_schemas.port_types import Access, AccessFetch, Invitatio
 from hoc.cus.account.L5_schemas.results import SupportContactResult
 from hoc.cus.account.L6_drivers.accounts import AccountRepository
 from hoc.cus.account.L6_drivers.billing import SqlBilling
-from hoc.cus.account.L6_drivers.errors import DOMAIN_ERRORS, domain_errors
+from hoc.cus.account.L6_drivers.errors import DOMAIN_ERRORS, domain_errors, time_limit
 from hoc.cus.account.L6_drivers.event_log import SqlEventLog
 from hoc.cus.account.L6_drivers.frames import SqlFrames
 from hoc.cus.account.L6_drivers.hooks import SqlWrittenEvents
@@ -49,6 +49,7 @@ __all__ = [
     "owner_reader",
     "postgres_engines",
     "postgres_facade",
+    "time_limit",
 ]
 
 

@@ -15,6 +15,7 @@ from starlette.websockets import WebSocketClose
 
 from hoc.concurrency.limiter import Limiter
 from hoc.concurrency.per_loop import PerLoop
+from hoc.concurrency.time_limit import TimeLimit
 from hoc.cus.account.L2_api.admission import take_slot
 from hoc.cus.account.L2_api.authentication import caller_of
 from hoc.cus.account.L2_api.cors import with_cors
@@ -39,6 +40,7 @@ class Api:
         authentication: identifies callers, and nothing else does. None leaves that to the application it is
             mounted in.
         limiter: of concurrent requests; one that is not admitted in time gets 503. None admits every request.
+        time_limit: of a request, from the last byte of its body to its answer.
         rate_limits: of each client address, before its body is received, and of each caller. None for none.
         trusted_origins: other origins whose pages may make a browser send requests that change something.
         on_route: is called with a request's method and its route's template below the mount point.
@@ -52,6 +54,7 @@ class Api:
         *,
         authentication: AuthenticationBackend | None = None,
         limiter: PerLoop[Limiter[None]] | None = None,
+        time_limit: TimeLimit | None = None,
         rate_limits: "RateLimits | None" = None,
         trusted_origins: AbstractSet[str] = frozenset(),
         on_route: Callable[[str, str], None] | None = None,
@@ -60,6 +63,7 @@ class Api:
     ) -> None:
         self.routes = routes
         self._limiter = limiter
+        self._time_limit = time_limit
         self._rate_limits = rate_limits
         self._by_path = {
             (method, route.path): route
@@ -103,7 +107,10 @@ class Api:
                 await self._rate_limits.count_address(request.scope)
             # Before the request is admitted, so that a slow sender takes no slot.
             await request.receive_body()
-            return await self._admit(request)
+            if self._time_limit is None:
+                return await self._admit(request)
+            with self._time_limit.running():
+                return await self._admit(request)
         except Exception as problem:  # noqa: BLE001 - each is answered, an unforeseen one with 500 and a log
             return self._on_problem(request, problem)
 

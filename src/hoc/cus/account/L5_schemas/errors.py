@@ -18,7 +18,8 @@
     ├── StaleVersionError         412
     ├── IdempotencyKeyReusedError 422
     ├── LimitExceededError        429  a quota or a limit of mails, with ``retry_after``
-    └── UnavailableError          503  the database is away or too busy
+    └── UnavailableError          503  the database is away or too busy, or time is up; nothing was changed
+        └── OutcomeUnknownError   503  the same, but a change may have been made
 
 AccountServiceError is the base that the identity service's specification names for its two.
 
@@ -154,6 +155,12 @@ class LimitExceededError(AccountsError):
 class UnavailableError(AccountsError):
     code = "unavailable"
     status_code = 503
+
+
+class OutcomeUnknownError(UnavailableError):
+    """A change was sent to the database, which did not say in time whether it was made."""
+
+    code = "outcome_unknown"
 
 
 class UnfitDatabaseError(UnavailableError):

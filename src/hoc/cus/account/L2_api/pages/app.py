@@ -8,6 +8,7 @@ from starlette.authentication import AuthenticationBackend
 
 from hoc.concurrency.limiter import Limiter
 from hoc.concurrency.per_loop import PerLoop
+from hoc.concurrency.time_limit import TimeLimit
 from hoc.cus.account.L2_api.app import Api
 from hoc.cus.account.L2_api.pages.admin.accounts import ACCOUNTS
 from hoc.cus.account.L2_api.pages.admin.dead_letters import DEAD_LETTERS
@@ -70,6 +71,7 @@ def pages_app(
     *,
     authentication: AuthenticationBackend,
     limiter: PerLoop[Limiter[None]],
+    time_limit: TimeLimit,
     rate_limits: "RateLimits | None",
     trusted_origins: AbstractSet[str],
     on_route: Callable[[str, str], None] | None,
@@ -92,6 +94,7 @@ def pages_app(
         [static.route(), *(page_route(page, parts, renderer, forms) for page in pages)],
         authentication=authentication,
         limiter=limiter,
+        time_limit=time_limit,
         rate_limits=rate_limits,
         trusted_origins=trusted_origins,
         on_route=on_route,
