@@ -53,6 +53,11 @@ def test_a_wrong_finding_is_an_exit_code(tmp_path: Path) -> None:
     assert (found["settings"][0], code) == ("wrong", 1)
 
 
+def test_tables_are_distributed_on_citus_only(database_url: str) -> None:
+    said, code = refusal("citus", "distribute", HOC_DATABASE_URL=database_url)
+    assert ("This PostgreSQL has no extension citus" in said, code) == (True, 1)
+
+
 async def test_a_backup_is_restored_into_another_database(
     server: RunningServer, postgres_server: TestServer, tmp_path: Path
 ) -> None:

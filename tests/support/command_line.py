@@ -19,7 +19,7 @@ import psutil
 
 HOC = Path(sys.executable).parent / "hoc"
 
-_STEPS = ("Starting NATS", "Migrating the database")
+_STEPS = ("Starting NATS", "Migrating the database", "Distributing the tables")
 
 
 def environment(**variables: str) -> dict[str, str]:

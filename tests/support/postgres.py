@@ -14,6 +14,7 @@ from typing import TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
+from support import citus
 from support.pgbouncer import ADDRESS, pgbouncer, through
 
 from hoc.cus.account.wiring import open_database
@@ -23,6 +24,8 @@ from hoc.migrations import migrate
 T = TypeVar("T")
 
 _DROP_ATTEMPTS = 100
+STATEMENT_TIMEOUT_MS = int(os.environ.get("HOC_TEST_STATEMENT_TIMEOUT_MS", "5000"))
+"""As hoc's own, unless the machine has other work too, such as the nodes of a cluster."""
 
 POOLED = "HOC_TEST_POOLER"
 """With it, hoc's connections go through a PgBouncer; those of the tests themselves do not."""
@@ -31,16 +34,27 @@ POOLER: Pooler | None = "transaction" if POOLED in os.environ else None
 
 @dataclass(frozen=True, slots=True)
 class TestServer:
-    """``url`` is the administrator's URL, and ``template`` the name of the migrated database."""
+    """``url`` is the administrator's URL, and ``template`` the name of the migrated database.
+
+    A template cannot be copied on a coordinator of Citus: each database is made on every node instead.
+    """
 
     __test__ = False
 
     url: str
     template: str
 
+    @property
+    def is_citus(self) -> bool:
+        return not self.template
+
     @asynccontextmanager
     async def new_database(self, *, migrated: bool = True) -> AsyncGenerator[str]:
         """Yield the URL of an empty database, with its tables or before them. Afterwards drop it."""
+        if self.is_citus:
+            async with citus.new_database(self.url, migrated=migrated) as url:
+                yield url
+            return
         name = _new_name()
         template = self.template if migrated else "template0"
         await _execute(self.url, f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
@@ -66,9 +80,10 @@ class TestServerOwner:
         """Return the running server, started and given its template by the first call."""
         if self._server is None:
             url = os.environ.get("HOC_TEST_DATABASE_URL") or self._start()
-            template = _new_name()
-            self._held.callback(lambda: run_beside(_drop(url, template)))
-            run_beside(_create_template(url, template))
+            template = "" if run_beside(citus.is_coordinator(url)) else _new_name()
+            if template:
+                self._held.callback(lambda: run_beside(_drop(url, template)))
+                run_beside(_create_template(url, template))
             if POOLER:
                 os.environ[ADDRESS] = self._held.enter_context(pgbouncer(url))
             self._server = TestServer(url, template)
@@ -97,7 +112,7 @@ class TestServerOwner:
 
 @asynccontextmanager
 async def opened(
-    url: str, *, pool_size: int = 10, statement_timeout_ms: int = 5_000
+    url: str, *, pool_size: int = 10, statement_timeout_ms: int = STATEMENT_TIMEOUT_MS
 ) -> AsyncGenerator[Database]:
     """A `Database` that is closed at the end of the block."""
     database = open_database(

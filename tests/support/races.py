@@ -23,6 +23,7 @@ T = TypeVar("T")
 WAITING_FOR_LOCKS = (
     "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 )
+WAITING_ON_EACH_NODE = f"SELECT sum(result::int) FROM run_command_on_all_nodes($${WAITING_FOR_LOCKS}$$)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +77,10 @@ def _answer(content: bytes) -> Answer:
 class Meeting:
     """Holds transactions back until all that were started wait for a lock."""
 
-    def __init__(self, holder: asyncpg.Connection, observer: asyncpg.Connection) -> None:
+    def __init__(self, holder: asyncpg.Connection, observer: asyncpg.Connection, waiting: str) -> None:
         self._holder = holder
         self._observer = observer
+        self._count = waiting
         self._tasks: list[asyncio.Task[Any]] = []
 
     async def join(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
@@ -97,7 +99,7 @@ class Meeting:
         await self._holder.execute("ROLLBACK")
 
     async def _waiting(self) -> int:
-        waiting: int = await self._observer.fetchval(WAITING_FOR_LOCKS)
+        waiting: int = await self._observer.fetchval(self._count)
         return waiting
 
 
@@ -107,9 +109,10 @@ async def meeting(database_url: str, lock: str, *values: object) -> AsyncGenerat
     holder = await asyncpg.connect(database_url)
     observer = await asyncpg.connect(database_url)
     try:
+        is_citus = await observer.fetchval("SELECT to_regclass('pg_dist_node') IS NOT NULL")
         await holder.execute("BEGIN")
         await holder.execute(lock, *values)
-        yield Meeting(holder, observer)
+        yield Meeting(holder, observer, WAITING_ON_EACH_NODE if is_citus else WAITING_FOR_LOCKS)
     finally:
         await holder.close()  # and with it the transaction
         await observer.close()

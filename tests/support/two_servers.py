@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from support.identities import PRIMARY_ISSUER
-from support.postgres import opened
+from support.postgres import STATEMENT_TIMEOUT_MS, opened
 from support.races import Request, meeting, race
 from support.servers import development_keys, server_process
 
@@ -27,6 +27,7 @@ _SETTINGS = {
     "invitations_per_tenant_per_day": str(TENANT_CAP),
     "invitations_per_recipient_per_day": str(RECIPIENT_CAP),
     "primary_issuer": PRIMARY_ISSUER,
+    "statement_timeout_ms": str(STATEMENT_TIMEOUT_MS),
 }
 
 

@@ -322,3 +322,19 @@ def events_asyncapi() -> None:
     from hoc.events.asyncapi import asyncapi_document
 
     typer.echo(json.dumps(asyncapi_document(), indent=2))
+
+
+citus = typer.Typer(help="Spread the tables over a Citus cluster.", no_args_is_help=True)
+app.add_typer(citus, name="citus")
+
+
+@citus.command("distribute")
+def citus_distribute(*, data_dir: DataDir = None) -> None:
+    """Place the tables on the cluster's nodes: tenants' rows by tenant, accounts on every node.
+
+    Run it on the coordinator after `hoc migrate`. Run again, it places what a later version has added.
+    """
+    from hoc.cli.citus import distribute_tables
+    from hoc.embedded import DataDirectory
+
+    distribute_tables(DataDirectory(data_dir))
