@@ -75,9 +75,9 @@ async def _call(console: Console, route: Route, counters: asyncpg.Connection) ->
     values = await route.prepare(console, team)
     client = console.client if route.mount == MOUNT else console.identity
     headers = route.allowed(console, team, values)
-    before = await counters.fetchrow(COUNTED)
+    [before] = await counters.fetch(COUNTED)
     answer = await client.request(**route.request(values), headers=headers)
-    after = await counters.fetchrow(COUNTED)
+    [after] = await counters.fetch(COUNTED)
     one, several = (after[name] - before[name] for name in ("one", "several"))
     return Called(route.label, answer.status_code, one, several)
 
