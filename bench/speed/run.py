@@ -17,6 +17,7 @@ import browsing
 import ensuring
 import flatness
 import library
+import mixed
 import overload
 import pages
 import pooling
@@ -34,6 +35,7 @@ PARTS: Final[dict[str, Callable[[Scene, Report], None]]] = {
     "ensure": ensuring.measure,
     "console": tenancy.measure,
     "pages": pages.measure,
+    "mixed": mixed.measure,
     "peers": browsing.measure,
     "overload": overload.measure,
     "workers": starting.workers,
