@@ -8,7 +8,7 @@ from hoc.cli.configuration import load_settings, require_database
 from hoc.cli.errors import CommandError, database_errors
 from hoc.cli.progress import print_step
 from hoc.cus.account.L6_drivers.citus import Distributed, NotDistributableError, distribute
-from hoc.database.connections import create_engine
+from hoc.database.engine import create_engine
 from hoc.embedded import DataDirectory
 
 

@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from hoc.database.connecting import PasswordSource
-from hoc.database.connections import create_engine
+from hoc.database.engine import create_engine
 from hoc.database.outages import sqlstate
 from hoc.database.pooler import Pooler
 
