@@ -27,13 +27,17 @@ def committing(effect: Effect) -> Generator[None, None, None]:
 
 @asynccontextmanager
 async def transaction(engine: AsyncEngine, effect: Effect) -> AsyncGenerator[AsyncConnection, None]:
-    """A transaction that commits at the end of the block. The end of the connection rolls it back."""
+    """A transaction that commits at the end of the block, unless the block has ended it.
+
+    The end of the connection rolls it back.
+    """
     async with engine.connect() as connection:
         begun = await connection.begin()
         try:
             yield connection
-            with committing(effect):
-                await begun.commit()
+            if begun.is_active:
+                with committing(effect):
+                    await begun.commit()
         except (asyncio.CancelledError, TimeoutError):
             # A server that does not answer would not answer a ROLLBACK either.
             await connection.run_sync(_abandon)
