@@ -146,7 +146,7 @@ def users(_name: str) -> tuple[str, str, object]:
         pytest.param(unanswered("BEGIN"), ticket, NOTHING, 0, True, id="a BEGIN gets no answer"),
         pytest.param(unanswered(), ticket, NOTHING, 0, True, id="a statement gets no answer"),
         pytest.param(unanswered(), profile, UNKNOWN, 1, True, id="a statement that commits gets no answer"),
-        pytest.param(unanswered("COMMIT"), ticket, UNKNOWN, 1, False, id="a COMMIT gets no answer"),
+        pytest.param(unanswered("COMMIT;"), ticket, UNKNOWN, 1, False, id="a COMMIT gets no answer"),
         pytest.param(locked, ticket, NOTHING, 0, True, id="a statement waits for a lock"),
         pytest.param(locked, profile, UNKNOWN, 0, True, id="a statement that commits waits for a lock"),
         pytest.param(slow, ticket, NOTHING, 0, None, id="each message is late"),
@@ -176,7 +176,7 @@ async def test_a_request_ends_in_time_and_says_what_it_did(
 
 async def test_a_key_finds_out_what_an_unknown_outcome_was(site: Site) -> None:
     name, key = uuid.uuid4().hex, {"Idempotency-Key": uuid.uuid4().hex}
-    async with unanswered("COMMIT")(site, name):
+    async with unanswered("COMMIT;")(site, name):
         assert (await site.send(ticket, name, **key)).status_code == 503
 
     async def is_told() -> bool:
