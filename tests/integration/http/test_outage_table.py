@@ -321,6 +321,8 @@ async def test_a_state_is_answered_as_documented(
         assert await site.ready() == int(ready)
     said = "\n".join(record.getMessage() for record in caplog.records if record.name == "hoc.database")
     assert re.search(row.logged, said), said
-    assert not [record for record in caplog.records if record.levelno >= logging.ERROR and record.exc_info]
+    errors = [record for record in caplog.records if record.levelno >= logging.ERROR and record.exc_info]
+    # asyncpg 0.30 leaves a future of its own behind when a connection ends, which asyncio then logs.
+    assert not [each for each in errors if "unexpected connection_lost() call" not in each.getMessage()]
     await until(site.works)
     assert await site.ready() == 200
