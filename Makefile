@@ -72,7 +72,7 @@ test-lowest: $(LOWEST)/.installed  ## unit, contract and HTTP tests on the lowes
 
 test-pooler: $(INSTALLED)  ## the HTTP, race and event tests through a real PgBouncer, which must be installed
 	@$(BIN)/python -c 'import shutil, sys; sys.path.insert(0, "tests"); from support.pgbouncer import PROGRAM; sys.exit(None if shutil.which(PROGRAM) else "PgBouncer is not installed (Debian: apt-get install pgbouncer); HOC_TEST_PGBOUNCER=/path names another")'
-	HOC_TEST_POOLER=1 $(BIN)/pytest -n auto --dist worksteal -m 'not direct' $(POOLED)
+	HOC_TEST_POOLER=1 $(BIN)/pytest -n auto --dist worksteal $(POOLED)
 
 test-wheel: wheel  ## the image's steps in a clean environment, then the acceptance tests on what they installed
 	$(PYTHON) -m venv --clear $(IMAGE)

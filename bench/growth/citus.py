@@ -18,9 +18,9 @@ TESTS: Final = Path(__file__).parents[2] / "tests"
 sys.path.insert(0, str(TESTS))
 
 from support.citus import is_coordinator, new_database  # noqa: E402 - it is in the tests
-from support.console import MOUNT, Console, serving  # noqa: E402
-from support.identities import PRIMARY_ISSUER  # noqa: E402
-from support.routes import ROUTES, Route  # noqa: E402
+from support.console import MOUNT, Console, serving  # noqa: E402 - see above
+from support.identities import PRIMARY_ISSUER  # noqa: E402 - see above
+from support.routes import ROUTES, Route  # noqa: E402 - see above
 
 # What the nodes of one busy machine may need.
 TIMEOUT_MS: Final = 60_000

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import asyncpg
 from pulse import Pulse
 from support.nats import NatsServer, nats_cluster
 from support.own_postgres import OwnPostgres, own_postgres, standby_of
+from support.replicated import superuser
 from support.waiting import until
 from targets import Program, Server
 
@@ -42,7 +42,7 @@ class Scene:
     async def fail_over(self) -> None:
         """Kill the primary, and promote the standby."""
         await asyncio.to_thread(self.primary.control, "stop", "--mode=immediate")
-        await as_superuser(self.standby, "SELECT pg_promote()")
+        await superuser(self.standby, "SELECT pg_promote()")
 
 
 @asynccontextmanager
@@ -52,13 +52,11 @@ async def scene(place: Path) -> AsyncGenerator[Scene]:
         primary.admit(*_ADMITTED)
         await migrate(primary.url)
         standby = stack.enter_context(standby_of(primary))
-        await as_superuser(
+        await superuser(
             primary, "ALTER SYSTEM SET synchronous_standby_names = '*'", "SELECT pg_reload_conf()"
         )
         await until(
-            lambda: as_superuser(
-                primary, "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'"
-            )
+            lambda: superuser(primary, "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'")
         )
         (place / "nats").mkdir()
         nats = stack.enter_context(nats_cluster(place / "nats"))
@@ -94,14 +92,3 @@ async def scene(place: Path) -> AsyncGenerator[Scene]:
         for program in (*servers, *relays):
             await stack.enter_async_context(in_background(program.run, name=program.name))
         yield Scene(primary, standby, url, nats, secret, servers, relays)
-
-
-async def as_superuser(server: OwnPostgres, *statements: str) -> object:
-    """The first value of the last statement."""
-    connection = await asyncpg.connect(
-        host="127.0.0.1", port=server.port, user="postgres", database="postgres"
-    )
-    try:
-        return [await connection.fetchval(statement) for statement in statements][-1]
-    finally:
-        await connection.close()
