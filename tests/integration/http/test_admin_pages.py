@@ -79,7 +79,7 @@ async def test_only_callers_with_the_scope_open_them(pages: Pages) -> None:
 async def test_accounts_are_found_and_no_url_has_an_address(pages: Pages, admin: Browser) -> None:
     user_id, email = await add_account(pages, "<b>Grace</b> O'Hopper")
     listed = await admin.open("/admin/accounts")
-    assert "&lt;b&gt;Grace&lt;/b&gt; O&#39;Hopper" in listed.text
+    assert "&lt;b&gt;Grace&lt;/b&gt; O&#x27;Hopper" in listed.text
     assert "<b>Grace" not in listed.text
     found = listed
     for term in (email, "grace</b> o'h"):

@@ -29,7 +29,7 @@ async def test_an_owner_renames_the_project(pages: Pages, team: Team) -> None:
     form = {
         "name": "New & shiny",
         "slug": f"new-{team.tenant_id[-12:]}",
-        "description": "What we do",
+        "description": "What we do & why",
         "version": version_in(shown),
     }
     answer = await browser.send(path, form)
@@ -38,6 +38,7 @@ async def test_an_owner_renames_the_project(pages: Pages, team: Team) -> None:
     stale = await browser.send(path, {**form, "name": "Newer"})
     assert stale.status_code == 412
     assert "Stored now: New &amp; shiny" in stale.text
+    assert stale.text.count("Stored now") == 1, "Only the name that was sent differs from the stored one."
     assert 'value="Newer"' in stale.text
     again = await browser.send(path, {**form, "name": "Newer", "version": version_in(stale.text)})
     assert "The project was changed." in again.text

@@ -9,15 +9,16 @@ from typing import Any
 from sqlalchemy import BigInteger, ColumnElement, Date, String, Text, cast, func, or_, select
 from sqlalchemy.types import DateTime
 
-from hoc.cus.account.L5_schemas.identity import AccountStatsResponse
+from hoc.cus.account.L5_schemas.identity import AccountStatsResponse, EmailChangeResponse
 from hoc.cus.account.L5_schemas.operators import AccountRecord, AccountWhole, TenantSummary
 from hoc.cus.account.L5_schemas.port_types import DeadLetter, Slice, SortKey, UncountedSlice, Window
 from hoc.cus.account.L5_schemas.results import MembershipResult
 from hoc.cus.account.L5_schemas.values import TenantStatus
 from hoc.cus.account.L6_drivers.account_lists import STATS, stats_of, stats_values
 from hoc.cus.account.L6_drivers.dead_letters import SqlDeadLetters
-from hoc.cus.account.L6_drivers.email_changes import SqlEmailChanges
-from hoc.cus.account.L6_drivers.execution import AnySelect, SqlSession, fetch_all, fetch_one, param
+from hoc.cus.account.L6_drivers.email_changes import IS_PENDING
+from hoc.cus.account.L6_drivers.email_changes import RESULT as EMAIL_CHANGE
+from hoc.cus.account.L6_drivers.execution import AnyRow, AnySelect, SqlSession, fetch_all, fetch_one, param
 from hoc.cus.account.L6_drivers.fragments import ACCOUNT, USER, pattern_of
 from hoc.cus.account.L6_drivers.identities import SqlIdentities
 from hoc.cus.account.L6_drivers.member_columns import MEMBERSHIP
@@ -25,6 +26,7 @@ from hoc.cus.account.L6_drivers.row_mapping import record_of
 from hoc.cus.account.L6_drivers.tables import (
     SEARCHED_TENANT,
     account_registrations,
+    email_changes,
     memberships,
     tenants,
     users,
@@ -32,7 +34,7 @@ from hoc.cus.account.L6_drivers.tables import (
 
 SHOWN_MEMBERSHIPS = 100
 
-FIND_ACCOUNT = select(
+_ACCOUNT = (
     users.c.user_id,
     users.c.email,
     users.c.email_verified,
@@ -46,7 +48,12 @@ FIND_ACCOUNT = select(
     users.c.updated_at,
     users.c.last_login_at,
     users.c.deleted_at,
-).where(users.c.user_id == ACCOUNT)
+)
+FIND_ACCOUNT = (
+    select(*_ACCOUNT, *(column.label(f"change_{column.name}") for column in EMAIL_CHANGE))
+    .outerjoin_from(users, email_changes, (email_changes.c.user_id == users.c.user_id) & IS_PENDING)
+    .where(users.c.user_id == ACCOUNT)
+)
 
 # Those of an inactive account, too: an operator sees what comes back with it.
 MEMBERSHIPS_OF_ACCOUNT = (
@@ -127,21 +134,31 @@ _membership = record_of(MembershipResult, MEMBERSHIPS_OF_ACCOUNT)
 _tenant = record_of(TenantSummary, *TENANTS.values(), *FOUND_TENANTS.values())
 
 
+def _email_change(row: AnyRow) -> EmailChangeResponse | None:
+    if row.change_user_id is None:
+        return None
+    return EmailChangeResponse(
+        user_id=row.change_user_id,
+        email=row.change_email,
+        requested_at=row.change_requested_at,
+        expires_at=row.change_expires_at,
+    )
+
+
 class SqlOperators:
     def __init__(self) -> None:
         self._identities = SqlIdentities()
-        self._email_changes = SqlEmailChanges()
         self._dead_letters = SqlDeadLetters()
 
     async def account(self, session: SqlSession, user_id: str, now: datetime) -> AccountWhole | None:
-        row = await fetch_one(session, FIND_ACCOUNT, user_id=user_id)
+        row = await fetch_one(session, FIND_ACCOUNT, user_id=user_id, now=now)
         if row is None:
             return None
         account = _account(row)
         member_of = await fetch_all(session, MEMBERSHIPS_OF_ACCOUNT, user_id=account.user_id)
         return AccountWhole(
             account=account,
-            email_change=await self._email_changes.pending(session, account.user_id, now),
+            email_change=_email_change(row),
             identities=await self._identities.of_account(session, account.user_id),
             memberships=[_membership(each) for each in member_of],
             memberships_total=member_of[0].total if member_of else 0,

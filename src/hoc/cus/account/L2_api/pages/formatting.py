@@ -1,49 +1,14 @@
-"""How pages write times, numbers and amounts."""
+"""How pages write days, numbers and amounts."""
 
 import re
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
-
-from jinja2 import pass_context
-from jinja2.runtime import Context
-from markupsafe import Markup
 
 from hoc.cus.account.L5_schemas.currencies import DECIMAL_PLACES
 
-if TYPE_CHECKING:
-    from zoneinfo import ZoneInfo
-
 _PLAIN = re.compile("[A-Za-z0-9_-]+")  # which the ids of hoc are: most of what is quoted
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-
-
-@pass_context
-def moment(context: Context, at: datetime | None) -> Markup:
-    """A time in the reader's zone, to the minute. The exact one is in ``title`` and ``datetime``."""
-    return _time(context, at, with_clock=True)
-
-
-@pass_context
-def day(context: Context, at: datetime | None) -> Markup:
-    """The day of a time in the reader's zone."""
-    return _time(context, at, with_clock=False)
-
-
-def _time(context: Context, at: datetime | None, *, with_clock: bool) -> Markup:
-    if at is None:
-        return Markup('<span class="muted">Never</span>')
-    zone: ZoneInfo | None = context.get("zone")
-    local = at.astimezone(zone or UTC)
-    written = local.isoformat()
-    exact = at.astimezone(UTC).isoformat() if zone else written
-    date, clock = long_day(local), written[11:19]
-    local_to = "" if zone else f' data-local="{"minute" if with_clock else "day"}"'
-    # Written without `Markup.format`, which takes five times as long: nothing here needs to be escaped.
-    return Markup(  # noqa: S704 - digits, and the names of months and zones
-        f'<time datetime="{exact[:19]}Z" title="{date}, {clock} {local.tzname()}"{local_to}>'
-        f"{f'{date}, {clock[:5]}' if with_clock else date}</time>"
-    )
 
 
 def count(number: int) -> str:
@@ -77,8 +42,10 @@ def amount(cents: int, currency: str | None) -> str:
 
 def initials(name: str) -> str:
     """One or two letters that stand for a name or an address."""
-    letters = [part[0] for part in name.partition("@")[0].replace(".", " ").split() if part[0].isalnum()]
-    return "".join(letters[:1] + letters[1:][-1:]).upper() or "?"
+    parts = [part for part in name.partition("@")[0].replace(".", " ").split() if part[0].isalnum()]
+    if not parts:
+        return "?"
+    return (parts[0][0] + parts[-1][0] if len(parts) > 1 else parts[0][0]).upper()
 
 
 def short_day(at: date) -> str:
@@ -101,8 +68,6 @@ def path_part(text: str) -> str:
 
 
 FILTERS: dict[str, Any] = {
-    "moment": moment,
-    "day": day,
     "count": count,
     "sentence": sentence,
     "words": words,

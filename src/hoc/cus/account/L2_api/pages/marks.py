@@ -1,9 +1,11 @@
-"""Badges, people and tenants in lists. Not macros: a macro's call in each row takes most of a page's time."""
+"""Badges, people and tenants in lists, options. Not macros: calling one for each takes most of the time."""
 
+from collections.abc import Iterable
 from functools import lru_cache
+from html import escape
 from typing import Any, Final, Protocol
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from hoc.cus.account.L2_api.pages.formatting import initials, path_part, words
 from hoc.cus.account.L5_schemas.values import Role
@@ -59,21 +61,41 @@ def role(name: str) -> Markup:
 
 def person(who: Person, place: str) -> Markup:
     """Name over address. ``place`` is the path above the person's page."""
-    below = who.email if who.name else ""
-    return _listed(who.name or who.email, below, place + path_part(who.user_id), "mark round")
+    return Markup(person_of(who, place))  # noqa: S704 - it is HTML
 
 
 def tenant(which: Tenant, place: str) -> Markup:
     """Name over slug. ``place`` is the path above the tenant's page."""
+    return Markup(tenant_of(which, place))  # noqa: S704 - it is HTML
+
+
+def person_of(who: Person, place: str) -> str:
+    below = who.email if who.name else ""
+    return _listed(who.name or who.email, below, place + path_part(who.user_id), "mark round")
+
+
+def tenant_of(which: Tenant, place: str) -> str:
     return _listed(which.name, which.slug, place + path_part(which.tenant_id), "mark")
 
 
-def _listed(name: str, below: str, url: str, mark: str) -> Markup:
+def _listed(name: str, below: str, url: str, mark: str) -> str:
+    """HTML as a str, because `Markup.format` takes five times as long. Initials are letters and digits."""
     small = f"<small>{escape(below)}</small>" if below else ""
-    # Written without `Markup.format`, which takes five times as long.
-    return Markup(  # noqa: S704 - each part is escaped, and initials are letters and digits
+    return (
         f'<span class="who"><span class="{mark}" aria-hidden="true">{initials(name)}</span>'
         f'<span class="who-text"><a href="{escape(url)}">{escape(name)}</a>{small}</span></span>'
+    )
+
+
+def options(listed: Iterable[str | tuple[object, str]], chosen: object) -> Markup:
+    """The options of a select: values, which are shown as words, or pairs of a value and its label."""
+    pairs = ((each, words(str(each))) if isinstance(each, str) else each for each in listed)
+    return Markup(  # noqa: S704 - each part is escaped
+        "\n".join(
+            f'<option value="{escape(str(value))}"{" selected" if str(value) == str(chosen) else ""}>'
+            f"{escape(label)}</option>"
+            for value, label in pairs
+        )
     )
 
 
@@ -83,4 +105,5 @@ MARKS: Final[dict[str, Any]] = {
     "role": role,
     "person": person,
     "tenant": tenant,
+    "options": options,
 }

@@ -26,8 +26,10 @@ from hoc.cus.account.L2_api.pages.look import Look
 from hoc.cus.account.L2_api.pages.marks import MARKS
 from hoc.cus.account.L2_api.pages.navigation import Navigation
 from hoc.cus.account.L2_api.pages.page import AnyPage
+from hoc.cus.account.L2_api.pages.rows import ROWS
 from hoc.cus.account.L2_api.pages.security import HEADERS, Forms
 from hoc.cus.account.L2_api.pages.static_files import StaticFiles
+from hoc.cus.account.L2_api.pages.times import TIMES
 from hoc.cus.account.L2_api.pages.view import AnyView, Redirect, Shown
 from hoc.cus.account.L2_api.problems import problem_for
 from hoc.cus.account.L5_schemas.errors import AccountsError, NotAuthenticatedError
@@ -179,7 +181,7 @@ def _environment(templates: Path | None) -> Environment:
         cache_size=-1,
     )
     filters: dict[str, Any] = environment.filters
-    filters.update(FILTERS | MARKS | CHARTS)
+    filters.update(FILTERS | TIMES | MARKS | ROWS | CHARTS)
     if templates is not None:
         _check(environment, templates)
     return environment

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from typing_extensions import TypeVar
 
 from hoc.cus.account.L2_api.call import Call
+from hoc.cus.account.L2_api.pages.formatting import sentence
 from hoc.cus.account.L5_engines.account_service import AccountService
 from hoc.cus.account.L5_engines.accounts_facade import AccountsFacade
 from hoc.cus.account.L5_schemas.errors import AccountsError, StaleVersionError
@@ -30,6 +31,14 @@ class Refusal:
     def fields(self) -> dict[str, str]:
         """What is wrong with each field."""
         return {each.pointer.lstrip("/?"): each.detail for each in self.error.problems}
+
+    def about(self, name: str, stored: object) -> tuple[str, str]:
+        """What was sent as a field, and what is wrong with it: a problem, or what is stored meanwhile."""
+        given, wrong = self.given.get(name, str(stored)), self.fields.get(name, "")
+        if wrong:
+            return given, sentence(wrong)
+        is_other = self.is_stale and given.replace("\r", "") != str(stored)
+        return given, f"Stored now: {stored or 'nothing'}" if is_other else ""
 
     @property
     def is_stale(self) -> bool:
