@@ -224,6 +224,7 @@ def _create_tenants() -> None:
         sa.Column("max_members", sa.Integer()),
         sa.Column("onboarding_state", sa.SmallInteger(), nullable=False, server_default=sa.text("0")),
         _metadata(),
+        _flag("invitations_only_to_domains", default=False),
         _now("created_at"),
         _now("updated_at"),
         _version(),
@@ -277,6 +278,53 @@ def _create_tenants() -> None:
         "CREATE INDEX ix_memberships_search ON account.memberships"
         " USING gin (tenant_id, searched gin_trgm_ops)"
     )
+    _create(
+        "tenant_domains",
+        _id("tenant_id"),
+        sa.Column("domain", sa.String(255), nullable=False, comment="in lower case, of A-labels"),
+        sa.Column("token", sa.String(64), nullable=False, comment="of its TXT record; public"),
+        _word("status", default="pending"),
+        _word("joining", default="closed"),
+        _word("join_role", default="member"),
+        _now("created_at"),
+        _now("updated_at"),
+        _time("verified_at"),
+        _time("checked_at"),
+        _time("found_at"),
+        _time("failing_since"),
+        sa.Column("problem", sa.String(16), comment="of the last check"),
+        _time("next_check_at", comment="null: when somebody asks for it"),
+        _version(),
+        sa.PrimaryKeyConstraint("tenant_id", "domain"),
+        _one_of("status", "pending", "verified"),
+        _one_of("joining", "closed", "ask", "open"),
+        _one_of("join_role", "admin", "member", "viewer"),
+        _one_of("problem", "missing", "unreachable", "taken"),
+        sa.CheckConstraint("(verified_at IS NOT NULL) = (status = 'verified')", name="verified_has_time"),
+        comment="domains that tenants have claimed; a verified one is one tenant's",
+    )
+    op.create_index(
+        "uq_tenant_domains_verified",
+        "tenant_domains",
+        ["domain"],
+        unique=True,
+        schema=SCHEMA,
+        postgresql_where=sa.text("status = 'verified'"),
+    )
+    _index("ix_tenant_domains_next_check_at", "tenant_domains", "next_check_at")
+    _index("ix_tenant_domains_page", "tenant_domains", "tenant_id", "created_at", "domain")
+    _create(
+        "join_requests",
+        *_tenant(),
+        _id("user_id"),
+        _word("status"),
+        _now("requested_at"),
+        sa.PrimaryKeyConstraint("tenant_id", "user_id"),
+        sa.ForeignKeyConstraint(["user_id"], ["account.users.user_id"]),
+        _one_of("status", "pending", "refused", "removed"),
+        comment="people who asked to join, and those who were removed; a membership deletes its row",
+    )
+    _index("ix_join_requests_page", "join_requests", "tenant_id", "status", "requested_at", "user_id")
     _create(
         "member_counts",
         *_tenant(),
@@ -536,6 +584,19 @@ def _create_requests() -> None:
     )
     _index("ix_ticket_replies_page", "ticket_replies", "tenant_id", "ticket_id", "created_at", "reply_id")
     _create(
+        "domain_mails",
+        sa.Column("mail_id", sa.String(64), nullable=False),
+        _id("tenant_id"),
+        sa.Column("domain", sa.String(255), nullable=False),
+        _id("user_id"),
+        sa.Column("is_lost", sa.Boolean(), nullable=False, comment="else its record is missing"),
+        sa.Column("attempts", sa.Integer(), nullable=False, server_default=sa.text("0")),
+        sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("mail_id"),
+        comment="mails to tell owners of a domain's trouble; a row is deleted after its mail was sent",
+    )
+    _index("ix_domain_mails_due_at", "domain_mails", "due_at")
+    _create(
         "ticket_mails",
         sa.Column("mail_id", sa.String(64), nullable=False),
         _id("tenant_id"),
@@ -718,6 +779,7 @@ def downgrade() -> None:
         "outbox",
         "idempotency_keys",
         "ticket_mails",
+        "domain_mails",
         "ticket_replies",
         "support_tickets",
         "leases",
@@ -732,6 +794,8 @@ def downgrade() -> None:
         "invitations",
         "ownership_transfers",
         "member_counts",
+        "join_requests",
+        "tenant_domains",
         "memberships",
         "tenant_slugs",
         "tenants",

@@ -4,6 +4,7 @@ from typing import Any
 
 import orjson
 import pytest
+from support.event_cases_domains import DOMAIN_CASES
 from support.event_cases_people import PEOPLE_CASES
 from support.event_cases_tenant import TENANT_CASES
 from support.event_scene import Case, Operation, Scene, build_scene
@@ -19,7 +20,7 @@ from hoc.cus.account.L5_schemas.events import (
 from hoc.cus.account.L5_schemas.results import EventResult
 from hoc.cus.account.L5_schemas.values import Role
 
-CASES = TENANT_CASES | PEOPLE_CASES
+CASES = TENANT_CASES | PEOPLE_CASES | DOMAIN_CASES
 
 each_case = pytest.mark.parametrize(("kind", "case"), CASES.items(), ids=CASES)
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from support.event_cases_domains import DOMAIN_CASES
 from support.event_cases_people import PEOPLE_CASES
 from support.event_cases_tenant import TENANT_CASES
 from support.event_scene import Case, Scene, build_scene
@@ -21,8 +22,12 @@ from hoc.events.message import InboundMessage
 from hoc.settings import Settings
 from hoc.testing import memory_account_service, memory_engines
 
-CASES = {kind: case for kind, case in (TENANT_CASES | PEOPLE_CASES).items() if kind not in OF_NO_OPERATION}
-OF_TWO_OPERATIONS = {"tenant.transfer_offered", "ticket.reopened"}
+CASES = {
+    kind: case
+    for kind, case in (TENANT_CASES | PEOPLE_CASES | DOMAIN_CASES).items()
+    if kind not in OF_NO_OPERATION
+}
+OF_TWO_OPERATIONS = {"tenant.transfer_offered", "ticket.reopened", *DOMAIN_CASES.keys() - {"domain.claimed"}}
 
 
 class Seen:

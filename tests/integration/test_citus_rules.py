@@ -21,7 +21,7 @@ from hoc.cus.account.L6_drivers.tables import metadata
 from hoc.database import Database
 
 ACROSS_TENANTS = {
-    "the tenants of an account": "MEMBERSHIPS_OF(_BY_ROLE|_ACCOUNT)?|FRAME|RECEIVED",
+    "the tenants of an account": "MEMBERSHIPS_OF(_BY_ROLE|_ACCOUNT)?|FRAME|RECEIVED|JOINABLE",
     "an account's status, and its name in its memberships": "TENANTS_OF|FULL_TENANT|SET_ACTIVE|COPY",
     "what operators and the support staff list": "TENANTS|FOUND_TENANTS|PAGES_OF_ALL",
     "housekeeping": "TENANT_COUNTERS|IDEMPOTENCY_KEYS|USAGE_DAYS|FOLD",

@@ -19,6 +19,8 @@ class Scene:
     """The owner has offered the member ownership, the viewer has a ticket, and two people are invited.
 
     ``invited`` has an account. ``newcomer`` is the invitation and token of a person who has none.
+    ``outsider``
+    has an account with an address in ``domain``.
     """
 
     world: World
@@ -29,6 +31,8 @@ class Scene:
     token: str
     newcomer: tuple[str, str]
     ticket_id: str
+    domain: str
+    outsider: str
 
     @property
     def facade(self) -> AccountsFacade:
@@ -56,8 +60,10 @@ async def build_scene(world: World) -> Scene:
             session, team.tenant_id, team.viewer, subject="S", description="D"
         )
         await world.facade.ownership.start(session, team.tenant_id, team.owner, team.member)
+    domain = f"d{team.tenant_id[-12:]}.example.com"
+    outsider = await world.add_user(f"outsider@{domain}")
     world.clock.advance(minutes=1)
-    return Scene(world, team, invited, email, invitation_id, token, newcomer, ticket.id)
+    return Scene(world, team, invited, email, invitation_id, token, newcomer, ticket.id, domain, outsider)
 
 
 Operation: TypeAlias = Callable[[Scene, Any], Awaitable[Any]]

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from support.event_cases_domains import ask, check_in_vain, claim, let_join_at_once
 from support.event_scene import Operation, Scene
 
 from hoc.cus.account.L5_schemas.identity import (
@@ -108,6 +109,18 @@ MUTATIONS: Final[dict[str, Operation]] = {
     "received_invitations.decline_received": lambda it, s: it.facade.received_invitations.decline_received(
         s, it.invited, it.tenant_id, it.invitation_id
     ),
+    "domains.claim": claim,
+    "domains.update": lambda it, s: it.facade.domains.update(
+        s, it.tenant_id, it.team.owner, it.domain, joining="ask"
+    ),
+    "domains.remove": lambda it, s: it.facade.domains.remove(s, it.tenant_id, it.team.owner, it.domain),
+    "domains.request_check": lambda it, s: it.facade.domains.request_check(
+        s, it.tenant_id, it.team.admin, it.domain
+    ),
+    "domain_checks.record": lambda it, s: it.facade.domain_checks.record(s, it.tenant_id, it.domain, "found"),
+    "joining.join": lambda it, s: it.facade.joining.join(s, it.outsider, it.tenant_id),
+    "joining.grant": lambda it, s: it.facade.joining.grant(s, it.tenant_id, it.team.admin, it.outsider),
+    "joining.refuse": lambda it, s: it.facade.joining.refuse(s, it.tenant_id, it.team.admin, it.outsider),
     "acceptances.accept_received": lambda it, s: it.facade.acceptances.accept_received(
         s, it.invited, it.tenant_id, it.invitation_id
     ),
@@ -122,6 +135,13 @@ PREPARED: Final[dict[str, Operation]] = {
     "support.reopen": MUTATIONS["support.resolve"],
     "leases.renew": MUTATIONS["leases.acquire"],
     "leases.release": MUTATIONS["leases.acquire"],
+    "domains.update": claim,
+    "domains.remove": claim,
+    "domains.request_check": check_in_vain,
+    "domain_checks.record": claim,
+    "joining.join": let_join_at_once,
+    "joining.grant": ask,
+    "joining.refuse": ask,
 }
 """The operations that have to come before some of them."""
 

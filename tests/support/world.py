@@ -247,6 +247,11 @@ class World(ABC):
             "tickets": await facade.list_support_tickets(session, tenant_id),
             "leases": await self.held_leases(session, tenant_id),
             "invitations": await facade.list_invitations(session, tenant_id, owner),
+            "domains": await outcome(engines.domains.list(session, tenant_id, owner)),
+            "requests": await outcome(engines.joining.list_requests(session, tenant_id, owner)),
+            "refused": await outcome(
+                engines.joining.list_requests(session, tenant_id, owner, status="refused")
+            ),
             "transfer": await outcome(engines.ownership.get(session, tenant_id, owner)),
         }
 

@@ -10,6 +10,7 @@ from hoc.testing.tables import Tables
 NO_OBSTACLES = InviteObstacles(
     already_member=False,
     already_pending=False,
+    outside_domains=False,
     tenant_limit_reached=False,
     recipient_limit_reached=False,
     max_members=None,
@@ -31,6 +32,8 @@ def obstacles_to(tables: Tables, invitation: NewInvitation, limits: InvitationLi
         already_member=account is not None
         and tables.active_membership(invitation.tenant_id, account.user_id) is not None,
         already_pending=pending is not None and not has_expired(pending, invitation.created_at),
+        outside_domains=tables.tenants[invitation.tenant_id].invitations_only_to_domains
+        and not tables.has_domain(invitation.tenant_id, invitation.domain),
         tenant_limit_reached=tables.tenant_mails.get((invitation.tenant_id, day), 0)
         >= limits.per_tenant_per_day,
         recipient_limit_reached=tables.recipient_mails.get((invitation.email_key, day), 0)

@@ -200,6 +200,7 @@ class MemoryInvitations(MemoryStore):
             tenant_id, row.invitation_id, user_id, row.role, accepted_at=now
         )
         tables.record(accepted, actor=user_id, at=now)
+        tables.join_requests.pop(key, None)
         if key in tables.memberships:
             return
         tables.memberships[key] = MembershipRow(

@@ -21,10 +21,10 @@ from hoc.cus.account.L5_schemas.results import (
     TenantUserResult,
     UserSummaryResult,
 )
-from hoc.cus.account.L5_schemas.values import Role, UserStatus
+from hoc.cus.account.L5_schemas.values import JoinRequestStatus, Role, UserStatus
 from hoc.testing.database import MemorySession
 from hoc.testing.documents import merged, stored_size
-from hoc.testing.rows import MembershipRow, UserRow, combine
+from hoc.testing.rows import JoinRequestRow, MembershipRow, UserRow, combine
 from hoc.testing.store import MemoryStore, slice_of
 from hoc.testing.tables import Tables
 
@@ -177,6 +177,10 @@ class MemoryMembers(MemoryStore):
         if membership is None:
             return
         del tables.memberships[tenant_id, user_id]
+        if actor != user_id:
+            tables.join_requests[tenant_id, user_id] = JoinRequestRow(
+                tenant_id, user_id, JoinRequestStatus.REMOVED, now
+            )
         event = (
             MemberLeftEventData(tenant_id, user_id, membership.role, left_at=now)
             if actor == user_id

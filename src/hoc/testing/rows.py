@@ -10,7 +10,18 @@ import orjson
 from hoc.cus.account.L5_engines.email_address import fold
 from hoc.cus.account.L5_schemas.results import EventResult, ProfileExtras
 from hoc.cus.account.L5_schemas.tickets import NewReply
-from hoc.cus.account.L5_schemas.values import PLAN_QUOTAS, MailDelivery, Onboarding, Plan, Role, TenantStatus
+from hoc.cus.account.L5_schemas.values import (
+    PLAN_QUOTAS,
+    DomainJoining,
+    DomainProblem,
+    DomainStatus,
+    JoinRequestStatus,
+    MailDelivery,
+    Onboarding,
+    Plan,
+    Role,
+    TenantStatus,
+)
 
 T = TypeVar("T")
 
@@ -95,6 +106,7 @@ class TenantRow:
     onboarding_state: Onboarding = Onboarding.CREATED
     quotas: Mapping[str, int] = field(default_factory=dict[str, int])
     metadata: bytes = b"{}"
+    invitations_only_to_domains: bool = False
     version: int = 1
 
     def quota(self, name: str) -> int:
@@ -115,6 +127,34 @@ class MembershipRow:
     updated_at: datetime
     metadata: bytes = b"{}"
     version: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class DomainRow:
+    tenant_id: str
+    domain: str
+    token: str
+    created_at: datetime
+    next_check_at: datetime | None
+    status: DomainStatus = DomainStatus.PENDING
+    joining: DomainJoining = DomainJoining.CLOSED
+    join_role: Role = Role.MEMBER
+    verified_at: datetime | None = None
+    checked_at: datetime | None = None
+    found_at: datetime | None = None
+    failing_since: datetime | None = None
+    problem: DomainProblem | None = None
+    version: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class JoinRequestRow:
+    """``requested_at`` is the time of the removal for a member who was removed."""
+
+    tenant_id: str
+    user_id: str
+    status: JoinRequestStatus
+    requested_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

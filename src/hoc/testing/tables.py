@@ -25,12 +25,14 @@ from hoc.cus.account.L5_schemas.results import (
 )
 from hoc.cus.account.L5_schemas.tickets import ExtendedTicketResult
 from hoc.cus.account.L5_schemas.usage_days import UsageDayResult
-from hoc.cus.account.L5_schemas.values import CLOSED_TENANT, SEAT_KEPT, InvitationStatus, Role
+from hoc.cus.account.L5_schemas.values import CLOSED_TENANT, SEAT_KEPT, DomainStatus, InvitationStatus, Role
 from hoc.testing.rows import (
     Dated,
+    DomainRow,
     EmailChangeRow,
     EventRow,
     InvitationRow,
+    JoinRequestRow,
     LinkedIdentityRow,
     MembershipRow,
     TenantKey,
@@ -50,6 +52,9 @@ class Tables:
     email_changes: dict[str, EmailChangeRow] = field(default_factory=dict[str, EmailChangeRow])
     tenants: dict[str, TenantRow] = field(default_factory=dict[str, TenantRow])
     memberships: dict[TenantKey, MembershipRow] = field(default_factory=dict[TenantKey, MembershipRow])
+    domains: dict[TenantKey, DomainRow] = field(default_factory=dict[TenantKey, DomainRow])
+    domain_mails: dict[tuple[str, str, str], bool] = field(default_factory=dict[tuple[str, str, str], bool])
+    join_requests: dict[TenantKey, JoinRequestRow] = field(default_factory=dict[TenantKey, JoinRequestRow])
     transfers: dict[str, OwnershipTransferResult] = field(default_factory=dict[str, OwnershipTransferResult])
     invitations: dict[TenantKey, InvitationRow] = field(default_factory=dict[TenantKey, InvitationRow])
     tenant_mails: dict[tuple[str, date], int] = field(default_factory=dict[tuple[str, date], int])
@@ -140,6 +145,11 @@ class Tables:
         """Mark the account's address as verified, and give the account the name if it has none."""
         user = self.users[user_id]
         self.update_user(replace(user, email_verified=True, name=user.name or name), now=now, actor=actor)
+
+    def has_domain(self, tenant_id: str, domain: str) -> bool:
+        """Whether the domain is verified, and the tenant's."""
+        row = self.domains.get((tenant_id, domain))
+        return row is not None and row.status is DomainStatus.VERIFIED
 
     def active_membership(self, tenant_id: str, user_id: str) -> MembershipRow | None:
         """The membership, if its account is active."""

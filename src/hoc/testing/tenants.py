@@ -199,6 +199,9 @@ def _patched(tenant: TenantRow, patch: TenantPatch) -> TenantRow:
         slug=patch.slug or tenant.slug,
         description=tenant.description if patch.description is None else patch.description or None,
         metadata=merged(tenant.metadata, patch.metadata),
+        invitations_only_to_domains=tenant.invitations_only_to_domains
+        if patch.invitations_only_to_domains is None
+        else patch.invitations_only_to_domains,
     )
 
 

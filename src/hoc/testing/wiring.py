@@ -15,12 +15,14 @@ from hoc.cus.account.L5_schemas.values import MailDelivery
 from hoc.testing.accounts import MemoryAccounts
 from hoc.testing.billing import MemoryBilling
 from hoc.testing.database import MemoryDatabase, MemorySession
+from hoc.testing.domains import MemoryDomainChecks, MemoryDomains
 from hoc.testing.email_changes import MemoryEmailChanges
 from hoc.testing.events import MemoryEventLog
 from hoc.testing.hooks import MemoryWrittenEvents
 from hoc.testing.identities import MemoryIdentities
 from hoc.testing.invitation_mail import MemoryInvitationMail
 from hoc.testing.invitations import MemoryInvitations
+from hoc.testing.joining import MemoryJoining
 from hoc.testing.leases import MemoryLeases
 from hoc.testing.members import MemoryMembers
 from hoc.testing.operators import MemoryOperators
@@ -67,6 +69,9 @@ def memory_engines(
         invitations=invitations,
         acceptances=invitations,
         received_invitations=MemoryReceivedInvitations(database),
+        domains=MemoryDomains(database),
+        domain_checks=MemoryDomainChecks(database),
+        joins=MemoryJoining(database),
         accounts=MemoryIdentities(database),
         events=MemoryEventLog(database),
         operators=MemoryOperators(database),

@@ -16,6 +16,8 @@ from hoc.cus.account.L5_schemas.port_types import Access, AccessFetch, Invitatio
 from hoc.cus.account.L5_schemas.results import SupportContactResult
 from hoc.cus.account.L6_drivers.accounts import AccountRepository
 from hoc.cus.account.L6_drivers.billing import SqlBilling
+from hoc.cus.account.L6_drivers.domain_checks import SqlDomainChecks
+from hoc.cus.account.L6_drivers.domains import SqlDomains
 from hoc.cus.account.L6_drivers.errors import DOMAIN_ERRORS, domain_errors, time_limit
 from hoc.cus.account.L6_drivers.event_log import SqlEventLog
 from hoc.cus.account.L6_drivers.frames import SqlFrames
@@ -23,6 +25,7 @@ from hoc.cus.account.L6_drivers.hooks import SqlWrittenEvents
 from hoc.cus.account.L6_drivers.idempotency import SqlIdempotencyKeys
 from hoc.cus.account.L6_drivers.identities import SqlIdentities
 from hoc.cus.account.L6_drivers.invitations import SqlInvitations
+from hoc.cus.account.L6_drivers.joining import SqlJoining
 from hoc.cus.account.L6_drivers.leases import SqlLeases
 from hoc.cus.account.L6_drivers.members import SqlMembers
 from hoc.cus.account.L6_drivers.operators import SqlOperators
@@ -112,6 +115,9 @@ def postgres_engines(
         invitations=invitations,
         acceptances=invitations,
         received_invitations=SqlReceivedInvitations(),
+        domains=SqlDomains(),
+        domain_checks=SqlDomainChecks(),
+        joins=SqlJoining(),
         accounts=SqlIdentities(),
         events=SqlEventLog(),
         operators=SqlOperators(),

@@ -94,6 +94,9 @@ class AccountsFacade:
         self.invitations = engines.invitations
         self.acceptances = engines.acceptances
         self.received_invitations = engines.received_invitations
+        self.domains = engines.domains
+        self.domain_checks = engines.domain_checks
+        self.joining = engines.joining
         self.audit = engines.audit
         self.operators = engines.operators
 

@@ -5,9 +5,12 @@ from dataclasses import dataclass, fields
 from hoc.cus.account.L5_engines.acceptances import Acceptances, AcceptanceStore, AccountStore
 from hoc.cus.account.L5_engines.audit import AuditStore, AuditTrail
 from hoc.cus.account.L5_engines.billing import Billing, BillingStore
+from hoc.cus.account.L5_engines.domain_checks import DomainChecks, DomainCheckStore
+from hoc.cus.account.L5_engines.domains import Domains, DomainStore
 from hoc.cus.account.L5_engines.hooks import Hooks
 from hoc.cus.account.L5_engines.invitation_store import InvitationStore
 from hoc.cus.account.L5_engines.invitations import Invitations
+from hoc.cus.account.L5_engines.joining import Joining, JoinStore
 from hoc.cus.account.L5_engines.leases import Leases, LeaseStore
 from hoc.cus.account.L5_engines.members import Members, MemberStore
 from hoc.cus.account.L5_engines.operators import Operators, OperatorStore
@@ -38,6 +41,9 @@ class Stores:
     invitations: InvitationStore
     acceptances: AcceptanceStore
     received_invitations: ReceivedInvitationStore
+    domains: DomainStore
+    domain_checks: DomainCheckStore
+    joins: JoinStore
     accounts: AccountStore
     events: AuditStore
     operators: OperatorStore
@@ -58,6 +64,9 @@ class Engines:
     invitations: Invitations
     acceptances: Acceptances
     received_invitations: ReceivedInvitations
+    domains: Domains
+    domain_checks: DomainChecks
+    joining: Joining
     audit: AuditTrail
     operators: Operators
 
@@ -101,6 +110,9 @@ def build_engines(
             stores.accounts,
             clock=clock,
         ),
+        domains=Domains(stores.domains, stores.members, options=options, clock=clock),
+        domain_checks=DomainChecks(stores.domain_checks, options=options, clock=clock),
+        joining=Joining(stores.joins, stores.members, clock=clock),
         audit=AuditTrail(stores.events, stores.members),
         operators=Operators(stores.operators, clock=clock),
     )

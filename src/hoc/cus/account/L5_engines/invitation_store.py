@@ -27,8 +27,8 @@ class InvitationStore(Protocol):
         """Store the invitation and queue its mail, in one statement. None: nothing was stored.
 
         The tenant must be active and the inviter an active member in one of the ``granters`` roles. No active
-        member may have the address, no unexpired invitation to it be pending, no limit be reached, and a seat
-        be free.
+        member may have the address, no unexpired invitation to it be pending, no limit be reached, a seat be
+        free, and the address be in a verified domain of a tenant that invites only those.
         """
         ...
 

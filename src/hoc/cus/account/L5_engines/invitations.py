@@ -19,6 +19,7 @@ from hoc.cus.account.L5_engines.text import choice, choice_filter
 from hoc.cus.account.L5_schemas.errors import (
     AccountsError,
     ConflictError,
+    ForbiddenError,
     InvalidInputError,
     LimitExceededError,
     NotFoundError,
@@ -84,9 +85,9 @@ class Invitations:
     ) -> ExtendedInvitationResult:
         """Invite an address. The mail is sent after the caller's commit.
 
-        Raises InvalidInputError, NotAMemberError, ForbiddenError, TenantNotActiveError, LimitExceededError
-        (no seat is free, or too many mails today) or ConflictError (a member has the address, or an
-        invitation is pending).
+        Raises InvalidInputError, NotAMemberError, ForbiddenError (also for an address outside the tenant's
+        domains, where it says so), TenantNotActiveError, LimitExceededError (no seat is free, or too many
+        mails today) or ConflictError (a member has the address, or an invitation is pending).
         """
         invitation = self._draft(
             tenant_id, caller_user_id, Invitee(email, role, expires_in_days), self._clock()
@@ -340,11 +341,21 @@ def _invited(
     return InvitedResult(email, None, RefusalResult(refusal.error, refusal.status_code, refusal.message))
 
 
-def _refusal(obstacles: InviteObstacles) -> ConflictError | LimitExceededError:
+def _refusal(obstacles: InviteObstacles) -> ConflictError | ForbiddenError | LimitExceededError:
     if obstacles.already_member:
         return ConflictError("A member of this tenant has this address already.", code="already_member")
     if obstacles.already_pending:
         return ConflictError("An invitation to this address is pending. Resend it.", code="already_pending")
+    if obstacles.outside_domains:
+        return ForbiddenError(
+            "This tenant invites only addresses in its verified domains.", code="outside_domains"
+        )
+    return _limit_of(obstacles) or ConflictError(
+        "The tenant changed while your request was processed. Try again."
+    )
+
+
+def _limit_of(obstacles: InviteObstacles) -> LimitExceededError | None:
     if obstacles.max_members is not None:
         return quota_exceeded(
             QuotaRefusal("max_members", obstacles.max_members), hint="Members and pending invitations count."
@@ -359,7 +370,7 @@ def _refusal(obstacles: InviteObstacles) -> ConflictError | LimitExceededError:
             "This address has received its daily limit of invitations. Try again tomorrow.",
             retry_after=_RETRY_TOMORROW,
         )
-    return ConflictError("The tenant changed while your request was processed. Try again.")
+    return None
 
 
 def _no_such_invitation() -> NotFoundError:

@@ -39,6 +39,7 @@ from hoc.cus.account.L5_schemas.values import (
     AnyTenantStatus,
     Onboarding,
     QuotaOverrides,
+    Role,
     TenantStatus,
     Unset,
 )
@@ -215,11 +216,13 @@ class Projects:
         slug: str | None = None,
         description: str | Unset | None = UNSET,
         metadata: dict[str, Any] | None = None,
+        invitations_only_to_domains: bool | None = None,
         expected_version: int | None = None,
     ) -> Versioned[ExtendedProjectDetailResult]:
         """Set the fields that are given, as an owner or an admin; None removes the description.
 
         Metadata is merged (RFC 7396: null deletes a key). A slug that is replaced is free for other tenants.
+        Only an owner says whether addresses outside the verified domains can be invited.
 
         Raises InvalidInputError, NotAMemberError, TenantNotActiveError, ForbiddenError, NotFoundError (also
         for another tenant's project), StaleVersionError or ConflictError (the slug is taken).
@@ -230,10 +233,13 @@ class Projects:
             slug=None if slug is None else checked_slug(slug),
             description=_patched_description(description),
             metadata=checked_patch("metadata", {} if metadata is None else metadata),
+            invitations_only_to_domains=invitations_only_to_domains,
         )
         await self._tenants.lock(session, tenant_id)
         caller = require_writer(await access_of(self._access, session, tenant_id, caller_user_id))
         require(caller.role.can_manage_tenant, "change the project")
+        if invitations_only_to_domains is not None:
+            require(caller.role is Role.OWNER, "say whom the tenant invites")
         if project_id != tenant_id:
             raise NotFoundError("There is no such project.")
         refusal = await self._tenants.update(

@@ -9,6 +9,7 @@ from typing import ClassVar, Final
 
 from hoc.cus.account.L5_schemas.values import (
     BillingPeriod,
+    DomainJoining,
     InvoiceStatus,
     MailDelivery,
     Plan,
@@ -234,7 +235,10 @@ class TenantTransferCanceledEventData(EventData, event_type="tenant.transfer_can
 
 @dataclass(frozen=True)
 class MemberJoinedEventData(EventData, event_type="member.joined"):
-    """A membership began, by creating the tenant or by an invitation."""
+    """A membership began, by creating the tenant, by an invitation, or by an address in a tenant's domain.
+
+    ``invited_by`` granted the request of a person who asked to join, and is null for one who had not to ask.
+    """
 
     tenant_id: str
     user_id: str
@@ -282,6 +286,85 @@ class MemberLeftEventData(EventData, event_type="member.left"):
     user_id: str
     role: Role
     left_at: datetime
+
+
+@dataclass(frozen=True)
+class DomainClaimedEventData(EventData, event_type="domain.claimed"):
+    """A tenant claimed a domain. Its record in DNS is not proved yet."""
+
+    tenant_id: str
+    domain: str
+    claimed_at: datetime
+
+
+@dataclass(frozen=True)
+class DomainChangedEventData(EventData, event_type="domain.changed"):
+    """How people with an address in a tenant's domain join, or their role, changed."""
+
+    tenant_id: str
+    domain: str
+    joining: DomainJoining
+    join_role: Role
+    changed_at: datetime
+
+
+@dataclass(frozen=True)
+class DomainVerifiedEventData(EventData, event_type="domain.verified"):
+    """A tenant proved a domain by its record in DNS."""
+
+    tenant_id: str
+    domain: str
+    verified_at: datetime
+
+
+@dataclass(frozen=True)
+class DomainFailingEventData(EventData, event_type="domain.failing"):
+    """A verified domain's record is missing. The domain is lost at ``lost_at`` unless the record returns."""
+
+    tenant_id: str
+    domain: str
+    lost_at: datetime
+    failing_since: datetime
+
+
+@dataclass(frozen=True)
+class DomainLostEventData(EventData, event_type="domain.lost"):
+    """A domain is no longer verified: its record was missing for too long, or its tenant was closed.
+
+    Nobody joins by it any more. Memberships stay.
+    """
+
+    tenant_id: str
+    domain: str
+    lost_at: datetime
+
+
+@dataclass(frozen=True)
+class DomainRemovedEventData(EventData, event_type="domain.removed"):
+    """A tenant gave up its claim of a domain, verified or not. Memberships stay."""
+
+    tenant_id: str
+    domain: str
+    removed_at: datetime
+
+
+@dataclass(frozen=True)
+class JoinRequestedEventData(EventData, event_type="join.requested"):
+    """A person with an address in a tenant's domain asked to join. Granting it makes a ``member.joined``."""
+
+    tenant_id: str
+    user_id: str
+    domain: str
+    requested_at: datetime
+
+
+@dataclass(frozen=True)
+class JoinRefusedEventData(EventData, event_type="join.refused"):
+    """A person's request to join was refused."""
+
+    tenant_id: str
+    user_id: str
+    refused_at: datetime
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,15 @@
 """What a deployment may choose about the rules."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from hoc.cus.account.L5_schemas.port_types import InvitationLimits
 from hoc.cus.account.L5_schemas.results import SupportContactResult
+
+
+def refuse_no_domain(_domain: str) -> None:
+    """Let tenants claim every domain: who has its record in DNS is what counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,3 +32,8 @@ class Options:
     """Pattern of links to the billing system's portal, with ``{tenant_id}``."""
     ticket_mail: bool = False
     """True mails the member who opened a ticket that support has answered it."""
+    domain_refusal: Callable[[str], str | None] = refuse_no_domain
+    """Why nobody can claim a domain, such as a public mail provider's. None: a tenant may."""
+    domain_check_interval: timedelta = timedelta(hours=24)
+    domain_grace: timedelta = timedelta(days=7)
+    """How long the record of a verified domain may be missing."""

@@ -193,6 +193,10 @@ class NewInvitation:
     expires_at: datetime
     delivery: MailDelivery | None
 
+    @property
+    def domain(self) -> str:
+        return self.email_key.rpartition("@")[2]
+
 
 @dataclass(frozen=True, slots=True)
 class InvitationLimits:
@@ -208,6 +212,8 @@ class InviteObstacles:
 
     already_member: bool
     already_pending: bool
+    outside_domains: bool
+    """The tenant invites only addresses in its verified domains, and this is none."""
     tenant_limit_reached: bool
     recipient_limit_reached: bool
     max_members: int | None
@@ -376,6 +382,7 @@ class TenantPatch:
     slug: str | None = None
     description: str | None = None
     metadata: dict[str, Any] = field(default_factory=dict[str, Any])
+    invitations_only_to_domains: bool | None = None
 
 
 TENANT_UPDATABLE: Final = tuple(column.name for column in fields(TenantPatch))

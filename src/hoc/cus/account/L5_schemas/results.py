@@ -269,6 +269,7 @@ class ExtendedProjectDetailResult(ProjectDetailResult):
     """The specification's project, its ``metadata`` (free JSON), and the use of its other quotas.
 
     ``seats`` are those of members and of pending invitations, which ``max_members`` limits.
+    ``invitations_only_to_domains``: only addresses in its verified domains are invited.
     """
 
     max_members: int
@@ -277,6 +278,7 @@ class ExtendedProjectDetailResult(ProjectDetailResult):
     concurrent_runs: int
     api_keys: int
     metadata: dict[str, Any]
+    invitations_only_to_domains: bool
 
 
 @dataclass(frozen=True)

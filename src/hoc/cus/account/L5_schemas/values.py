@@ -79,6 +79,49 @@ class InvitationStatus(StrEnum):
     DECLINED = "declined"
 
 
+class DomainStatus(StrEnum):
+    PENDING = "pending"
+    """Claimed: its record was not found yet, or is gone."""
+    VERIFIED = "verified"
+
+
+class DomainJoining(StrEnum):
+    """How people whose verified address is in a verified domain become members."""
+
+    CLOSED = "closed"
+    """By invitation only."""
+    ASK = "ask"
+    """They ask, and an owner or admin grants or refuses."""
+    OPEN = "open"
+    """At once."""
+
+
+class DomainProblem(StrEnum):
+    """What was wrong at the last check of a domain."""
+
+    MISSING = "missing"
+    """No record with the token was found."""
+    UNREACHABLE = "unreachable"
+    """The domain's name servers did not answer."""
+    TAKEN = "taken"
+    """Another tenant has the domain."""
+
+
+class DomainLookup(StrEnum):
+    """What a check of a domain found in DNS."""
+
+    FOUND = "found"
+    MISSING = "missing"
+    UNREACHABLE = "unreachable"
+
+
+class JoinRequestStatus(StrEnum):
+    PENDING = "pending"
+    REFUSED = "refused"
+    REMOVED = "removed"
+    """The person was a member and was removed: they join by themselves no more, but may ask."""
+
+
 class MailDelivery(StrEnum):
     """What became of an invitation's mail."""
 
@@ -199,6 +242,10 @@ AnyTenantStatus: TypeAlias = TenantStatus | Literal["active", "suspended", "term
 AnyInvitationStatus: TypeAlias = (
     InvitationStatus | Literal["pending", "accepted", "expired", "revoked", "declined"]
 )
+AnyDomainJoining: TypeAlias = DomainJoining | Literal["closed", "ask", "open"]
+AnyDomainStatus: TypeAlias = DomainStatus | Literal["pending", "verified"]
+AnyDomainLookup: TypeAlias = DomainLookup | Literal["found", "missing", "unreachable"]
+AnyJoinRequestStatus: TypeAlias = JoinRequestStatus | Literal["pending", "refused", "removed"]
 AnyInvoiceStatus: TypeAlias = InvoiceStatus | Literal["draft", "open", "paid", "void", "uncollectible"]
 AnyTicketStatus: TypeAlias = TicketStatus | Literal["open", "in_progress", "resolved", "closed"]
 AnyTicketPriority: TypeAlias = TicketPriority | Literal["low", "medium", "high", "urgent"]
@@ -214,6 +261,7 @@ if TYPE_CHECKING:
     GivenTicketPriority: TypeAlias = AnyTicketPriority
     GivenPlan: TypeAlias = AnyPlan
     GivenBillingPeriod: TypeAlias = AnyBillingPeriod
+    GivenDomainJoining: TypeAlias = AnyDomainJoining
 else:  # any text that a client sends: the engine that takes it refuses a wrong one, and lists the right ones
     GivenRole = GivenTenantStatus = GivenTicketCategory = GivenTicketPriority = str
-    GivenPlan = GivenBillingPeriod = str
+    GivenPlan = GivenBillingPeriod = GivenDomainJoining = str

@@ -51,6 +51,9 @@ DOMAIN_ERRORS: Final = ErrorTranslator(
     violations={
         "ck_member_counts_keeps_an_owner": lambda: LastOwnerError("A tenant keeps at least one owner."),
         "uq_users_email_key": lambda: AccountValidationError.of("email", "is another account's already"),
+        "uq_tenant_domains_verified": lambda: ConflictError(
+            "Another tenant has proved this domain.", code="domain_taken"
+        ),
         "uq_invitations_pending": lambda: ConflictError(
             "An invitation to this address is pending.", code="already_pending"
         ),

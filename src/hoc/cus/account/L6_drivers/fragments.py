@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from sqlalchemy import CTE, ColumnElement, Integer, String, case, exists, func, literal_column, select
+from sqlalchemy import CTE, ColumnElement, Integer, String, case, delete, exists, func, literal_column, select
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.sql.selectable import LateralFromClause
 from sqlalchemy.types import DateTime
 
 from hoc.cus.account.L5_schemas.values import PLAN_QUOTAS
 from hoc.cus.account.L6_drivers.execution import param
-from hoc.cus.account.L6_drivers.tables import SCHEMA, linked_identities, memberships, tenants
+from hoc.cus.account.L6_drivers.tables import SCHEMA, join_requests, linked_identities, memberships, tenants
 
 TENANT = param("tenant_id", String)
 USER = param("user_id", String)
@@ -26,6 +26,13 @@ ACCOUNT = func.coalesce(
 
 # Not FOR UPDATE: other transactions may still insert rows that refer to the tenant.
 LOCK_TENANT = select(tenants.c.tenant_id).where(tenants.c.tenant_id == TENANT).with_for_update(key_share=True)
+
+# Whoever becomes a member asks no more, and may join by themselves again after leaving.
+REQUEST_ENDED = (
+    delete(join_requests)
+    .where(join_requests.c.tenant_id == TENANT, join_requests.c.user_id == USER)
+    .cte("request_ended")
+)
 
 
 def pattern_of(part: str) -> str:

@@ -22,7 +22,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.types import DateTime
 
 from hoc.cus.account.L5_schemas.events import InvitationCreatedEventData, InvitationResentEventData
-from hoc.cus.account.L5_schemas.values import InvitationStatus, TenantStatus
+from hoc.cus.account.L5_schemas.values import DomainStatus, InvitationStatus, TenantStatus
 from hoc.cus.account.L6_drivers.advisory_locks import AdvisoryLock
 from hoc.cus.account.L6_drivers.execution import AnySelect, param
 from hoc.cus.account.L6_drivers.fragments import NOW, TENANT, any_of, held_membership, quota
@@ -34,6 +34,7 @@ from hoc.cus.account.L6_drivers.tables import (
     invitations,
     memberships,
     recipient_limits,
+    tenant_domains,
     tenants,
     users,
 )
@@ -89,6 +90,18 @@ OTHER_IS_PENDING = (
     )
     .correlate_except(invitations)
 )
+# By a parameter and not by the tenant's column: on Citus, the two tables are on different nodes.
+IS_IN_DOMAIN = (
+    exists()
+    .where(
+        tenant_domains.c.tenant_id == TENANT,
+        tenant_domains.c.domain == param("domain", String),
+        tenant_domains.c.status == literal_column(f"'{DomainStatus.VERIFIED}'"),
+    )
+    .correlate_except(tenant_domains)
+)
+MAY_INVITE_TO_IT = ~tenants.c.invitations_only_to_domains | IS_IN_DOMAIN
+OUTSIDE_DOMAINS = exists().where(tenants.c.tenant_id == TENANT, ~MAY_INVITE_TO_IT).correlate_except(tenants)
 
 # Checked before either is counted, so that the refusal by one limit does not count for the other.
 TENANT_LIMIT_REACHED = (
@@ -202,6 +215,7 @@ def _create() -> AnySelect:
             memberships.c.is_active,
             any_of(memberships.c.role, "granters"),
             tenants.c.status == TenantStatus.ACTIVE,
+            MAY_INVITE_TO_IT,
             ~IS_MEMBER,
             ~OTHER_IS_PENDING,
             ~TENANT_LIMIT_REACHED,
@@ -247,6 +261,7 @@ def _reissue() -> AnySelect:
         select(THIS_ROW, QUOTA)
         .select_from(THIS_ROW.join(tenants, tenants.c.tenant_id == TENANT))
         .where(
+            MAY_INVITE_TO_IT,
             ~OTHER_IS_PENDING,
             ~TENANT_LIMIT_REACHED,
             ~RECIPIENT_LIMIT_REACHED,
@@ -299,6 +314,7 @@ REISSUE = _reissue()
 OBSTACLES = select(
     IS_MEMBER.label("already_member"),
     OTHER_IS_PENDING.label("already_pending"),
+    OUTSIDE_DOMAINS.label("outside_domains"),
     TENANT_LIMIT_REACHED.label("tenant_limit_reached"),
     RECIPIENT_LIMIT_REACHED.label("recipient_limit_reached"),
     QUOTA_USED_UP.label("max_members"),

@@ -44,7 +44,7 @@ from hoc.cus.account.L6_drivers.execution import (
     fetch_one,
     param,
 )
-from hoc.cus.account.L6_drivers.fragments import NOW, TENANT, USER
+from hoc.cus.account.L6_drivers.fragments import NOW, REQUEST_ENDED, TENANT, USER
 from hoc.cus.account.L6_drivers.invitation_sending import (
     CREATE,
     DELIVERY,
@@ -211,7 +211,7 @@ def _add_member() -> AnySelect:
     member_joined = recorded(
         MemberJoinedEventData, joined, follows(invitation_accepted), actor=USER, user_id=USER
     )
-    return select(accepted.c.role).add_cte(joined, counted, invitation_accepted, member_joined)
+    return select(accepted.c.role).add_cte(joined, counted, REQUEST_ENDED, invitation_accepted, member_joined)
 
 
 ADD_MEMBER = _add_member()
@@ -342,6 +342,7 @@ def _obstacles(row: AnyRow) -> InviteObstacles:
     return InviteObstacles(
         already_member=row.already_member,
         already_pending=row.already_pending,
+        outside_domains=row.outside_domains,
         tenant_limit_reached=row.tenant_limit_reached,
         recipient_limit_reached=row.recipient_limit_reached,
         max_members=row.max_members,
@@ -358,6 +359,7 @@ def _values(invitation: NewInvitation, limits: InvitationLimits) -> dict[str, An
         "invitation_id": invitation.invitation_id,
         "email": invitation.email,
         "email_key": invitation.email_key,
+        "domain": invitation.domain,
         "role": invitation.role,
         "invited_by": invitation.invited_by,
         "now": invitation.created_at,

@@ -4,15 +4,18 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
+    CTE,
     Boolean,
     ColumnElement,
     ScalarSelect,
     case,
     delete,
     func,
+    literal,
     select,
     update,
 )
+from sqlalchemy.dialects.postgresql import insert
 
 from hoc.cus.account.L5_schemas.events import (
     MemberLeftEventData,
@@ -26,7 +29,7 @@ from hoc.cus.account.L5_schemas.results import (
     TenantUserResult,
     UserSummaryResult,
 )
-from hoc.cus.account.L5_schemas.values import Role, TenantStatus
+from hoc.cus.account.L5_schemas.values import JoinRequestStatus, Role, TenantStatus
 from hoc.cus.account.L6_drivers.execution import (
     AnyRow,
     AnySelect,
@@ -48,7 +51,7 @@ from hoc.cus.account.L6_drivers.member_updates import UPDATE
 from hoc.cus.account.L6_drivers.outbox import recorded
 from hoc.cus.account.L6_drivers.paging import Paged
 from hoc.cus.account.L6_drivers.row_mapping import record_of
-from hoc.cus.account.L6_drivers.tables import member_counts, memberships, tenants, users
+from hoc.cus.account.L6_drivers.tables import join_requests, member_counts, memberships, tenants, users
 
 IS_ACTIVE = param("is_active", Boolean)
 
@@ -203,7 +206,23 @@ def _delete(*, leaving: bool) -> AnySelect:
         .cte("counted")
     )
     ended = recorded(MemberLeftEventData if leaving else MemberRemovedEventData, removed)
-    return select(removed.c.user_id).add_cte(counted, ended)
+    statement = select(removed.c.user_id).add_cte(counted, ended)
+    return statement if leaving else statement.add_cte(_barred(removed))
+
+
+def _barred(removed: CTE) -> CTE:
+    """Have the person join by an address in the tenant's domain only when somebody grants it."""
+    given = {"status": literal(JoinRequestStatus.REMOVED.value), "requested_at": NOW}
+    return (
+        insert(join_requests)
+        .from_select(
+            ["tenant_id", "user_id", *given], select(removed.c.tenant_id, removed.c.user_id, *given.values())
+        )
+        .on_conflict_do_update(
+            index_elements=[join_requests.c.tenant_id, join_requests.c.user_id], set_=given
+        )
+        .cte("barred")
+    )
 
 
 REMOVE = _delete(leaving=False)

@@ -9,7 +9,7 @@ from hoc.cus.account.L5_schemas.port_types import LinkedInvitation, Slice, Windo
 from hoc.cus.account.L5_schemas.results import InvitationPreviewResult, ReceivedInvitationResult
 from hoc.cus.account.L5_schemas.values import InvitationStatus, TenantStatus
 from hoc.cus.account.L6_drivers.execution import AnySelect, SqlSession, fetch_one
-from hoc.cus.account.L6_drivers.fragments import NOW, USER
+from hoc.cus.account.L6_drivers.fragments import ACCOUNT, NOW
 from hoc.cus.account.L6_drivers.invitation_sending import IS_PENDING, THIS
 from hoc.cus.account.L6_drivers.outbox import recorded
 from hoc.cus.account.L6_drivers.paging import Paged
@@ -57,7 +57,7 @@ DECLINE = _decline()
 # A scalar subquery, not a join: so PostgreSQL reads the index in the list's order, and stops at its limit.
 VERIFIED_ADDRESS = (
     select(users.c.email_key)
-    .where(users.c.user_id == USER, users.c.is_active, users.c.email_verified)
+    .where(users.c.user_id == ACCOUNT, users.c.is_active, users.c.email_verified)
     .scalar_subquery()
 )
 

@@ -40,8 +40,12 @@ from hoc.cus.account.L5_schemas.values import (
     LAST_YEAR,
     QUOTAS,
     BillingPeriod,
+    DomainJoining,
+    DomainProblem,
+    DomainStatus,
     InvitationStatus,
     InvoiceStatus,
+    JoinRequestStatus,
     LeasedQuota,
     MailDelivery,
     Onboarding,
@@ -245,6 +249,7 @@ tenants = Table(
     *(Column(name, BigInteger if "_per_" in name else Integer) for name in QUOTAS),
     Column("onboarding_state", SmallInteger, nullable=False, server_default=text("0")),
     _metadata(),
+    Column("invitations_only_to_domains", Boolean, nullable=False, server_default=false()),
     _time("created_at"),
     _time("updated_at"),
     _version(),
@@ -305,6 +310,49 @@ memberships = Table(
         postgresql_using="gin",
         postgresql_ops={"searched": "gin_trgm_ops"},
     ),
+)
+
+tenant_domains = Table(
+    "tenant_domains",
+    metadata,
+    _id("tenant_id"),
+    Column("domain", String(255), nullable=False, comment="in lower case, of A-labels"),
+    Column("token", String(64), nullable=False, comment="of its TXT record; public"),
+    Column("status", String(16), nullable=False, server_default=DomainStatus.PENDING),
+    Column("joining", String(16), nullable=False, server_default=DomainJoining.CLOSED),
+    Column("join_role", String(16), nullable=False, server_default=Role.MEMBER),
+    _time("created_at"),
+    _time("updated_at"),
+    _time("verified_at", nullable=True),
+    _time("checked_at", nullable=True),
+    _time("found_at", nullable=True),
+    _time("failing_since", nullable=True),
+    Column("problem", String(16), comment="of the last check"),
+    Column("next_check_at", DateTime(timezone=True), comment="null: when somebody asks for it"),
+    _version(),
+    PrimaryKeyConstraint("tenant_id", "domain"),
+    _one_of("status", DomainStatus),
+    _one_of("joining", DomainJoining),
+    _one_of("join_role", [role for role in Role if role is not Role.OWNER]),
+    _one_of("problem", DomainProblem),
+    CheckConstraint("(verified_at IS NOT NULL) = (status = 'verified')", name="verified_has_time"),
+    Index("uq_tenant_domains_verified", "domain", unique=True, postgresql_where=text("status = 'verified'")),
+    Index(None, "next_check_at"),
+    Index("ix_tenant_domains_page", "tenant_id", "created_at", "domain"),
+    comment="domains that tenants have claimed; a verified one is one tenant's",
+)
+
+join_requests = Table(
+    "join_requests",
+    metadata,
+    _tenant(),
+    Column("user_id", String(255), ForeignKey(f"{SCHEMA}.users.user_id"), nullable=False),
+    Column("status", String(16), nullable=False),
+    _time("requested_at"),
+    PrimaryKeyConstraint("tenant_id", "user_id"),
+    _one_of("status", JoinRequestStatus),
+    Index("ix_join_requests_page", "tenant_id", "status", "requested_at", "user_id"),
+    comment="people who asked to join, and those who were removed; a membership deletes its row",
 )
 
 member_counts = Table(
@@ -412,6 +460,20 @@ tenant_creations = Table(
     Column("created", Integer, nullable=False),
     PrimaryKeyConstraint("user_id", "day"),
     comment="how many tenants a user created on a UTC day; limited",
+)
+
+domain_mails = Table(
+    "domain_mails",
+    metadata,
+    Column("mail_id", String(64), primary_key=True),
+    _id("tenant_id"),
+    Column("domain", String(255), nullable=False),
+    _id("user_id"),
+    Column("is_lost", Boolean, nullable=False, comment="else its record is missing"),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("due_at", DateTime(timezone=True), nullable=False),
+    Index(None, "due_at"),
+    comment="mails to tell owners of a domain's trouble; a row is deleted after its mail was sent",
 )
 
 subscriptions = Table(

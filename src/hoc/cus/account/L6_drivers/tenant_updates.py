@@ -3,6 +3,7 @@
 from typing import Any
 
 from sqlalchemy import (
+    Boolean,
     ColumnElement,
     Integer,
     String,
@@ -31,6 +32,9 @@ _NEW: dict[str, ColumnElement[Any]] = {
         func.coalesce(param("description", Text), tenants.c.description), literal_column("''")
     ),
     "metadata": merged(tenants.c.metadata, param("metadata", JSONB)),
+    "invitations_only_to_domains": func.coalesce(
+        param("invitations_only_to_domains", Boolean), tenants.c.invitations_only_to_domains
+    ),
 }
 
 

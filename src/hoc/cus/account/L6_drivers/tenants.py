@@ -84,6 +84,7 @@ FIND = (
         seats(TENANT).label("seats"),
         *(HELD_LEASES.c[name] for name in LEASE_COUNTERS),
         tenants.c.metadata,
+        tenants.c.invitations_only_to_domains,
         tenants.c.version,
     )
     .select_from(tenants.join(USED, true()).join(HELD_LEASES, true()))
