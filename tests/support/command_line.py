@@ -16,6 +16,7 @@ from typing import Any
 
 import httpx
 import psutil
+from support.forked import run
 
 HOC = Path(sys.executable).parent / "hoc"
 
@@ -30,15 +31,7 @@ def environment(**variables: str) -> dict[str, str]:
 
 def hoc(*arguments: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run a command and wait for its end."""
-    return subprocess.run(
-        [HOC, *arguments],
-        env=environment(**variables),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    return run([str(argument) for argument in arguments], environment(**variables), timeout_seconds=120)
 
 
 def refusal(*arguments: str | Path, **variables: str) -> tuple[str, int]:

@@ -1,15 +1,17 @@
 """Rows written to the tables directly, many at a time, and read there."""
 
 import uuid
-from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import text
 from support.roles import ROLES
 
 from hoc.cus.account.L5_engines.email_address import email_key
 from hoc.cus.account.L5_engines.invitation_mail import token_hash
-from hoc.cus.account.L6_drivers.account_inserts import register
+from hoc.cus.account.L5_schemas.port_types import EmailAddress, NewAccount, Subject
+from hoc.cus.account.L6_drivers.account_inserts import ensure, register
+from hoc.cus.account.L6_drivers.execution import SqlSession
 from hoc.database import Database
 
 _SEARCHED = (
@@ -76,18 +78,24 @@ class SeededInvitation:
 async def add_users(database: Database, count: int) -> list[str]:
     """Active accounts; the address of each is its id ``@example.com``."""
     ids = [f"usr-{uuid.uuid4().hex}" for _ in range(count)]
-    await add_accounts(database, {user_id: f"{user_id}@example.com" for user_id in ids}, email_verified=True)
-    return ids
-
-
-async def add_accounts(database: Database, addresses: Mapping[str, str], **row: object) -> None:
-    """Add active accounts, given as address by id, with the same values of ``row``."""
+    addresses = {user_id: f"{user_id}@example.com" for user_id in ids}
     accounts = [
-        {"user_id": user_id, "email": address, "email_key": email_key(address), **row}
+        {"user_id": user_id, "email": address, "email_key": email_key(address), "email_verified": True}
         for user_id, address in addresses.items()
     ]
     async with database.transaction() as session:
         await register(session, accounts)
+    return ids
+
+
+async def add_account(
+    session: SqlSession, user_id: str, email: str, *, email_verified: bool, now: datetime
+) -> None:
+    """An active account without a name."""
+    account = NewAccount(
+        Subject(user_id, ""), user_id, EmailAddress(email, email_key(email)), None, None, email_verified
+    )
+    assert await ensure(session, account, now, actor=None)
 
 
 async def add_tenants(

@@ -14,7 +14,7 @@ from sqlalchemy import func, null, select, union_all, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from support.identities import PRIMARY_ISSUER
 from support.roles import ROLES
-from support.seed import add_accounts
+from support.seed import add_account
 
 from hoc.cus.account.L5_engines.account_service import MAX_COUNTED, AccountService
 from hoc.cus.account.L5_engines.accounts_facade import AccountsFacade
@@ -373,14 +373,9 @@ class PostgresWorld(World):
         return AsyncSession(self.database.engine)
 
     async def add_user(self, email: str | None = None, *, email_verified: bool = True) -> str:
-        user_id, now = self.new_id(), self.clock()
-        await add_accounts(
-            self.database,
-            {user_id: email or self.new_email()},
-            email_verified=email_verified,
-            created_at=now,
-            updated_at=now,
-        )
+        user_id, address = self.new_id(), email or self.new_email()
+        async with self.transaction() as session:
+            await add_account(session, user_id, address, email_verified=email_verified, now=self.clock())
         return user_id
 
     async def draw(self, session: Any, tenant_id: str, invitation_id: str) -> str:
