@@ -16,6 +16,7 @@ from hoc.cus.account.L2_api.admission import slots
 from hoc.cus.account.L2_api.app import Api
 from hoc.cus.account.L2_api.callers import Callers
 from hoc.cus.account.L2_api.console import CONSOLE_OPERATIONS
+from hoc.cus.account.L2_api.console.domains import DOMAINS
 from hoc.cus.account.L2_api.console.invitations import issue_invitation_link
 from hoc.cus.account.L2_api.cors import cors_origins
 from hoc.cus.account.L2_api.csrf import origin_of, parse_origins
@@ -28,6 +29,7 @@ from hoc.cus.account.L2_api.operations import AnyOperation
 from hoc.cus.account.L2_api.request import BodyParser
 from hoc.cus.account.L2_api.support_desk import SUPPORT_DESK_OPERATIONS
 from hoc.cus.account.L2_api.tenants import TENANT_OPERATIONS
+from hoc.cus.account.L5_engines.accounts_facade import AccountsFacade
 from hoc.cus.account.L5_engines.hooks import Hook
 from hoc.cus.account.wiring import (
     access_reader,
@@ -41,7 +43,7 @@ from hoc.cus.account.wiring import (
     postgres_facade,
     time_limit,
 )
-from hoc.database import PasswordSource, Reads
+from hoc.database import Database, PasswordSource, Reads
 from hoc.distribution import how_to_add, installed_version
 from hoc.events.asyncapi import asyncapi_document
 from hoc.events.billing import billing_handlers
@@ -59,6 +61,7 @@ from hoc.telemetry.tracing import route_describer
 if TYPE_CHECKING:  # they need extras
     from hoc.cus.account.L2_api.pages.endpoint import PageParts
     from hoc.cus.account.L2_api.rate_limits import RateLimits
+    from hoc.domains.checker import DomainChecker
 
 
 class Accounts:
@@ -144,20 +147,27 @@ class Accounts:
             primary_issuer=settings.primary_issuer_or_default,
             authentication=authentication,
         )
-        on_mail_queued = (lambda: None) if self._courier is None else self._courier.wake
+        self._checker = _domain_checker(settings, self.database, self.facade) if settings.domains else None
+
+        def on_work_queued() -> None:
+            for worker in (self._courier, self._checker):
+                if worker is not None:
+                    worker.wake()
+
         dependencies = Dependencies(
             database=self.database,
             callers=callers,
             bodies=BodyParser(slots(1)),
             pages=SingleFlight(),
             idempotency=idempotency(),
-            on_mail_queued=on_mail_queued,
+            on_work_queued=on_work_queued,
             reads=self.reads,
         )
         limiter = slots(settings.max_requests)
         limit = time_limit(settings.request_timeout_ms / 1_000)
         rate_limits = rate_limits_of(settings)
         unserved = [] if settings.invitation_links else [issue_invitation_link, issue_email_change_link]
+        unserved += [] if settings.domains else DOMAINS
         console = [operation for operation in CONSOLE_OPERATIONS if operation not in unserved]
         identity = [operation for operation in IDENTITY_OPERATIONS if operation not in unserved]
         on_route = route_describer()
@@ -203,7 +213,7 @@ class Accounts:
                     self.database,
                     callers,
                     frame_reader(),
-                    on_mail_queued,
+                    on_work_queued,
                     self.reads,
                 ),
                 authentication=pages_authentication,
@@ -233,6 +243,7 @@ class Accounts:
             async with (
                 self.readiness.running(),
                 self._courier.running() if self._courier is not None else nullcontext(),
+                self._checker.running() if self._checker is not None else nullcontext(),
                 self.reads.replica.running() if self.reads.replica is not None else nullcontext(),
                 self._housekeeping.running(),
                 self._commit_notifier.running(),
@@ -250,6 +261,15 @@ def _pages() -> "tuple[Callable[..., Api], type[PageParts]]":
     except ImportError as missing:
         raise ValueError(f"The pages need the library {missing.name}: {how_to_add('console')}.") from None
     return pages_app, PageParts
+
+
+def _domain_checker(settings: Settings, database: Database, facade: AccountsFacade) -> "DomainChecker":
+    try:
+        from hoc.domains.checker import DomainChecker  # noqa: PLC0415 - only domains need the extra
+        from hoc.domains.lookup import DnsLookup  # noqa: PLC0415 - see above
+    except ImportError as missing:
+        raise ValueError(f"HOC_DOMAINS needs the library {missing.name}: {how_to_add('domains')}.") from None
+    return DomainChecker(database, facade.domain_checks, DnsLookup(settings.dns_servers))
 
 
 def _trusted_origins(settings: Settings) -> frozenset[str]:

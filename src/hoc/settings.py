@@ -261,6 +261,23 @@ class Settings(BaseSettings):
         default=20, description="mails to one address: invitations, and links that confirm it"
     )
 
+    domains: bool = Field(
+        default=False, description="let tenants prove their e-mail domains; asks DNS, and needs libraries"
+    )
+    dns_servers: str | None = Field(
+        default=None,
+        description="DNS servers to ask, address or address:port, by commas; unset: the system's",
+    )
+    domain_check_hours: int = Field(
+        default=24,
+        ge=1,
+        le=720,
+        description="hours after which the record of a verified domain is looked up again",
+    )
+    domain_grace_days: int = Field(
+        default=7, ge=1, le=365, description="days for which the record of a verified domain may be missing"
+    )
+
     console: bool | None = Field(
         default=None, description="serve the console's pages at `/`; unset: in development"
     )

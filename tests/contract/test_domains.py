@@ -1,12 +1,13 @@
 """Domains: claimed, proved, failing, lost; and which addresses can be invited."""
 
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
 from support.world import World, refusal, walk
 
-from hoc.cus.account.L5_engines.domain_checks import LOOKED_FOR, SILENCE
+from hoc.cus.account.L5_engines.domain_checks import FIRST_CHECK, LOOKED_FOR, SILENCE
 from hoc.cus.account.L5_engines.domains import MAX_DOMAINS
 from hoc.cus.account.L5_schemas.domains import DomainResult
 from hoc.cus.account.L5_schemas.errors import (
@@ -59,7 +60,7 @@ async def test_a_claim_shows_the_record_that_proves_it(world: World) -> None:
     assert claimed.record_name == f"_hoc-challenge.{domain}"
     assert claimed.record_value.startswith("hoc-verification=")
     assert len(claimed.record_value) > 50
-    assert claimed.next_check_at == world.clock.now
+    assert claimed.next_check_at == world.clock.now + FIRST_CHECK
 
 
 @pytest.mark.parametrize(
@@ -99,9 +100,7 @@ async def test_a_tenant_has_a_limited_number_of_domains(world: World) -> None:
             await world.engines.domains.claim(session, tenant_id, owner, f"d{number}.example.org")
         refused = await refusal(world.engines.domains.claim(session, tenant_id, owner, "one.example.org"))
         assert refused[:2] == (LimitExceededError, "quota_exceeded")
-        pages = await walk(
-            lambda **page: world.engines.domains.list(session, tenant_id, owner, limit=20, **page)
-        )
+        pages = await walk(partial(world.engines.domains.list, session, tenant_id, owner, limit=20))
     listed = [domain.domain for page in pages for domain in page.domains]
     assert len(set(listed)) == len(listed) == pages[0].total == MAX_DOMAINS
 
@@ -182,7 +181,7 @@ async def test_a_pending_record_is_looked_for_less_and_less(world: World) -> Non
         waits.append(next_check_at - world.clock.now)
         world.clock.now = next_check_at
     assert waits == sorted(waits)
-    assert (waits[0], waits[-1]) == (timedelta(minutes=1), timedelta(hours=6))
+    assert (waits[0], waits[-1]) == (FIRST_CHECK, timedelta(hours=6))
     assert sum(waits, timedelta()) >= LOOKED_FOR
 
 

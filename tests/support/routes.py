@@ -46,6 +46,7 @@ EXAMPLES = {
     "ticket_id": "tkt_1",
     "token": "ten_1.secret",
     "email": "ada@example.com",
+    "domain": "example.org",
     "subject": "ada",
 }
 
@@ -164,6 +165,35 @@ async def resolved_ticket(console: Console, team: Team) -> Values:
     return values
 
 
+async def new_domain(console: Console, _team: Team) -> Values:
+    return {"domain": f"{console.new_id().replace('_', '-')}.example.org"}
+
+
+async def domain(console: Console, team: Team) -> Values:
+    values = await new_domain(console, team)
+    async with console.transaction() as session:
+        await console.facade.domains.claim(session, team.tenant_id, team.owner, values["domain"])
+    return values
+
+
+async def joinable(console: Console, team: Team) -> Values:
+    """An account that may ask to join the team's tenant."""
+    values = await domain(console, team)
+    name, domains = values["domain"], console.facade.domains
+    async with console.transaction() as session:
+        await console.facade.domain_checks.record(session, team.tenant_id, name, "found")
+        await domains.update(session, team.tenant_id, team.owner, name, joining="ask")
+    person = await console.add_user(f"ada@{name}")
+    return {"tenant_id": team.tenant_id, "user_id": person, "caller": person}
+
+
+async def join_request(console: Console, team: Team) -> Values:
+    user_id = (await joinable(console, team))["user_id"]
+    async with console.transaction() as session:
+        await console.facade.joining.join(session, user_id, team.tenant_id)
+    return {"user_id": user_id}
+
+
 async def no_offer(console: Console, team: Team) -> Values:
     headers = console.as_(team.owner, team.tenant_id)
     await console.client.delete("/tenant/ownership-transfer", headers=headers)
@@ -230,7 +260,8 @@ ROUTES = _table(
     Route(
         "PUT /accounts/projects/{project_id}",
         MANAGE,
-        {"name": "Renamed", "slug": None, "description": None, "metadata": {"a": 1}},
+        {"name": "Renamed", "slug": None, "description": None, "metadata": {"a": 1},
+         "invitations_only_to_domains": None},
         own_project,
     ),
     Route("GET /accounts/memberships", "200 200 200 200 200 200 200 401"),
@@ -293,6 +324,31 @@ ROUTES = _table(
             prepare=invitation_to_account,
         )
         for decide in ("accept", "decline")
+    ),
+    Route("GET /accounts/domains", MANAGE),
+    Route(
+        "POST /accounts/domains", "201 403 403 403 403 403 403 401", {"domain": "{domain}"}, new_domain
+    ),
+    Route("GET /accounts/domains/{domain}", MANAGE, prepare=domain),
+    Route(
+        "PUT /accounts/domains/{domain}",
+        "200 403 403 403 403 403 403 401",
+        {"joining": "ask", "join_role": "viewer"},
+        domain,
+    ),
+    Route("DELETE /accounts/domains/{domain}", "200 403 403 403 403 403 403 401", prepare=domain),
+    Route(
+        "POST /accounts/domains/{domain}/check", "202 202 403 403 403 403 403 401", prepare=domain
+    ),
+    Route("GET /accounts/join-requests", MANAGE),
+    Route(
+        "POST /accounts/join-requests/{user_id}/grant", MANAGE, {"role": "viewer"}, join_request
+    ),
+    Route("POST /accounts/join-requests/{user_id}/refuse", MANAGE, prepare=join_request),
+    Route("GET /accounts/joinable-tenants", "200 200 200 200 200 200 200 401"),
+    # None of these has an address in the tenant's domain.
+    Route(
+        "POST /accounts/tenants/{tenant_id}/join", "404 404 404 404 404 404 404 401", prepare=joinable
     ),
     Route(
         "POST /accounts/tenant/ownership-transfer",

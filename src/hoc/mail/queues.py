@@ -1,7 +1,7 @@
-"""The queues of mails: of invitations, about accounts, and about support tickets."""
+"""The queues of mails: of invitations, about accounts, about support tickets, and about domains."""
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from email.message import EmailMessage
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypeVar
@@ -11,12 +11,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from hoc.cus.account.L5_engines.email_changes import issue_email_token
 from hoc.cus.account.L5_engines.invitation_mail import issue_token
 from hoc.cus.account.L5_engines.link_patterns import filled
+from hoc.cus.account.L5_schemas.domains import DueDomainMail
 from hoc.cus.account.L5_schemas.port_types import DueAccountMail, DueMail, InvitationMailContent
 from hoc.cus.account.L5_schemas.tickets import DueTicketMail
+from hoc.cus.account.L6_drivers.domain_mail import SqlDomainMail
 from hoc.cus.account.L6_drivers.email_changes import SqlAccountMail, SqlEmailChanges
 from hoc.cus.account.L6_drivers.invitation_mail import SqlInvitationMail
 from hoc.cus.account.L6_drivers.ticket_mail import SqlTicketMail
 from hoc.mail.account_mail import EmailChangeMail, compose_confirmation, compose_notice
+from hoc.mail.domain_mail import compose_domain_mail
 from hoc.mail.message import InvitationMail, compose_invitation
 from hoc.mail.ticket_mail import compose_ticket_mail
 
@@ -179,3 +182,28 @@ class TicketMailQueue:
             return None
         link = filled(self._link, tenant_id=mail.tenant_id, ticket_id=mail.ticket_id)
         return partial(compose_ticket_mail, content, link, mail.mail_id, self._mail_from, self._templates)
+
+
+class DomainMailQueue:
+    """Mails that tell owners of a domain's trouble. ``grace`` is how long its record may be missing."""
+
+    def __init__(self, mail_from: str, grace: timedelta, templates: "MailTemplates") -> None:
+        self._mail_from = mail_from
+        self._grace = grace
+        self._templates = templates
+        self.mails = SqlDomainMail()
+
+    async def compose(
+        self,
+        session: AsyncConnection,
+        mail: DueDomainMail,
+        *,
+        now: datetime,  # noqa: ARG002 - of the protocol
+    ) -> Callable[[], EmailMessage] | None:
+        if mail.attempts > NOTICE_ATTEMPTS:
+            return None
+        content = await self.mails.content(session, mail)
+        if content is None:
+            return None
+        lost_at = None if content.failing_since is None else content.failing_since + self._grace
+        return partial(compose_domain_mail, content, lost_at, mail.mail_id, self._mail_from, self._templates)

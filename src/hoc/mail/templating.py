@@ -27,6 +27,12 @@ from jinja2.runtime import Context
 _OWN: Final = Path(__file__).with_name("templates")
 _PARTS: Final = ("subject", "txt", "html")
 _LINK: Final = {"link": "https://app.example.com/x#token=y", "expires_at": datetime(2031, 2, 3, tzinfo=UTC)}
+_DOMAIN: Final = {
+    "domain": "example.com",
+    "tenant_name": "Acme",
+    "record_name": "_hoc-challenge.example.com",
+    "record_value": "hoc-verification=x",
+}
 _SAMPLES: Final[dict[str, list[dict[str, Any]]]] = {
     "invitation": [
         _LINK | {"tenant_name": "Acme", "inviter_name": "Ada", "role": "member"},
@@ -38,6 +44,7 @@ _SAMPLES: Final[dict[str, list[dict[str, Any]]]] = {
         {"link": _LINK["link"], "ticket_subject": "Help", "tenant_name": "Acme", "is_resolved": False},
         {"link": _LINK["link"], "ticket_subject": "Help", "tenant_name": "Acme", "is_resolved": True},
     ],
+    "domain": [_DOMAIN | {"lost_at": _LINK["expires_at"]}, _DOMAIN | {"lost_at": None}],
 }
 """The kinds of mail, with values to try their templates with."""
 

@@ -35,12 +35,20 @@ class MemoryDomains(MemoryStore):
         return sum(owner_id == tenant_id for owner_id, _ in self.read(session).domains)
 
     async def claim(
-        self, session: MemorySession, tenant_id: str, domain: str, token: str, now: datetime, *, actor: str
+        self,
+        session: MemorySession,
+        tenant_id: str,
+        domain: str,
+        token: str,
+        now: datetime,
+        *,
+        actor: str,
+        due_at: datetime,
     ) -> bool:
         tables = await self.write(session)
         if (tenant_id, domain) in tables.domains:
             return False
-        tables.domains[tenant_id, domain] = DomainRow(tenant_id, domain, token, now, next_check_at=now)
+        tables.domains[tenant_id, domain] = DomainRow(tenant_id, domain, token, now, next_check_at=due_at)
         tables.record(DomainClaimedEventData(tenant_id, domain, claimed_at=now), actor=actor, at=now)
         return True
 

@@ -28,6 +28,8 @@ async def read_tag(console: Console, route: Route, values: dict[str, str], heade
         path = f"{IDENTITY_MOUNT}/tenants/{values['tenant_id']}"
     if "project_id" in values:
         path = f"{MOUNT}/projects/{values['project_id']}"
+    if "domain" in values:
+        path = f"{MOUNT}/domains/{values['domain']}"
     if path is None:
         path = f"{IDENTITY_MOUNT}/accounts/profile" if route.mount == IDENTITY_MOUNT else f"{MOUNT}/users"
         path += f"/{values['user_id']}"

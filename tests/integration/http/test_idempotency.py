@@ -38,6 +38,7 @@ def test_every_call_that_creates_or_mails_takes_a_key() -> None:
         "POST /accounts/users/invite",
         "POST /accounts/users/invite/batch",
         "POST /accounts/invitations/{invitation_id}/resend",
+        "POST /accounts/domains",
         "POST /accounts/tenant/ownership-transfer",
         "POST /accounts/support/tickets",
         "POST /accounts/support/tickets/{ticket_id}/replies",

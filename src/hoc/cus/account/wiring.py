@@ -1,6 +1,7 @@
 """Puts the account package together: engines on PostgreSQL's drivers, configured from settings."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import timedelta
 
 from hoc.cus.account.L5_engines.account_service import MAILS_PER_RECIPIENT_PER_DAY, AccountService
 from hoc.cus.account.L5_engines.accounts_facade import AccountsFacade
@@ -11,7 +12,7 @@ from hoc.cus.account.L5_engines.idempotency import Idempotency
 from hoc.cus.account.L5_engines.link_patterns import EMAIL_CHANGE_URL, link_pattern
 from hoc.cus.account.L5_engines.session import Clock, utc_now
 from hoc.cus.account.L5_schemas.frames import FrameFetch
-from hoc.cus.account.L5_schemas.options import Options
+from hoc.cus.account.L5_schemas.options import Options, refuse_no_domain
 from hoc.cus.account.L5_schemas.port_types import Access, AccessFetch, InvitationLimits, OwnerFetch, Subject
 from hoc.cus.account.L5_schemas.results import SupportContactResult
 from hoc.cus.account.L6_drivers.accounts import AccountRepository
@@ -38,6 +39,7 @@ from hoc.cus.account.L6_drivers.tickets import SqlTickets
 from hoc.cus.account.L6_drivers.usage import SqlUsage
 from hoc.cus.account.L6_drivers.usage_days import SqlUsageDays
 from hoc.database import Database, PasswordSource, Pooler, Replica
+from hoc.distribution import how_to_add
 from hoc.settings import Settings
 
 __all__ = [
@@ -216,4 +218,15 @@ def options_of(settings: Settings) -> Options:
         if settings.billing_portal_url
         else None,
         ticket_mail=settings.send_mail and settings.ticket_mail,
+        domain_refusal=_domain_refusal() if settings.domains else refuse_no_domain,
+        domain_check_interval=timedelta(hours=settings.domain_check_hours),
+        domain_grace=timedelta(days=settings.domain_grace_days),
     )
+
+
+def _domain_refusal() -> Callable[[str], str | None]:
+    try:
+        from hoc.cus.account.L6_drivers.domain_lists import domain_refusal  # noqa: PLC0415 - only domains need the extra
+    except ImportError as missing:
+        raise ValueError(f"HOC_DOMAINS needs the library {missing.name}: {how_to_add('domains')}.") from None
+    return domain_refusal

@@ -11,6 +11,7 @@ from hoc.cus.account.L5_engines.invitations import MAX_INVITEES
 from hoc.cus.account.L5_engines.paging import MAX_CURSOR_LENGTH, MAX_LIMIT, MAX_OFFSET
 from hoc.cus.account.L5_schemas.events import EVENTS
 from hoc.cus.account.L5_schemas.values import (
+    GivenDomainJoining,
     GivenRole,
     GivenTenantStatus,
     GivenTicketCategory,
@@ -37,6 +38,9 @@ class UpdateProject(Body):
     slug: str | None = None
     description: str | None = Field(None, description="null removes it")
     metadata: dict[str, Any] | None = Field(None, description="merged (RFC 7396): null deletes a key")
+    invitations_only_to_domains: bool | None = Field(
+        None, description="whether only addresses in verified domains can be invited; owners change it"
+    )
 
 
 class UpdateMember(Body):
@@ -67,6 +71,19 @@ class AcceptInvitation(Body):
 
 class InvitationToken(Body):
     token: str
+
+
+class ClaimDomain(Body):
+    domain: str
+
+
+class ChangeDomain(Body):
+    joining: GivenDomainJoining | None = None
+    join_role: GivenRole | None = Field(None, description="of those who join; never owner")
+
+
+class GrantRequest(Body):
+    role: GivenRole | None = Field(None, description="the domain's by default; never owner")
 
 
 class ChangeRole(Body):

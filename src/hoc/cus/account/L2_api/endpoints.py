@@ -46,14 +46,14 @@ RulesT = TypeVar("RulesT")
 
 @dataclass(frozen=True, slots=True)
 class Dependencies:
-    """What every endpoint needs. ``on_mail_queued`` is called after a commit that may have queued a mail."""
+    """What every endpoint needs. ``on_work_queued`` is called after a commit that may have queued a mail."""
 
     database: Database
     callers: Callers
     bodies: BodyParser
     pages: SingleFlight[EncodedPage]
     idempotency: Idempotency
-    on_mail_queued: Callable[[], None]
+    on_work_queued: Callable[[], None]
     reads: Reads
 
 
@@ -81,7 +81,7 @@ class Endpoint(Generic[RulesT]):
         self._bodies = dependencies.bodies
         self._pages = dependencies.pages
         self._idempotency = dependencies.idempotency
-        self._on_mail_queued = dependencies.on_mail_queued
+        self._on_work_queued = dependencies.on_work_queued
         self._reads = dependencies.reads
         self._consistency = Consistency(dependencies.reads.replica)
         self._may_be_stale = operation.opens is REPLICA
@@ -132,8 +132,8 @@ class Endpoint(Generic[RulesT]):
         else:
             check_without_version(request)
             response = respond(await self._run(call), operation.status)
-        if operation.queues_mail:
-            self._on_mail_queued()
+        if operation.queues_work:
+            self._on_work_queued()
         return response
 
     async def _require_rights(self, call: Call[object, object]) -> None:

@@ -76,7 +76,7 @@ async def get_account(service: AccountService, call: Call) -> Versioned[AccountP
     body=AccountUpdateRequest,
     errors=(404, 429),
     conditional=True,
-    queues_mail=True,
+    queues_work=True,
 )
 async def update_account(
     service: AccountService, call: Call[AccountUpdateRequest]
@@ -257,7 +257,7 @@ async def cancel_email_change(service: AccountService, call: Call) -> MessageRes
     requires=NOTHING,
     body=EmailConfirmationRequest,
     errors=(404, 409, 410),
-    queues_mail=True,
+    queues_work=True,
 )
 async def confirm_email_change(
     service: AccountService, call: Call[EmailConfirmationRequest]

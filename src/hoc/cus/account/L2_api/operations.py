@@ -76,7 +76,7 @@ class Operation(Generic[ResultT, BodyT, QueryT]):
         errors: the statuses of refusals of its own, beside those that every operation has.
         conditional: the operation takes ``If-Match``.
         idempotent: the operation takes ``Idempotency-Key``.
-        queues_mail: its transaction may queue a mail.
+        queues_work: its transaction may queue a mail, or a domain to be checked.
         ends_with_any_text: the last path parameter may contain slashes, sent as ``%2F``.
     """
 
@@ -95,7 +95,7 @@ class Operation(Generic[ResultT, BodyT, QueryT]):
     errors: tuple[int, ...] = ()
     conditional: bool = False
     idempotent: bool = False
-    queues_mail: bool = False
+    queues_work: bool = False
     ends_with_any_text: bool = False
     handler: Callable[[Any, Call[BodyT, QueryT]], Awaitable[ResultT]] = field(init=False)
 

@@ -95,7 +95,7 @@ async def list_replies_to_tenant(
     body=ReplyToTicket,
     errors=(404, 409),
     idempotent=True,
-    queues_mail=True,
+    queues_work=True,
 )
 async def reply_to_tenant(accounts: AccountsFacade, call: Call[ReplyToTicket]) -> TicketReplyResult:
     """Reply to a tenant's support ticket as the support staff."""
@@ -113,7 +113,7 @@ async def reply_to_tenant(accounts: AccountsFacade, call: Call[ReplyToTicket]) -
     body=ResolveTicket,
     body_optional=True,
     errors=(404, 409),
-    queues_mail=True,
+    queues_work=True,
 )
 async def resolve_ticket_of_tenant(
     accounts: AccountsFacade, call: Call[ResolveTicket]

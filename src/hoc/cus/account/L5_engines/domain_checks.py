@@ -16,13 +16,15 @@ from hoc.cus.account.L5_schemas.values import (
     DomainStatus,
 )
 
+FIRST_CHECK: Final = timedelta(minutes=5)
+"""How long after the claim. A check before the record is there would leave its absence in DNS caches."""
 PROVED_AGAIN: Final = timedelta(hours=1)
 """How often a verified domain whose record is missing is checked."""
 SILENCE: Final = timedelta(days=30)
 """How long a domain stays verified while its name servers are silent. Then its record counts as missing."""
 LOOKED_FOR: Final = timedelta(days=14)
 """How long the record of a claimed domain is looked for without a request."""
-_SOONEST, _LATEST = timedelta(minutes=1), timedelta(hours=6)
+_LATEST: Final = timedelta(hours=6)
 
 
 class DomainCheckStore(Protocol):
@@ -158,4 +160,4 @@ class DomainChecks:
 def _looked_for_at(row: CheckedDomain, now: datetime) -> datetime | None:
     """When the record of a claimed domain is looked for again: less and less often, and at last no more."""
     age = now - row.created_at
-    return now + max(_SOONEST, min(age / 4, _LATEST)) if age < LOOKED_FOR else None
+    return now + max(FIRST_CHECK, min(age / 4, _LATEST)) if age < LOOKED_FOR else None

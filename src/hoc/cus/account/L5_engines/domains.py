@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from typing import Final, Protocol, Unpack
 
 from hoc.cus.account.L5_engines.access import AccessReader, access_of, require, require_reader, require_writer
+from hoc.cus.account.L5_engines.domain_checks import FIRST_CHECK
 from hoc.cus.account.L5_engines.domain_names import known_domain, parse_domain
 from hoc.cus.account.L5_engines.hooks import records
 from hoc.cus.account.L5_engines.numbers import is_whole
@@ -44,9 +45,17 @@ class DomainStore(Protocol):
     async def count(self, session: Session, tenant_id: str) -> int: ...
 
     async def claim(
-        self, session: Session, tenant_id: str, domain: str, token: str, now: datetime, *, actor: str
+        self,
+        session: Session,
+        tenant_id: str,
+        domain: str,
+        token: str,
+        now: datetime,
+        *,
+        actor: str,
+        due_at: datetime,
     ) -> bool:
-        """Store a domain that is due to be checked. False: the tenant has claimed it already."""
+        """Store a domain to be checked at ``due_at``. False: the tenant has claimed it already."""
         ...
 
     async def page(
@@ -111,7 +120,10 @@ class Domains:
                 code="quota_exceeded",
             )
         now = self._clock()
-        if not await self._domains.claim(session, tenant_id, name, new_secret(), now, actor=caller_user_id):
+        due_at = now + FIRST_CHECK
+        if not await self._domains.claim(
+            session, tenant_id, name, new_secret(), now, actor=caller_user_id, due_at=due_at
+        ):
             raise ConflictError("This tenant has claimed this domain already.", code="already_claimed")
         return (await self._require(session, tenant_id, name)).value
 

@@ -77,7 +77,7 @@ def _claim() -> AnySelect:
             token=param("token", String),
             created_at=NOW,
             updated_at=NOW,
-            next_check_at=NOW,
+            next_check_at=DUE_AT,
         )
         .on_conflict_do_nothing(index_elements=[tenant_domains.c.tenant_id, tenant_domains.c.domain])
         .returning(tenant_domains.c.tenant_id, tenant_domains.c.domain)
@@ -153,10 +153,25 @@ class SqlDomains:
         return counted
 
     async def claim(
-        self, session: SqlSession, tenant_id: str, domain: str, token: str, now: datetime, *, actor: str
+        self,
+        session: SqlSession,
+        tenant_id: str,
+        domain: str,
+        token: str,
+        now: datetime,
+        *,
+        actor: str,
+        due_at: datetime,
     ) -> bool:
         row = await fetch_one(
-            session, CLAIM, tenant_id=tenant_id, domain=domain, token=token, now=now, actor=actor
+            session,
+            CLAIM,
+            tenant_id=tenant_id,
+            domain=domain,
+            token=token,
+            now=now,
+            actor=actor,
+            due_at=due_at,
         )
         return row is not None
 

@@ -2,6 +2,7 @@
 
 from hoc.cus.account.L2_api.console.audit import AUDIT
 from hoc.cus.account.L2_api.console.billing import BILLING
+from hoc.cus.account.L2_api.console.domains import DOMAINS
 from hoc.cus.account.L2_api.console.invitations import INVITATIONS
 from hoc.cus.account.L2_api.console.ownership import OWNERSHIP
 from hoc.cus.account.L2_api.console.profile import PROFILE
@@ -16,6 +17,7 @@ CONSOLE_OPERATIONS: list[AnyOperation] = [
     *USERS,
     *INVITATIONS,
     *RECEIVED_INVITATIONS,
+    *DOMAINS,
     *OWNERSHIP,
     *PROFILE,
     *BILLING,

@@ -38,7 +38,7 @@ from hoc.cus.account.L5_schemas.results import (
     body=InviteUser,
     errors=(409, 429),
     idempotent=True,
-    queues_mail=True,
+    queues_work=True,
 )
 async def invite_user(accounts: AccountsFacade, call: Call[InviteUser]) -> ExtendedInvitationResult:
     """Invite an address."""
@@ -55,7 +55,7 @@ async def invite_user(accounts: AccountsFacade, call: Call[InviteUser]) -> Exten
     opens=TRANSACTION,
     body=InviteUsers,
     idempotent=True,
-    queues_mail=True,
+    queues_work=True,
 )
 async def invite_users(accounts: AccountsFacade, call: Call[InviteUsers]) -> InvitationBatchResult:
     """Invite up to 100 addresses, with a result for each."""
@@ -124,7 +124,7 @@ async def accept_invitation(accounts: AccountsFacade, call: Call[AcceptInvitatio
     body_optional=True,
     errors=(404, 409, 429),
     idempotent=True,
-    queues_mail=True,
+    queues_work=True,
 )
 async def resend_invitation(
     accounts: AccountsFacade, call: Call[ResendInvitation]

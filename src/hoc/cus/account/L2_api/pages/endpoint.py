@@ -34,7 +34,7 @@ from hoc.database import Database, Reads
 class PageParts:
     """What every page needs.
 
-    ``frames`` reads the caller's account and access, and what surrounds the page. ``on_mail_queued`` is
+    ``frames`` reads the caller's account and access, and what surrounds the page. ``on_work_queued`` is
     called after a commit that may have queued a mail.
     """
 
@@ -43,7 +43,7 @@ class PageParts:
     database: Database
     callers: Callers
     frames: FrameFetch
-    on_mail_queued: Callable[[], None]
+    on_work_queued: Callable[[], None]
     reads: Reads
 
 
@@ -83,8 +83,8 @@ class PageEndpoint:
             if not may_open or page.again is None or refusal.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
                 raise
             view, answer = await self._again(view, page.again, refusal)
-        if page.queues_mail:
-            self._parts.on_mail_queued()
+        if page.queues_work:
+            self._parts.on_work_queued()
         return self._response(request, view, answer)
 
     def _view(self, request: ReceivedRequest) -> AnyView:

@@ -49,7 +49,7 @@ class Page(Generic[BodyT, QueryT]):
         query: the parameters of the URL. No address, name or token belongs into one.
         again: the page that shows the form again, with the reasons of a refusal beside its fields.
         nav: its entry in the navigation.
-        queues_mail: the handler's transaction may queue a mail.
+        queues_work: the handler's transaction may queue a mail, or a domain to be checked.
     """
 
     method: str
@@ -62,7 +62,7 @@ class Page(Generic[BodyT, QueryT]):
     query: type[QueryT] | None = None
     again: "AnyPage | None" = None
     nav: Nav | None = None
-    queues_mail: bool = False
+    queues_work: bool = False
     handler: Callable[[View[BodyT, QueryT]], Awaitable[Answer]] = field(init=False)
 
     def __call__(self, handler: Callable[[View[BodyT, QueryT]], Awaitable[Answer]]) -> Self:

@@ -40,7 +40,7 @@ async def sign_in_settings(view: View) -> Answer:
     opens=NO_SESSION,
     body=ChangeAddress,
     again=sign_in_settings,
-    queues_mail=True,
+    queues_work=True,
 )
 async def change_address(view: View[ChangeAddress]) -> Answer:
     request = AccountUpdateRequest(email=view.body.email)

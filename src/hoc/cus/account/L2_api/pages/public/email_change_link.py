@@ -24,7 +24,7 @@ async def email_change_link(view: View) -> Answer:
     opens=NO_SESSION,
     body=ConfirmAddress,
     again=email_change_link,
-    queues_mail=True,
+    queues_work=True,
 )
 async def confirm_email_change(view: View[ConfirmAddress]) -> Answer:
     # The address is not shown: the link may have gone to a mistyped one.

@@ -47,7 +47,7 @@ def _grantable(view: View[Any, Any]) -> list[Role]:
     return [role for role in Role if policy.can_grant(view.role, role)]
 
 
-@Page("POST", "/invitations", opens=TRANSACTION, body=InviteUser, again=new_invitation, queues_mail=True)
+@Page("POST", "/invitations", opens=TRANSACTION, body=InviteUser, again=new_invitation, queues_work=True)
 async def invite(view: View[InviteUser]) -> Answer:
     invited = await view.accounts.invitations.invite(
         view.session, view.tenant_id, view.caller_id, **view.body.model_dump()
@@ -66,7 +66,7 @@ async def many_invitations(view: View) -> Answer:
     opens=TRANSACTION,
     body=ManyInvitations,
     again=many_invitations,
-    queues_mail=True,
+    queues_work=True,
 )
 async def invite_many(view: View[ManyInvitations]) -> Answer:
     addresses = re.split(r"[\s,;]+", view.body.addresses.strip())
@@ -81,7 +81,7 @@ async def invite_many(view: View[ManyInvitations]) -> Answer:
     )
 
 
-@Page("POST", "/invitations/{invitation_id}/resend", opens=TRANSACTION, again=invitations, queues_mail=True)
+@Page("POST", "/invitations/{invitation_id}/resend", opens=TRANSACTION, again=invitations, queues_work=True)
 async def resend(view: View) -> Answer:
     sent = await view.accounts.invitations.resend(
         view.session, view.tenant_id, view.caller_id, view.path["invitation_id"]

@@ -1,0 +1,117 @@
+"""The courier's queue of mails that tell owners of a domain's trouble."""
+
+from datetime import datetime
+
+from sqlalchemy import Integer, String, delete, select, update
+from sqlalchemy.types import DateTime
+
+from hoc.cus.account.L5_schemas.domains import DomainMailContent, DueDomainMail
+from hoc.cus.account.L5_schemas.values import CLOSED_TENANT, DomainStatus, Role
+from hoc.cus.account.L6_drivers.domains import RECORD_NAME, RECORD_VALUE, THIS_DOMAIN
+from hoc.cus.account.L6_drivers.execution import SqlSession, fetch_all, fetch_one, param
+from hoc.cus.account.L6_drivers.fragments import NOW, TENANT, USER
+from hoc.cus.account.L6_drivers.tables import domain_mails, memberships, tenant_domains, tenants, users
+
+MAIL = param("mail_id", String)
+DUE_AT = param("due_at", DateTime(timezone=True))
+
+DOMAIN_NOW = select(
+    tenant_domains.c.domain,
+    RECORD_NAME,
+    RECORD_VALUE,
+    tenant_domains.c.status,
+    tenant_domains.c.failing_since,
+).where(THIS_DOMAIN)
+
+# Only to who is an owner now, at an address that is known to be theirs.
+RECIPIENT = (
+    select(users.c.email, users.c.locale, tenants.c.name.label("tenant_name"))
+    .select_from(
+        memberships.join(users, users.c.user_id == memberships.c.user_id).join(
+            tenants, tenants.c.tenant_id == memberships.c.tenant_id
+        )
+    )
+    .where(
+        memberships.c.tenant_id == TENANT,
+        memberships.c.user_id == USER,
+        memberships.c.role == Role.OWNER,
+        memberships.c.is_active,
+        users.c.email_verified,
+        users.c.email_key.is_not(None),
+        tenants.c.status.not_in(CLOSED_TENANT),
+    )
+)
+
+_DUE = (
+    select(domain_mails.c.mail_id)
+    .where(domain_mails.c.due_at <= NOW)
+    .order_by(domain_mails.c.due_at)
+    .limit(param("batch", Integer))
+    .with_for_update(skip_locked=True)
+)
+
+CLAIM = (
+    update(domain_mails)
+    .where(domain_mails.c.mail_id.in_(_DUE))
+    .values(due_at=DUE_AT, attempts=domain_mails.c.attempts + 1)
+    .returning(
+        domain_mails.c.mail_id,
+        domain_mails.c.tenant_id,
+        domain_mails.c.domain,
+        domain_mails.c.user_id,
+        domain_mails.c.is_lost,
+        domain_mails.c.attempts,
+    )
+)
+
+POSTPONE = (
+    update(domain_mails)
+    .where(domain_mails.c.mail_id == MAIL)
+    .values(due_at=DUE_AT)
+    .returning(domain_mails.c.mail_id)
+)
+
+FINISH = delete(domain_mails).where(domain_mails.c.mail_id == MAIL).returning(domain_mails.c.mail_id)
+
+
+class SqlDomainMail:
+    async def content(self, session: SqlSession, mail: DueDomainMail) -> DomainMailContent | None:
+        """What the mail says now. None: there is nobody to tell, or the trouble is over."""
+        domain = await fetch_one(session, DOMAIN_NOW, tenant_id=mail.tenant_id, domain=mail.domain)
+        if domain is None or (domain.status == DomainStatus.VERIFIED) is mail.is_lost:
+            return None
+        if not mail.is_lost and domain.failing_since is None:
+            return None
+        recipient = await fetch_one(session, RECIPIENT, tenant_id=mail.tenant_id, user_id=mail.user_id)
+        if recipient is None:
+            return None
+        return DomainMailContent(
+            email=recipient.email,
+            tenant_name=recipient.tenant_name,
+            domain=domain.domain,
+            record_name=domain.record_name,
+            record_value=domain.record_value,
+            failing_since=domain.failing_since,
+            locale=recipient.locale,
+        )
+
+    async def claim(
+        self, session: SqlSession, *, now: datetime, lease_until: datetime, batch: int
+    ) -> list[DueDomainMail]:
+        """Claim due mails that no other courier is claiming. They are due again at ``lease_until``."""
+        rows = await fetch_all(session, CLAIM, now=now, due_at=lease_until, batch=batch)
+        return [DueDomainMail(*row) for row in rows]
+
+    async def postpone(
+        self, session: SqlSession, mail: DueDomainMail, due_at: datetime, _now: datetime
+    ) -> None:
+        await fetch_one(session, POSTPONE, mail_id=mail.mail_id, due_at=due_at)
+
+    async def finish(self, session: SqlSession, mail: DueDomainMail, _now: datetime) -> None:
+        await fetch_one(session, FINISH, mail_id=mail.mail_id)
+
+    async def fail(self, session: SqlSession, mail: DueDomainMail, _reason: str, now: datetime) -> None:
+        await self.finish(session, mail, now)
+
+    async def drop(self, session: SqlSession, mail: DueDomainMail, now: datetime) -> None:
+        await self.finish(session, mail, now)

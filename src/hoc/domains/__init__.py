@@ -1,0 +1,1 @@
+"""Checking tenants' domains in DNS. Needs the `domains` extra."""
