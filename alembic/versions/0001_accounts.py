@@ -389,12 +389,28 @@ def _create_invitations() -> None:
         postgresql_where=sa.text("status = 'pending'"),
     )
     _index("ix_invitations_page", "invitations", "tenant_id", "created_at", "invitation_id")
+    _index(
+        "ix_invitations_page_by_status", "invitations", "tenant_id", "status", "created_at", "invitation_id"
+    )
     op.create_index(
         "ix_invitations_received",
         "invitations",
         ["email_key", "created_at", "invitation_id"],
         schema=SCHEMA,
         postgresql_where=sa.text("status = 'pending'"),
+    )
+    _create(
+        "invitation_counts",
+        *_tenant(),
+        _word("status"),
+        sa.Column(
+            "delivery", sa.String(16), nullable=False, comment="empty: no mail is sent, or it is pending"
+        ),
+        sa.Column("invitations", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id", "status", "delivery"),
+        _one_of("status", "pending", "accepted", "expired", "revoked", "declined"),
+        sa.CheckConstraint("invitations >= 0", name="not_negative"),
+        comment="invitations by status, changed in the same statement as one; pending ones may have expired",
     )
     _create(
         "invitation_mails",
@@ -791,6 +807,7 @@ def downgrade() -> None:
         "recipient_limits",
         "invitation_limits",
         "invitation_mails",
+        "invitation_counts",
         "invitations",
         "ownership_transfers",
         "member_counts",

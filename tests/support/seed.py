@@ -34,16 +34,29 @@ _TENANTS = text(
     "  LEFT JOIN joined ON joined.tenant_id = created.tenant_id AND joined.role = kind.role GROUP BY 1, 2"
 )
 _INVITATION = text(
-    "INSERT INTO account.invitations"
-    " (tenant_id, invitation_id, email, email_key, role, token_hash, invited_by, expires_at, delivery)"
-    " VALUES"
-    " (:tenant_id, :id, :email, :email, :role, :token_hash, :invited_by, now() + interval '1 day', 'sent')"
+    "WITH invited AS ("
+    "  INSERT INTO account.invitations"
+    "  (tenant_id, invitation_id, email, email_key, role, token_hash, invited_by, expires_at, delivery)"
+    "  VALUES"
+    "  (:tenant_id, :id, :email, :email, :role, :token_hash, :invited_by, now() + interval '1 day', 'sent')"
+    "  RETURNING tenant_id, status"
+    ") INSERT INTO account.invitation_counts AS kept (tenant_id, status, delivery, invitations)"
+    "  SELECT tenant_id, status, '', 1 FROM invited"
+    "  ON CONFLICT (tenant_id, status, delivery) DO UPDATE SET invitations = kept.invitations + 1"
 )
 _WRONG_COUNTS = text(
     "SELECT c.tenant_id, c.role, c.members, count(m.user_id) AS real FROM account.member_counts c"
     " LEFT JOIN account.memberships m ON (m.tenant_id, m.role) = (c.tenant_id, c.role) AND m.is_active"
     " GROUP BY 1, 2, 3"
     " HAVING c.members <> count(m.user_id)"
+)
+_WRONG_INVITATION_COUNTS = text(
+    "SELECT * FROM (SELECT tenant_id, status,"
+    "  CASE status WHEN 'pending' THEN '' ELSE coalesce(delivery, '') END AS delivery,"
+    "  count(*)::integer AS invitations FROM account.invitations GROUP BY 1, 2, 3) AS real"
+    " FULL JOIN (SELECT * FROM account.invitation_counts WHERE invitations <> 0) AS kept"
+    " USING (tenant_id, status, delivery, invitations)"
+    " WHERE real.tenant_id IS NULL OR kept.tenant_id IS NULL"
 )
 _OWNERLESS = text(
     "SELECT tenant_id FROM account.tenants t WHERE NOT EXISTS ("
@@ -156,6 +169,7 @@ async def damage(database: Database) -> list[str]:
     """A line for each tenant without an owner, each wrong count, and each membership unlike its account."""
     queries = {
         "count": _WRONG_COUNTS,
+        "count of invitations": _WRONG_INVITATION_COUNTS,
         "no owner": _OWNERLESS,
         "unlike its account": _UNLIKE_THEIR_ACCOUNT,
         "totals": _WRONG_TOTALS,

@@ -9,7 +9,7 @@ from sqlalchemy import Integer, column, literal_column, select
 from hoc.cus.account.L6_drivers import (
     account_lists,
     billing,
-    invitations,
+    invitation_lists,
     members,
     tenants,
     ticket_replies,
@@ -30,7 +30,7 @@ LISTS: list[Paged] = [
     *tenants.PAGES.values(),
     *tickets.PAGES.values(),
     ticket_replies.REPLIES,
-    *invitations.PAGES.values(),
+    *invitation_lists.PAGES.values(),
     billing.INVOICES,
     billing.INVOICES_BY_STATUS,
 ]

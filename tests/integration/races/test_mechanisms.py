@@ -46,6 +46,12 @@ Mechanism: TypeAlias = tuple[str, str] | str
 
 LOCK_TENANT = (r"(FROM account\.tenants\s[^()]*)FOR NO KEY UPDATE$", r"\1")
 LOCK_INVITATION = (r"(FROM account\.invitations\s[^()]*)FOR UPDATE$", r"\1")
+IS_STILL_PENDING = (
+    r"(account\.invitations\.invitation_id = \$\d+::VARCHAR) AND account\.invitations\.status = 'pending'",
+    r"\1",
+)
+KEPT_NUMBERS = "ALTER TABLE account.invitation_counts DROP CONSTRAINT ck_invitation_counts_not_negative"
+CLOSED_IS_FINAL = [LOCK_INVITATION, IS_STILL_PENDING, KEPT_NUMBERS]
 LOCK_ACCOUNT = (r"(?s)(FROM account\.users\s+WHERE \S+ = coalesce\(.*)FOR NO KEY UPDATE$", r"\1")
 LOCK_ACCOUNT_WHILE_JOINING = (r"(FROM account\.users\s[^()]*)FOR NO KEY UPDATE$", r"\1")
 LOCK_WHILE_MERGING = (r"FOR NO KEY UPDATE\)", ")")
@@ -409,11 +415,9 @@ STORED: dict[Contention, list[tuple[str, object, object]]] = {
     the_last_seat_is_invited_to_as_its_invitation_is_accepted: [(SEATS, 4, 5)],
     the_last_seat_is_invited_to_as_a_member_comes_back: [(SEATS, 4, 5)],
     an_invitation_is_accepted_and_revoked: [*ACCEPTED_IS_FINAL],
-    an_invitation_is_accepted_and_resent: [*ACCEPTED_IS_FINAL],
     an_invitation_is_accepted_and_declined: [*ACCEPTED_IS_FINAL],
     an_invitation_is_resent_and_declined: [(INVITATION_STATUS, "pending", "declined")],
     an_invitation_is_revoked_and_declined: [(INVITATION_STATUS, "revoked", "declined")],
-    an_invitation_is_declined_and_resent: [(INVITATION_STATUS, "declined", "pending")],
     an_invitation_is_declined_and_revoked: [(INVITATION_STATUS, "declined", "revoked")],
 }
 
@@ -425,13 +429,13 @@ STORED: dict[Contention, list[tuple[str, object, object]]] = {
         (owners_demote_each_other, rows("member_counts"), [LOCK_TENANT]),
         (last_owners_end_their_accounts, rows("tenants"), [AN_OWNER_IS_KEPT]),
         (a_transfer_is_accepted_and_canceled, rows("ownership_transfers"), [LOCK_TENANT]),
-        (an_invitation_is_accepted_and_revoked, rows("invitations"), [LOCK_INVITATION]),
-        (an_invitation_is_accepted_and_resent, rows("invitations"), [LOCK_INVITATION]),
-        (an_invitation_is_accepted_and_declined, rows("invitations"), [LOCK_INVITATION]),
-        (an_invitation_is_resent_and_declined, rows("invitations"), [LOCK_INVITATION]),
-        (an_invitation_is_revoked_and_declined, rows("invitations"), [LOCK_INVITATION]),
-        (an_invitation_is_declined_and_resent, rows("invitations"), [LOCK_INVITATION]),
-        (an_invitation_is_declined_and_revoked, rows("invitations"), [LOCK_INVITATION]),
+        (an_invitation_is_accepted_and_revoked, rows("invitations"), CLOSED_IS_FINAL),
+        (an_invitation_is_accepted_and_resent, rows("invitations"), CLOSED_IS_FINAL),
+        (an_invitation_is_accepted_and_declined, rows("invitations"), CLOSED_IS_FINAL),
+        (an_invitation_is_resent_and_declined, rows("invitations"), CLOSED_IS_FINAL),
+        (an_invitation_is_revoked_and_declined, rows("invitations"), CLOSED_IS_FINAL),
+        (an_invitation_is_declined_and_resent, rows("invitations"), CLOSED_IS_FINAL),
+        (an_invitation_is_declined_and_revoked, rows("invitations"), CLOSED_IS_FINAL),
         (an_address_is_invited_twice, rows("invitation_limits"), [PENDING_IS_UNIQUE, ONE_PENDING]),
         (a_tenant_invites_beyond_its_cap, rows("invitation_limits"), [TENANT_CAP]),
         (an_address_is_invited_beyond_its_cap, rows("recipient_limits"), [RECIPIENT_CAP]),

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, text
 from hoc.cus.account.L6_drivers.tables import (
     SCHEMA,
     idempotency_keys,
+    invitation_counts,
     invitation_limits,
     invitations,
     invoices,
@@ -35,6 +36,7 @@ DISTRIBUTED: Final = (
     member_counts,
     join_requests,
     invitations,
+    invitation_counts,
     invitation_limits,
     ownership_transfers,
     subscriptions,

@@ -27,6 +27,7 @@ from hoc.cus.account.L5_schemas.port_types import DueMail, InvitationMailContent
 from hoc.cus.account.L5_schemas.values import MailDelivery
 from hoc.cus.account.L6_drivers.execution import AnySelect, SqlSession, fetch_all, fetch_one, param
 from hoc.cus.account.L6_drivers.fragments import NOW
+from hoc.cus.account.L6_drivers.invitation_counts import count_delivered
 from hoc.cus.account.L6_drivers.invitation_sending import IS_PENDING, THIS
 from hoc.cus.account.L6_drivers.outbox import recorded
 from hoc.cus.account.L6_drivers.tables import invitation_mails, invitations, tenants, users
@@ -89,6 +90,11 @@ def _settled(
     **values: ColumnElement[Any],
 ) -> AnySelect:
     """Sets what became of the mail whose row ``mail`` is, unless it is so already, and records the event."""
+    closed = (
+        select(invitations.c.invitation_id, invitations.c.status, invitations.c.delivery)
+        .where(THIS, ~IS_PENDING)
+        .cte("closed")
+    )
     changed = (
         update(invitations)
         .where(
@@ -104,11 +110,14 @@ def _settled(
             invitations.c.email,
             invitations.c.role,
             invitations.c.invited_by,
+            invitations.c.delivery,
             invitations.c.delivery_error.label("reason"),
         )
         .cte("changed")
     )
-    return select(mail.c.mail_id).add_cte(recorded(event, changed, actor=null()))
+    return select(mail.c.mail_id).add_cte(
+        *count_delivered(closed, changed), recorded(event, changed, actor=null())
+    )
 
 
 def _postpone() -> AnySelect:

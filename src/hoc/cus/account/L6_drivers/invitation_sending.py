@@ -16,6 +16,7 @@ from sqlalchemy import (
     or_,
     select,
     true,
+    union_all,
     update,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, insert
@@ -26,6 +27,7 @@ from hoc.cus.account.L5_schemas.values import DomainStatus, InvitationStatus, Te
 from hoc.cus.account.L6_drivers.advisory_locks import AdvisoryLock
 from hoc.cus.account.L6_drivers.execution import AnySelect, param
 from hoc.cus.account.L6_drivers.fragments import NOW, TENANT, any_of, held_membership, quota
+from hoc.cus.account.L6_drivers.invitation_counts import count_new
 from hoc.cus.account.L6_drivers.outbox import recorded
 from hoc.cus.account.L6_drivers.seats import held_seats, seats
 from hoc.cus.account.L6_drivers.tables import (
@@ -235,25 +237,39 @@ def _create() -> AnySelect:
         "expires_at": EXPIRES_AT,
         "delivery": DELIVERY,
     }
-    written = (
+    # Not one insert with DO UPDATE, which does not tell a new row, which is counted, from a replaced one.
+    replaced = (
+        update(invitations)
+        .where(
+            invitations.c.tenant_id == TENANT,
+            invitations.c.email_key == EMAIL_KEY,
+            IS_PENDING,
+            invitations.c.expires_at <= NOW,
+            exists().select_from(granter),
+        )
+        .values(given | {"token_hash": None, "delivery_error": None})
+        .returning(*RESULT)
+        .cte("replaced")
+    )
+    inserted = (
         insert(invitations)
         .from_select(
             ["tenant_id", "email_key", *given],
-            select(TENANT, EMAIL_KEY, *given.values()).select_from(granter),
+            select(TENANT, EMAIL_KEY, *given.values())
+            .select_from(granter)
+            .where(~exists().select_from(replaced)),
         )
-        .on_conflict_do_update(
-            index_elements=[invitations.c.tenant_id, invitations.c.email_key],
-            index_where=IS_PENDING,
-            set_=given | {"token_hash": None, "delivery_error": None},
-            where=invitations.c.expires_at <= NOW,
+        .on_conflict_do_nothing(
+            index_elements=[invitations.c.tenant_id, invitations.c.email_key], index_where=IS_PENDING
         )
         .returning(*RESULT)
-        .cte("written")
+        .cte("inserted")
     )
+    written = union_all(select(replaced), select(inserted)).cte("written")
     invitation_created = recorded(
         InvitationCreatedEventData, written, actor=INVITED_BY, tenant_id=TENANT, invitation_id=written.c.id
     )
-    return select(written).add_cte(_queue(written), invitation_created)
+    return select(written).add_cte(count_new(inserted), _queue(written), invitation_created)
 
 
 def _reissue() -> AnySelect:
@@ -272,9 +288,8 @@ def _reissue() -> AnySelect:
     granter = _granter(_seated(allowed, _slots(allowed), is_open=allowed.c.is_open))
     written = (
         update(invitations)
-        .where(THIS, exists().select_from(granter))
+        .where(THIS, IS_PENDING, exists().select_from(granter))
         .values(
-            status=InvitationStatus.PENDING,
             token_hash=None,
             invited_by=INVITED_BY,
             expires_at=EXPIRES_AT,

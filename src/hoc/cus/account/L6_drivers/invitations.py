@@ -5,13 +5,8 @@ from typing import Any
 
 import uuid_utils
 from sqlalchemy import (
-    ColumnElement,
     LargeBinary,
-    String,
-    and_,
-    case,
     delete,
-    func,
     literal,
     select,
     true,
@@ -45,9 +40,10 @@ from hoc.cus.account.L6_drivers.execution import (
     param,
 )
 from hoc.cus.account.L6_drivers.fragments import NOW, REQUEST_ENDED, TENANT, USER
+from hoc.cus.account.L6_drivers.invitation_counts import count_closed
+from hoc.cus.account.L6_drivers.invitation_lists import PAGES, SHOWN_STATUS, page_of, with_status
 from hoc.cus.account.L6_drivers.invitation_sending import (
     CREATE,
-    DELIVERY,
     INVITATION,
     INVITED_BY,
     IS_PENDING,
@@ -59,7 +55,6 @@ from hoc.cus.account.L6_drivers.invitation_sending import (
 )
 from hoc.cus.account.L6_drivers.member_texts import NEW_MEMBER
 from hoc.cus.account.L6_drivers.outbox import ACTOR, follows, recorded
-from hoc.cus.account.L6_drivers.paging import Paged
 from hoc.cus.account.L6_drivers.row_mapping import record_of
 from hoc.cus.account.L6_drivers.tables import (
     invitation_mails,
@@ -69,39 +64,7 @@ from hoc.cus.account.L6_drivers.tables import (
     tenants,
 )
 
-STATUS = param("status", String)
-
-SHOWN_STATUS = case(
-    (and_(IS_PENDING, invitations.c.expires_at <= NOW), literal(InvitationStatus.EXPIRED.value)),
-    else_=invitations.c.status,
-)
-
-
-def _with_status(status: ColumnElement[str]) -> list[ColumnElement[Any]]:
-    """The columns of a result, with this status."""
-    return [status.label("status") if column.name == "status" else column for column in RESULT]
-
-
-def _page(*, by_status: bool, by_delivery: bool) -> Paged:
-    conditions = [invitations.c.tenant_id == TENANT] + ([SHOWN_STATUS == STATUS] if by_status else [])
-    if by_delivery:
-        conditions.append(invitations.c.delivery == DELIVERY)
-    return Paged(
-        select(*_with_status(SHOWN_STATUS)).where(*conditions),
-        at=invitations.c.created_at,
-        row_id=invitations.c.invitation_id,
-        total=select(func.count()).select_from(invitations).where(*conditions).scalar_subquery(),
-        newest_first=True,
-    )
-
-
-PAGES = {
-    (by_status, by_delivery): _page(by_status=by_status, by_delivery=by_delivery)
-    for by_status in (False, True)
-    for by_delivery in (False, True)
-}
-
-FIND = select(*_with_status(SHOWN_STATUS)).where(THIS)
+FIND = select(*with_status(SHOWN_STATUS)).where(THIS)
 
 LOCK = (
     select(
@@ -133,14 +96,14 @@ STANDING = (
 def _revoke() -> AnySelect:
     revoked = (
         update(invitations)
-        .where(THIS, invitations.c.status != InvitationStatus.REVOKED)
+        .where(THIS, IS_PENDING)
         .values(status=InvitationStatus.REVOKED, token_hash=None, updated_at=NOW)
         .returning(invitations.c.tenant_id, *RESULT)
         .cte("revoked")
     )
     invitation_revoked = recorded(InvitationRevokedEventData, revoked, invitation_id=revoked.c.id)
     status = literal(InvitationStatus.REVOKED.value)
-    return select(*_with_status(status)).where(THIS).add_cte(invitation_revoked)
+    return select(*with_status(status)).where(THIS).add_cte(*count_closed(revoked), invitation_revoked)
 
 
 REVOKE = _revoke()
@@ -181,6 +144,8 @@ def _add_member() -> AnySelect:
             invitations.c.invitation_id,
             invitations.c.role,
             invitations.c.invited_by,
+            invitations.c.status,
+            invitations.c.delivery,
         )
         .cte("accepted")
     )
@@ -211,7 +176,9 @@ def _add_member() -> AnySelect:
     member_joined = recorded(
         MemberJoinedEventData, joined, follows(invitation_accepted), actor=USER, user_id=USER
     )
-    return select(accepted.c.role).add_cte(joined, counted, REQUEST_ENDED, invitation_accepted, member_joined)
+    return select(accepted.c.role).add_cte(
+        joined, counted, *count_closed(accepted), REQUEST_ENDED, invitation_accepted, member_joined
+    )
 
 
 ADD_MEMBER = _add_member()
@@ -269,9 +236,8 @@ class SqlInvitations:
         delivery: MailDelivery | None,
         now: datetime,
     ) -> Slice[ExtendedInvitationResult]:
-        values = {"tenant_id": tenant_id, "now": now} | ({} if status is None else {"status": status})
-        values |= {} if delivery is None else {"delivery": delivery}
-        return await PAGES[status is not None, delivery is not None].fetch(session, window, _result, **values)
+        paged, values = page_of(status, delivery)
+        return await paged.fetch(session, window, _result, tenant_id=tenant_id, now=now, **values)
 
     async def find(
         self, session: SqlSession, tenant_id: str, invitation_id: str, now: datetime

@@ -10,6 +10,7 @@ from hoc.cus.account.L5_schemas.results import InvitationPreviewResult, Received
 from hoc.cus.account.L5_schemas.values import InvitationStatus, TenantStatus
 from hoc.cus.account.L6_drivers.execution import AnySelect, SqlSession, fetch_one
 from hoc.cus.account.L6_drivers.fragments import ACCOUNT, NOW
+from hoc.cus.account.L6_drivers.invitation_counts import count_closed
 from hoc.cus.account.L6_drivers.invitation_sending import IS_PENDING, THIS
 from hoc.cus.account.L6_drivers.outbox import recorded
 from hoc.cus.account.L6_drivers.paging import Paged
@@ -39,17 +40,20 @@ FIND = (
 def _decline() -> AnySelect:
     declined = (
         update(invitations)
-        .where(THIS)
+        .where(THIS, IS_PENDING)
         .values(status=InvitationStatus.DECLINED, updated_at=NOW)
         .returning(
             invitations.c.tenant_id,
             invitations.c.invitation_id,
             invitations.c.email,
             invitations.c.role,
+            invitations.c.status,
+            invitations.c.delivery,
         )
         .cte("declined")
     )
-    return select(declined.c.invitation_id).add_cte(recorded(InvitationDeclinedEventData, declined))
+    invitation_declined = recorded(InvitationDeclinedEventData, declined)
+    return select(declined.c.invitation_id).add_cte(*count_closed(declined), invitation_declined)
 
 
 DECLINE = _decline()

@@ -412,6 +412,7 @@ invitations = Table(
     ),
     Index("ix_invitations_seats", "tenant_id", "expires_at", postgresql_where=text("status = 'pending'")),
     Index("ix_invitations_page", "tenant_id", "created_at", "invitation_id"),
+    Index("ix_invitations_page_by_status", "tenant_id", "status", "created_at", "invitation_id"),
     Index(
         "ix_invitations_received",
         "email_key",
@@ -419,6 +420,19 @@ invitations = Table(
         "invitation_id",
         postgresql_where=text("status = 'pending'"),
     ),
+)
+
+invitation_counts = Table(
+    "invitation_counts",
+    metadata,
+    _tenant(),
+    Column("status", String(16), nullable=False),
+    Column("delivery", String(16), nullable=False, comment="empty: no mail is sent, or it is pending"),
+    Column("invitations", Integer, nullable=False),
+    PrimaryKeyConstraint("tenant_id", "status", "delivery"),
+    _one_of("status", InvitationStatus),
+    CheckConstraint("invitations >= 0", name="not_negative"),
+    comment="invitations by status, changed in the same statement as one; pending ones may have expired",
 )
 
 invitation_mails = Table(
