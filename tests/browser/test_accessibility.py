@@ -83,7 +83,7 @@ async def test_an_offer_and_a_dead_letter_are_accessible(
 
 
 def test_every_page_is_looked_at() -> None:
-    ids = dict.fromkeys(("owner", "admin", "member", "viewer", "ticket", "tenant_id"), "id")
+    ids = dict.fromkeys(("owner", "admin", "member", "viewer", "ticket", "domain", "tenant_id"), "id")
     looked_at = {pattern.format(tenant="/projects/id", **ids).partition("?")[0] for _, pattern in SHOWN}
     opened = [page for page in PAGES if page.method == "GET" and page.full_path not in ELSEWHERE]
     paths = [(compile_path(page.full_path)[0], page.full_path) for page in opened]

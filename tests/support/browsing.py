@@ -34,6 +34,11 @@ SHOWN: Sequence[tuple[str, str]] = [
     ("admin", "{tenant}/invitations/inv_0/revoke"),
     ("viewer", "{tenant}/invitations"),
     ("admin", "{tenant}/invitations/many"),
+    ("owner", "{tenant}/domains/{domain}"),
+    ("owner", "{tenant}/domains"),
+    ("owner", "{tenant}/domains/new"),
+    ("owner", "{tenant}/domains/{domain}/remove"),
+    ("stranger", "/joinable-tenants"),
     ("owner", "{tenant}/project"),
     ("viewer", "{tenant}/project"),
     ("owner", "{tenant}/billing"),
@@ -109,11 +114,22 @@ class Site:
         ticket_id: str = asked.json()["tickets"][0]["id"]
         return ticket_id
 
+    def claimed_domain(self) -> str:
+        """The demo's domain, which is claimed unless it is already."""
+        httpx.post(
+            f"{self.url}/accounts/domains",
+            json={"domain": "acme.example"},
+            headers={"Authorization": f"Bearer {self.demo['owner']['token']}"},
+        )
+        return "acme.example"
+
     def path(self, pattern: str) -> str:
         """A path with the demo's ids in place of their names in braces."""
         ids = {role: self.user_id(role) for role in ("owner", "admin", "member", "viewer")}
         if "{ticket}" in pattern:
             ids["ticket"] = self.answered_ticket()
+        if "{domain}" in pattern:
+            ids["domain"] = self.claimed_domain()
         return pattern.format(tenant=f"/projects/{self.tenant_id}", tenant_id=self.tenant_id, **ids)
 
 

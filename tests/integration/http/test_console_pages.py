@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 from pydantic import SecretStr
-from support.console import HOST
+from support.console import DOMAINS, HOST
 from support.pages import HTML, MOUNT, Pages, serving_pages, version_in
 from support.world import Team
 
@@ -23,7 +23,7 @@ from hoc.settings import Settings
 
 @pytest.fixture(scope="module")
 async def pages(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Pages]:
-    async with serving_pages(database_url, tmp_path_factory.mktemp("pages")) as pages:
+    async with serving_pages(database_url, tmp_path_factory.mktemp("pages"), **DOMAINS) as pages:
         yield pages
 
 
@@ -160,7 +160,11 @@ async def test_a_strangers_tenant_is_not_shown(pages: Pages, team: Team) -> None
     for page in PAGES:
         if page.method == "GET" and page.full_path.startswith("/projects/"):
             path = page.full_path.format(
-                tenant_id=team.tenant_id, user_id=team.member, invitation_id="inv_0", ticket_id="tic_0"
+                tenant_id=team.tenant_id,
+                user_id=team.member,
+                invitation_id="inv_0",
+                ticket_id="tic_0",
+                domain="acme.example",
             )
             answer = await browser.open(path)
             assert answer.status_code == 403, path

@@ -31,6 +31,7 @@ from hoc.cus.account.L2_api.pages.security import Forms
 from hoc.cus.account.L2_api.pages.static_files import StaticFiles
 from hoc.cus.account.L2_api.pages.tenant.audit import AUDIT
 from hoc.cus.account.L2_api.pages.tenant.billing import BILLING
+from hoc.cus.account.L2_api.pages.tenant.domains import DOMAINS
 from hoc.cus.account.L2_api.pages.tenant.invitations import INVITATIONS
 from hoc.cus.account.L2_api.pages.tenant.members import MEMBERS
 from hoc.cus.account.L2_api.pages.tenant.ownership import OWNERSHIP
@@ -45,6 +46,7 @@ PAGES: list[AnyPage] = [
     *HOME,
     *MEMBERS,
     *INVITATIONS,
+    *DOMAINS,
     *PROJECT,
     *BILLING,
     *TICKETS,
@@ -78,7 +80,8 @@ def pages_app(
 ) -> Api:
     """The pages, for the callers that ``authentication`` knows. Raises ValueError for a wrong setting."""
     development = authentication if isinstance(authentication, DevelopmentSignIn) else None
-    pages: Sequence[AnyPage] = PAGES if development is None else [*PAGES, *development.pages()]
+    pages: Sequence[AnyPage] = [page for page in PAGES if settings.domains or page not in DOMAINS]
+    pages = pages if development is None else [*pages, *development.pages()]
     forms = Forms(_secret(settings, development), secure=settings.public_url.startswith("https:"))
     look = _look(settings)
     static = StaticFiles(accent=look.accent)
