@@ -4,6 +4,7 @@ BIN := $(VENV)/bin
 BENCH ?=
 EVENTS ?= 100000
 GROWTH ?=
+TIMES ?= 100
 FAULTS ?= --servers 100 --relays 100 --postgres 50 --nats 50
 INSTALLED := $(VENV)/.installed
 LOWEST := .venv-lowest
@@ -14,6 +15,8 @@ PIN ?=
 POOLED := tests/pooler tests/integration/races tests/integration/events $(patsubst %,tests/integration/http/test_%.py,\
 	admin_pages audit conditional console_pages email_changes hooks idempotency identity isolation own_pages rights \
 	shared_reads support_desk tenant_predicate tenants)
+TORTURE = tests/contract/test_both_worlds.py tests/contract/test_events_walk.py \
+	$(patsubst %,tests/integration/http/test_%.py,input openapi cut_commit outage outage_table time_limit)
 TIMED = @timed() { begun=$$(date +%s); echo "$$*"; "$$@" || exit; echo "$$(($$(date +%s) - begun)) s: $$*"; }; timed
 COMPILE = $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-annotate --no-header --quiet $(PIN)
@@ -21,7 +24,7 @@ SEVERAL = PYTHONPATH=tests:bench/faults $(BIN)/python bench/growth/run.py
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 1577836800)
 export SOURCE_DATE_EPOCH
 
-.PHONY: serve test test-lowest test-pooler test-wheel check wheel newcomer bench bench-events faults growth screenshots format pin clean
+.PHONY: serve test test-lowest test-pooler test-wheel check wheel newcomer bench bench-events faults torture growth screenshots format pin clean
 
 serve: $(INSTALLED)  ## run everything on this machine, with a demo tenant: PostgreSQL, HTTP on 127.0.0.1:8201, or PORT=…
 	@$(BIN)/hoc serve --demo$(if $(PORT), --port $(PORT))
@@ -46,6 +49,10 @@ bench-events: $(INSTALLED)  ## how fast a backlog of events drains, and how late
 faults: $(INSTALLED)  ## kill servers, the relay, PostgreSQL and NATS under load, then look for what was lost
 	@$(BIN)/python bench/faults/run.py $(FAULTS)
 	@$(SEVERAL) --only failover
+
+torture: $(INSTALLED)  ## the property tests with TIMES as many examples, cut COMMITs, outages, and kills: an hour
+	HOC_TEST_TIMES=$(TIMES) $(BIN)/pytest -n auto --dist worksteal -p support.tally $(TORTURE)
+	@$(BIN)/python bench/faults/run.py --servers 10 --relays 10 --postgres 5 --nats 5
 
 growth: $(INSTALLED)  ## take away one of several servers, relays, NATS and PostgreSQL under load, and print what it cost
 	@$(SEVERAL) $(GROWTH)

@@ -12,7 +12,8 @@ from ledger import Kind, Ledger, Outcome, Write
 from pulse import Pulse
 from targets import Server
 
-TIMEOUT_SECONDS: Final = 10
+# Longer than any answer takes: a write that was given up may be executed after those that follow it.
+TIMEOUT_SECONDS: Final = 60
 PAUSE_SECONDS: Final = 0.05
 _UNSENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.effort import examples
 from support.event_scene import Scene, build_scene
 from support.events import parsed
 from support.world import World
@@ -101,7 +102,10 @@ STEPS = st.one_of(*(st.tuples(st.just(kind), rule.values) for kind, rule in RULE
 TRANSACTIONS = st.lists(st.tuples(st.booleans(), st.lists(STEPS, max_size=6)), max_size=6)
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(
+    max_examples=examples(25),
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(transactions=TRANSACTIONS)
 async def test_the_events_are_the_committed_changes(
     world: World, transactions: list[tuple[bool, list[Event]]]

@@ -9,6 +9,7 @@ import httpx
 from pydantic import SecretStr
 from starlette.authentication import AuthenticationBackend
 from starlette.routing import Mount, Router
+from support.effort import TALLY
 from support.pgbouncer import through
 from support.postgres import POOLER
 from support.world import PostgresWorld, RealClock, Team
@@ -118,14 +119,21 @@ async def serving(
     served = Accounts(given, authentication=anywhere(keys), hooks=hooks)
     mounts = [Mount(MOUNT, served.console_app), Mount(IDENTITY_MOUNT, served.identity_app)]
     transport = httpx.ASGITransport(Router(mounts, default=Api([])), raise_app_exceptions=False)
+    counting: dict[str, Any] = {"event_hooks": {"response": [_count]}}
     try:
         async with (
-            httpx.AsyncClient(transport=transport, base_url=f"{HOST}{MOUNT}") as client,
-            httpx.AsyncClient(transport=transport, base_url=f"{HOST}{IDENTITY_MOUNT}") as identity,
+            httpx.AsyncClient(transport=transport, base_url=f"{HOST}{MOUNT}", **counting) as client,
+            httpx.AsyncClient(
+                transport=transport, base_url=f"{HOST}{IDENTITY_MOUNT}", **counting
+            ) as identity,
         ):
             yield Console(served, keys, client, identity)
     finally:
         await served.database.close()
+
+
+async def _count(answer: httpx.Response) -> None:
+    TALLY[f"requests answered {answer.status_code // 100}xx"] += 1
 
 
 def problem_of(response: httpx.Response) -> dict[str, Any]:

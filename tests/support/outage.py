@@ -27,6 +27,8 @@ class Proxy:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._is_silent = False
         self._left: int | None = None
+        self._left_of_answer: int | None = None
+        self._cut_at: tuple[bytes, int] | None = None
         self._asking, self._answering = asyncio.Event(), asyncio.Event()
         self.holding = asyncio.Event()
         self._held: bytes | None = None
@@ -61,6 +63,10 @@ class Proxy:
     def cut_after(self, count: int) -> None:
         """Forward ``count`` more bytes of requests, and then close that connection, but not later ones."""
         self._left = count
+
+    def cut_at(self, message: bytes, count: int) -> None:
+        """Forward ``count`` bytes of the next ``message`` and its answer, and then close that connection."""
+        self._cut_at = message, count
 
     def hold_answers_to(self, message: bytes) -> None:
         """Forward everything up to a request that contains ``message``, and then no answer until `thaw`."""
@@ -112,15 +118,36 @@ class Proxy:
             self.cancel_requests += received.startswith(_CANCEL_REQUEST)
             await asyncio.sleep(self.delay_seconds)
             await flowing.wait()
-            if flowing is self._asking and self._left is not None:
-                received = received[: self._left]
-                self._left -= len(received)
+            if flowing is self._asking:
+                self._find_cut(received)
+                received, self._left = _first(received, self._left)
+                is_cut = self._left == 0
+            else:
+                received, self._left_of_answer = _first(received, self._left_of_answer)
+                is_cut = self._left_of_answer == 0
             writer.write(received)
             await writer.drain()
-            if flowing is self._asking and self._left == 0:
-                self._left = None
+            if is_cut:
+                self._left = self._left_of_answer = None
                 break
         writer.close()
+
+    def _find_cut(self, received: bytes) -> None:
+        if self._cut_at is None or self._cut_at[0] not in received:
+            return
+        (message, count), self._cut_at = self._cut_at, None
+        end = received.index(message) + len(message)
+        if count <= len(message):
+            self._left = end - len(message) + count
+        else:
+            self._left_of_answer = count - len(message)
+
+
+def _first(received: bytes, count: int | None) -> tuple[bytes, int | None]:
+    """The first bytes, and how many of the count are left."""
+    if count is None:
+        return received, None
+    return received[:count], max(count - len(received), 0)
 
 
 @asynccontextmanager

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
+from support.effort import examples
 from support.orders import Orders, order, reasons, receiving
 from support.relays import Site
 from support.waiting import until
@@ -250,7 +251,7 @@ async def test_poison_of_any_kind_blocks_no_other_message(site: Site) -> None:
 
 
 @settings(
-    max_examples=12,
+    max_examples=examples(12),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

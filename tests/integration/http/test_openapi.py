@@ -14,6 +14,7 @@ from schemathesis.core.failures import FailureGroup
 from schemathesis.generation import GenerationMode
 from schemathesis.specs.openapi import checks as schemathesis_checks
 from support.console import HOST, IDENTITY_MOUNT, MOUNT, Console, Headers, problem_of, raw
+from support.effort import examples
 from support.routes import ROUTES, SERVICES, WITH_BODY, Route
 from support.world import Team
 
@@ -105,7 +106,7 @@ def test_the_table_gives_every_field_of_a_body(route: Route) -> None:
 @pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.value)
 @pytest.mark.parametrize("label", DOCUMENTED)
 @settings(
-    max_examples=8,
+    max_examples=examples(8),
     suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 @given(data=st.data())

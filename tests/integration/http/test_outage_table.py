@@ -15,6 +15,7 @@ import pytest
 from support.command_line import open_directory
 from support.console import HOST
 from support.documents import ROOT
+from support.effort import TALLY
 from support.outage import Proxy
 from support.own_postgres import OwnPostgres, own_postgres
 from support.postgres import opened
@@ -307,6 +308,7 @@ async def test_a_state_is_answered_as_documented(
     site: Site, state: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Afterwards everything works again, without a restart."""
+    TALLY["states of an outage"] += 1
     row, [read, write, ready] = ROWS[state], documented()[state]
     monkeypatch.setattr(outages, "_reported", {})
     for _ in range(6):  # on each connection of the pool

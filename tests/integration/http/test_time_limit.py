@@ -67,7 +67,7 @@ async def site(
     async with (
         proxied(fresh_database_url) as (url, proxy),
         console_on(
-            f"{url}?sslmode=disable",  # or a cancellation would wait for an answer, too
+            f"{url}?sslmode=disable&connect_timeout=20",  # with TLS, a cancellation would need an answer
             pool_size=4,
             request_timeout_ms=int(SECONDS * 1_000),
             hooks={"ticket.created": hang_if_urgent},
