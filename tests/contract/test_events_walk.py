@@ -103,7 +103,7 @@ TRANSACTIONS = st.lists(st.tuples(st.booleans(), st.lists(STEPS, max_size=6)), m
 
 
 @settings(
-    max_examples=examples(25),
+    max_examples=examples(25, torture=300),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(transactions=TRANSACTIONS)

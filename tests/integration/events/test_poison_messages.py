@@ -251,7 +251,7 @@ async def test_poison_of_any_kind_blocks_no_other_message(site: Site) -> None:
 
 
 @settings(
-    max_examples=examples(12),
+    max_examples=examples(12, torture=300),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

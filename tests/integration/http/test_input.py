@@ -121,7 +121,7 @@ async def test_unknown_fields_are_refused(
 
 
 @pytest.mark.parametrize("route", WITH_BODY, ids=str)
-@settings(max_examples=examples(25))
+@settings(max_examples=examples(25, torture=1_000))
 @given(data=st.data())
 async def test_any_json_is_refused_or_done(console: Console, data: st.DataObject, route: Route) -> None:
     fields = {name: st.just(value) | JSON_VALUES for name, value in route.filled().items()}
@@ -129,7 +129,7 @@ async def test_any_json_is_refused_or_done(console: Console, data: st.DataObject
     assert_refused_or_done(await sent(console, route, orjson.dumps(body), await console.fuzzed()))
 
 
-@settings(max_examples=examples(60))
+@settings(max_examples=examples(60, torture=1_000))
 @given(content=st.binary(max_size=200))
 async def test_any_bytes_are_refused_or_done(console: Console, content: bytes) -> None:
     headers = await console.fuzzed() | JSON
@@ -156,7 +156,7 @@ async def test_preferences_of_any_depth_are_stored_or_refused(
         assert stored.json()["preferences"] == value
 
 
-@settings(max_examples=examples(40))
+@settings(max_examples=examples(40, torture=1_000))
 @given(preferences=st.dictionaries(st.text(), JSON_VALUES, max_size=5))
 async def test_acknowledged_preferences_are_stored(console: Console, preferences: dict[str, Any]) -> None:
     tenant_id, owner = await console.tenant()
@@ -189,7 +189,7 @@ def _merged(target: Any, patch: Any) -> Any:
     return kept | given
 
 
-@settings(max_examples=examples(40))
+@settings(max_examples=examples(40, torture=1_000))
 @given(email=st.text(CHARACTERS, max_size=40) | st.emails(), name=st.text(CHARACTERS, max_size=40))
 async def test_an_acknowledged_account_is_stored(console: Console, email: str, name: str) -> None:
     headers, user_id = console.scoped("accounts:admin"), console.new_id()
@@ -365,7 +365,7 @@ async def test_a_hostile_cursor_is_refused(
         assert pointers(answer) == ["?cursor"], cursor
 
 
-@settings(max_examples=examples(60))
+@settings(max_examples=examples(60, torture=1_000))
 @given(
     query=st.dictionaries(
         st.sampled_from(["cursor", "search", "query", "x", *OUT_OF_BOUNDS, *FILTERS]),
@@ -420,7 +420,7 @@ async def test_a_hostile_id_is_not_found(console: Console, headers: Headers, rou
         assert instance.isprintable()
 
 
-@settings(max_examples=examples(60))
+@settings(max_examples=examples(60, torture=1_000))
 @given(id_=st.text(CHARACTERS, min_size=1, max_size=300))
 async def test_any_id_is_refused_or_found(console: Console, id_: str) -> None:
     headers = await console.fuzzed()

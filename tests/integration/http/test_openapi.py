@@ -106,7 +106,7 @@ def test_the_table_gives_every_field_of_a_body(route: Route) -> None:
 @pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.value)
 @pytest.mark.parametrize("label", DOCUMENTED)
 @settings(
-    max_examples=examples(8),
+    max_examples=examples(8, torture=350),
     suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 @given(data=st.data())
