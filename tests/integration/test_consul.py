@@ -41,6 +41,8 @@ def routes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Sequence[BaseRout
     monkeypatch.setenv("HOC_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("HOC_DEVELOPMENT", "true")
     monkeypatch.setenv("HOC_INVITATION_LINKS", "true")
+    monkeypatch.setenv("HOC_DOMAINS", "true")
+    monkeypatch.setenv("HOC_DNS_SERVERS", "127.0.0.1:9")
     return create_app().routes
 
 

@@ -58,6 +58,8 @@ def server_process(
         "data_dir": str(directory),
         "development": "true",
         "invitation_links": "true",
+        "domains": "true",
+        "dns_servers": "127.0.0.1:9",  # where nobody answers
         **({"pooler": POOLER} if POOLER else {}),
     } | settings
     environment = inherited | {f"HOC_{name.upper()}": value for name, value in given.items()}
