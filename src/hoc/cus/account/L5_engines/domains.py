@@ -216,9 +216,11 @@ class Domains:
 
         Raises NotAMemberError, TenantNotActiveError, ForbiddenError or NotFoundError.
         """
-        access = require_writer(await access_of(self._access, session, tenant_id, caller_user_id))
+        name = _named(domain)
+        await self._domains.lock(session, tenant_id, name)
+        access = require_writer(await self._access.hold_access(session, tenant_id, caller_user_id))
         require(access.role.can_manage_tenant, "manage domains")
-        found = (await self._require(session, tenant_id, _named(domain))).value
+        found = (await self._require(session, tenant_id, name)).value
         due_at = now = self._clock()
         if found.checked_at is not None:
             due_at = max(now, found.checked_at + _BETWEEN_CHECKS)
