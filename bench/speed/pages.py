@@ -33,7 +33,7 @@ def measure(scene: Scene, report: Report) -> None:
             [f"/admin/accounts/{user_id}" for user_id in people],
             [f"{identity}/accounts/profile/{user_id}" for user_id in people],
         ),
-        "registrations": (["/admin/registrations"], [f"{identity}/accounts/stats"]),
+        "registrations": (["/admin/registrations"], [f"{identity}/registrations"]),
         "tenants": (["/admin/tenants"], [f"{identity}/tenants"]),
         "a tenant": ([f"/admin/tenants/{CROWD}"], [f"{identity}/tenants/{CROWD}"]),
     }

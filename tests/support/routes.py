@@ -477,6 +477,7 @@ ROUTES = _table(
         {"provider": "google"},
         account,
     ),
+    Route("GET /api/v1/registrations", ADMIN),
     Route("GET /api/v1/tenants", ADMIN),
     Route("GET /api/v1/tenants/{tenant_id}", "403 403 200 403 403 401", prepare=tenant),
     Route(

@@ -8,6 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 from pydantic_core import PydanticCustomError
 
 from hoc.cus.account.L5_engines.invitations import MAX_INVITEES
+from hoc.cus.account.L5_engines.operators import MAX_DAYS
 from hoc.cus.account.L5_engines.paging import MAX_CURSOR_LENGTH, MAX_LIMIT, MAX_OFFSET
 from hoc.cus.account.L5_schemas.events import EVENTS
 from hoc.cus.account.L5_schemas.values import (
@@ -133,6 +134,7 @@ Digits = BeforeValidator(_from_digits)
 Limit = Annotated[int, Digits, _whole(1, MAX_LIMIT)]
 Offset = Annotated[int, Digits, _whole(0, MAX_OFFSET)]
 PageNumber = Annotated[int, Digits, _whole(1, MAX_OFFSET + 1)]
+Days = Annotated[int, Digits, _whole(1, MAX_DAYS)]
 Sequence = Annotated[int, Digits, _whole(0, 2**63 - 1)]
 Cursor = Annotated[str, Field(max_length=MAX_CURSOR_LENGTH)]
 
@@ -204,6 +206,12 @@ class TenantsQuery(CursorQuery):
 
     status: Annotated[str, Field(max_length=32)] | None = None
     search: Annotated[str, Field(max_length=255)] | None = None
+
+
+class RegistrationsQuery(Query):
+    """``days`` are the last UTC days, today included; 30 by default."""
+
+    days: Days | None = None
 
 
 class UsersQuery(StatusQuery):

@@ -1,16 +1,16 @@
-"""Tenants, for those who operate the product: callers with the scope ``accounts:admin``, of no tenant.
+"""Tenants and registrations, for those who operate the product, with the scope ``accounts:admin``.
 
 Mounted at ``/api/v1``. The console's operations are for a tenant's own members.
 """
 
-from hoc.cus.account.L2_api.bodies import ChangeTenantStatus, TenantsQuery, UsersQuery
+from hoc.cus.account.L2_api.bodies import ChangeTenantStatus, RegistrationsQuery, TenantsQuery, UsersQuery
 from hoc.cus.account.L2_api.call import Call
 from hoc.cus.account.L2_api.operations import READ, REPLICA, TRANSACTION, AnyOperation, Operation
 from hoc.cus.account.L2_api.scopes import ADMINS
 from hoc.cus.account.L5_engines.accounts_facade import AccountsFacade
 from hoc.cus.account.L5_engines.session import Session
 from hoc.cus.account.L5_schemas.errors import NotFoundError
-from hoc.cus.account.L5_schemas.operators import TenantsResult
+from hoc.cus.account.L5_schemas.operators import AccountStatistics, TenantsResult
 from hoc.cus.account.L5_schemas.port_types import Page, Versioned
 from hoc.cus.account.L5_schemas.results import ExtendedProjectDetailResult, ExtendedUsersListResult
 
@@ -87,9 +87,18 @@ async def change_tenant_status(
     )
 
 
+@Operation("GET", "/registrations", AccountStatistics, opens=REPLICA, scopes=ADMINS, query=RegistrationsQuery)
+async def get_registrations(
+    accounts: AccountsFacade, call: Call[None, RegistrationsQuery]
+) -> AccountStatistics:
+    """Count accounts, and those that were created on each of the last UTC days."""
+    return await accounts.operators.get_statistics(call.session, **call.query.given())
+
+
 TENANT_OPERATIONS: list[AnyOperation] = [
     list_all_tenants,
     get_tenant,
     list_users_of_tenant,
     change_tenant_status,
+    get_registrations,
 ]

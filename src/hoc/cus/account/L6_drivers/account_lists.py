@@ -1,6 +1,6 @@
 """The statements that list, search and count accounts."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
@@ -97,36 +97,34 @@ COMMON = {kind: _search_common(kind) for kind in KINDS}
 
 def _stats() -> AnySelect:
     """Counts the accounts created since two moments, whole hours by their counts and the rest by rows."""
-    last_7d, last_30d = (param(name, DateTime(timezone=True)) for name in ("last_7d", "last_30d"))
     accounts, hour = account_registrations.c.accounts, account_registrations.c.hour
     hours = (
         select(
-            func.coalesce(func.sum(accounts).filter(hour > _hour(last_7d)), 0).label("last_7d"),
+            func.coalesce(func.sum(accounts).filter(hour >= _moment("next_hour_7d")), 0).label("last_7d"),
             func.coalesce(func.sum(accounts), 0).label("last_30d"),
         )
-        .where(hour > _hour(last_30d))
+        .where(hour >= _moment("next_hour_30d"))
         .cte("hours")
     )
     return select(
         cast(select(TOTALS[None]).scalar_subquery(), BigInteger).label("total"),
         cast(select(TOTALS[True]).scalar_subquery(), BigInteger).label("active"),
-        cast(hours.c.last_7d + _rest_of_hour(last_7d), BigInteger).label("last_7d"),
-        cast(hours.c.last_30d + _rest_of_hour(last_30d), BigInteger).label("last_30d"),
+        cast(hours.c.last_7d + _between("last_7d", "next_hour_7d"), BigInteger).label("last_7d"),
+        cast(hours.c.last_30d + _between("last_30d", "next_hour_30d"), BigInteger).label("last_30d"),
     )
 
 
-def _rest_of_hour(moment: ColumnElement[Any]) -> ScalarSelect[int]:
-    until = _hour(moment) + timedelta(hours=1)
+def _between(since: str, until: str) -> ScalarSelect[int]:
     return (
         select(func.count())
         .select_from(users)
-        .where(users.c.created_at >= moment, users.c.created_at < until)
+        .where(users.c.created_at >= _moment(since), users.c.created_at < _moment(until))
         .scalar_subquery()
     )
 
 
-def _hour(moment: ColumnElement[Any]) -> ColumnElement[Any]:
-    return func.date_trunc("hour", moment, "UTC")
+def _moment(name: str) -> ColumnElement[datetime]:
+    return param(name, DateTime(timezone=True))
 
 
 STATS = _stats()
@@ -154,7 +152,18 @@ async def read_stats(session: SqlSession, now: datetime) -> AccountStatsResponse
 
 def stats_values(now: datetime) -> dict[str, datetime]:
     """The parameters of `STATS`."""
-    return {"last_7d": now - timedelta(days=7), "last_30d": now - timedelta(days=30)}
+    last_7d, last_30d = now - timedelta(days=7), now - timedelta(days=30)
+    # PostgreSQL would work the hours out anew for each row.
+    return {
+        "last_7d": last_7d,
+        "last_30d": last_30d,
+        "next_hour_7d": _next_hour(last_7d),
+        "next_hour_30d": _next_hour(last_30d),
+    }
+
+
+def _next_hour(moment: datetime) -> datetime:
+    return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
 
 
 def stats_of(row: AnyRow) -> AccountStatsResponse:
