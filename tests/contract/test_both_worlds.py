@@ -16,16 +16,14 @@ from hoc.database import Database
 
 # On PostgreSQL, leases and usage go by the database's clock.
 OPERATIONS: Final = sorted(name for name in MUTATIONS if not name.startswith(("leases.", "usage.")))
-ACCOUNTS: Final = sorted(
-    {*ACCOUNT_MUTATIONS} - {"confirm_email_change"}
-)  # which needs the mail of the change
+# A change of an address is confirmed with the token of its mail.
+ACCOUNTS: Final = sorted({*ACCOUNT_MUTATIONS} - {"confirm_email_change"})
 STEPS: Final = st.lists(st.sampled_from(OPERATIONS), min_size=1, max_size=5)
 TRANSACTIONS: Final = st.tuples(st.booleans(), STEPS)
 WALKS: Final = st.lists(st.one_of(TRANSACTIONS, st.sampled_from(ACCOUNTS)), max_size=12)
 
-_OWN: Final = re.compile(
-    r"\b[a-z]{3,4}_[0-9a-f]{16,}|[\w-]{40,}|[0-9a-f]{12}\b|\banother[-0-9a-f]*"
-)  # the last is a slug
+_OWN: Final = re.compile(r"\b[a-z]{3,4}_[0-9a-f]{16,}|[\w-]{40,}|[0-9a-f]{12}\b")
+_SLUG: Final = re.compile(r"\banother-[0-9a-f]+")  # of a project that is called as another one is
 _ENUM: Final = re.compile(r"<\w+\.\w+: ('[^']*')>")  # equal to its value, which a row has
 
 
@@ -58,7 +56,7 @@ class Walker:
         ]
 
     def _own(self, told: Any) -> str:
-        text = _ENUM.sub(r"\1", repr(told))
+        text = _SLUG.sub("another", _ENUM.sub(r"\1", repr(told)))
         return _OWN.sub(lambda found: self.numbers.setdefault(found[0], f"#{len(self.numbers)}"), text)
 
 
