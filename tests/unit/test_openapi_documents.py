@@ -15,7 +15,10 @@ DOCUMENTS: dict[str, dict[str, Any]] = {
     mount: orjson.loads(orjson.dumps(openapi_document(operations, title=mount, version="1", server=mount)))
     for mount, operations in SERVICES.items()
 }
-ENUMERATED = {"role", "status", "plan", "category", "priority", "billing_period", "tenant_status"}
+ENUMERATED = {
+    *("role", "status", "plan", "category", "priority", "billing_period", "tenant_status"),
+    *("joining", "join_role", "request"),
+}
 
 
 def operations(mount: str) -> Iterator[dict[str, Any]]:

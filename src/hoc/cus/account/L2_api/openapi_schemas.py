@@ -11,8 +11,13 @@ from pydantic.json_schema import JsonSchemaMode
 
 from hoc.cus.account.L5_schemas.values import (
     BillingPeriod,
+    DomainJoining,
+    DomainProblem,
+    DomainStatus,
     InvitationStatus,
     InvoiceStatus,
+    JoinRequestStatus,
+    JoinStatus,
     Plan,
     Role,
     SubscriptionStatus,
@@ -33,6 +38,10 @@ _ENUMS: Final[dict[str, type[StrEnum]]] = {
     "priority": TicketPriority,
     "billing_period": BillingPeriod,
     "tenant_status": TenantStatus,
+    "joining": DomainJoining,
+    "join_role": Role,
+    "problem": DomainProblem,
+    "request": JoinRequestStatus,
 }
 _STATUSES: Final[dict[str, type[StrEnum]]] = {
     "ProjectSummaryResult": TenantStatus,
@@ -46,6 +55,9 @@ _STATUSES: Final[dict[str, type[StrEnum]]] = {
     "TenantTicketResult": TicketStatus,
     "ExtendedInvitationResult": InvitationStatus,
     "TenantSummary": TenantStatus,
+    "DomainResult": DomainStatus,
+    "JoinResult": JoinStatus,
+    "JoinRequestResult": JoinRequestStatus,
     "list_projects": TenantStatus,
     "list_all_tenants": TenantStatus,
     "list_users": UserStatus,
@@ -55,6 +67,8 @@ _STATUSES: Final[dict[str, type[StrEnum]]] = {
     "list_tickets": TicketStatus,
     "list_all_tickets": TicketStatus,
     "list_tickets_of_tenant": TicketStatus,
+    "list_domains": DomainStatus,
+    "list_join_requests": JoinRequestStatus,
 }
 """What ``status`` is, in a type or as the parameter of an operation."""
 

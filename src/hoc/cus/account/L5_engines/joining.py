@@ -29,6 +29,7 @@ from hoc.cus.account.L5_schemas.values import (
     AnyRole,
     DomainJoining,
     JoinRequestStatus,
+    JoinStatus,
     Role,
     TenantStatus,
 )
@@ -131,7 +132,7 @@ class Joining:
         if standing.tenant_status is not TenantStatus.ACTIVE:
             raise tenant_not_active()
         if standing.role is not None:
-            return JoinResult(tenant_id, "joined", standing.role)
+            return JoinResult(tenant_id, JoinStatus.JOINED, standing.role)
         if standing.is_invited:
             raise ConflictError(
                 "An invitation to your address is pending. Accept or decline it.", code="already_invited"
@@ -146,10 +147,10 @@ class Joining:
             await self._joins.add_member(
                 session, tenant_id, account.user_id, terms.role, now, invited_by=None
             )
-            return JoinResult(tenant_id, "joined", terms.role)
+            return JoinResult(tenant_id, JoinStatus.JOINED, terms.role)
         if standing.request != JoinRequestStatus.PENDING:
             await self._joins.ask(session, tenant_id, account.user_id, account.domain, now)
-        return JoinResult(tenant_id, "requested", None)
+        return JoinResult(tenant_id, JoinStatus.REQUESTED, None)
 
     async def list_requests(
         self,

@@ -115,6 +115,13 @@ class DomainLookup(StrEnum):
     UNREACHABLE = "unreachable"
 
 
+class JoinStatus(StrEnum):
+    """What came of joining by a domain."""
+
+    JOINED = "joined"
+    REQUESTED = "requested"
+
+
 class JoinRequestStatus(StrEnum):
     PENDING = "pending"
     REFUSED = "refused"
