@@ -19,7 +19,7 @@ from hoc.embedded.unprivileged import service_user
 
 PROGRAM: Final = os.environ.get("HOC_TEST_PGBOUNCER") or shutil.which("pgbouncer") or "/usr/sbin/pgbouncer"
 ADDRESS: Final = "HOC_TEST_POOLER_ADDRESS"
-"""Names host and port of the pooler that this test run goes through."""
+"""Names the pooler that this test run goes through, and the server behind it, each as host:port."""
 
 # In place of what hoc sets on connections of its own.
 LIMITS: Final = (
@@ -94,9 +94,9 @@ def at(address: str, url: str) -> str:
 
 
 def through(url: str) -> str:
-    """The URL as this run's connections have it: through its pooler, if it has one."""
-    address = os.environ.get(ADDRESS)
-    return url if address is None else at(address, url)
+    """The URL as this run's connections have it: through its pooler, if it has one before that server."""
+    pooler, _, server = os.environ.get(ADDRESS, "").partition(" ")
+    return at(pooler, url) if pooler and urlsplit(url).netloc.endswith(f"@{server}") else url
 
 
 def _await(process: subprocess.Popen[bytes], port: int) -> None:

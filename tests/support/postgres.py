@@ -85,7 +85,8 @@ class TestServerOwner:
                 self._held.callback(lambda: run_beside(_drop(url, template)))
                 run_beside(_create_template(url, template))
             if POOLER:
-                os.environ[ADDRESS] = self._held.enter_context(pgbouncer(url))
+                pooler, server = self._held.enter_context(pgbouncer(url)), urlsplit(url)
+                os.environ[ADDRESS] = f"{pooler} {server.hostname}:{server.port}"
             self._server = TestServer(url, template)
         return self._server
 
