@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from sqlalchemy import make_url
-from support.pgbouncer import through
 
 _CANCEL_REQUEST = struct.pack("!ii", 16, 80877102)
 TERMINATE_OTHERS = (
@@ -154,7 +153,7 @@ def _first(received: bytes, count: int | None) -> tuple[bytes, int | None]:
 @asynccontextmanager
 async def proxied(database_url: str) -> AsyncGenerator[tuple[str, Proxy]]:
     """The database's address behind a proxy, and the proxy."""
-    url = make_url(through(database_url))
+    url = make_url(database_url)
     proxy = Proxy(url.host or "127.0.0.1", url.port or 5432)
     await proxy.connect()
     behind = url.set(host="127.0.0.1", port=proxy.port).render_as_string(hide_password=False)

@@ -8,6 +8,7 @@ import asyncpg
 import pytest
 from support.console import Console, ConsoleOn
 from support.outage import proxied
+from support.pgbouncer import through
 from support.world import Team
 
 Read = Callable[[Console, str], Coroutine[Any, Any, str]]
@@ -34,7 +35,7 @@ async def test_a_read_sees_a_change_acknowledged_before_it_began(
     console_on: ConsoleOn, fresh_database_url: str, read: Read, write: str
 ) -> None:
     """An equal read is under way: PostgreSQL has sent its answer, which has not arrived yet."""
-    async with proxied(fresh_database_url) as (url, proxy), console_on(url) as console:
+    async with proxied(through(fresh_database_url)) as (url, proxy), console_on(url) as console:
         _, user_id = await console.tenant()
         before = await read(console, user_id)
         proxy.hold_answers()
