@@ -7,7 +7,6 @@ import uuid_utils
 from sqlalchemy import (
     Boolean,
     ColumnElement,
-    Integer,
     String,
     case,
     exists,
@@ -29,6 +28,7 @@ from hoc.cus.account.L5_schemas.events import (
 )
 from hoc.cus.account.L5_schemas.values import DomainProblem, DomainStatus, Role, TenantStatus
 from hoc.cus.account.L6_drivers.domains import DOMAIN, DUE_AT, RECORD_NAME, RECORD_VALUE, THIS_DOMAIN
+from hoc.cus.account.L6_drivers.due_rows import due_rows
 from hoc.cus.account.L6_drivers.execution import AnySelect, SqlSession, fetch_all, fetch_one, param
 from hoc.cus.account.L6_drivers.fragments import NOW, TENANT
 from hoc.cus.account.L6_drivers.outbox import recorded
@@ -124,13 +124,7 @@ QUEUE_MAILS = (
 )
 
 _KEY = tuple_(tenant_domains.c.tenant_id, tenant_domains.c.domain)
-_DUE = (
-    select(tenant_domains.c.tenant_id, tenant_domains.c.domain)
-    .where(tenant_domains.c.next_check_at <= NOW)
-    .order_by(tenant_domains.c.next_check_at)
-    .limit(param("batch", Integer))
-    .with_for_update(skip_locked=True)
-)
+_DUE = due_rows(tenant_domains.c.tenant_id, tenant_domains.c.domain, at=tenant_domains.c.next_check_at)
 CLAIM_DUE = (
     update(tenant_domains)
     .where(_KEY.in_(_DUE))

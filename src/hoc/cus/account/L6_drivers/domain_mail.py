@@ -2,14 +2,15 @@
 
 from datetime import datetime
 
-from sqlalchemy import Integer, String, delete, select, update
+from sqlalchemy import String, delete, select, update
 from sqlalchemy.types import DateTime
 
 from hoc.cus.account.L5_schemas.domains import DomainMailContent, DueDomainMail
 from hoc.cus.account.L5_schemas.values import CLOSED_TENANT, DomainStatus, Role
 from hoc.cus.account.L6_drivers.domains import RECORD_NAME, RECORD_VALUE, THIS_DOMAIN
+from hoc.cus.account.L6_drivers.due_rows import due_rows
 from hoc.cus.account.L6_drivers.execution import SqlSession, fetch_all, fetch_one, param
-from hoc.cus.account.L6_drivers.fragments import NOW, TENANT, USER
+from hoc.cus.account.L6_drivers.fragments import TENANT, USER
 from hoc.cus.account.L6_drivers.tables import domain_mails, memberships, tenant_domains, tenants, users
 
 MAIL = param("mail_id", String)
@@ -42,17 +43,9 @@ RECIPIENT = (
     )
 )
 
-_DUE = (
-    select(domain_mails.c.mail_id)
-    .where(domain_mails.c.due_at <= NOW)
-    .order_by(domain_mails.c.due_at)
-    .limit(param("batch", Integer))
-    .with_for_update(skip_locked=True)
-)
-
 CLAIM = (
     update(domain_mails)
-    .where(domain_mails.c.mail_id.in_(_DUE))
+    .where(domain_mails.c.mail_id.in_(due_rows(domain_mails.c.mail_id, at=domain_mails.c.due_at)))
     .values(due_at=DUE_AT, attempts=domain_mails.c.attempts + 1)
     .returning(
         domain_mails.c.mail_id,

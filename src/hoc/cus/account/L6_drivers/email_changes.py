@@ -22,6 +22,7 @@ from sqlalchemy.types import DateTime
 
 from hoc.cus.account.L5_schemas.identity import EmailChangeResponse
 from hoc.cus.account.L5_schemas.port_types import DueAccountMail, EmailChangeTerms, NewEmailChange
+from hoc.cus.account.L6_drivers.due_rows import due_rows
 from hoc.cus.account.L6_drivers.execution import AnySelect, SqlSession, fetch_all, fetch_one, param
 from hoc.cus.account.L6_drivers.fragments import ACCOUNT, NOW, USER
 from hoc.cus.account.L6_drivers.row_mapping import record_of
@@ -203,17 +204,9 @@ def _hand_out() -> AnySelect:
 
 HAND_OUT = _hand_out()
 
-_DUE = (
-    select(account_mails.c.mail_id)
-    .where(account_mails.c.due_at <= NOW)
-    .order_by(account_mails.c.due_at)
-    .limit(param("batch", Integer))
-    .with_for_update(skip_locked=True)
-)
-
 CLAIM = (
     update(account_mails)
-    .where(account_mails.c.mail_id.in_(_DUE))
+    .where(account_mails.c.mail_id.in_(due_rows(account_mails.c.mail_id, at=account_mails.c.due_at)))
     .values(due_at=DUE_AT, attempts=account_mails.c.attempts + 1)
     .returning(
         *account_mails.c,

@@ -6,7 +6,6 @@ from typing import Any
 from sqlalchemy import (
     CTE,
     ColumnElement,
-    Integer,
     LargeBinary,
     String,
     delete,
@@ -25,6 +24,7 @@ from hoc.cus.account.L5_schemas.events import (
 )
 from hoc.cus.account.L5_schemas.port_types import DueMail, InvitationMailContent
 from hoc.cus.account.L5_schemas.values import MailDelivery
+from hoc.cus.account.L6_drivers.due_rows import due_rows
 from hoc.cus.account.L6_drivers.execution import AnySelect, SqlSession, fetch_all, fetch_one, param
 from hoc.cus.account.L6_drivers.fragments import NOW
 from hoc.cus.account.L6_drivers.invitation_counts import count_delivered
@@ -63,17 +63,9 @@ ISSUE_TOKEN = (
     )
 )
 
-_DUE = (
-    select(invitation_mails.c.mail_id)
-    .where(invitation_mails.c.due_at <= NOW)
-    .order_by(invitation_mails.c.due_at)
-    .limit(param("batch", Integer))
-    .with_for_update(skip_locked=True)
-)
-
 CLAIM = (
     update(invitation_mails)
-    .where(invitation_mails.c.mail_id.in_(_DUE))
+    .where(invitation_mails.c.mail_id.in_(due_rows(invitation_mails.c.mail_id, at=invitation_mails.c.due_at)))
     .values(due_at=DUE_AT, attempts=invitation_mails.c.attempts + 1)
     .returning(*invitation_mails.c)
 )

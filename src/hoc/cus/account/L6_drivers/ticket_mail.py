@@ -2,13 +2,13 @@
 
 from datetime import datetime
 
-from sqlalchemy import Integer, String, delete, select, update
+from sqlalchemy import String, delete, select, update
 from sqlalchemy.types import DateTime
 
 from hoc.cus.account.L5_schemas.tickets import DueTicketMail, TicketMailContent
 from hoc.cus.account.L5_schemas.values import CLOSED_TENANT, RESOLVED_TICKET
+from hoc.cus.account.L6_drivers.due_rows import due_rows
 from hoc.cus.account.L6_drivers.execution import SqlSession, fetch_all, fetch_one, param
-from hoc.cus.account.L6_drivers.fragments import NOW
 from hoc.cus.account.L6_drivers.tables import memberships, support_tickets, tenants, ticket_mails, users
 from hoc.cus.account.L6_drivers.tickets import THIS_TICKET
 
@@ -42,17 +42,9 @@ CONTENT = (
     )
 )
 
-_DUE = (
-    select(ticket_mails.c.mail_id)
-    .where(ticket_mails.c.due_at <= NOW)
-    .order_by(ticket_mails.c.due_at)
-    .limit(param("batch", Integer))
-    .with_for_update(skip_locked=True)
-)
-
 CLAIM = (
     update(ticket_mails)
-    .where(ticket_mails.c.mail_id.in_(_DUE))
+    .where(ticket_mails.c.mail_id.in_(due_rows(ticket_mails.c.mail_id, at=ticket_mails.c.due_at)))
     .values(due_at=DUE_AT, attempts=ticket_mails.c.attempts + 1)
     .returning(*ticket_mails.c)
 )

@@ -18,6 +18,7 @@ from hoc.cus.account.L2_api.pages.development import SIGN_IN_PATH, DevelopmentSi
 from hoc.cus.account.L2_api.pages.endpoint import PageParts, page_route
 from hoc.cus.account.L2_api.pages.home import HOME
 from hoc.cus.account.L2_api.pages.look import Look, parse_links
+from hoc.cus.account.L2_api.pages.own.joinable_tenants import JOINABLE_TENANTS
 from hoc.cus.account.L2_api.pages.own.memberships import MEMBERSHIPS
 from hoc.cus.account.L2_api.pages.own.preferences import PREFERENCES
 from hoc.cus.account.L2_api.pages.own.profile import PROFILE
@@ -61,6 +62,7 @@ PAGES: list[AnyPage] = [
     *SIGN_IN,
     *MEMBERSHIPS,
     *RECEIVED_INVITATIONS,
+    *JOINABLE_TENANTS,
     *INVITATION_LINK,
     *EMAIL_CHANGE_LINK,
 ]
@@ -80,7 +82,8 @@ def pages_app(
 ) -> Api:
     """The pages, for the callers that ``authentication`` knows. Raises ValueError for a wrong setting."""
     development = authentication if isinstance(authentication, DevelopmentSignIn) else None
-    pages: Sequence[AnyPage] = [page for page in PAGES if settings.domains or page not in DOMAINS]
+    unserved = [] if settings.domains else [*DOMAINS, *JOINABLE_TENANTS]
+    pages: Sequence[AnyPage] = [page for page in PAGES if page not in unserved]
     pages = pages if development is None else [*pages, *development.pages()]
     forms = Forms(_secret(settings, development), secure=settings.public_url.startswith("https:"))
     look = _look(settings)
