@@ -295,6 +295,16 @@ async def test_an_account_keeps_its_address_under_a_linked_subject(world: World)
     assert types[-2:] == ["user.identity_linked", "user.profile_updated"]
 
 
+async def test_a_linked_subject_sees_its_accounts_invitations(world: World) -> None:
+    email, subject = world.new_email(), world.new_id()
+    await world.accounts.link_identity(await world.add_user(email), subject)
+    tenant_id, owner = await world.tenant()
+    invitation_id, _ = await world.invite(tenant_id, owner, email)
+    async with world.reading() as session:
+        found = (await world.engines.received_invitations.list(session, subject)).value
+    assert ([each.id for each in found.invitations], found.total) == ([invitation_id], 1)
+
+
 @pytest.mark.parametrize("is_signed_in", [False, True])
 async def test_accepting_verifies_an_address_that_was_changed(world: World, *, is_signed_in: bool) -> None:
     """Of an account that nobody has claimed: else a newcomer would displace who has accepted."""

@@ -68,6 +68,17 @@ async def test_an_address_in_the_domain_joins_in_its_role(world: World) -> None:
     assert [(event.actor, event.data["invited_by"]) for event in joined] == [(user_id, None)]
 
 
+async def test_a_linked_subject_joins_with_its_account(world: World) -> None:
+    tenant_id, _, domain = await joinable(world, "open")
+    user_id, subject = await person(world, domain), world.new_id()
+    await world.accounts.link_identity(user_id, subject)
+    async with world.reading() as session:
+        shown = (await world.engines.joining.list_joinable(session, subject)).value
+    assert [each.tenant_id for each in shown.tenants] == [tenant_id]
+    assert (await join(world, subject, tenant_id)).status == "joined"
+    assert await world.role_of(tenant_id, user_id) == "member"
+
+
 async def test_one_who_may_join_sees_the_tenant(world: World) -> None:
     tenant_id, owner, domain = await joinable(world, "ask")
     user_id, other = await person(world, domain), await world.add_user()

@@ -140,7 +140,7 @@ class MemoryJoining(MemoryStore):
 
 
 def _account(tables: Tables, user_id: str) -> JoiningAccount | None:
-    user = tables.users.get(user_id)
+    user = tables.account(user_id)
     if user is None or user.email_key is None or not (user.is_active and user.email_verified):
         return None
     return JoiningAccount(user.user_id, user.email_key)

@@ -38,7 +38,7 @@ class MemoryReceivedInvitations(MemoryStore):
         self, session: MemorySession, user_id: str, window: Window, *, now: datetime
     ) -> Slice[ReceivedInvitationResult]:
         tables = self.read(session)
-        user = tables.users.get(user_id)
+        user = tables.account(user_id)
         address = user.email_key if user is not None and user.is_active and user.email_verified else None
         return slice_of(
             (

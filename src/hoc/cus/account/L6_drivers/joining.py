@@ -54,7 +54,12 @@ OWN_REQUEST = (join_requests.c.tenant_id == TENANT) & (join_requests.c.user_id =
 
 LOCK_ACCOUNT = (
     select(users.c.user_id, users.c.email_key)
-    .where(users.c.user_id == USER, users.c.is_active, users.c.email_verified, users.c.email_key.is_not(None))
+    .where(
+        users.c.user_id == ACCOUNT,
+        users.c.is_active,
+        users.c.email_verified,
+        users.c.email_key.is_not(None),
+    )
     .with_for_update(read=True)
 )
 LOCK_DOMAIN = (
