@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import time
+from functools import partial
 from statistics import median
 from typing import Final
 
@@ -82,9 +83,8 @@ async def change(database: Database, field: str, times: int) -> float:
     for n in range(times):
         value = f"Ada Renamed {n}" if field == "display_name" else "de"
         begun = time.perf_counter()
-        await database.write(
-            lambda session, n=n, value=value: profiles.update(session, f"usr_large{n + 1}", **{field: value})  # type: ignore[misc]
-        )
+        update = partial(profiles.update, user_id=f"usr_large{n + 1}", **{field: value})
+        await database.write(update)
         taken.append((time.perf_counter() - begun) * 1_000)
     return median(taken)
 
