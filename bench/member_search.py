@@ -5,7 +5,7 @@ import asyncio
 import time
 from functools import partial
 from statistics import median
-from typing import Final
+from typing import Any, Final
 
 import asyncpg
 from embedded import embedded_postgres
@@ -81,10 +81,9 @@ async def change(database: Database, field: str, times: int) -> float:
     """The median time, in milliseconds, to give members another value of a field of their profile."""
     profiles, taken = postgres_engines(Options()).profiles, list[float]()
     for n in range(times):
-        value = f"Ada Renamed {n}" if field == "display_name" else "de"
+        patch: dict[str, Any] = {field: f"Ada Renamed {n}" if field == "display_name" else "de"}
         begun = time.perf_counter()
-        update = partial(profiles.update, user_id=f"usr_large{n + 1}", **{field: value})
-        await database.write(update)
+        await database.write(partial(profiles.update, user_id=f"usr_large{n + 1}", **patch))
         taken.append((time.perf_counter() - begun) * 1_000)
     return median(taken)
 
