@@ -2,19 +2,15 @@
 
 from datetime import datetime
 
-from sqlalchemy import String, delete, select, update
-from sqlalchemy.types import DateTime
+from sqlalchemy import select
 
 from hoc.cus.account.L5_schemas.domains import DomainMailContent, DueDomainMail
 from hoc.cus.account.L5_schemas.values import CLOSED_TENANT, DomainStatus, Role
+from hoc.cus.account.L6_drivers import queued_mails
 from hoc.cus.account.L6_drivers.domains import RECORD_NAME, RECORD_VALUE, THIS_DOMAIN
-from hoc.cus.account.L6_drivers.due_rows import due_rows
-from hoc.cus.account.L6_drivers.execution import SqlSession, fetch_all, fetch_one, param
+from hoc.cus.account.L6_drivers.execution import SqlSession, fetch_all, fetch_one
 from hoc.cus.account.L6_drivers.fragments import TENANT, USER
 from hoc.cus.account.L6_drivers.tables import domain_mails, memberships, tenant_domains, tenants, users
-
-MAIL = param("mail_id", String)
-DUE_AT = param("due_at", DateTime(timezone=True))
 
 DOMAIN_NOW = select(
     tenant_domains.c.domain,
@@ -43,28 +39,17 @@ RECIPIENT = (
     )
 )
 
-CLAIM = (
-    update(domain_mails)
-    .where(domain_mails.c.mail_id.in_(due_rows(domain_mails.c.mail_id, at=domain_mails.c.due_at)))
-    .values(due_at=DUE_AT, attempts=domain_mails.c.attempts + 1)
-    .returning(
-        domain_mails.c.mail_id,
-        domain_mails.c.tenant_id,
-        domain_mails.c.domain,
-        domain_mails.c.user_id,
-        domain_mails.c.is_lost,
-        domain_mails.c.attempts,
-    )
+CLAIM = queued_mails.claim(domain_mails).returning(
+    domain_mails.c.mail_id,
+    domain_mails.c.tenant_id,
+    domain_mails.c.domain,
+    domain_mails.c.user_id,
+    domain_mails.c.is_lost,
+    domain_mails.c.attempts,
 )
 
-POSTPONE = (
-    update(domain_mails)
-    .where(domain_mails.c.mail_id == MAIL)
-    .values(due_at=DUE_AT)
-    .returning(domain_mails.c.mail_id)
-)
-
-FINISH = delete(domain_mails).where(domain_mails.c.mail_id == MAIL).returning(domain_mails.c.mail_id)
+POSTPONE = queued_mails.postpone(domain_mails)
+FINISH = queued_mails.remove(domain_mails)
 
 
 class SqlDomainMail:

@@ -22,9 +22,10 @@ from sqlalchemy.types import DateTime
 
 from hoc.cus.account.L5_schemas.identity import EmailChangeResponse
 from hoc.cus.account.L5_schemas.port_types import DueAccountMail, EmailChangeTerms, NewEmailChange
-from hoc.cus.account.L6_drivers.due_rows import due_rows
+from hoc.cus.account.L6_drivers import queued_mails
 from hoc.cus.account.L6_drivers.execution import AnySelect, SqlSession, fetch_all, fetch_one, param
 from hoc.cus.account.L6_drivers.fragments import ACCOUNT, NOW, USER
+from hoc.cus.account.L6_drivers.queued_mails import MAIL
 from hoc.cus.account.L6_drivers.row_mapping import record_of
 from hoc.cus.account.L6_drivers.tables import account_mails, email_changes, recipient_limits, users
 
@@ -34,8 +35,6 @@ EXPIRES_AT = param("expires_at", DateTime(timezone=True))
 DAY = param("day", Date)
 PER_ACCOUNT = param("per_account", Integer)
 PER_RECIPIENT = param("per_recipient", Integer)
-MAIL = param("mail_id", String)
-DUE_AT = param("due_at", DateTime(timezone=True))
 NOTICE_TO = param("notice_to", String)
 
 RESULT = (
@@ -204,27 +203,16 @@ def _hand_out() -> AnySelect:
 
 HAND_OUT = _hand_out()
 
-CLAIM = (
-    update(account_mails)
-    .where(account_mails.c.mail_id.in_(due_rows(account_mails.c.mail_id, at=account_mails.c.due_at)))
-    .values(due_at=DUE_AT, attempts=account_mails.c.attempts + 1)
-    .returning(
-        *account_mails.c,
-        select(users.c.locale)
-        .where(users.c.user_id == account_mails.c.user_id)
-        .scalar_subquery()
-        .label("locale"),
-    )
+CLAIM = queued_mails.claim(account_mails).returning(
+    *account_mails.c,
+    select(users.c.locale)
+    .where(users.c.user_id == account_mails.c.user_id)
+    .scalar_subquery()
+    .label("locale"),
 )
 
-POSTPONE = (
-    update(account_mails)
-    .where(account_mails.c.mail_id == MAIL)
-    .values(due_at=DUE_AT)
-    .returning(account_mails.c.mail_id)
-)
-
-FINISH = delete(account_mails).where(account_mails.c.mail_id == MAIL).returning(account_mails.c.mail_id)
+POSTPONE = queued_mails.postpone(account_mails)
+FINISH = queued_mails.remove(account_mails)
 
 _change = record_of(EmailChangeResponse, PENDING, REQUEST)
 

@@ -14,7 +14,6 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.types import DateTime
 
 from hoc.cus.account.L5_schemas.events import (
     EventData,
@@ -24,16 +23,15 @@ from hoc.cus.account.L5_schemas.events import (
 )
 from hoc.cus.account.L5_schemas.port_types import DueMail, InvitationMailContent
 from hoc.cus.account.L5_schemas.values import MailDelivery
-from hoc.cus.account.L6_drivers.due_rows import due_rows
+from hoc.cus.account.L6_drivers import queued_mails
 from hoc.cus.account.L6_drivers.execution import AnySelect, SqlSession, fetch_all, fetch_one, param
 from hoc.cus.account.L6_drivers.fragments import NOW
 from hoc.cus.account.L6_drivers.invitation_counts import count_delivered
 from hoc.cus.account.L6_drivers.invitation_sending import IS_PENDING, THIS
 from hoc.cus.account.L6_drivers.outbox import recorded
+from hoc.cus.account.L6_drivers.queued_mails import DUE_AT, MAIL
 from hoc.cus.account.L6_drivers.tables import invitation_mails, invitations, tenants, users
 
-MAIL = param("mail_id", String)
-DUE_AT = param("due_at", DateTime(timezone=True))
 MAX_REASON_LENGTH = 255
 EXPIRED = "the invitation expired before the mail could be sent"
 
@@ -63,12 +61,7 @@ ISSUE_TOKEN = (
     )
 )
 
-CLAIM = (
-    update(invitation_mails)
-    .where(invitation_mails.c.mail_id.in_(due_rows(invitation_mails.c.mail_id, at=invitation_mails.c.due_at)))
-    .values(due_at=DUE_AT, attempts=invitation_mails.c.attempts + 1)
-    .returning(*invitation_mails.c)
-)
+CLAIM = queued_mails.claim(invitation_mails).returning(*invitation_mails.c)
 
 # The invitation first, as whoever resends it does: those who lock in one order cannot wait for each other.
 HOLD = select(invitations.c.invitation_id).where(THIS).with_for_update(key_share=True)

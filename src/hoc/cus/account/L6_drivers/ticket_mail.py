@@ -2,18 +2,14 @@
 
 from datetime import datetime
 
-from sqlalchemy import String, delete, select, update
-from sqlalchemy.types import DateTime
+from sqlalchemy import select
 
 from hoc.cus.account.L5_schemas.tickets import DueTicketMail, TicketMailContent
 from hoc.cus.account.L5_schemas.values import CLOSED_TENANT, RESOLVED_TICKET
-from hoc.cus.account.L6_drivers.due_rows import due_rows
-from hoc.cus.account.L6_drivers.execution import SqlSession, fetch_all, fetch_one, param
+from hoc.cus.account.L6_drivers import queued_mails
+from hoc.cus.account.L6_drivers.execution import SqlSession, fetch_all, fetch_one
 from hoc.cus.account.L6_drivers.tables import memberships, support_tickets, tenants, ticket_mails, users
 from hoc.cus.account.L6_drivers.tickets import THIS_TICKET
-
-MAIL = param("mail_id", String)
-DUE_AT = param("due_at", DateTime(timezone=True))
 
 # Only to who may read the ticket now, at an address that is known to be theirs.
 CONTENT = (
@@ -42,21 +38,10 @@ CONTENT = (
     )
 )
 
-CLAIM = (
-    update(ticket_mails)
-    .where(ticket_mails.c.mail_id.in_(due_rows(ticket_mails.c.mail_id, at=ticket_mails.c.due_at)))
-    .values(due_at=DUE_AT, attempts=ticket_mails.c.attempts + 1)
-    .returning(*ticket_mails.c)
-)
+CLAIM = queued_mails.claim(ticket_mails).returning(*ticket_mails.c)
 
-POSTPONE = (
-    update(ticket_mails)
-    .where(ticket_mails.c.mail_id == MAIL)
-    .values(due_at=DUE_AT)
-    .returning(ticket_mails.c.mail_id)
-)
-
-FINISH = delete(ticket_mails).where(ticket_mails.c.mail_id == MAIL).returning(ticket_mails.c.mail_id)
+POSTPONE = queued_mails.postpone(ticket_mails)
+FINISH = queued_mails.remove(ticket_mails)
 
 
 class SqlTicketMail:
