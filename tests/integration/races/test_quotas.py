@@ -18,7 +18,7 @@ from support.world import outcome
 
 from hoc.cus.account.L5_schemas.errors import LimitExceededError
 from hoc.cus.account.L5_schemas.options import Options
-from hoc.cus.account.L6_drivers import quota_counters
+from hoc.cus.account.L6_drivers import quota_division
 from hoc.cus.account.L6_drivers.execution import fetch_one
 from hoc.cus.account.wiring import postgres_engines
 from hoc.database import Database
@@ -87,14 +87,14 @@ class Product:
         """Have the tenant's quotas divided over all rows, as when many have worked at the same time."""
         assert await self.done(record(tenant))
         with monkeypatch.context() as patched:
-            patched.setattr(quota_counters, "GROWTH", quota_counters.MAX_ROWS)
+            patched.setattr(quota_division, "GROWTH", quota_division.MAX_ROWS)
             async with self.database.transaction() as session:
                 await ENGINES.usage.record(session, tenant, runs=1)
                 second = asyncio.create_task(self.done(record(tenant)))
                 await self.waiting(1)
                 await session.rollback()
             await second
-        assert await scalar(self.database, ROWS, tenant=tenant) == quota_counters.MAX_ROWS
+        assert await scalar(self.database, ROWS, tenant=tenant) == quota_division.MAX_ROWS
 
 
 def record(tenant: str, runs: int = 1, tokens: int = 0) -> Work:
@@ -255,7 +255,7 @@ async def test_a_refused_call_keeps_no_row_locked(
     tenant = await product.tenant(max_runs_per_day=1)
     assert await product.done(record(tenant, 0, tokens=1))
     if taken_out:
-        monkeypatch.setattr(quota_counters, "_attempt", _attempt_without_savepoint)
+        monkeypatch.setattr(quota_division, "_attempt", _attempt_without_savepoint)
     async with opened(product.url, pool_size=1) as slow:
         rewrite(slow, BETWEEN_LOOKING_AND_LOCKING)
         async with (
@@ -277,7 +277,7 @@ async def test_rows_are_divided_by_one_call_at_a_time(
 ) -> None:
     """Two calls wait for the only row. The second one must know of the rows that the first one makes."""
     if taken_out:
-        monkeypatch.setattr(quota_counters, "GATE", select(literal(1)))
+        monkeypatch.setattr(quota_division, "GATE", select(literal(1)))
     tenant = await product.tenant(max_runs_per_day=1_000)
     assert await product.done(record(tenant, 90))
     async with product.database.transaction() as session:
@@ -295,7 +295,7 @@ async def test_days_stay_whole_when_rows_are_divided_anew(
     product: Product, monkeypatch: pytest.MonkeyPatch, *, taken_out: bool
 ) -> None:
     if taken_out:
-        monkeypatch.setattr(quota_counters, "ARCHIVE", select(literal(1)))
+        monkeypatch.setattr(quota_division, "ARCHIVE", select(literal(1)))
     tenant = await product.tenant()
     await product.grow(tenant, monkeypatch)
     assert await product.done(record(tenant, 3, tokens=70))

@@ -35,10 +35,10 @@ from hoc.cus.account.L6_drivers.quota_counters import (
     COUNTED_QUOTAS,
     LEASE_COUNTERS,
     Counting,
-    count,
     counting,
     uncounted,
 )
+from hoc.cus.account.L6_drivers.quota_division import count
 from hoc.cus.account.L6_drivers.row_mapping import record_of
 from hoc.cus.account.L6_drivers.tables import leases, tenants
 

@@ -1,17 +1,14 @@
 """How much of its quotas a tenant uses, counted over several rows: its transactions do not queue at one.
 
 Each row has a part of every quota. A transaction counts on a row that nobody else has locked and whose part
-has room. Only when there is none does it wait, or lock all rows and divide anew what is used. So the sum over
-the rows never exceeds a quota, and a refusal is certain: whoever refuses has locked all rows, and no open
-transaction of others can still free room.
+has room. `quota_division` is for when there is none.
 
 A row knows the quotas that were divided. When one of them is no longer the tenant's, nobody counts on the row
 until all rows are divided anew.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
 
 from sqlalchemy import (
     CTE,
@@ -19,30 +16,22 @@ from sqlalchemy import (
     ColumnElement,
     Date,
     DateTime,
-    Executable,
-    SmallInteger,
     Subquery,
     and_,
     case,
     cast,
     func,
-    literal,
     literal_column,
     or_,
     select,
     update,
 )
-from sqlalchemy.dialects.postgresql import insert
 
-from hoc.cus.account.L5_schemas.port_types import QuotaRefusal
 from hoc.cus.account.L5_schemas.values import TenantStatus
-from hoc.cus.account.L6_drivers.execution import AnyRow, AnySelect, SqlSession, fetch_all, fetch_one, param
+from hoc.cus.account.L6_drivers.execution import AnySelect, param
 from hoc.cus.account.L6_drivers.fragments import TENANT, quota
 from hoc.cus.account.L6_drivers.tables import quota_counters, tenants
-from hoc.cus.account.L6_drivers.usage_days import ARCHIVE
 
-MAX_ROWS = 64
-GROWTH = 4
 AMPLE = 8
 
 COUNTED_QUOTAS = {
@@ -54,8 +43,8 @@ COUNTED_QUOTAS = {
 }
 """The quotas, by the counter that they limit."""
 USAGE_COUNTERS = ("runs_today", "runs_this_month", "tokens_this_month")
-_OF_DAY = ("runs_today", "tokens_today")
-_OF_MONTH = USAGE_COUNTERS[1:]
+OF_DAY = ("runs_today", "tokens_today")
+OF_MONTH = USAGE_COUNTERS[1:]
 LEASE_COUNTERS = ("workers", "concurrent_runs", "api_keys")
 COUNTERS = (*USAGE_COUNTERS, "tokens_today", *LEASE_COUNTERS)
 
@@ -74,8 +63,8 @@ _MONTH = cast(func.date_trunc(literal_column("'month'"), cast(TODAY, DateTime)),
 # A stored later day counts as this day: another server's clock may already be past midnight.
 # Subqueries, so that a statement computes each day once and not for each row.
 _IS_CURRENT = {
-    **dict.fromkeys(_OF_DAY, _ROW.day >= select(TODAY).scalar_subquery()),
-    **dict.fromkeys(_OF_MONTH, _ROW.day >= select(_MONTH).scalar_subquery()),
+    **dict.fromkeys(OF_DAY, _ROW.day >= select(TODAY).scalar_subquery()),
+    **dict.fromkeys(OF_MONTH, _ROW.day >= select(_MONTH).scalar_subquery()),
 }
 
 
@@ -86,14 +75,16 @@ def _current(counter: str) -> ColumnElement[int]:
     return case((_IS_CURRENT[counter], _ROW[counter]), else_=_ZERO)
 
 
-def _even(total: ColumnElement[int], row: ColumnElement[int], rows: ColumnElement[int]) -> ColumnElement[int]:
+def even_part(
+    total: ColumnElement[int], row: ColumnElement[int], rows: ColumnElement[int]
+) -> ColumnElement[int]:
     """The row's part of a total that is divided evenly. The first rows have the remainder."""
     return total // rows + case((row < total % rows, _ONE), else_=_ZERO)
 
 
 def _room(counter: str) -> ColumnElement[int]:
     """How much fits into the row's part of the quota."""
-    return _even(_ROW[COUNTED_QUOTAS[counter]], _ROW.slot, _ROW.slots) - _current(counter)
+    return even_part(_ROW[COUNTED_QUOTAS[counter]], _ROW.slot, _ROW.slots) - _current(counter)
 
 
 def _sum(counts: ColumnElement[int]) -> ColumnElement[int]:
@@ -170,7 +161,7 @@ def counting(
     # After the own row the one with the most room, so that all are used up at about the same time.
     order = (_OWN_FIRST, _room(limited[0]).desc(), _ROW.slot)
     row = select(_ROW.slot).where(fits(_ONE)).order_by(*order).limit(_ONE)
-    picked = row.add_columns(_ROW.day, *(_ROW[name] for name in _OF_DAY))
+    picked = row.add_columns(_ROW.day, *(_ROW[name] for name in OF_DAY))
     # A row's lock checks its own columns again, and not this.
     roomy = (
         select(_ROW.slot)
@@ -217,179 +208,3 @@ def uncounted(counter: str, *conditions: ColumnElement[bool]) -> CTE:
         .values({counter: _ROW[counter] - 1})
         .cte("uncounted")
     )
-
-
-WAIT = (
-    select(_ROW.slot).where(_OF_TENANT, _ROW.slot == param("slot", SmallInteger)).with_for_update(read=True)
-)
-
-CREATE = (
-    insert(quota_counters)
-    .from_select(
-        ["tenant_id", "slot", "slots", "day"],
-        select(tenants.c.tenant_id, literal(0), literal(1), TODAY).where(tenants.c.tenant_id == TENANT),
-    )
-    .on_conflict_do_nothing()
-    .returning(_ROW.slot)
-)
-
-GATE = select(_ROW.slot).where(_OF_TENANT, _ROW.slot == 0).with_for_update()
-
-LOCK_ALL = (
-    select(TODAY.label("today"), _ROW.day, *(_ROW[name] for name in COUNTERS))
-    .where(_OF_TENANT)
-    .order_by(_ROW.slot)
-    .with_for_update()
-)
-
-LIMITS = select(*(quota(name) for name in COUNTED_QUOTAS.values())).where(tenants.c.tenant_id == TENANT)
-
-
-def _divide() -> Executable:
-    rows, slot = param("slots", SmallInteger), literal_column("slot", SmallInteger)
-
-    def part(name: str) -> ColumnElement[int]:
-        wanted = param(f"wanted_{name}", BigInteger)
-        return _even(param(name, BigInteger) + wanted, slot, rows) - case((slot == 0, wanted), else_=0)
-
-    given: dict[str, ColumnElement[Any]] = {
-        "slots": rows,
-        "day": param("day", Date),
-        **{name: part(name) for name in COUNTERS},
-        **{name: param(name, BigInteger) for name in COUNTED_QUOTAS.values()},
-    }
-    slots = func.generate_series(0, rows - literal_column("1")).table_valued("slot").render_derived("rows")
-    divided = insert(quota_counters).from_select(
-        ["tenant_id", "slot", *given], select(TENANT, slot, *given.values()).select_from(slots)
-    )
-    return divided.on_conflict_do_update(
-        index_elements=[_ROW.tenant_id, _ROW.slot],
-        set_={name: divided.excluded[name] for name in given},
-    ).returning(_ROW.slot)
-
-
-DIVIDE = _divide()
-"""Divides evenly what is used and what is wanted. The first row's count lacks the latter: it fits."""
-
-
-Recount: TypeAlias = Callable[[], Awaitable[Mapping[str, int]]]
-"""What is really in use of some counters, when nobody else is changing them."""
-
-
-async def count(
-    session: SqlSession,
-    statement: Executable,
-    parts: Counting,
-    wanted: Mapping[str, int],
-    *,
-    recount: Recount | None = None,
-    **values: Any,  # noqa: ANN401 - bind values are of any type
-) -> AnyRow | QuotaRefusal | None:
-    """Run the statement, made of these parts, until it has counted what is wanted. Waits for room if need be.
-
-    Returns:
-        The statement's row. None: the tenant does not exist, or is not active.
-    """
-    while True:
-        if (row := await _attempt(session, statement, values)) is not None:
-            return row
-        found = await fetch_one(session, parts.fitting, **values)
-        if found is None:
-            return None
-        refused = _beyond(found, wanted)
-        if refused is None and found.fitting is not None and not _could_grow(found, wanted):
-            await _wait(session, values["tenant_id"], found.fitting)
-        elif refused is None:
-            refused = await _make_room(session, parts, wanted, found, recount=recount, values=values)
-        if refused is not None:
-            # While this waited, another may have done what the statement does.
-            return await _attempt(session, statement, values) or refused
-
-
-async def _attempt(session: SqlSession, statement: Executable, values: Mapping[str, Any]) -> AnyRow | None:
-    """Run the statement. If it returns no row, nothing stays locked."""
-    async with session.begin_nested() as savepoint:
-        row = await fetch_one(session, statement, **values)
-        if row is None:
-            await savepoint.rollback()
-    return row
-
-
-def _could_grow(found: AnyRow, wanted: Mapping[str, int]) -> bool:
-    """Whether more rows would each have room for what is wanted."""
-    rows = found.slots * GROWTH
-    return rows <= MAX_ROWS and all(getattr(found, f"room_{name}") >= n * rows for name, n in wanted.items())
-
-
-async def _wait(session: SqlSession, tenant_id: str, slot: int) -> None:
-    """Wait until nobody has locked the row, without locking it, so that all who wait go on at once."""
-    async with session.begin_nested() as savepoint:
-        await fetch_one(session, WAIT, tenant_id=tenant_id, slot=slot)
-        await savepoint.rollback()
-
-
-async def _make_room(
-    session: SqlSession,
-    parts: Counting,
-    wanted: Mapping[str, int],
-    before: AnyRow,
-    *,
-    recount: Recount | None,
-    values: Mapping[str, Any],
-) -> QuotaRefusal | None:
-    """Lock all rows, and divide what is used anew, over more rows if all with room were locked.
-
-    None: there may be room now, by this or by another transaction's doing.
-    """
-    tenant_id, day = values["tenant_id"], values["day"]
-    async with session.begin_nested() as savepoint:
-        if before.slots is None:
-            await fetch_one(session, CREATE, tenant_id=tenant_id, day=day)
-        await fetch_one(session, GATE, tenant_id=tenant_id)
-        now = await fetch_one(session, parts.fitting, **values)
-        # While this waited, another may have made room.
-        is_stale = now is None or (
-            now.fitting is not None and (before.fitting is None or now.slots != before.slots)
-        )
-        if is_stale:
-            await savepoint.rollback()
-            return None
-        rows = await fetch_all(session, LOCK_ALL, tenant_id=tenant_id, day=day)
-        used = {**_totals(rows), **(await recount() if recount is not None else {})}
-        latest = max(rows[0].today, *(row.day for row in rows))
-        limits = await fetch_one(session, LIMITS, tenant_id=tenant_id)
-        assert limits is not None  # noqa: S101 - tenants are not deleted
-        refused = _beyond(limits, {name: used[name] + n for name, n in wanted.items() if n})
-        if refused is not None:
-            await savepoint.rollback()
-            return refused
-        await fetch_one(session, ARCHIVE, tenant_id=tenant_id, day=latest)
-        await fetch_one(
-            session,
-            DIVIDE,
-            tenant_id=tenant_id,
-            day=latest,
-            slots=len(rows) * (1 if before.fitting is None else GROWTH),
-            **used,
-            **{f"wanted_{name}": wanted.get(name, 0) for name in COUNTERS},
-            **{name: getattr(limits, name) for name in COUNTED_QUOTAS.values()},
-        )
-    return None
-
-
-def _beyond(limits: AnyRow, counts: Mapping[str, int]) -> QuotaRefusal | None:
-    for name, quota_name in COUNTED_QUOTAS.items():
-        limit = getattr(limits, quota_name, 0)
-        if counts.get(name, 0) > limit:
-            return QuotaRefusal(quota_name, limit)
-    return None
-
-
-def _totals(rows: list[AnyRow]) -> dict[str, int]:
-    """The sums of the rows' counts. A row of a day or month before the latest has none of it."""
-    latest = max(rows[0].today, *(row.day for row in rows))
-    of_day = [row for row in rows if row.day == latest]
-    of_month = [row for row in rows if (row.day.year, row.day.month) == (latest.year, latest.month)]
-    counted = dict.fromkeys(COUNTERS, rows)
-    counted |= dict.fromkeys(_OF_DAY, of_day) | dict.fromkeys(_OF_MONTH, of_month)
-    return {name: sum(getattr(row, name) for row in counted[name]) for name in COUNTERS}

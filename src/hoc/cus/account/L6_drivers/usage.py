@@ -16,10 +16,10 @@ from hoc.cus.account.L6_drivers.quota_counters import (
     USAGE_COUNTERS,
     USED,
     Counting,
-    count,
     counting,
     used,
 )
+from hoc.cus.account.L6_drivers.quota_division import count
 from hoc.cus.account.L6_drivers.row_mapping import record_of
 from hoc.cus.account.L6_drivers.tables import quota_counters, tenants
 from hoc.cus.account.L6_drivers.usage_days import archived
