@@ -54,8 +54,9 @@ torture: $(INSTALLED)  ## 200,000 fuzzed requests, 100,000 steps beside a model,
 	HOC_TEST_TORTURE=1 $(BIN)/pytest -n auto --dist worksteal -p support.tally $(TORTURE)
 	@$(BIN)/python bench/faults/run.py --servers 10 --relays 10 --postgres 5 --nats 5
 
-growth: $(INSTALLED)  ## take away one of several servers, relays, NATS and PostgreSQL under load, and print what it cost
-	@$(SEVERAL) $(GROWTH)
+growth: $(INSTALLED)  ## take away one of several servers, relays, NATS and PostgreSQL under load; all routes on HOC_CITUS_URL
+	@env -u HOC_CITUS_URL $(SEVERAL) $(GROWTH)
+	@$(BIN)/python bench/growth/citus.py
 
 screenshots: $(INSTALLED)  ## docs/screenshots anew, from a demo tenant in a real browser
 	@PYTHONPATH=tests $(BIN)/python -m support.screenshots docs/screenshots
