@@ -28,6 +28,7 @@ _SETTINGS = {
     "invitations_per_recipient_per_day": str(RECIPIENT_CAP),
     "primary_issuer": PRIMARY_ISSUER,
     "statement_timeout_ms": str(STATEMENT_TIMEOUT_MS),
+    "request_timeout_ms": str(max(8_000, STATEMENT_TIMEOUT_MS)),
 }
 
 
