@@ -326,6 +326,35 @@ def _create_tenants() -> None:
     )
     _index("ix_join_requests_page", "join_requests", "tenant_id", "status", "requested_at", "user_id")
     _create(
+        "scim_tokens",
+        *_tenant(),
+        _id("token_id"),
+        sa.Column("name", sa.String(100), nullable=False),
+        sa.Column("token_hash", sa.LargeBinary(), nullable=False, comment="SHA-256"),
+        _now("created_at"),
+        _id("created_by"),
+        _time("expires_at", nullable=False),
+        _time("last_used_at", comment="up to a minute behind"),
+        _time("revoked_at"),
+        sa.PrimaryKeyConstraint("tenant_id", "token_id"),
+        comment="tokens of the tenants' SCIM clients",
+    )
+    _index("uq_scim_tokens_token_hash", "scim_tokens", "tenant_id", "token_hash", unique=True)
+    _index("ix_scim_tokens_page", "scim_tokens", "tenant_id", "created_at", "token_id")
+    _create(
+        "scim_group_roles",
+        *_tenant(),
+        sa.Column("group_key", sa.String(1024), nullable=False, comment="the name, folded; compared"),
+        sa.Column("group_name", sa.String(255), nullable=False),
+        _word("role"),
+        _now("created_at"),
+        _now("updated_at"),
+        sa.PrimaryKeyConstraint("tenant_id", "group_key"),
+        _one_of("role", "admin", "member", "viewer"),
+        comment="the roles that groups of the tenants' SCIM clients give",
+    )
+    _index("ix_scim_group_roles_page", "scim_group_roles", "tenant_id", "created_at", "group_key")
+    _create(
         "member_counts",
         *_tenant(),
         _word("role"),
@@ -811,6 +840,8 @@ def downgrade() -> None:
         "invitations",
         "ownership_transfers",
         "member_counts",
+        "scim_group_roles",
+        "scim_tokens",
         "join_requests",
         "tenant_domains",
         "memberships",

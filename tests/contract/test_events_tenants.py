@@ -6,6 +6,7 @@ import orjson
 import pytest
 from support.event_cases_domains import DOMAIN_CASES
 from support.event_cases_people import PEOPLE_CASES
+from support.event_cases_scim import SCIM_CASES
 from support.event_cases_tenant import TENANT_CASES
 from support.event_scene import Case, Operation, Scene, build_scene
 from support.events import parsed, types
@@ -20,7 +21,7 @@ from hoc.cus.account.L5_schemas.events import (
 from hoc.cus.account.L5_schemas.results import EventResult
 from hoc.cus.account.L5_schemas.values import Role
 
-CASES = TENANT_CASES | PEOPLE_CASES | DOMAIN_CASES
+CASES = TENANT_CASES | PEOPLE_CASES | DOMAIN_CASES | SCIM_CASES
 
 each_case = pytest.mark.parametrize(("kind", "case"), CASES.items(), ids=CASES)
 

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from support.event_cases_domains import DOMAIN_CASES
 from support.event_cases_people import PEOPLE_CASES
+from support.event_cases_scim import SCIM_CASES
 from support.event_cases_tenant import TENANT_CASES
 from support.event_scene import Case, Scene, build_scene
 from support.events import parsed
@@ -24,10 +25,16 @@ from hoc.testing import memory_account_service, memory_engines
 
 CASES = {
     kind: case
-    for kind, case in (TENANT_CASES | PEOPLE_CASES | DOMAIN_CASES).items()
+    for kind, case in (TENANT_CASES | PEOPLE_CASES | DOMAIN_CASES | SCIM_CASES).items()
     if kind not in OF_NO_OPERATION
 }
-OF_TWO_OPERATIONS = {"tenant.transfer_offered", "ticket.reopened", *DOMAIN_CASES.keys() - {"domain.claimed"}}
+OF_TWO_OPERATIONS = {
+    "tenant.transfer_offered",
+    "ticket.reopened",
+    "scim.token_revoked",
+    "scim.group_role_removed",
+    *DOMAIN_CASES.keys() - {"domain.claimed"},
+}
 
 
 class Seen:

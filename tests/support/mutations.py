@@ -8,6 +8,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from support.event_cases_domains import ask, check_in_vain, claim, let_join_at_once
+from support.event_cases_scim import (
+    make_token,
+    remove_role,
+    revoke_newest,
+    set_role,
+    use_newest,
+)
 from support.event_scene import Operation, Scene
 
 from hoc.cus.account.L5_schemas.identity import (
@@ -109,6 +116,11 @@ MUTATIONS: Final[dict[str, Operation]] = {
     "received_invitations.decline_received": lambda it, s: it.facade.received_invitations.decline_received(
         s, it.invited, it.tenant_id, it.invitation_id
     ),
+    "scim_tokens.create": make_token,
+    "scim_tokens.revoke": revoke_newest,
+    "scim_tokens.record_use": use_newest,
+    "scim_group_roles.set": set_role,
+    "scim_group_roles.remove": remove_role,
     "domains.claim": claim,
     "domains.update": lambda it, s: it.facade.domains.update(
         s, it.tenant_id, it.team.owner, it.domain, joining="ask"
@@ -135,6 +147,9 @@ PREPARED: Final[dict[str, Operation]] = {
     "support.reopen": MUTATIONS["support.resolve"],
     "leases.renew": MUTATIONS["leases.acquire"],
     "leases.release": MUTATIONS["leases.acquire"],
+    "scim_tokens.revoke": make_token,
+    "scim_tokens.record_use": make_token,
+    "scim_group_roles.remove": set_role,
     "domains.update": claim,
     "domains.remove": claim,
     "domains.request_check": check_in_vain,

@@ -252,6 +252,8 @@ class World(ABC):
             "refused": await outcome(
                 engines.joining.list_requests(session, tenant_id, owner, status="refused")
             ),
+            "scim_tokens": await outcome(engines.scim_tokens.list(session, tenant_id, owner)),
+            "scim_group_roles": await outcome(engines.scim_group_roles.list(session, tenant_id, owner)),
             "transfer": await outcome(engines.ownership.get(session, tenant_id, owner)),
         }
 

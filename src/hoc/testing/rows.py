@@ -158,6 +158,32 @@ class JoinRequestRow:
 
 
 @dataclass(frozen=True, slots=True)
+class ScimTokenRow:
+    tenant_id: str
+    token_id: str
+    name: str
+    token_hash: bytes
+    created_at: datetime
+    created_by: str
+    expires_at: datetime
+    last_used_at: datetime | None = None
+    revoked_at: datetime | None = None
+
+    def is_active(self, now: datetime) -> bool:
+        return self.revoked_at is None and self.expires_at > now
+
+
+@dataclass(frozen=True, slots=True)
+class ScimGroupRoleRow:
+    tenant_id: str
+    group_key: str
+    group: str
+    role: Role
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class InvitationRow:
     tenant_id: str
     invitation_id: str

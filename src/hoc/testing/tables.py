@@ -35,6 +35,8 @@ from hoc.testing.rows import (
     JoinRequestRow,
     LinkedIdentityRow,
     MembershipRow,
+    ScimGroupRoleRow,
+    ScimTokenRow,
     TenantKey,
     TenantRow,
     TicketReplyRow,
@@ -55,6 +57,10 @@ class Tables:
     domains: dict[TenantKey, DomainRow] = field(default_factory=dict[TenantKey, DomainRow])
     domain_mails: dict[tuple[str, str, str], bool] = field(default_factory=dict[tuple[str, str, str], bool])
     join_requests: dict[TenantKey, JoinRequestRow] = field(default_factory=dict[TenantKey, JoinRequestRow])
+    scim_tokens: dict[TenantKey, ScimTokenRow] = field(default_factory=dict[TenantKey, ScimTokenRow])
+    scim_group_roles: dict[TenantKey, ScimGroupRoleRow] = field(
+        default_factory=dict[TenantKey, ScimGroupRoleRow]
+    )
     transfers: dict[str, OwnershipTransferResult] = field(default_factory=dict[str, OwnershipTransferResult])
     invitations: dict[TenantKey, InvitationRow] = field(default_factory=dict[TenantKey, InvitationRow])
     tenant_mails: dict[tuple[str, date], int] = field(default_factory=dict[tuple[str, date], int])

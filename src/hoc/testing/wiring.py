@@ -29,6 +29,8 @@ from hoc.testing.operators import MemoryOperators
 from hoc.testing.ownership import MemoryOwnershipTransfers
 from hoc.testing.profiles import MemoryProfiles
 from hoc.testing.received_invitations import MemoryReceivedInvitations
+from hoc.testing.scim_group_roles import MemoryScimGroupRoles
+from hoc.testing.scim_tokens import MemoryScimTokens
 from hoc.testing.tenants import MemoryTenants
 from hoc.testing.tickets import MemoryTicketReplies, MemoryTickets
 from hoc.testing.usage import MemoryUsage
@@ -72,6 +74,8 @@ def memory_engines(
         domains=MemoryDomains(database),
         domain_checks=MemoryDomainChecks(database),
         joins=MemoryJoining(database),
+        scim_tokens=MemoryScimTokens(database),
+        scim_group_roles=MemoryScimGroupRoles(database),
         accounts=MemoryIdentities(database),
         events=MemoryEventLog(database),
         operators=MemoryOperators(database),

@@ -33,6 +33,8 @@ from hoc.cus.account.L6_drivers.operators import SqlOperators
 from hoc.cus.account.L6_drivers.ownership import SqlOwnershipTransfers
 from hoc.cus.account.L6_drivers.profiles import SqlProfiles
 from hoc.cus.account.L6_drivers.received_invitations import SqlReceivedInvitations
+from hoc.cus.account.L6_drivers.scim_group_roles import SqlScimGroupRoles
+from hoc.cus.account.L6_drivers.scim_tokens import SqlScimTokens
 from hoc.cus.account.L6_drivers.tenants import SqlTenants
 from hoc.cus.account.L6_drivers.ticket_replies import SqlTicketReplies
 from hoc.cus.account.L6_drivers.tickets import SqlTickets
@@ -120,6 +122,8 @@ def postgres_engines(
         domains=SqlDomains(),
         domain_checks=SqlDomainChecks(),
         joins=SqlJoining(),
+        scim_tokens=SqlScimTokens(),
+        scim_group_roles=SqlScimGroupRoles(),
         accounts=SqlIdentities(),
         events=SqlEventLog(),
         operators=SqlOperators(),

@@ -97,6 +97,8 @@ class AccountsFacade:
         self.domains = engines.domains
         self.domain_checks = engines.domain_checks
         self.joining = engines.joining
+        self.scim_tokens = engines.scim_tokens
+        self.scim_group_roles = engines.scim_group_roles
         self.audit = engines.audit
         self.operators = engines.operators
 

@@ -18,6 +18,8 @@ from hoc.cus.account.L5_engines.ownership import OwnershipTransfers, OwnershipTr
 from hoc.cus.account.L5_engines.profiles import Profiles, ProfileStore
 from hoc.cus.account.L5_engines.projects import Projects, TenantStore
 from hoc.cus.account.L5_engines.received_invitations import ReceivedInvitations, ReceivedInvitationStore
+from hoc.cus.account.L5_engines.scim_group_roles import ScimGroupRoles, ScimGroupRoleStore
+from hoc.cus.account.L5_engines.scim_tokens import ScimTokens, ScimTokenStore
 from hoc.cus.account.L5_engines.session import Clock, utc_now
 from hoc.cus.account.L5_engines.support import Support, TicketReplyStore, TicketStore
 from hoc.cus.account.L5_engines.usage import Usage, UsageDayStore, UsageStore
@@ -44,6 +46,8 @@ class Stores:
     domains: DomainStore
     domain_checks: DomainCheckStore
     joins: JoinStore
+    scim_tokens: ScimTokenStore
+    scim_group_roles: ScimGroupRoleStore
     accounts: AccountStore
     events: AuditStore
     operators: OperatorStore
@@ -67,6 +71,8 @@ class Engines:
     domains: Domains
     domain_checks: DomainChecks
     joining: Joining
+    scim_tokens: ScimTokens
+    scim_group_roles: ScimGroupRoles
     audit: AuditTrail
     operators: Operators
 
@@ -113,6 +119,8 @@ def build_engines(
         domains=Domains(stores.domains, stores.members, options=options, clock=clock),
         domain_checks=DomainChecks(stores.domain_checks, options=options, clock=clock),
         joining=Joining(stores.joins, stores.members, clock=clock),
+        scim_tokens=ScimTokens(stores.scim_tokens, stores.members, clock=clock),
+        scim_group_roles=ScimGroupRoles(stores.scim_group_roles, stores.members, clock=clock),
         audit=AuditTrail(stores.events, stores.members),
         operators=Operators(stores.operators, clock=clock),
     )

@@ -368,6 +368,47 @@ class JoinRefusedEventData(EventData, event_type="join.refused"):
 
 
 @dataclass(frozen=True)
+class ScimTokenCreatedEventData(EventData, event_type="scim.token_created"):
+    """An owner made a token for the tenant's SCIM client. No event has the token."""
+
+    tenant_id: str
+    token_id: str
+    name: str
+    expires_at: datetime
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class ScimTokenRevokedEventData(EventData, event_type="scim.token_revoked"):
+    """An owner revoked a token of the tenant's SCIM client, which is refused from then on."""
+
+    tenant_id: str
+    token_id: str
+    name: str
+    revoked_at: datetime
+
+
+@dataclass(frozen=True)
+class ScimGroupRoleSetEventData(EventData, event_type="scim.group_role_set"):
+    """An owner gave the members of a group of the tenant's SCIM client a role."""
+
+    tenant_id: str
+    group: str
+    role: Role
+    set_at: datetime
+
+
+@dataclass(frozen=True)
+class ScimGroupRoleRemovedEventData(EventData, event_type="scim.group_role_removed"):
+    """A group of the tenant's SCIM client gives no role any more. ``role`` is the one it gave."""
+
+    tenant_id: str
+    group: str
+    role: Role
+    removed_at: datetime
+
+
+@dataclass(frozen=True)
 class InvitationCreatedEventData(EventData, event_type="invitation.created"):
     """A person was invited. No event contains the mail's token.
 

@@ -115,6 +115,12 @@ class DomainLookup(StrEnum):
     UNREACHABLE = "unreachable"
 
 
+class ScimTokenStatus(StrEnum):
+    ACTIVE = "active"
+    EXPIRED = "expired"
+    REVOKED = "revoked"
+
+
 class JoinStatus(StrEnum):
     """What came of joining by a domain."""
 

@@ -355,6 +355,39 @@ join_requests = Table(
     comment="people who asked to join, and those who were removed; a membership deletes its row",
 )
 
+scim_tokens = Table(
+    "scim_tokens",
+    metadata,
+    _tenant(),
+    _id("token_id"),
+    Column("name", String(100), nullable=False),
+    Column("token_hash", LargeBinary, nullable=False, comment="SHA-256"),
+    _time("created_at"),
+    _id("created_by"),
+    Column("expires_at", DateTime(timezone=True), nullable=False),
+    Column("last_used_at", DateTime(timezone=True), comment="up to a minute behind"),
+    _time("revoked_at", nullable=True),
+    PrimaryKeyConstraint("tenant_id", "token_id"),
+    Index("uq_scim_tokens_token_hash", "tenant_id", "token_hash", unique=True),
+    Index("ix_scim_tokens_page", "tenant_id", "created_at", "token_id"),
+    comment="tokens of the tenants' SCIM clients",
+)
+
+scim_group_roles = Table(
+    "scim_group_roles",
+    metadata,
+    _tenant(),
+    Column("group_key", String(1024), nullable=False, comment="the name, folded; compared"),
+    Column("group_name", String(255), nullable=False),
+    Column("role", String(16), nullable=False),
+    _time("created_at"),
+    _time("updated_at"),
+    PrimaryKeyConstraint("tenant_id", "group_key"),
+    _one_of("role", [role for role in Role if role is not Role.OWNER]),
+    Index("ix_scim_group_roles_page", "tenant_id", "created_at", "group_key"),
+    comment="the roles that groups of the tenants' SCIM clients give",
+)
+
 member_counts = Table(
     "member_counts",
     metadata,
