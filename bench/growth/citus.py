@@ -46,7 +46,7 @@ class Called:
 
     @property
     def is_success(self) -> bool:
-        return 200 <= self.status < 300
+        return self.status in {200, 201, 202}
 
     def __str__(self) -> str:
         return f"{self.status:>6} {self.one:>9} {self.several:>8}  {self.label}"
