@@ -116,9 +116,16 @@ def _create_accounts() -> None:
         _now("updated_at"),
         _time("last_login_at"),
         _time("deleted_at"),
+        _time("erased_at"),
         _version(),
         sa.PrimaryKeyConstraint("user_id"),
         sa.CheckConstraint("deleted_at IS NULL OR NOT is_active", name="deleted_is_inactive"),
+        sa.CheckConstraint(
+            "erased_at IS NULL OR (deleted_at IS NOT NULL AND email = '' AND num_nonnulls(email_key, name,"
+            " name_key, avatar_url, timezone, locale, oauth_provider, last_login_at) = 0"
+            " AND preferences = '{}'::jsonb)",
+            name="erased_is_empty",
+        ),
         sa.CheckConstraint("is_claimed OR has_generated_id", name="unclaimed_has_generated_id"),
         sa.CheckConstraint("starts_with(avatar_url, 'https://')", name="avatar_url_https"),
         *_within_years("created_at", "last_login_at", "deleted_at"),
@@ -131,6 +138,13 @@ def _create_accounts() -> None:
         unique=True,
         schema=SCHEMA,
         postgresql_where=sa.text("deleted_at IS NULL"),
+    )
+    op.create_index(
+        "ix_users_erased",
+        "users",
+        ["erased_at", "user_id"],
+        schema=SCHEMA,
+        postgresql_where=sa.text("erased_at IS NOT NULL"),
     )
     _index("ix_users_page", "users", "created_at", "user_id")
     _index("ix_users_page_by_status", "users", "is_active", "created_at", "user_id")
@@ -227,12 +241,21 @@ def _create_tenants() -> None:
         _flag("invitations_only_to_domains", default=False),
         _now("created_at"),
         _now("updated_at"),
+        _time("erased_at"),
         _version(),
         sa.PrimaryKeyConstraint("tenant_id"),
         _one_of("status", "active", "suspended", "terminated", "archived"),
         _one_of("plan", "free", "pro", "enterprise"),
+        sa.CheckConstraint("erased_at IS NULL OR status = 'archived'", name="erased_has_ended"),
         sa.CheckConstraint("onboarding_state BETWEEN 0 AND 4", name="onboarding_state"),
         comment="a quota max_… that is null is the plan's",
+    )
+    op.create_index(
+        "ix_tenants_erased",
+        "tenants",
+        ["erased_at", "tenant_id"],
+        schema=SCHEMA,
+        postgresql_where=sa.text("erased_at IS NOT NULL"),
     )
     _index("ix_tenants_page", "tenants", "created_at", "tenant_id")
     _index("ix_tenants_page_by_status", "tenants", "status", "created_at", "tenant_id")
@@ -324,6 +347,7 @@ def _create_tenants() -> None:
         _one_of("status", "pending", "refused", "removed"),
         comment="people who asked to join, and those who were removed; a membership deletes its row",
     )
+    _index("ix_join_requests_user", "join_requests", "user_id")
     _index("ix_join_requests_page", "join_requests", "tenant_id", "status", "requested_at", "user_id")
     _create(
         "scim_tokens",
@@ -428,6 +452,8 @@ def _create_invitations() -> None:
         schema=SCHEMA,
         postgresql_where=sa.text("status = 'pending'"),
     )
+    _index("ix_invitations_address", "invitations", "email_key")
+    _index("ix_invitations_accepted", "invitations", "accepted_user_id")
     _create(
         "invitation_counts",
         *_tenant(),
@@ -599,6 +625,7 @@ def _create_requests() -> None:
         _one_of("priority", "low", "medium", "high", "urgent"),
         _one_of("status", "open", "in_progress", "resolved", "closed"),
     )
+    _index("ix_support_tickets_user", "support_tickets", "user_id")
     _index("ix_support_tickets_page", "support_tickets", "tenant_id", "created_at", "ticket_id")
     kind = ("status", "priority", "category")
     _index("ix_support_tickets_kind", "support_tickets", "tenant_id", *kind, "created_at", "ticket_id")
@@ -627,6 +654,7 @@ def _create_requests() -> None:
             name="fk_ticket_replies_ticket",
         ),
     )
+    _index("ix_ticket_replies_author", "ticket_replies", "author_id")
     _index("ix_ticket_replies_page", "ticket_replies", "tenant_id", "ticket_id", "created_at", "reply_id")
     _create(
         "domain_mails",
@@ -661,7 +689,9 @@ def _create_requests() -> None:
         sa.Column("key", sa.String(255), nullable=False),
         sa.Column("request_hash", sa.LargeBinary(), nullable=False),
         sa.Column("status_code", sa.SmallInteger(), comment="null while the first request is still running"),
-        sa.Column("response", sa.LargeBinary()),
+        sa.Column(
+            "response", sa.LargeBinary(), comment="null, too, when it was blanked with a person's data"
+        ),
         _now("created_at"),
         sa.PrimaryKeyConstraint("tenant_id", "principal", "route", "key"),
     )
@@ -689,6 +719,10 @@ def _create_events() -> None:
     _index("ix_events_type", "events", "tenant_id", "type", "time", "position")
     _index("ix_events_actor", "events", "tenant_id", "actor", "time", "position")
     _index("ix_events_actor_type", "events", "tenant_id", "actor", "type", "time", "position")
+    _index("ix_events_user", "events", "user_id", "time")
+    op.execute(
+        "CREATE INDEX ix_events_invitation ON account.events (tenant_id, (payload ->> 'invitation_id'))"
+    )
     _create(
         "event_cursors",
         sa.Column("name", sa.String(32), nullable=False),

@@ -27,6 +27,7 @@ from hoc.cus.account.L2_api.identity import IDENTITY_OPERATIONS, issue_email_cha
 from hoc.cus.account.L2_api.openapi import CACHED_DOCUMENT, openapi_document, openapi_route
 from hoc.cus.account.L2_api.operations import AnyOperation
 from hoc.cus.account.L2_api.request import BodyParser
+from hoc.cus.account.L2_api.subject_rights import SUBJECT_RIGHTS_OPERATIONS
 from hoc.cus.account.L2_api.support_desk import SUPPORT_DESK_OPERATIONS
 from hoc.cus.account.L2_api.tenants import TENANT_OPERATIONS
 from hoc.cus.account.L5_engines.accounts_facade import AccountsFacade
@@ -192,11 +193,18 @@ class Accounts:
             [
                 *routes(identity, self.identity_service, dependencies),
                 *routes(TENANT_OPERATIONS, self.facade, dependencies),
+                *routes(SUBJECT_RIGHTS_OPERATIONS, self.facade, dependencies),
                 *routes(SUPPORT_DESK_OPERATIONS, self.facade, dependencies),
                 *routes(FEED_OPERATIONS, event_feed(), dependencies),
                 *_documentation(
                     settings,
-                    [*identity, *TENANT_OPERATIONS, *SUPPORT_DESK_OPERATIONS, *FEED_OPERATIONS],
+                    [
+                        *identity,
+                        *TENANT_OPERATIONS,
+                        *SUBJECT_RIGHTS_OPERATIONS,
+                        *SUPPORT_DESK_OPERATIONS,
+                        *FEED_OPERATIONS,
+                    ],
                     title="hoc identity",
                 ),
                 *_event_documentation(settings),

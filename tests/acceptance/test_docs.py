@@ -22,6 +22,7 @@ from hoc.cus.account.L2_api import problems
 from hoc.cus.account.L2_api.console import CONSOLE_OPERATIONS
 from hoc.cus.account.L2_api.feed import FEED_OPERATIONS
 from hoc.cus.account.L2_api.identity import IDENTITY_OPERATIONS
+from hoc.cus.account.L2_api.subject_rights import SUBJECT_RIGHTS_OPERATIONS
 from hoc.cus.account.L2_api.support_desk import SUPPORT_DESK_OPERATIONS
 from hoc.cus.account.L2_api.tenants import TENANT_OPERATIONS
 from hoc.cus.account.L5_engines.account_service import AccountRepositoryProtocol, AccountService
@@ -148,6 +149,7 @@ def test_every_route_is_documented_and_no_other() -> None:
         "/api/v1": [
             *IDENTITY_OPERATIONS,
             *TENANT_OPERATIONS,
+            *SUBJECT_RIGHTS_OPERATIONS,
             *SUPPORT_DESK_OPERATIONS,
             *FEED_OPERATIONS,
         ],

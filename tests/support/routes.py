@@ -12,6 +12,7 @@ from hoc.cus.account.L2_api.console import CONSOLE_OPERATIONS
 from hoc.cus.account.L2_api.feed import FEED_OPERATIONS
 from hoc.cus.account.L2_api.identity import IDENTITY_OPERATIONS
 from hoc.cus.account.L2_api.operations import AnyOperation
+from hoc.cus.account.L2_api.subject_rights import SUBJECT_RIGHTS_OPERATIONS
 from hoc.cus.account.L2_api.support_desk import SUPPORT_DESK_OPERATIONS
 from hoc.cus.account.L2_api.tenants import TENANT_OPERATIONS
 from hoc.cus.account.L5_schemas.identity import AccountUpdateRequest
@@ -24,6 +25,7 @@ SERVICES: dict[str, list[AnyOperation]] = {
     IDENTITY_MOUNT: [
         *IDENTITY_OPERATIONS,
         *TENANT_OPERATIONS,
+        *SUBJECT_RIGHTS_OPERATIONS,
         *SUPPORT_DESK_OPERATIONS,
         *FEED_OPERATIONS,
     ],
@@ -487,6 +489,7 @@ ROUTES = _table(
         tenant,
     ),
     Route("GET /api/v1/tenants/{tenant_id}/users", ADMIN, prepare=tenant),
+    Route(f"POST {ACCOUNTS}/profile/{{user_id}}/erasure", ADMIN, prepare=account),
     Route("GET /api/v1/tickets", ADMIN),
     Route("GET /api/v1/tenants/{tenant_id}/tickets", ADMIN, prepare=ticket),
     Route(f"GET {TICKET}", ADMIN, prepare=ticket),

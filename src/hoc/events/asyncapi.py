@@ -8,7 +8,7 @@ from typing import Any, Final
 from pydantic import TypeAdapter
 from pydantic.json_schema import JsonSchemaMode
 
-from hoc.cus.account.L5_schemas.events import EVENTS
+from hoc.cus.account.L5_schemas.events import EVENTS, blanked_fields
 from hoc.distribution import installed_version
 from hoc.events.billing import INBOUND
 
@@ -91,6 +91,8 @@ def asyncapi_document() -> dict[str, Any]:
         [(subject, direction.mode, _adapter(model)) for direction, subject, model in all_models],
         ref_template=_SCHEMAS,
     )
+    for event in EVENTS.values():
+        _make_optional(schemas["$defs"][event.__name__], blanked_fields(event))
     headers = {"EventHeaders": _EVENT_HEADERS, "InboundHeaders": _INBOUND_HEADERS}
     return {
         "asyncapi": "3.0.0",
@@ -128,6 +130,13 @@ def asyncapi_document() -> dict[str, Any]:
             "schemas": headers | schemas["$defs"],
         },
     }
+
+
+def _make_optional(schema: dict[str, Any], fields: tuple[str, ...]) -> None:
+    """A past event that is read again lacks what an erasure has blanked."""
+    schema["required"] = [name for name in schema["required"] if name not in fields]
+    for name in fields:
+        schema["properties"][name]["description"] = "Absent after an erasure."
 
 
 def _name(subject: str) -> str:

@@ -70,6 +70,8 @@ class MemoryAccounts:
             subject, key = account.subject, account.email.key
             linked = tables.identities.get(subject)
             stored = tables.users.get(account.user_id if linked is None else linked.user_id)
+            if stored is not None and stored.erased_at is not None:
+                return AddressRefusal.ERASED_ID
             if stored is not None:
                 return _record(stored), False
             holder = tables.account_by_email(key)
@@ -227,7 +229,8 @@ class MemoryAccounts:
                 return LinkOutcome.NO_ACCOUNT
             linked = tables.identities.get(subject)
             owner = None if linked is None else linked.user_id
-            if owner is None and subject.issuer == "" and subject.id in tables.users:
+            same = tables.users.get(subject.id) if subject.issuer == "" else None
+            if owner is None and same is not None and same.erased_at is None:
                 owner = subject.id
             if owner is not None:
                 return LinkOutcome.DONE if owner == user.user_id else LinkOutcome.TAKEN

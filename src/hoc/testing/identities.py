@@ -11,7 +11,11 @@ from hoc.testing.store import MemoryStore
 class MemoryIdentities(MemoryStore):
     async def is_active(self, session: MemorySession, user_id: str) -> bool | None:
         user = self.read(session).users.get(user_id)
-        return None if user is None else user.is_active
+        return None if user is None or user.erased_at is not None else user.is_active
+
+    async def is_erased(self, session: MemorySession, user_id: str) -> bool:
+        user = self.read(session).users.get(user_id)
+        return user is not None and user.erased_at is not None
 
     async def holder(self, session: MemorySession, email_key: str) -> AddressHolder | None:
         user = (await self.write(session)).account_by_email(email_key)

@@ -55,6 +55,7 @@ class UserRow(ProfileExtras):
     updated_at: datetime
     is_active: bool = True
     deleted_at: datetime | None = None
+    erased_at: datetime | None = None
     preferences: bytes = b"{}"
     timezone: str | None = None
     avatar_url: str | None = None

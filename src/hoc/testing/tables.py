@@ -212,14 +212,14 @@ class Tables:
         not closed would have no active owner) or LimitExceededError (one has no seat for the account).
         """
         user = self.account(user_id)
-        if user is None:
+        if user is None or user.erased_at is not None:
             return False
         user_id = user.user_id
         if user.is_active == is_active and not (is_deleted and user.deleted_at is None):
             return True
         if is_active and self.account_by_email(user.email_key) not in {None, user}:
             raise AccountValidationError.of("email", "is another account's already")
-        if not is_active and any(self._is_last_owner(membership) for membership in self._owned_by(user)):
+        if not is_active and self.only_owner_of(user):
             raise LastOwnerError("A tenant keeps at least one owner.")
         if is_active:
             self._require_seats(user_id, now)
@@ -266,6 +266,10 @@ class Tables:
             limit = tenant.quota("max_members")
             if tenant.status not in CLOSED_TENANT and self.seats(tenant_id, now) >= limit:
                 raise LimitExceededError.of_seats(tenant_id, limit)
+
+    def only_owner_of(self, user: UserRow) -> list[str]:
+        """The tenants that have no other active owner."""
+        return sorted(each.tenant_id for each in self._owned_by(user) if self._is_last_owner(each))
 
     def _owned_by(self, user: UserRow) -> list[MembershipRow]:
         """The user's memberships as an owner, except of closed tenants, which need none."""

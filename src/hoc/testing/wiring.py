@@ -17,6 +17,7 @@ from hoc.testing.billing import MemoryBilling
 from hoc.testing.database import MemoryDatabase, MemorySession
 from hoc.testing.domains import MemoryDomainChecks, MemoryDomains
 from hoc.testing.email_changes import MemoryEmailChanges
+from hoc.testing.erasure import MemoryUserErasure
 from hoc.testing.events import MemoryEventLog
 from hoc.testing.hooks import MemoryWrittenEvents
 from hoc.testing.identities import MemoryIdentities
@@ -79,6 +80,7 @@ def memory_engines(
         accounts=MemoryIdentities(database),
         events=MemoryEventLog(database),
         operators=MemoryOperators(database),
+        user_erasure=MemoryUserErasure(database),
     )
     return build_engines(stores, options or Options(), clock=clock, hooks=_hooks(hooks))
 

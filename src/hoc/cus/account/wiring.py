@@ -40,6 +40,7 @@ from hoc.cus.account.L6_drivers.ticket_replies import SqlTicketReplies
 from hoc.cus.account.L6_drivers.tickets import SqlTickets
 from hoc.cus.account.L6_drivers.usage import SqlUsage
 from hoc.cus.account.L6_drivers.usage_days import SqlUsageDays
+from hoc.cus.account.L6_drivers.user_erasure import SqlUserErasure
 from hoc.database import Database, PasswordSource, Pooler, Replica
 from hoc.distribution import how_to_add
 from hoc.settings import Settings
@@ -127,6 +128,7 @@ def postgres_engines(
         accounts=SqlIdentities(),
         events=SqlEventLog(),
         operators=SqlOperators(),
+        user_erasure=SqlUserErasure(),
     )
     return build_engines(stores, options, clock=clock, hooks=_hooks(hooks))
 

@@ -264,4 +264,4 @@ class Endpoint(Generic[RulesT]):
             return outcome
         if in_tenant:
             await self._require_member(call)
-        return JsonResponse(outcome.body, outcome.status_code)
+        return JsonResponse(outcome.body or b"", outcome.status_code)

@@ -45,6 +45,10 @@ class AccountStore(Protocol):
         """Whether the account is active. None: there is no such account."""
         ...
 
+    async def is_erased(self, session: Session, user_id: str) -> bool:
+        """Whether the id is the pseudonym of a person who was erased."""
+        ...
+
     async def holder(self, session: Session, email_key: str) -> AddressHolder | None:
         """The account that has this address, locked until the transaction ends."""
         ...
@@ -266,8 +270,14 @@ class Acceptances:
             return await self._verified(session, holder, now)
         if holder is not None and holder.email_verified:
             raise not_your_invitation()
-        await self._accounts.displace(session, terms.email_key, caller.user_id, now, actor=caller.user_id)
-        return await self._create(session, terms, subject, caller.user_id, now, email_verified=True)
+        user_id = caller.user_id
+        if await self._accounts.is_erased(session, user_id):
+            user_id = new_id("usr")
+        await self._accounts.displace(session, terms.email_key, user_id, now, actor=user_id)
+        created = await self._create(session, terms, subject, user_id, now, email_verified=True)
+        if created is not None and created != subject.id:
+            await self._accounts.link(session, subject, created, now, actor=created)
+        return created
 
     async def _by_token(
         self, session: Session, terms: InvitationTerms, holder: AddressHolder, now: datetime

@@ -6,6 +6,7 @@ Each method is a transaction of its own and safe to repeat.
 from collections.abc import Generator
 from contextlib import contextmanager
 from copy import copy
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -111,7 +112,8 @@ class AccountService:
         """Create the account unless it exists. Returns it as stored, and whether this call created it.
 
         Of any number of concurrent calls with one ``user_id``, one creates the account and all return it. An
-        existing account is returned unchanged, also a deactivated one. With a verified address, a subject
+        existing account is returned unchanged, also a deactivated one. A subject whose person was erased gets
+        a new account with another id. With a verified address, a subject
         without an account claims the account that an invitation made for this address, unless somebody has
         claimed it.
 
@@ -125,6 +127,9 @@ class AccountService:
             name = clean_line("name", request.name)
         account = NewAccount(subject, user_id, address, name, fold(name), request.email_verified)
         ensured = await self.repository.ensure_account_exists(account, self._clock(), actor=actor)
+        if ensured is AddressRefusal.ERASED_ID:
+            account = replace(account, user_id=new_id("usr"))
+            ensured = await self.repository.ensure_account_exists(account, self._clock(), actor=actor)
         if ensured is AddressRefusal.CLAIMED:
             raise AccountValidationError(
                 "email: belongs to an account that somebody signs in to; link this identity to that account",

@@ -101,6 +101,7 @@ class AccountsFacade:
         self.scim_group_roles = engines.scim_group_roles
         self.audit = engines.audit
         self.operators = engines.operators
+        self.erasure = engines.erasure
 
     async def list_projects(
         self,

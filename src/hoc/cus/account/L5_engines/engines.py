@@ -7,6 +7,7 @@ from hoc.cus.account.L5_engines.audit import AuditStore, AuditTrail
 from hoc.cus.account.L5_engines.billing import Billing, BillingStore
 from hoc.cus.account.L5_engines.domain_checks import DomainChecks, DomainCheckStore
 from hoc.cus.account.L5_engines.domains import Domains, DomainStore
+from hoc.cus.account.L5_engines.erasure import Erasure, UserErasureStore
 from hoc.cus.account.L5_engines.hooks import Hooks
 from hoc.cus.account.L5_engines.invitation_store import InvitationStore
 from hoc.cus.account.L5_engines.invitations import Invitations
@@ -51,6 +52,7 @@ class Stores:
     accounts: AccountStore
     events: AuditStore
     operators: OperatorStore
+    user_erasure: UserErasureStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,7 @@ class Engines:
     scim_group_roles: ScimGroupRoles
     audit: AuditTrail
     operators: Operators
+    erasure: Erasure
 
 
 def build_engines(
@@ -123,6 +126,7 @@ def build_engines(
         scim_group_roles=ScimGroupRoles(stores.scim_group_roles, stores.members, clock=clock),
         audit=AuditTrail(stores.events, stores.members),
         operators=Operators(stores.operators, clock=clock),
+        erasure=Erasure(stores.user_erasure, clock=clock),
     )
     if hooks is None:
         return engines

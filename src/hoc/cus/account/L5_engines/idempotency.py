@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from hoc.cus.account.L5_engines.session import Clock, Session, utc_now
-from hoc.cus.account.L5_schemas.errors import IdempotencyKeyReusedError, InvalidInputError
+from hoc.cus.account.L5_schemas.errors import ConflictError, IdempotencyKeyReusedError, InvalidInputError
 from hoc.cus.account.L5_schemas.port_types import IdempotencyKey, StoredResponse
 
 LIFETIME = timedelta(hours=24)
@@ -40,7 +40,8 @@ class Idempotency:
     async def begin(self, session: Session, key: IdempotencyKey, request: bytes) -> StoredResponse | None:
         """Claim the key. Returns the stored response if the request has been made before.
 
-        Raises InvalidInputError or IdempotencyKeyReusedError (the key was used for another payload).
+        Raises InvalidInputError, IdempotencyKeyReusedError (the key was used for another payload) or
+        ConflictError (`answer_erased`: an erasure blanked the response).
         """
         if not 1 <= len(key.key) <= MAX_KEY_LENGTH or not key.key.isprintable() or not key.key.isascii():
             raise InvalidInputError(
@@ -54,6 +55,12 @@ class Idempotency:
         if stored is not None and stored.request_hash != digest:
             raise IdempotencyKeyReusedError(
                 "This Idempotency-Key was used for another request. Use a new key."
+            )
+        if stored is not None and stored.body is None:
+            raise ConflictError(
+                "This request was made before, and its answer has been erased with somebody's personal data."
+                " Read what the request made instead of repeating it.",
+                code="answer_erased",
             )
         return stored
 

@@ -3,9 +3,10 @@
 The four of ``user.*`` are exactly those of the account service's specification.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import ClassVar, Final
+from enum import Enum, auto
+from typing import Annotated, Any, ClassVar, Final, TypeAlias, get_args, get_type_hints
 
 from hoc.cus.account.L5_schemas.values import (
     BillingPeriod,
@@ -20,6 +21,23 @@ from hoc.cus.account.L5_schemas.values import (
     TicketPriority,
     TicketStatus,
 )
+
+
+class Blanked(Enum):
+    """Which erasure takes a text out of past events. A later reader finds the event without the field.
+
+    Each text field says so, except those whose names end in ``_id`` or ``_by``: ids stay, as pseudonyms.
+    """
+
+    WITH_PERSON = auto()
+    """That of the person whom the event is about, and that of the tenant."""
+    WITH_TENANT = auto()
+    NEVER = auto()
+
+
+PersonText: TypeAlias = Annotated[str, Blanked.WITH_PERSON]
+TenantText: TypeAlias = Annotated[str, Blanked.WITH_TENANT]
+PlainText: TypeAlias = Annotated[str, Blanked.NEVER]
 
 
 @dataclass(frozen=True)
@@ -37,14 +55,29 @@ EVENTS: Final[dict[str, type[EventData]]] = {}
 """Each event's model by its type."""
 
 
+def blanked_fields(event: type[EventData], *when: Blanked) -> tuple[str, ...]:
+    """The fields of an event that these erasures blank, all of them by default."""
+    wanted = when or (Blanked.WITH_PERSON, Blanked.WITH_TENANT)
+    hints = get_type_hints(event, include_extras=True)
+    return tuple(each.name for each in fields(event) if blanked(hints[each.name]) in wanted)
+
+
+def blanked(kind: Any) -> Blanked | None:  # noqa: ANN401 - of any type
+    """What the type of a field, or of a union's or list's part, declares. None: nothing."""
+    for part in (*getattr(kind, "__metadata__", ()), *map(blanked, get_args(kind))):
+        if isinstance(part, Blanked):
+            return part
+    return None
+
+
 @dataclass(frozen=True)
 class UserCreatedEventData(EventData, event_type="user.created"):
     """An account was created. ``name`` is empty if the account has none yet."""
 
     user_id: str
-    email: str
-    name: str
-    subscription_plan: str  # deprecated: always "free"
+    email: PersonText
+    name: PersonText
+    subscription_plan: PlainText  # deprecated: always "free"
     created_at: datetime
 
 
@@ -53,9 +86,9 @@ class UserProfileUpdatedEventData(EventData, event_type="user.profile_updated"):
     """An account's own fields, named in ``updated_fields``, changed."""
 
     user_id: str
-    email: str
-    name: str
-    updated_fields: list[str]
+    email: PersonText
+    name: PersonText
+    updated_fields: list[PlainText]
     updated_at: datetime
 
 
@@ -64,9 +97,20 @@ class UserDeletedEventData(EventData, event_type="user.deleted"):
     """An account was deleted. Its record is kept."""
 
     user_id: str
-    email: str | None
-    reason: str | None
+    email: PersonText | None
+    reason: PersonText | None
     deleted_at: datetime
+
+
+@dataclass(frozen=True)
+class UserErasedEventData(EventData, event_type="user.erased"):
+    """A person was erased: everything about them is gone but the id, which nobody gets again.
+
+    It is the last event about the user. Whoever has copies of earlier ones blanks them now.
+    """
+
+    user_id: str
+    erased_at: datetime
 
 
 @dataclass(frozen=True)
@@ -74,9 +118,9 @@ class UserStatusChangedEventData(EventData, event_type="user.status_changed"):
     """An account was activated or deactivated together with its memberships."""
 
     user_id: str
-    email: str | None
+    email: PersonText | None
     is_active: bool
-    reason: str | None
+    reason: PersonText | None
     changed_at: datetime
     changed_by: str | None
 
@@ -86,7 +130,7 @@ class UserEmailLostEventData(EventData, event_type="user.email_lost"):
     """An account lost an address that it had not verified to one that has. It needs another address."""
 
     user_id: str
-    email: str
+    email: PersonText
     lost_at: datetime
 
 
@@ -95,8 +139,8 @@ class UserIdentityLinkedEventData(EventData, event_type="user.identity_linked"):
     """A subject of an issuer can sign in to an account. ``issuer`` is empty for the primary issuer."""
 
     user_id: str
-    issuer: str
-    subject: str
+    issuer: PlainText
+    subject: PersonText
     linked_at: datetime
 
 
@@ -105,8 +149,8 @@ class UserIdentityUnlinkedEventData(EventData, event_type="user.identity_unlinke
     """A subject of an issuer can no longer sign in to an account."""
 
     user_id: str
-    issuer: str
-    subject: str
+    issuer: PlainText
+    subject: PersonText
     unlinked_at: datetime
 
 
@@ -115,7 +159,7 @@ class UserSignedInEventData(EventData, event_type="user.signed_in"):
     """Somebody signed in to an account. Of several times within a minute, the first makes an event."""
 
     user_id: str
-    provider: str | None
+    provider: PersonText | None
     signed_in_at: datetime
 
 
@@ -124,8 +168,8 @@ class TenantCreatedEventData(EventData, event_type="tenant.created"):
     """A project, which is a tenant, was created."""
 
     tenant_id: str
-    name: str
-    slug: str
+    name: TenantText
+    slug: TenantText
     owner_user_id: str
     created_at: datetime
 
@@ -135,9 +179,9 @@ class TenantUpdatedEventData(EventData, event_type="tenant.updated"):
     """A tenant's own fields, named in ``updated_fields``, changed. The event has its name and slug since."""
 
     tenant_id: str
-    name: str
-    slug: str
-    updated_fields: list[str]
+    name: TenantText
+    slug: TenantText
+    updated_fields: list[PlainText]
     updated_at: datetime
 
 
@@ -198,7 +242,7 @@ class TenantInvoiceRecordedEventData(EventData, event_type="tenant.invoice_recor
     period_end: datetime
     amount_cents: int
     status: InvoiceStatus
-    currency: str | None
+    currency: PlainText | None
     recorded_at: datetime
 
 
@@ -253,7 +297,7 @@ class MemberUpdatedEventData(EventData, event_type="member.updated"):
 
     tenant_id: str
     user_id: str
-    updated_fields: list[str]
+    updated_fields: list[PlainText]
     updated_at: datetime
 
 
@@ -293,7 +337,7 @@ class DomainClaimedEventData(EventData, event_type="domain.claimed"):
     """A tenant claimed a domain. Its record in DNS is not proved yet."""
 
     tenant_id: str
-    domain: str
+    domain: TenantText
     claimed_at: datetime
 
 
@@ -302,7 +346,7 @@ class DomainChangedEventData(EventData, event_type="domain.changed"):
     """How people with an address in a tenant's domain join, or their role, changed."""
 
     tenant_id: str
-    domain: str
+    domain: TenantText
     joining: DomainJoining
     join_role: Role
     changed_at: datetime
@@ -313,7 +357,7 @@ class DomainVerifiedEventData(EventData, event_type="domain.verified"):
     """A tenant proved a domain by its record in DNS."""
 
     tenant_id: str
-    domain: str
+    domain: TenantText
     verified_at: datetime
 
 
@@ -322,7 +366,7 @@ class DomainFailingEventData(EventData, event_type="domain.failing"):
     """A verified domain's record is missing. The domain is lost at ``lost_at`` unless the record returns."""
 
     tenant_id: str
-    domain: str
+    domain: TenantText
     lost_at: datetime
     failing_since: datetime
 
@@ -335,7 +379,7 @@ class DomainLostEventData(EventData, event_type="domain.lost"):
     """
 
     tenant_id: str
-    domain: str
+    domain: TenantText
     lost_at: datetime
 
 
@@ -344,7 +388,7 @@ class DomainRemovedEventData(EventData, event_type="domain.removed"):
     """A tenant gave up its claim of a domain, verified or not. Memberships stay."""
 
     tenant_id: str
-    domain: str
+    domain: TenantText
     removed_at: datetime
 
 
@@ -354,7 +398,7 @@ class JoinRequestedEventData(EventData, event_type="join.requested"):
 
     tenant_id: str
     user_id: str
-    domain: str
+    domain: PersonText
     requested_at: datetime
 
 
@@ -417,7 +461,7 @@ class InvitationCreatedEventData(EventData, event_type="invitation.created"):
 
     tenant_id: str
     invitation_id: str
-    email: str
+    email: PersonText
     role: Role
     invited_by: str
     delivery: MailDelivery | None
@@ -434,7 +478,7 @@ class InvitationResentEventData(EventData, event_type="invitation.resent"):
 
     tenant_id: str
     invitation_id: str
-    email: str
+    email: PersonText
     role: Role
     invited_by: str
     delivery: MailDelivery | None
@@ -448,7 +492,7 @@ class InvitationMailSentEventData(EventData, event_type="invitation.mail_sent"):
 
     tenant_id: str
     invitation_id: str
-    email: str
+    email: PersonText
     role: Role
     invited_by: str
     sent_at: datetime
@@ -460,7 +504,7 @@ class InvitationMailDelayedEventData(EventData, event_type="invitation.mail_dela
 
     tenant_id: str
     invitation_id: str
-    email: str
+    email: PersonText
     role: Role
     invited_by: str
     delayed_at: datetime
@@ -472,10 +516,10 @@ class InvitationDeliveryFailedEventData(EventData, event_type="invitation.delive
 
     tenant_id: str
     invitation_id: str
-    email: str
+    email: PersonText
     role: Role
     invited_by: str
-    reason: str
+    reason: PersonText
     failed_at: datetime
 
 
@@ -485,7 +529,7 @@ class InvitationLinkIssuedEventData(EventData, event_type="invitation.link_issue
 
     tenant_id: str
     invitation_id: str
-    email: str
+    email: PersonText
     role: Role
     issued_by: str
     issued_at: datetime
@@ -497,7 +541,7 @@ class InvitationRevokedEventData(EventData, event_type="invitation.revoked"):
 
     tenant_id: str
     invitation_id: str
-    email: str
+    email: PersonText
     role: Role
     revoked_at: datetime
 
@@ -508,7 +552,7 @@ class InvitationDeclinedEventData(EventData, event_type="invitation.declined"):
 
     tenant_id: str
     invitation_id: str
-    email: str
+    email: PersonText
     role: Role
     declined_at: datetime
 
@@ -531,7 +575,7 @@ class TicketCreatedEventData(EventData, event_type="ticket.created"):
     tenant_id: str
     ticket_id: str
     user_id: str
-    subject: str
+    subject: PersonText
     category: TicketCategory
     priority: TicketPriority
     created_at: datetime
@@ -545,7 +589,7 @@ class TicketUpdatedEventData(EventData, event_type="ticket.updated"):
     ticket_id: str
     user_id: str
     status: TicketStatus
-    resolution: str | None
+    resolution: PersonText | None
     updated_at: datetime
 
 
@@ -573,7 +617,7 @@ class TicketResolvedEventData(EventData, event_type="ticket.resolved"):
     ticket_id: str
     user_id: str
     status: TicketStatus
-    resolution: str | None
+    resolution: PersonText | None
     resolved_at: datetime
 
 

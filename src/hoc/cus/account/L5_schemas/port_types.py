@@ -272,6 +272,8 @@ class AddressRefusal(Enum):
     """Another account has it."""
     CLAIMED = auto()
     """Another account has it, verified, and somebody signs in to that."""
+    ERASED_ID = auto()
+    """The address is free, but the account needs another id: this one is an erased person's pseudonym."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -457,11 +459,11 @@ class DeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class StoredResponse:
-    """The response to the first request with an idempotency key."""
+    """The response to the first request with an idempotency key. ``body`` is None once it was blanked."""
 
     request_hash: bytes
     status_code: int
-    body: bytes
+    body: bytes | None
 
 
 @dataclass(frozen=True, slots=True)

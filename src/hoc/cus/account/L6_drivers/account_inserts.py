@@ -122,7 +122,7 @@ def _ensure() -> AnySelect:
     )
     made = select(*(stored.c[column.name] for column in RECORD), true().label("was_created"))
     there = select(*RECORD, false().label("was_created")).where(
-        users.c.user_id == USER, ~select(stored.c.user_id).exists()
+        users.c.user_id == USER, users.c.erased_at.is_(None), ~select(stored.c.user_id).exists()
     )
     both = union_all(made, there).subquery("both")
     return select(both).add_cte(*counted)
@@ -136,7 +136,8 @@ async def ensure(
 ) -> AnyRow | None:
     """The account's row, created unless its id is there, and ``was_created``.
 
-    None: another account has the address, or the id is a subject that is linked to another account.
+    None: another account has the address, or the id is a subject that is linked to another account, or an
+    erased person's.
     """
     return await fetch_one(
         session,

@@ -18,7 +18,9 @@ REASON = param("reason", String)
 SYSTEM = literal_column("'system'", String)
 
 LOCK = (
-    select(users.c.user_id, users.c.version).where(users.c.user_id == ACCOUNT).with_for_update(key_share=True)
+    select(users.c.user_id, users.c.version)
+    .where(users.c.user_id == ACCOUNT, users.c.erased_at.is_(None))
+    .with_for_update(key_share=True)
 )
 
 # Read before the tenants are locked one by one: Citus locks rows of one shard in a statement. While the

@@ -73,7 +73,7 @@ def _of_subjects(*conditions: ColumnElement[bool]) -> CompoundSelect[*tuple[Any,
 
 
 FIND = _of_subjects(users.c.is_active)
-FIND_STORED = _of_subjects()
+FIND_STORED = _of_subjects(users.c.erased_at.is_(None))
 FIND_BY_EMAIL = select(*RECORD, users.c.version, users.c.email_key).where(
     any_of(users.c.email_key, "email_keys"), users.c.is_active, users.c.deleted_at.is_(None)
 )
@@ -148,6 +148,9 @@ class AccountRepository:
             row = await self._database.write(ensured)
             if row is not None:
                 return _record(row), row.was_created
+            async with self._database.reading() as session:
+                if await self._identities.is_erased(session, account.user_id):
+                    return AddressRefusal.ERASED_ID
         return await self._database.transact(lambda session: self._claim(session, account, now, actor))
 
     async def _claim(

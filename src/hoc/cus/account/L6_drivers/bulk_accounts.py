@@ -164,7 +164,8 @@ EXPORTED: Final = (
     "deleted_at",
 )
 _EMAIL_LOST: Final = "(email_key IS NULL)"
-_ACTIVE: Final = " WHERE is_active"
+_ACTIVE: Final = " AND is_active"
+_KNOWN: Final = " WHERE erased_at IS NULL"
 
 
 def _json_lines() -> str:
@@ -195,12 +196,12 @@ def _cell(name: str, marked: str) -> str:
 async def copy_accounts(
     session: AsyncConnection, output: Output, *, as_json: bool, include_inactive: bool, raw: bool
 ) -> int:
-    """Write all accounts, as of one moment and in no order. Returns how many.
+    """Write all accounts but the erased ones, as of one moment and in no order. Returns how many.
 
     In CSV, an apostrophe precedes each formula; with ``raw``, only one behind an apostrophe. So a reader may
     remove one apostrophe before a formula in any file.
     """
-    where = "" if include_inactive else _ACTIVE
+    where = _KNOWN if include_inactive else _KNOWN + _ACTIVE
     if as_json:
         query = _json_lines()
         # Neither delimiter nor quote can occur in JSON text, so nothing is ever quoted.

@@ -6,6 +6,7 @@ from typing import Final
 from hoc.concurrency.effect import Effect
 from hoc.concurrency.time_limit import TimeLimit
 from hoc.cus.account.L5_schemas.errors import (
+    AccountNotFoundError,
     AccountsError,
     AccountValidationError,
     ConflictError,
@@ -50,6 +51,8 @@ DOMAIN_ERRORS: Final = ErrorTranslator(
     unfit=unfit_database,
     violations={
         "ck_member_counts_keeps_an_owner": lambda: LastOwnerError("A tenant keeps at least one owner."),
+        # It was erased while this waited for its lock.
+        "ck_users_erased_is_empty": lambda: AccountNotFoundError("There is no such account."),
         "uq_users_email_key": lambda: AccountValidationError.of("email", "is another account's already"),
         "uq_tenant_domains_verified": lambda: ConflictError(
             "Another tenant has proved this domain.", code="domain_taken"

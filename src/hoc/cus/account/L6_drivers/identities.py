@@ -79,7 +79,8 @@ OF_ACCOUNT = (
     .order_by(linked_identities.c.linked_at, linked_identities.c.issuer, linked_identities.c.subject)
 )
 
-IS_ACTIVE = select(users.c.is_active).where(users.c.user_id == USER)
+IS_ACTIVE = select(users.c.is_active).where(users.c.user_id == USER, users.c.erased_at.is_(None))
+IS_ERASED = select(users.c.user_id).where(users.c.user_id == USER, users.c.erased_at.is_not(None))
 
 LOCK_ACCOUNT = (
     select(users.c.user_id, users.c.has_generated_id)
@@ -227,6 +228,10 @@ class SqlIdentities:
         """Whether the account is active. None: there is no such account."""
         row = await fetch_one(session, IS_ACTIVE, user_id=user_id)
         return None if row is None else bool(row.is_active)
+
+    async def is_erased(self, session: SqlSession, user_id: str) -> bool:
+        """Whether the id is the pseudonym of a person who was erased."""
+        return await fetch_one(session, IS_ERASED, user_id=user_id) is not None
 
     async def lock(self, session: SqlSession, subject: Subject) -> None:
         """Have no one else link the subject until the transaction ends."""

@@ -156,8 +156,16 @@ users = Table(
     _time("updated_at"),
     _time("last_login_at", nullable=True),
     _time("deleted_at", nullable=True),
+    _time("erased_at", nullable=True),
     _version(),
     CheckConstraint("deleted_at IS NULL OR NOT is_active", name="deleted_is_inactive"),
+    # Whoever waits for an account that is being erased must not bring anything back to it.
+    CheckConstraint(
+        "erased_at IS NULL OR (deleted_at IS NOT NULL AND email = '' AND num_nonnulls(email_key, name,"
+        " name_key, avatar_url, timezone, locale, oauth_provider, last_login_at) = 0"
+        " AND preferences = '{}'::jsonb)",
+        name="erased_is_empty",
+    ),
     CheckConstraint("is_claimed OR has_generated_id", name="unclaimed_has_generated_id"),
     CheckConstraint("starts_with(avatar_url, 'https://')", name="avatar_url_https"),
     *_within_years("created_at", "last_login_at", "deleted_at"),
@@ -170,6 +178,7 @@ users = Table(
         postgresql_using="gin",
         postgresql_ops={"searched": "gin_trgm_ops"},
     ),
+    Index("ix_users_erased", "erased_at", "user_id", postgresql_where=text("erased_at IS NOT NULL")),
     comment="one record for the console and the identity side",
 )
 
@@ -252,9 +261,11 @@ tenants = Table(
     Column("invitations_only_to_domains", Boolean, nullable=False, server_default=false()),
     _time("created_at"),
     _time("updated_at"),
+    _time("erased_at", nullable=True),
     _version(),
     _one_of("status", TenantStatus),
     _one_of("plan", Plan),
+    CheckConstraint("erased_at IS NULL OR status = 'archived'", name="erased_has_ended"),
     CheckConstraint(
         f"onboarding_state BETWEEN {min(Onboarding)} AND {max(Onboarding)}", name="onboarding_state"
     ),
@@ -266,6 +277,7 @@ tenants = Table(
         postgresql_using="gin",
         postgresql_ops={"searched": "gin_trgm_ops"},
     ),
+    Index("ix_tenants_erased", "erased_at", "tenant_id", postgresql_where=text("erased_at IS NOT NULL")),
     comment="a quota max_… that is null is the plan's",
 )
 
@@ -351,6 +363,7 @@ join_requests = Table(
     _time("requested_at"),
     PrimaryKeyConstraint("tenant_id", "user_id"),
     _one_of("status", JoinRequestStatus),
+    Index("ix_join_requests_user", "user_id"),
     Index("ix_join_requests_page", "tenant_id", "status", "requested_at", "user_id"),
     comment="people who asked to join, and those who were removed; a membership deletes its row",
 )
@@ -453,6 +466,9 @@ invitations = Table(
         "invitation_id",
         postgresql_where=text("status = 'pending'"),
     ),
+    # Of all statuses, for the erasure and the export of a person.
+    Index("ix_invitations_address", "email_key"),
+    Index("ix_invitations_accepted", "accepted_user_id"),
 )
 
 invitation_counts = Table(
@@ -641,6 +657,7 @@ support_tickets = Table(
     _one_of("category", TicketCategory),
     _one_of("priority", TicketPriority),
     _one_of("status", TicketStatus),
+    Index("ix_support_tickets_user", "user_id"),
     Index("ix_support_tickets_page", "tenant_id", "created_at", "ticket_id"),
     Index(
         "ix_support_tickets_kind", "tenant_id", "status", "priority", "category", "created_at", "ticket_id"
@@ -668,6 +685,7 @@ ticket_replies = Table(
         [f"{SCHEMA}.support_tickets.tenant_id", f"{SCHEMA}.support_tickets.ticket_id"],
         name="fk_ticket_replies_ticket",
     ),
+    Index("ix_ticket_replies_author", "author_id"),
     Index("ix_ticket_replies_page", "tenant_id", "ticket_id", "created_at", "reply_id"),
 )
 
@@ -693,11 +711,14 @@ idempotency_keys = Table(
     Column("key", String(255), nullable=False),
     Column("request_hash", LargeBinary, nullable=False),
     Column("status_code", SmallInteger, comment="null while the first request is still running"),
-    Column("response", LargeBinary),
+    Column("response", LargeBinary, comment="null, too, when it was blanked with a person's data"),
     _time("created_at"),
     PrimaryKeyConstraint("tenant_id", "principal", "route", "key"),
     Index(None, "created_at"),
 )
+
+
+INVITATION_OF_EVENT: ColumnElement[str] = literal_column("(payload ->> 'invitation_id'::text)", Text)
 
 
 def _event() -> list[Column[Any]]:
@@ -731,6 +752,9 @@ events = Table(
     Index("ix_events_type", "tenant_id", "type", "time", "position"),
     Index("ix_events_actor", "tenant_id", "actor", "time", "position"),
     Index("ix_events_actor_type", "tenant_id", "actor", "type", "time", "position"),
+    # By which the erasure of a person finds what it blanks.
+    Index("ix_events_user", "user_id", "time"),
+    Index("ix_events_invitation", "tenant_id", INVITATION_OF_EVENT.label("invitation_id")),
     postgresql_partition_by="RANGE (time)",
     comment="numbered events; a partition for each month",
 )

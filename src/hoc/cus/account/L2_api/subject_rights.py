@@ -1,0 +1,23 @@
+"""The rights of the people whose data hoc has, on their behalf, with the scope ``accounts:admin``."""
+
+from hoc.cus.account.L2_api.call import Call
+from hoc.cus.account.L2_api.operations import TRANSACTION, AnyOperation, Operation
+from hoc.cus.account.L2_api.scopes import ADMINS
+from hoc.cus.account.L5_engines.accounts_facade import AccountsFacade
+from hoc.cus.account.L5_schemas.erasure import UserErasedResult
+
+
+@Operation(
+    "POST",
+    "/accounts/profile/{user_id}/erasure",
+    UserErasedResult,
+    opens=TRANSACTION,
+    scopes=ADMINS,
+    errors=(404, 409),
+)
+async def erase_user(accounts: AccountsFacade, call: Call) -> UserErasedResult:
+    """Erase all that is known of a person. It cannot be undone."""
+    return await accounts.erasure.erase_user(call.session, call.path["user_id"], actor=call.caller_id)
+
+
+SUBJECT_RIGHTS_OPERATIONS: list[AnyOperation] = [erase_user]

@@ -1,0 +1,151 @@
+"""Erasing a person in memory."""
+
+from dataclasses import replace
+from datetime import datetime
+
+import orjson
+
+from hoc.cus.account.L5_schemas.erasure import ErasedUser, LockedPerson
+from hoc.cus.account.L5_schemas.events import (
+    EVENTS,
+    Blanked,
+    InvitationRevokedEventData,
+    MemberRemovedEventData,
+    TenantTransferCanceledEventData,
+    UserDeletedEventData,
+    UserErasedEventData,
+    blanked_fields,
+)
+from hoc.cus.account.L5_schemas.values import InvitationStatus
+from hoc.testing.database import MemorySession
+from hoc.testing.rows import EventRow, InvitationRow, UserRow
+from hoc.testing.store import MemoryStore
+from hoc.testing.tables import Tables
+
+
+class MemoryUserErasure(MemoryStore):
+    async def lock(self, session: MemorySession, user_id: str) -> LockedPerson | None:
+        tables = await self.write(session)
+        user = tables.users.get(user_id)
+        if user is None:
+            return None
+        return LockedPerson(user_id, user.erased_at, tables.only_owner_of(user))
+
+    async def erase(self, session: MemorySession, user_id: str, now: datetime, *, actor: str | None) -> None:
+        tables = await self.write(session)
+        user = tables.users[user_id]
+        invited = _invitations_of(tables, user)
+        _blank_events(tables, user_id, {row.invitation_id for row in invited})
+        _end_memberships(tables, user_id, now, actor)
+        for row in invited:
+            _empty_invitation(tables, row, now, actor)
+        _empty_tickets(tables, user_id)
+        _drop(tables, user)
+        if user.erased_at is not None:
+            return
+        tables.users[user_id] = UserRow(
+            user_id,
+            email="",
+            email_key=None,
+            name=None,
+            email_verified=False,
+            created_at=user.created_at,
+            updated_at=now,
+            is_active=False,
+            deleted_at=user.deleted_at or now,
+            erased_at=now,
+            has_generated_id=user.has_generated_id,
+            is_claimed=user.is_claimed,
+            version=user.version + 1,
+        )
+        if user.deleted_at is None:
+            tables.record(UserDeletedEventData(user_id, None, None, deleted_at=now), actor=actor, at=now)
+        tables.record(UserErasedEventData(user_id, erased_at=now), actor=actor, at=now)
+
+    async def erased(self, session: MemorySession) -> list[ErasedUser]:
+        found = [
+            ErasedUser(user.user_id, user.erased_at)
+            for user in self.read(session).users.values()
+            if user.erased_at is not None
+        ]
+        return sorted(found, key=lambda each: (each.erased_at, each.user_id))
+
+
+def _invitations_of(tables: Tables, user: UserRow) -> list[InvitationRow]:
+    holder = tables.account_by_email(user.email_key)
+    key = user.email_key if holder in {None, user} else None
+    return [
+        row
+        for row in tables.invitations.values()
+        if row.accepted_user_id == user.user_id or (key is not None and row.email_key == key)
+    ]
+
+
+def _blank_events(tables: Tables, user_id: str, invitation_ids: set[str]) -> None:
+    tables.events = [
+        _blanked(row)
+        if row.user_id == user_id or orjson.loads(row.payload).get("invitation_id") in invitation_ids
+        else row
+        for row in tables.events
+    ]
+
+
+def _blanked(row: EventRow) -> EventRow:
+    gone = blanked_fields(EVENTS[row.type], Blanked.WITH_PERSON)
+    kept = {name: value for name, value in orjson.loads(row.payload).items() if name not in gone}
+    return replace(row, payload=orjson.dumps(kept))
+
+
+def _end_memberships(tables: Tables, user_id: str, now: datetime, actor: str | None) -> None:
+    ended = [row for row in tables.memberships.values() if row.user_id == user_id]
+    for row in ended:
+        del tables.memberships[row.tenant_id, user_id]
+        event = MemberRemovedEventData(row.tenant_id, user_id, row.role, removed_at=now)
+        tables.record(event, actor=actor, at=now)
+        offer = tables.transfers.get(row.tenant_id)
+        if offer is not None and user_id in {offer.from_user_id, offer.to_user_id}:
+            del tables.transfers[row.tenant_id]
+            canceled = TenantTransferCanceledEventData(
+                row.tenant_id, offer.from_user_id, offer.to_user_id, canceled_at=now
+            )
+            tables.record(canceled, actor=actor, at=now, about_user=offer.to_user_id)
+
+
+def _empty_invitation(tables: Tables, row: InvitationRow, now: datetime, actor: str | None) -> None:
+    emptied = replace(
+        row,
+        email="",
+        email_key="",
+        token_hash=None,
+        delivery_error=None if row.delivery_error is None else "",
+    )
+    if row.status == InvitationStatus.PENDING:
+        emptied = replace(emptied, status=InvitationStatus.REVOKED)
+        event = InvitationRevokedEventData(row.tenant_id, row.invitation_id, "", row.role, revoked_at=now)
+        tables.record(event, actor=actor, at=now)
+    tables.invitations[row.tenant_id, row.invitation_id] = emptied
+
+
+def _empty_tickets(tables: Tables, user_id: str) -> None:
+    for key, ticket in tables.tickets.items():
+        if ticket.user_id == user_id:
+            tables.tickets[key] = replace(ticket, subject="", description="", resolution=None)
+            tables.ticket_mails.pop(key, None)
+    for key, row in tables.ticket_replies.items():
+        ticket = tables.tickets[row.tenant_id, row.ticket_id]
+        if user_id in {ticket.user_id, row.reply.author_id}:
+            tables.ticket_replies[key] = replace(row, reply=replace(row.reply, text=""))
+
+
+def _drop(tables: Tables, user: UserRow) -> None:
+    user_id = user.user_id
+    change = tables.email_changes.pop(user_id, None)
+    keys = {user.email_key, None if change is None else change.email_key}
+    for limit in [each for each in tables.recipient_mails if each[0] in keys]:
+        del tables.recipient_mails[limit]
+    for linked in [subject for subject, row in tables.identities.items() if row.user_id == user_id]:
+        del tables.identities[linked]
+    for asked in [key for key in tables.join_requests if key[1] == user_id]:
+        del tables.join_requests[asked]
+    for mail in [key for key in tables.domain_mails if user_id in key]:
+        del tables.domain_mails[mail]
