@@ -324,6 +324,50 @@ def events_asyncapi() -> None:
     typer.echo(json.dumps(asyncapi_document(), indent=2))
 
 
+user = typer.Typer(help="Erase people, and list who was erased.", no_args_is_help=True)
+app.add_typer(user, name="user")
+
+
+@user.command("erase")
+def user_erase(
+    *,
+    user_id: Annotated[
+        str | None, typer.Argument(metavar="[USER_ID]", help="The account's own id, and no subject.")
+    ] = None,
+    replay: Annotated[
+        Path | None,
+        typer.Option(
+            dir_okay=False, help="Erase everybody in FILE, which `hoc user erased` printed.", metavar="FILE"
+        ),
+    ] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Erase all that is known of a person. It cannot be undone, and can be repeated.
+
+    After a backup was restored, `--replay` erases again who was erased since it was made. An erasure runs no
+    hooks.
+    """
+    from hoc.cli.erasure import erase_user, erase_users_again
+    from hoc.embedded import DataDirectory
+
+    if (user_id is None) == (replay is None):
+        raise typer.BadParameter("Name a USER_ID, or a file by --replay.")
+    if replay is not None:
+        erase_users_again(DataDirectory(data_dir), replay)
+    elif user_id is not None:
+        erase_user(DataDirectory(data_dir), user_id)
+
+
+@user.command("erased")
+def user_erased(*, data_dir: DataDir = None) -> None:
+    """Print the ids of all who were erased, as JSON lines. Keep the list apart from the backups."""
+    from hoc.cli.erasure import erased_users
+    from hoc.embedded import DataDirectory
+
+    for each in erased_users(DataDirectory(data_dir)):
+        typer.echo(json.dumps(each))
+
+
 citus = typer.Typer(help="Spread the tables over a Citus cluster.", no_args_is_help=True)
 app.add_typer(citus, name="citus")
 

@@ -417,7 +417,7 @@ class ScimTokenCreatedEventData(EventData, event_type="scim.token_created"):
 
     tenant_id: str
     token_id: str
-    name: str
+    name: TenantText
     expires_at: datetime
     created_at: datetime
 
@@ -428,7 +428,7 @@ class ScimTokenRevokedEventData(EventData, event_type="scim.token_revoked"):
 
     tenant_id: str
     token_id: str
-    name: str
+    name: TenantText
     revoked_at: datetime
 
 
@@ -437,7 +437,7 @@ class ScimGroupRoleSetEventData(EventData, event_type="scim.group_role_set"):
     """An owner gave the members of a group of the tenant's SCIM client a role."""
 
     tenant_id: str
-    group: str
+    group: TenantText
     role: Role
     set_at: datetime
 
@@ -447,7 +447,7 @@ class ScimGroupRoleRemovedEventData(EventData, event_type="scim.group_role_remov
     """A group of the tenant's SCIM client gives no role any more. ``role`` is the one it gave."""
 
     tenant_id: str
-    group: str
+    group: TenantText
     role: Role
     removed_at: datetime
 

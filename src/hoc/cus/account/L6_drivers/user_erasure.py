@@ -108,7 +108,7 @@ FIND = select(
 ).where(users.c.user_id == USER)
 
 INVITATIONS_OF = (
-    select(invitations.c.tenant_id, invitations.c.invitation_id)
+    select(invitations.c.tenant_id, invitations.c.invitation_id, invitations.c.email_key)
     .where(or_(invitations.c.accepted_user_id == USER, invitations.c.email_key == EMAIL_KEY))
     .order_by(invitations.c.tenant_id, invitations.c.invitation_id)
 )
@@ -310,7 +310,7 @@ class SqlUserErasure:
             await fetch_all(session, statement, user_id=user_id)
         if found.email:
             await fetch_all(session, DROP_DEAD_MESSAGES, email=found.email)
-        for key in (found.email_key, found.new_email_key):
+        for key in {found.email_key, found.new_email_key, *(row.email_key for row in invited)}:
             await fetch_all(session, DROP_LIMITS, email_key=key)
         answering = {NO_TENANT, *_ids(left), *_ids(invited), *_ids(recent), *_ids(tickets)}
         await fetch_each(session, BLANK_ANSWERS, [{"tenant_id": each} for each in sorted(answering)])
