@@ -18,6 +18,7 @@ from hoc.cus.account.L2_api.callers import Callers
 from hoc.cus.account.L2_api.console import CONSOLE_OPERATIONS
 from hoc.cus.account.L2_api.console.domains import DOMAINS
 from hoc.cus.account.L2_api.console.invitations import issue_invitation_link
+from hoc.cus.account.L2_api.console.scim import SCIM
 from hoc.cus.account.L2_api.cors import cors_origins
 from hoc.cus.account.L2_api.csrf import origin_of, parse_origins
 from hoc.cus.account.L2_api.documentation import documentation_route
@@ -169,6 +170,7 @@ class Accounts:
         rate_limits = rate_limits_of(settings)
         unserved = [] if settings.invitation_links else [issue_invitation_link, issue_email_change_link]
         unserved += [] if settings.domains else DOMAINS
+        unserved += [] if settings.scim else SCIM
         console = [operation for operation in CONSOLE_OPERATIONS if operation not in unserved]
         identity = [operation for operation in IDENTITY_OPERATIONS if operation not in unserved]
         on_route = route_describer()

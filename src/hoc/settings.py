@@ -278,6 +278,10 @@ class Settings(BaseSettings):
         default=7, ge=1, le=365, description="days for which the record of a verified domain may be missing"
     )
 
+    scim: bool = Field(
+        default=False, description="let tenants have their members managed by SCIM; needs libraries"
+    )
+
     console: bool | None = Field(
         default=None, description="serve the console's pages at `/`; unset: in development"
     )

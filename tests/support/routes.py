@@ -49,6 +49,8 @@ EXAMPLES = {
     "token": "ten_1.secret",
     "email": "ada@example.com",
     "domain": "example.org",
+    "token_id": "sct_1",
+    "group": "Engineers",
     "subject": "ada",
 }
 
@@ -176,6 +178,20 @@ async def domain(console: Console, team: Team) -> Values:
     async with console.transaction() as session:
         await console.facade.domains.claim(session, team.tenant_id, team.owner, values["domain"])
     return values
+
+
+async def scim_token(console: Console, team: Team) -> Values:
+    async with console.transaction() as session:
+        made = await console.facade.scim_tokens.create(session, team.tenant_id, team.owner, name="Directory")
+    return {"token_id": made.id}
+
+
+async def group_role(console: Console, team: Team) -> Values:
+    async with console.transaction() as session:
+        await console.facade.scim_group_roles.set(
+            session, team.tenant_id, team.owner, "Engineers", role="admin"
+        )
+    return {"group": "Engineers"}
 
 
 async def joinable(console: Console, team: Team) -> Values:
@@ -352,6 +368,21 @@ ROUTES = _table(
     Route(
         "POST /accounts/tenants/{tenant_id}/join", "404 404 404 404 404 404 404 401", prepare=joinable
     ),
+    Route("GET /accounts/scim/tokens", "200 403 403 403 403 403 403 401"),
+    Route(
+        "POST /accounts/scim/tokens",
+        "201 403 403 403 403 403 403 401",
+        {"name": "Directory", "expires_in_days": 30},
+    ),
+    Route("GET /accounts/scim/tokens/{token_id}", "200 403 403 403 403 403 403 401", prepare=scim_token),
+    Route("DELETE /accounts/scim/tokens/{token_id}", "200 403 403 403 403 403 403 401", prepare=scim_token),
+    Route("GET /accounts/scim/group-roles", "200 403 403 403 403 403 403 401"),
+    Route(
+        "PUT /accounts/scim/group-roles",
+        "200 403 403 403 403 403 403 401",
+        {"group": "Engineers", "role": "member"},
+    ),
+    Route("DELETE /accounts/scim/group-roles/{group}", "200 403 403 403 403 403 403 401", prepare=group_role),
     Route(
         "POST /accounts/tenant/ownership-transfer",
         "201 403 403 403 403 403 403 401",

@@ -59,6 +59,7 @@ def server_process(
         "development": "true",
         "invitation_links": "true",
         "domains": "true",
+        "scim": "true",
         "dns_servers": "127.0.0.1:9",  # where nobody answers
         **({"pooler": POOLER} if POOLER else {}),
     } | settings

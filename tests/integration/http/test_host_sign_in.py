@@ -13,7 +13,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.authentication import AuthenticationMiddleware
 from starlette.requests import HTTPConnection
 from starlette.routing import Mount, Router
-from support.console import DOMAINS, HOST, IDENTITY_MOUNT, MOUNT, Console, anywhere
+from support.console import DOMAINS, HOST, IDENTITY_MOUNT, MOUNT, SCIM, Console, anywhere
 from support.routes import ROUTES, Route
 from support.world import Team
 
@@ -41,7 +41,9 @@ async def host(
     url: str, directory: Path, own: AuthenticationBackend | None
 ) -> AsyncGenerator[httpx.AsyncClient]:
     """A host application with a sign-in by cookie, which mounts both applications."""
-    settings = Settings(database_url=SecretStr(url), data_dir=directory, invitation_links=True, **DOMAINS)
+    settings = Settings(
+        database_url=SecretStr(url), data_dir=directory, invitation_links=True, **DOMAINS, **SCIM
+    )
     accounts = Accounts(settings, authentication=own)
     app = Starlette(
         routes=[Mount(MOUNT, accounts.console_app), Mount(IDENTITY_MOUNT, accounts.identity_app)],
@@ -106,7 +108,9 @@ async def test_without_any_sign_in_two_routes_are_open(
     """Both take a token that was mailed."""
     del console
     accounts = Accounts(
-        Settings(database_url=SecretStr(database_url), data_dir=tmp_path, invitation_links=True, **DOMAINS)
+        Settings(
+            database_url=SecretStr(database_url), data_dir=tmp_path, invitation_links=True, **DOMAINS, **SCIM
+        )
     )
     app = Router([Mount(MOUNT, accounts.console_app), Mount(IDENTITY_MOUNT, accounts.identity_app)])
     answers: dict[str, int] = {}

@@ -13,12 +13,15 @@ from support.seed import scalar
 from support.waiting import until
 from support.world import Team
 
+from hoc.cus.account.L2_api.operations import Operation
 from hoc.cus.account.L5_engines.idempotency import Idempotency
 from hoc.cus.account.L5_schemas.errors import IdempotencyKeyReusedError
 from hoc.cus.account.L5_schemas.port_types import IdempotencyKey
+from hoc.cus.account.L5_schemas.scim import NewScimTokenResult
 from hoc.cus.account.L6_drivers.idempotency import SqlIdempotencyKeys
 
 TICKET = {"subject": "Help", "description": "Please."}
+SECRET = [route for route in ROUTES.values() if route.operation.answers_secret]
 KEYED = [route for route in ROUTES.values() if route.operation.idempotent]
 
 
@@ -112,6 +115,29 @@ async def test_a_key_counts_within_its_tenant_caller_and_route(console: Console,
         await console.client.post(f"/invitations/{each}/resend", headers=owner) for each in (one, other)
     ]
     assert [answer.json()["id"] for answer in resent] == [one, other]
+
+
+@pytest.mark.parametrize("route", SECRET, ids=str)
+async def test_a_secret_is_never_stored_for_a_key(console: Console, team: Team, route: Route) -> None:
+    values = await route.prepare(console, team)
+    headers, request = route.allowed(console, team, values), route.request(values)
+    answer = await console.client.request(**request, headers=keyed(headers))
+    assert (answer.status_code, problem_of(answer)["code"]) == (400, "no_idempotency_key")
+    answer = await console.client.request(**request, headers=headers)
+    assert answer.is_success
+    [secret] = [value for name, value in answer.json().items() if name == "token"]
+    rows = await scalar(console.database, "SELECT string_agg(k::text, '') FROM account.idempotency_keys AS k")
+    assert secret.encode().hex() not in str(rows)
+
+
+def test_no_operation_stores_a_secret() -> None:
+    assert [route.label for route in SECRET] == [
+        "POST /accounts/invitations/{invitation_id}/link",
+        "POST /accounts/scim/tokens",
+        "POST /api/v1/accounts/profile/{user_id}/email-change/link",
+    ]
+    with pytest.raises(TypeError, match="a secret, which must not be stored"):
+        Operation("POST", "/secrets", NewScimTokenResult, idempotent=True)
 
 
 async def test_a_failed_call_may_be_made_again(console: Console, team: Team, headers: Headers) -> None:

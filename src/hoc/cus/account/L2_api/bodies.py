@@ -83,6 +83,16 @@ class ChangeDomain(Body):
     join_role: GivenRole | None = Field(None, description="of those who join; never owner")
 
 
+class CreateScimToken(Body):
+    name: str = Field(description="what the token is for; 100 characters at most")
+    expires_in_days: int = Field(365, description="1 to 365")
+
+
+class SetScimGroupRole(Body):
+    group: str
+    role: GivenRole = Field(description="of the group's members; never owner")
+
+
 class GrantRequest(Body):
     role: GivenRole | None = Field(None, description="the domain's by default; never owner")
 

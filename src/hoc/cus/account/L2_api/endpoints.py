@@ -37,7 +37,7 @@ from hoc.cus.account.L2_api.request import (
 from hoc.cus.account.L2_api.response import EncodedPage, JsonResponse, encode_page, respond
 from hoc.cus.account.L5_engines.idempotency import Idempotency
 from hoc.cus.account.L5_engines.session import Session
-from hoc.cus.account.L5_schemas.errors import ForbiddenError, StaleVersionError
+from hoc.cus.account.L5_schemas.errors import ForbiddenError, InvalidInputError, StaleVersionError
 from hoc.cus.account.L5_schemas.port_types import IdempotencyKey, Page, StoredResponse
 from hoc.database import Database, Reads
 
@@ -131,6 +131,8 @@ class Endpoint(Generic[RulesT]):
             response = await self._run_once_for_key(request, call)
         else:
             check_without_version(request)
+            if operation.answers_secret:
+                _check_without_key(request)
             response = respond(await self._run(call), operation.status)
         if operation.queues_work:
             self._on_work_queued()
@@ -265,3 +267,13 @@ class Endpoint(Generic[RulesT]):
         if in_tenant:
             await self._require_member(call)
         return JsonResponse(outcome.body or b"", outcome.status_code)
+
+
+def _check_without_key(request: Request) -> None:
+    """Refuse a promise that hoc cannot keep: an answer with a secret is not stored, and so not repeated."""
+    if "idempotency-key" in request.headers:
+        raise InvalidInputError(
+            "This answer has a secret, which is not stored, so an Idempotency-Key cannot repeat it. Send the"
+            " request without the key. If an answer is lost, revoke what was made, and make another.",
+            code="no_idempotency_key",
+        )

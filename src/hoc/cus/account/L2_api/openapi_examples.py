@@ -24,6 +24,7 @@ _VALUES: Final[dict[str, Any]] = {
     "expires_in_days": 7,
     "filters_applied": {"tenant_id": "ten_1"},
     "from_user_id": "usr_ada",
+    "group": "Engineers",
     "has_more": False,
     "hosted_url": "https://billing.example.com/invoices/in_2026_01",
     "hours": "Monday to Friday, 09:00 to 17:00 UTC",

@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass, field, fields, is_dataclass
 from enum import Enum, auto
 from inspect import getdoc
 from typing import Any, Generic, Self, TypeAlias, get_args, get_origin
@@ -75,7 +75,8 @@ class Operation(Generic[ResultT, BodyT, QueryT]):
         scopes: the caller needs one of these, unless the path parameter ``own`` is the caller's id.
         errors: the statuses of refusals of its own, beside those that every operation has.
         conditional: the operation takes ``If-Match``.
-        idempotent: the operation takes ``Idempotency-Key``.
+        idempotent: the operation takes ``Idempotency-Key``, and its answer is stored for that. One whose
+            `answers_secret` cannot.
         queues_work: its transaction may queue a mail, or a domain to be checked.
         ends_with_any_text: the last path parameter may contain slashes, sent as ``%2F``.
     """
@@ -99,6 +100,10 @@ class Operation(Generic[ResultT, BodyT, QueryT]):
     ends_with_any_text: bool = False
     handler: Callable[[Any, Call[BodyT, QueryT]], Awaitable[ResultT]] = field(init=False)
 
+    def __post_init__(self) -> None:
+        if self.idempotent and self.answers_secret:
+            raise TypeError(f"{self.method} {self.path} answers a secret, which must not be stored.")
+
     def __call__(self, handler: Callable[[RulesT, Call[BodyT, QueryT]], Awaitable[ResultT]]) -> Self:
         self.handler = handler
         return self
@@ -115,6 +120,12 @@ class Operation(Generic[ResultT, BodyT, QueryT]):
     def json_type(self) -> Any:  # noqa: ANN401 - a class, or a list of one
         """The type of the JSON that is answered."""
         return get_args(self.result)[0] if self._wrapper in _WRAPPERS else self.result
+
+    @property
+    def answers_secret(self) -> bool:
+        """Whether the answer has a field that the result's repr does not show, such as a token."""
+        result = self.json_type
+        return is_dataclass(result) and not all(each.repr for each in fields(result))
 
     @property
     def is_versioned(self) -> bool:

@@ -8,6 +8,7 @@ from hoc.cus.account.L2_api.console.ownership import OWNERSHIP
 from hoc.cus.account.L2_api.console.profile import PROFILE
 from hoc.cus.account.L2_api.console.projects import PROJECTS
 from hoc.cus.account.L2_api.console.received_invitations import RECEIVED_INVITATIONS
+from hoc.cus.account.L2_api.console.scim import SCIM
 from hoc.cus.account.L2_api.console.support import SUPPORT
 from hoc.cus.account.L2_api.console.users import USERS
 from hoc.cus.account.L2_api.operations import AnyOperation
@@ -18,6 +19,7 @@ CONSOLE_OPERATIONS: list[AnyOperation] = [
     *INVITATIONS,
     *RECEIVED_INVITATIONS,
     *DOMAINS,
+    *SCIM,
     *OWNERSHIP,
     *PROFILE,
     *BILLING,

@@ -37,6 +37,7 @@ from hoc.cus.account.L2_api.pages.tenant.invitations import INVITATIONS
 from hoc.cus.account.L2_api.pages.tenant.members import MEMBERS
 from hoc.cus.account.L2_api.pages.tenant.ownership import OWNERSHIP
 from hoc.cus.account.L2_api.pages.tenant.project import PROJECT
+from hoc.cus.account.L2_api.pages.tenant.scim import SCIM
 from hoc.cus.account.L2_api.pages.tenant.tickets import TICKETS
 from hoc.settings import Settings
 
@@ -48,6 +49,7 @@ PAGES: list[AnyPage] = [
     *MEMBERS,
     *INVITATIONS,
     *DOMAINS,
+    *SCIM,
     *PROJECT,
     *BILLING,
     *TICKETS,
@@ -83,6 +85,7 @@ def pages_app(
     """The pages, for the callers that ``authentication`` knows. Raises ValueError for a wrong setting."""
     development = authentication if isinstance(authentication, DevelopmentSignIn) else None
     unserved = [] if settings.domains else [*DOMAINS, *JOINABLE_TENANTS]
+    unserved += [] if settings.scim else SCIM
     pages: Sequence[AnyPage] = [page for page in PAGES if page not in unserved]
     pages = pages if development is None else [*pages, *development.pages()]
     forms = Forms(_secret(settings, development), secure=settings.public_url.startswith("https:"))
