@@ -6,7 +6,12 @@ from typing import Any
 import pytest
 from support.world import World
 
-from hoc.cus.account.L5_schemas.errors import AccountNotFoundError, LastOwnerError
+from hoc.cus.account.L5_schemas.errors import (
+    AccountNotFoundError,
+    ConflictError,
+    LastOwnerError,
+    NotFoundError,
+)
 from hoc.cus.account.L5_schemas.identity import (
     AccountEnsureRequest,
     AccountStatusChangeRequest,
@@ -182,3 +187,31 @@ async def test_a_deleted_account_is_erased_without_a_second_end(world: World) ->
     async with world.reading() as session:
         received = await world.engines.received_invitations.list(session, taker)
     assert [each.id for each in received.value.invitations] == [invitation_id]
+
+
+async def test_a_tenant_that_has_ended_is_erased_whole(world: World) -> None:
+    """Its members' accounts stay, and so do other tenants."""
+    user_id, tenant_id, _ = await a_busy_person(world)
+    erasure = world.engines.erasure
+    with pytest.raises(ConflictError, match="terminate"):
+        async with world.transaction() as session:
+            await erasure.erase_tenant(session, tenant_id)
+    await world.suspend(tenant_id, "terminated")
+    others = {key: row for key, row in (await world.rows()).items() if tenant_id not in repr((key, row))}
+    events = await world.events(tenant_id=tenant_id)
+    async with world.transaction() as session:
+        erased = await erasure.erase_tenant(session, tenant_id, actor=ADMIN)
+    rows = await world.rows()
+    assert others.items() <= rows.items()
+    left = {key[0] for key, row in rows.items() if row.get("tenant_id") == tenant_id}
+    assert left <= {"tenants", "outbox", "events"}
+    after = await world.events(tenant_id=tenant_id)
+    assert [event.event_id for event in after[:-1]] == [event.event_id for event in events]
+    assert not any({"name", "slug", "email", "subject", "resolution"} & event.data.keys() for event in after)
+    assert (after[-1].type, [*after[-1].data]) == ("tenant.erased", ["tenant_id", "erased_at"])
+    assert (await world.accounts.get_account_profile(user_id)).user_id == user_id
+    async with world.transaction() as session:
+        assert await erasure.erase_tenant(session, tenant_id) == erased
+        assert tenant_id in [each.tenant_id for each in await erasure.list_erased_tenants(session)]
+        with pytest.raises(NotFoundError):
+            await erasure.erase_tenant(session, world.new_id())

@@ -127,6 +127,12 @@ async def tenant(console: Console, _team: Team) -> Values:
     return {"tenant_id": (await console.tenant())[0]}
 
 
+async def ended_tenant(console: Console, team: Team) -> Values:
+    values = await tenant(console, team)
+    await console.suspend(values["tenant_id"], "terminated")
+    return values
+
+
 async def address(console: Console, _team: Team) -> Values:
     return {"email": console.new_email()}
 
@@ -521,6 +527,7 @@ ROUTES = _table(
     ),
     Route("GET /api/v1/tenants/{tenant_id}/users", ADMIN, prepare=tenant),
     Route(f"POST {ACCOUNTS}/profile/{{user_id}}/erasure", ADMIN, prepare=account),
+    Route("POST /api/v1/tenants/{tenant_id}/erasure", ADMIN, prepare=ended_tenant),
     Route("GET /api/v1/tickets", ADMIN),
     Route("GET /api/v1/tenants/{tenant_id}/tickets", ADMIN, prepare=ticket),
     Route(f"GET {TICKET}", ADMIN, prepare=ticket),

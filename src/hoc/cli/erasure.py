@@ -1,8 +1,9 @@
-"""`hoc user …`: erasing what is known of a person, also from a database that a backup brought back."""
+"""`hoc user …` and `hoc tenant …`: erasing, also from a database that a backup brought back."""
 
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -14,7 +15,13 @@ from hoc.cli.configuration import load_settings, require_target
 from hoc.cli.errors import CommandError, database_errors
 from hoc.cli.progress import print_step
 from hoc.cus.account.L5_engines.erasure import Erasure
-from hoc.cus.account.L5_schemas.erasure import BEYOND_REACH, UserErasedResult
+from hoc.cus.account.L5_schemas.erasure import (
+    BEYOND_REACH,
+    ErasedTenant,
+    ErasedUser,
+    TenantErasedResult,
+    UserErasedResult,
+)
 from hoc.cus.account.L5_schemas.errors import AccountsError, NotFoundError
 from hoc.cus.account.wiring import open_database, options_of, postgres_engines
 from hoc.embedded import DataDirectory
@@ -25,31 +32,44 @@ STATEMENT_TIMEOUT_MS: Final = 10 * 60_000
 """Somebody may have very many events."""
 
 
-def erase_user(data: DataDirectory, user_id: str) -> None:
-    """Erase a person, and say what is beyond reach."""
-    [erased] = _with_engine(data, [partial(_erase, user_id=user_id)])
-    if isinstance(erased, AccountsError):
-        raise erased
-    typer.echo(f"{user_id} was erased at {erased.erased_at.isoformat()}.")
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """What is erased: people, or tenants."""
+
+    noun: str
+    erase: Callable[[Erasure, AsyncConnection, str], Awaitable[UserErasedResult | TenantErasedResult]]
+    listed: Callable[[Erasure, AsyncConnection], Awaitable[list[ErasedUser] | list[ErasedTenant]]]
+
+
+USERS: Final = Erased("user_id", Erasure.erase_user, Erasure.list_erased_users)
+TENANTS: Final = Erased("tenant_id", Erasure.erase_tenant, Erasure.list_erased_tenants)
+
+
+def erase(data: DataDirectory, kind: Erased, erased_id: str) -> None:
+    """Erase a person or a tenant, and say what is beyond reach."""
+    [outcome] = _outcomes(data, [partial(_erase, kind=kind, erased_id=erased_id)])
+    if isinstance(outcome, AccountsError):
+        raise outcome
+    typer.echo(f"{erased_id} was erased at {outcome.erased_at.isoformat()}.")
     print_step(BEYOND_REACH)
 
 
-def erased_users(data: DataDirectory) -> list[dict[str, str]]:
-    """Return the pseudonym of everybody who was erased, and when."""
-    [listed] = _with_engine(data, [lambda erasure, session: erasure.list_erased_users(session)])
-    if isinstance(listed, AccountsError):
-        raise listed
-    return [{"user_id": each.user_id, "erased_at": each.erased_at.isoformat()} for each in listed]
+def listed(data: DataDirectory, kind: Erased) -> list[dict[str, str]]:
+    """Return the ids of all who were erased, and when, in the order of the erasures."""
+    [found] = _outcomes(data, [kind.listed])
+    if isinstance(found, AccountsError):
+        raise found
+    return [{kind.noun: getattr(each, kind.noun), "erased_at": each.erased_at.isoformat()} for each in found]
 
 
-def erase_users_again(data: DataDirectory, file: Path) -> None:
-    """Erase who is in a file that `hoc user erased` printed. CommandError when somebody is not erased."""
-    ids = list(_ids_in(file, "user_id"))
-    outcomes = _with_engine(data, [partial(_erase, user_id=each) for each in ids])
+def erase_again(data: DataDirectory, kind: Erased, file: Path) -> None:
+    """Erase those in a file of `listed`. CommandError when one of them is not erased."""
+    ids = _ids_in(file, kind.noun)
+    outcomes = _outcomes(data, [partial(_erase, kind=kind, erased_id=each) for each in ids])
     unknown = [each for each in outcomes if isinstance(each, NotFoundError)]
     refused = [
-        f"{user_id}: {outcome}"
-        for user_id, outcome in zip(ids, outcomes, strict=True)
+        f"{erased_id}: {outcome}"
+        for erased_id, outcome in zip(ids, outcomes, strict=True)
         if isinstance(outcome, AccountsError) and not isinstance(outcome, NotFoundError)
     ]
     erased = len(ids) - len(unknown) - len(refused)
@@ -58,8 +78,10 @@ def erase_users_again(data: DataDirectory, file: Path) -> None:
         raise CommandError("\n".join(["not erased:", *refused]))
 
 
-async def _erase(erasure: Erasure, session: AsyncConnection, *, user_id: str) -> UserErasedResult:
-    return await erasure.erase_user(session, user_id)
+async def _erase(
+    erasure: Erasure, session: AsyncConnection, *, kind: Erased, erased_id: str
+) -> UserErasedResult | TenantErasedResult:
+    return await kind.erase(erasure, session, erased_id)
 
 
 def _ids_in(file: Path, name: str) -> list[str]:
@@ -80,7 +102,7 @@ def _ids_in(file: Path, name: str) -> list[str]:
     return ids
 
 
-def _with_engine(
+def _outcomes(
     data: DataDirectory, works: list[Callable[[Erasure, AsyncConnection], Awaitable[T]]]
 ) -> list[T | AccountsError]:
     """Do each work in a transaction of its own. What is refused does not stop the others."""

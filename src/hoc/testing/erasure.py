@@ -1,24 +1,26 @@
-"""Erasing a person in memory."""
+"""Erasing a person or a tenant in memory."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import datetime
+from typing import Any
 
 import orjson
 
-from hoc.cus.account.L5_schemas.erasure import ErasedUser, LockedPerson
+from hoc.cus.account.L5_schemas.erasure import ErasedTenant, ErasedUser, LockedPerson, LockedTenant
 from hoc.cus.account.L5_schemas.events import (
     EVENTS,
     Blanked,
     InvitationRevokedEventData,
     MemberRemovedEventData,
+    TenantErasedEventData,
     TenantTransferCanceledEventData,
     UserDeletedEventData,
     UserErasedEventData,
     blanked_fields,
 )
-from hoc.cus.account.L5_schemas.values import InvitationStatus
+from hoc.cus.account.L5_schemas.values import InvitationStatus, TenantStatus
 from hoc.testing.database import MemorySession
-from hoc.testing.rows import EventRow, InvitationRow, UserRow
+from hoc.testing.rows import EventRow, InvitationRow, TenantRow, UserRow
 from hoc.testing.store import MemoryStore
 from hoc.testing.tables import Tables
 
@@ -71,6 +73,55 @@ class MemoryUserErasure(MemoryStore):
         return sorted(found, key=lambda each: (each.erased_at, each.user_id))
 
 
+class MemoryTenantErasure(MemoryStore):
+    async def lock(self, session: MemorySession, tenant_id: str) -> LockedTenant | None:
+        tenant = (await self.write(session)).tenants.get(tenant_id)
+        return None if tenant is None else LockedTenant(tenant.status, tenant.erased_at)
+
+    async def erase(
+        self, session: MemorySession, tenant_id: str, now: datetime, *, actor: str | None
+    ) -> None:
+        tables = await self.write(session)
+        tenant = tables.tenants[tenant_id]
+        for table in fields(tables):
+            if table.name not in {"tenants", "events"}:
+                rows: dict[Any, object] = getattr(tables, table.name)
+                for key in [each for each in rows if tenant_id in _first_of(each)]:
+                    del rows[key]
+        tables.events = [_blanked(row) if row.tenant_id == tenant_id else row for row in tables.events]
+        if tenant.erased_at is not None:
+            return
+        tables.tenants[tenant_id] = TenantRow(
+            tenant_id,
+            name="",
+            slug="",
+            description=None,
+            created_at=tenant.created_at,
+            updated_at=now,
+            status=TenantStatus.ARCHIVED,
+            plan=tenant.plan,
+            onboarding_state=tenant.onboarding_state,
+            quotas=tenant.quotas,
+            invitations_only_to_domains=tenant.invitations_only_to_domains,
+            erased_at=now,
+            version=tenant.version + 1,
+        )
+        tables.record(TenantErasedEventData(tenant_id, erased_at=now), actor=actor, at=now)
+
+    async def erased(self, session: MemorySession) -> list[ErasedTenant]:
+        found = [
+            ErasedTenant(tenant.tenant_id, tenant.erased_at)
+            for tenant in self.read(session).tenants.values()
+            if tenant.erased_at is not None
+        ]
+        return sorted(found, key=lambda each: (each.erased_at, each.tenant_id))
+
+
+def _first_of(key: object) -> tuple[object, ...]:
+    """A row's own id, or what it belongs to."""
+    return key[:1] if isinstance(key, tuple) else (key,)
+
+
 def _invitations_of(tables: Tables, user: UserRow) -> list[InvitationRow]:
     holder = tables.account_by_email(user.email_key)
     key = user.email_key if holder in {None, user} else None
@@ -83,15 +134,15 @@ def _invitations_of(tables: Tables, user: UserRow) -> list[InvitationRow]:
 
 def _blank_events(tables: Tables, user_id: str, invitation_ids: set[str]) -> None:
     tables.events = [
-        _blanked(row)
+        _blanked(row, Blanked.WITH_PERSON)
         if row.user_id == user_id or orjson.loads(row.payload).get("invitation_id") in invitation_ids
         else row
         for row in tables.events
     ]
 
 
-def _blanked(row: EventRow) -> EventRow:
-    gone = blanked_fields(EVENTS[row.type], Blanked.WITH_PERSON)
+def _blanked(row: EventRow, *when: Blanked) -> EventRow:
+    gone = blanked_fields(EVENTS[row.type], *when)
     kept = {name: value for name, value in orjson.loads(row.payload).items() if name not in gone}
     return replace(row, payload=orjson.dumps(kept))
 

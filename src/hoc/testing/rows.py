@@ -108,6 +108,7 @@ class TenantRow:
     quotas: Mapping[str, int] = field(default_factory=dict[str, int])
     metadata: bytes = b"{}"
     invitations_only_to_domains: bool = False
+    erased_at: datetime | None = None
     version: int = 1
 
     def quota(self, name: str) -> int:

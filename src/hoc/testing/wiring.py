@@ -17,7 +17,7 @@ from hoc.testing.billing import MemoryBilling
 from hoc.testing.database import MemoryDatabase, MemorySession
 from hoc.testing.domains import MemoryDomainChecks, MemoryDomains
 from hoc.testing.email_changes import MemoryEmailChanges
-from hoc.testing.erasure import MemoryUserErasure
+from hoc.testing.erasure import MemoryTenantErasure, MemoryUserErasure
 from hoc.testing.events import MemoryEventLog
 from hoc.testing.hooks import MemoryWrittenEvents
 from hoc.testing.identities import MemoryIdentities
@@ -81,6 +81,7 @@ def memory_engines(
         events=MemoryEventLog(database),
         operators=MemoryOperators(database),
         user_erasure=MemoryUserErasure(database),
+        tenant_erasure=MemoryTenantErasure(database),
     )
     return build_engines(stores, options or Options(), clock=clock, hooks=_hooks(hooks))
 

@@ -24,7 +24,7 @@ OLD, NOW, NEXT = (f"{MARK}-{which}@example.com" for which in ("old", "now", "nex
 OPERATOR: Final = ("usr_operator", None, "accounts:admin", "accounts:write", "accounts:support")
 
 KEPT: Final = {
-    "an id or a secret": "[a-z_]+\\.([a-z_]+_id|[a-z_]+_hash|principal|key|actor|created_by|invited_by|token)",
+    "an id or a secret": "[a-z_]+\\.([a-z_]+_(id|hash|by)|principal|key|actor|token)",
     "one of a few words": "[a-z_]+\\.(status|role|plan|type|quota|delivery|category|priority|joining"
     "|join_role|problem|currency|billing_period|version_num|route)",
     "the tenant's own": "(tenants|tenant_slugs|tenant_domains|invoices|scim_tokens|scim_group_roles)"

@@ -35,6 +35,7 @@ from hoc.cus.account.L6_drivers.profiles import SqlProfiles
 from hoc.cus.account.L6_drivers.received_invitations import SqlReceivedInvitations
 from hoc.cus.account.L6_drivers.scim_group_roles import SqlScimGroupRoles
 from hoc.cus.account.L6_drivers.scim_tokens import SqlScimTokens
+from hoc.cus.account.L6_drivers.tenant_erasure import SqlTenantErasure
 from hoc.cus.account.L6_drivers.tenants import SqlTenants
 from hoc.cus.account.L6_drivers.ticket_replies import SqlTicketReplies
 from hoc.cus.account.L6_drivers.tickets import SqlTickets
@@ -129,6 +130,7 @@ def postgres_engines(
         events=SqlEventLog(),
         operators=SqlOperators(),
         user_erasure=SqlUserErasure(),
+        tenant_erasure=SqlTenantErasure(),
     )
     return build_engines(stores, options, clock=clock, hooks=_hooks(hooks))
 

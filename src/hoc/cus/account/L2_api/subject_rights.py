@@ -4,7 +4,7 @@ from hoc.cus.account.L2_api.call import Call
 from hoc.cus.account.L2_api.operations import TRANSACTION, AnyOperation, Operation
 from hoc.cus.account.L2_api.scopes import ADMINS
 from hoc.cus.account.L5_engines.accounts_facade import AccountsFacade
-from hoc.cus.account.L5_schemas.erasure import UserErasedResult
+from hoc.cus.account.L5_schemas.erasure import TenantErasedResult, UserErasedResult
 
 
 @Operation(
@@ -20,4 +20,17 @@ async def erase_user(accounts: AccountsFacade, call: Call) -> UserErasedResult:
     return await accounts.erasure.erase_user(call.session, call.path["user_id"], actor=call.caller_id)
 
 
-SUBJECT_RIGHTS_OPERATIONS: list[AnyOperation] = [erase_user]
+@Operation(
+    "POST",
+    "/tenants/{tenant_id}/erasure",
+    TenantErasedResult,
+    opens=TRANSACTION,
+    scopes=ADMINS,
+    errors=(404, 409),
+)
+async def erase_tenant(accounts: AccountsFacade, call: Call) -> TenantErasedResult:
+    """Erase all that a tenant has that is terminated or archived. It cannot be undone."""
+    return await accounts.erasure.erase_tenant(call.session, call.path["tenant_id"], actor=call.caller_id)
+
+
+SUBJECT_RIGHTS_OPERATIONS: list[AnyOperation] = [erase_user, erase_tenant]

@@ -7,7 +7,7 @@ from hoc.cus.account.L5_engines.audit import AuditStore, AuditTrail
 from hoc.cus.account.L5_engines.billing import Billing, BillingStore
 from hoc.cus.account.L5_engines.domain_checks import DomainChecks, DomainCheckStore
 from hoc.cus.account.L5_engines.domains import Domains, DomainStore
-from hoc.cus.account.L5_engines.erasure import Erasure, UserErasureStore
+from hoc.cus.account.L5_engines.erasure import Erasure, TenantErasureStore, UserErasureStore
 from hoc.cus.account.L5_engines.hooks import Hooks
 from hoc.cus.account.L5_engines.invitation_store import InvitationStore
 from hoc.cus.account.L5_engines.invitations import Invitations
@@ -53,6 +53,7 @@ class Stores:
     events: AuditStore
     operators: OperatorStore
     user_erasure: UserErasureStore
+    tenant_erasure: TenantErasureStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +127,7 @@ def build_engines(
         scim_group_roles=ScimGroupRoles(stores.scim_group_roles, stores.members, clock=clock),
         audit=AuditTrail(stores.events, stores.members),
         operators=Operators(stores.operators, clock=clock),
-        erasure=Erasure(stores.user_erasure, clock=clock),
+        erasure=Erasure(stores.user_erasure, stores.tenant_erasure, clock=clock),
     )
     if hooks is None:
         return engines

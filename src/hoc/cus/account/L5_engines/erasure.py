@@ -1,4 +1,4 @@
-"""Erasing people, for those who operate the product: callers with the scope ``accounts:admin``.
+"""Erasing people and tenants, for those who operate the product: callers with the scope ``accounts:admin``.
 
 What stays is an id, as a pseudonym: tenants' audit trails, tickets and counts refer to it.
 """
@@ -9,8 +9,21 @@ from typing import Protocol
 from hoc.cus.account.L5_engines.hooks import records
 from hoc.cus.account.L5_engines.session import Clock, Session, utc_now
 from hoc.cus.account.L5_engines.text import is_storable_id
-from hoc.cus.account.L5_schemas.erasure import ErasedUser, LockedPerson, UserErasedResult
-from hoc.cus.account.L5_schemas.errors import AccountNotFoundError, LastOwnerError
+from hoc.cus.account.L5_schemas.erasure import (
+    ErasedTenant,
+    ErasedUser,
+    LockedPerson,
+    LockedTenant,
+    TenantErasedResult,
+    UserErasedResult,
+)
+from hoc.cus.account.L5_schemas.errors import (
+    AccountNotFoundError,
+    ConflictError,
+    LastOwnerError,
+    NotFoundError,
+)
+from hoc.cus.account.L5_schemas.values import CLOSED_TENANT
 
 
 class UserErasureStore(Protocol):
@@ -27,9 +40,24 @@ class UserErasureStore(Protocol):
         ...
 
 
+class TenantErasureStore(Protocol):
+    async def lock(self, session: Session, tenant_id: str) -> LockedTenant | None: ...
+
+    async def erase(self, session: Session, tenant_id: str, now: datetime, *, actor: str | None) -> None:
+        """Erase a locked tenant. Of one that was erased before, only what has come up since is erased."""
+        ...
+
+    async def erased(self, session: Session) -> list[ErasedTenant]:
+        """All tenants that were erased, in the order of the erasures."""
+        ...
+
+
 class Erasure:
-    def __init__(self, users: UserErasureStore, *, clock: Clock = utc_now) -> None:
+    def __init__(
+        self, users: UserErasureStore, tenants: TenantErasureStore, *, clock: Clock = utc_now
+    ) -> None:
         self._users = users
+        self._tenants = tenants
         self._clock = clock
 
     @records(
@@ -61,3 +89,29 @@ class Erasure:
     async def list_erased_users(self, session: Session) -> list[ErasedUser]:
         """The pseudonyms of all who were erased, with the times: what a restored backup is compared with."""
         return await self._users.erased(session)
+
+    @records("tenant.erased")
+    async def erase_tenant(
+        self, session: Session, tenant_id: str, *, actor: str | None = None
+    ) -> TenantErasedResult:
+        """Erase all that a tenant has, which is terminated or archived. Repeating it erases leftovers.
+
+        Its members' accounts stay. Its id stays, and so do its past events without their texts.
+
+        Raises NotFoundError or ConflictError (`tenant_not_ended`).
+        """
+        held = await self._tenants.lock(session, tenant_id) if is_storable_id(tenant_id) else None
+        if held is None:
+            raise NotFoundError("There is no such tenant.")
+        if held.status not in CLOSED_TENANT:
+            raise ConflictError(
+                f"This tenant is {held.status}. Only one that has ended is erased: terminate it first.",
+                code="tenant_not_ended",
+            )
+        now = self._clock()
+        await self._tenants.erase(session, tenant_id, now, actor=actor)
+        return TenantErasedResult(tenant_id, held.erased_at or now)
+
+    async def list_erased_tenants(self, session: Session) -> list[ErasedTenant]:
+        """The ids of all tenants that were erased, with the times."""
+        return await self._tenants.erased(session)

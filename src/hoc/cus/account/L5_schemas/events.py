@@ -195,6 +195,14 @@ class TenantStatusChangedEventData(EventData, event_type="tenant.status_changed"
 
 
 @dataclass(frozen=True)
+class TenantErasedEventData(EventData, event_type="tenant.erased"):
+    """A tenant that had ended was erased. Only its id stays, and nobody gets it again."""
+
+    tenant_id: str
+    erased_at: datetime
+
+
+@dataclass(frozen=True)
 class TenantOnboardingAdvancedEventData(EventData, event_type="tenant.onboarding_advanced"):
     """A tenant reached a state: 1 identity verified, 2 API key created, 3 SDK connected, 4 complete."""
 
