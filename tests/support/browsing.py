@@ -65,10 +65,12 @@ SHOWN: Sequence[tuple[str, str]] = [
     ("operator", "/admin/accounts/{member}"),
     ("operator", "/admin/accounts/{member}/deactivate"),
     ("operator", "/admin/accounts/{member}/delete"),
+    ("operator", "/admin/accounts/{member}/erase"),
     ("operator", "/admin/registrations"),
     ("operator", "/admin/tenants"),
     ("operator", "/admin/tenants/{tenant_id}"),
     ("operator", "/admin/tenants/{tenant_id}/suspended"),
+    ("operator", "/admin/tenants/{tenant_id}/erase"),
     ("operator", "/admin/dead-letters"),
 ]
 """Every page that a GET opens, for the test of accessibility. Add yours.

@@ -2,7 +2,7 @@
 
 from dataclasses import fields, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 import orjson
 
@@ -119,7 +119,7 @@ class MemoryTenantErasure(MemoryStore):
 
 def _first_of(key: object) -> tuple[object, ...]:
     """A row's own id, or what it belongs to."""
-    return key[:1] if isinstance(key, tuple) else (key,)
+    return cast("tuple[object, ...]", key)[:1] if isinstance(key, tuple) else (key,)
 
 
 def _invitations_of(tables: Tables, user: UserRow) -> list[InvitationRow]:

@@ -154,6 +154,40 @@ async def test_the_last_owner_stays_and_the_page_says_why(pages: Pages, admin: B
     assert await is_active(pages, owner)
 
 
+async def test_a_person_is_erased_once_the_page_has_asked(pages: Pages, admin: Browser) -> None:
+    user_id, email = await add_account(pages, "Ada")
+    path = f"/admin/accounts/{user_id}"
+    assert f"{path}/erase" in (await admin.open(path)).text
+    asked = await admin.open(f"{path}/erase")
+    assert "Erase Ada?" in asked.text
+    assert "beyond reach" in asked.text
+    done = await admin.send(f"{path}/erase")
+    assert f"Only the id {user_id} stays." in done.text
+    shown = (await admin.open(path)).text
+    assert "Erased account" in shown
+    assert f"{path}/erase" not in shown
+    for gone in ("Ada", email, "Activate"):
+        assert gone not in shown
+    listed = await admin.open("/admin/accounts?status=inactive")
+    assert f'href="{path}"' in listed.text or path in listed.text
+
+
+async def test_only_owners_and_open_tenants_are_not_erased(pages: Pages, admin: Browser) -> None:
+    tenant_id, owner = await pages.tenant()
+    await admin.open(f"/admin/accounts/{owner}/erase")
+    refused = await admin.send(f"/admin/accounts/{owner}/erase")
+    assert refused.status_code == 409
+    assert tenant_id in refused.text
+    path = f"/admin/tenants/{tenant_id}"
+    assert f"{path}/erase" not in (await admin.open(path)).text
+    assert (await admin.send(f"{path}/erase")).status_code == 409
+    await pages.suspend(tenant_id, "terminated")
+    assert f"{path}/erase" in (await admin.open(path)).text
+    assert "Its members keep their accounts." in (await admin.open(f"{path}/erase")).text
+    assert f"Only the id {tenant_id} stays." in (await admin.send(f"{path}/erase")).text
+    assert "Erased tenant" in (await admin.open(path)).text
+
+
 async def test_a_tenant_is_found_suspended_and_closed(pages: Pages, admin: Browser) -> None:
     tenant_id, _ = await pages.tenant()
     listed = await admin.open("/admin/tenants?status=active")

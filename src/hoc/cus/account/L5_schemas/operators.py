@@ -10,7 +10,10 @@ from hoc.cus.account.L5_schemas.results import LinkedIdentityResult, MembershipR
 
 @dataclass(frozen=True)
 class AccountRecord:
-    """An account's own fields. ``is_claimed`` is false until somebody has signed in to it."""
+    """An account's own fields. ``is_claimed`` is false until somebody has signed in to it.
+
+    An account with ``erased_at`` has an id and times, and nothing else.
+    """
 
     user_id: str
     email: str
@@ -25,6 +28,7 @@ class AccountRecord:
     updated_at: datetime
     last_login_at: datetime | None
     deleted_at: datetime | None
+    erased_at: datetime | None
 
 
 @dataclass(frozen=True)

@@ -48,6 +48,7 @@ _ACCOUNT = (
     users.c.updated_at,
     users.c.last_login_at,
     users.c.deleted_at,
+    users.c.erased_at,
 )
 FIND_ACCOUNT = (
     select(*_ACCOUNT, *(column.label(f"change_{column.name}") for column in EMAIL_CHANGE))

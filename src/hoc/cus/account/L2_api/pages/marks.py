@@ -71,11 +71,11 @@ def tenant(which: Tenant, place: str) -> Markup:
 
 def person_of(who: Person, place: str) -> str:
     below = who.email if who.name else ""
-    return _listed(who.name or who.email, below, place + path_part(who.user_id), "mark round")
+    return _listed(who.name or who.email or "Erased", below, place + path_part(who.user_id), "mark round")
 
 
 def tenant_of(which: Tenant, place: str) -> str:
-    return _listed(which.name, which.slug, place + path_part(which.tenant_id), "mark")
+    return _listed(which.name or "Erased", which.slug, place + path_part(which.tenant_id), "mark")
 
 
 def _listed(name: str, below: str, url: str, mark: str) -> str:

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from hoc.cus.account.L2_api.bodies import Body, Cursor, Query
-from hoc.cus.account.L2_api.operations import CALLER, NO_SESSION
+from hoc.cus.account.L2_api.operations import CALLER, NO_SESSION, TRANSACTION
 from hoc.cus.account.L2_api.pages.page import AnyPage, Nav, Page
 from hoc.cus.account.L2_api.pages.view import Answer, AnyView, View
 from hoc.cus.account.L2_api.scopes import ADMINS
@@ -87,7 +87,7 @@ async def admin_account(view: View) -> Answer:
     account = whole.account
     return view.show(
         "admin_account.html",
-        account.name or account.email,
+        account.name or account.email or "Erased account",
         whole=whole,
         account=account,
         path=view.admin_path("accounts", account.user_id),
@@ -161,6 +161,36 @@ async def delete_account(view: View[Reason]) -> Answer:
     return view.go(view.admin_path("accounts", view.path["user_id"]), "The account is deleted.")
 
 
+@Page("GET", "/admin/accounts/{user_id}/erase", requires=CALLER, scopes=ADMINS)
+async def ask_to_erase_account(view: View) -> Answer:
+    account = (await view.accounts.operators.get_account(view.session, view.path["user_id"])).account
+    name = account.name or account.email or "this account"
+    return view.confirm(
+        f"Erase {name}?",
+        f"All that is known of {name} is erased, and that cannot be undone: the account, the memberships, the"
+        " texts of tickets and replies, invitations, and what past events say. Only the account id stays. The"
+        " person can sign up again, as somebody new. Mails that were sent, events that other systems have"
+        " received, and backups are beyond reach.",
+        action=view.admin_path("accounts", account.user_id, "erase"),
+        label="Erase for ever",
+        back=view.admin_path("accounts", account.user_id),
+    )
+
+
+@Page(
+    "POST",
+    "/admin/accounts/{user_id}/erase",
+    requires=CALLER,
+    scopes=ADMINS,
+    opens=TRANSACTION,
+    again=ask_to_erase_account,
+)
+async def erase_account(view: View) -> Answer:
+    user_id = view.path["user_id"]
+    await view.accounts.erasure.erase_user(view.session, user_id, actor=view.caller_id)
+    return view.go(view.admin_path("accounts"), f"Erased. Only the id {user_id} stays.")
+
+
 async def _ask(view: AnyView, title: str, text: str, *, label: str, step: str) -> Answer:
     """A page that asks before it ends an account, and why."""
     account = (await view.accounts.operators.get_account(view.session, view.path["user_id"])).account
@@ -200,5 +230,7 @@ ACCOUNTS: list[AnyPage] = [
     activate_account,
     ask_to_delete_account,
     delete_account,
+    ask_to_erase_account,
+    erase_account,
     cancel_email_change,
 ]

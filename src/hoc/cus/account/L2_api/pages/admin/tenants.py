@@ -10,7 +10,7 @@ from hoc.cus.account.L2_api.scopes import ADMINS
 from hoc.cus.account.L2_api.tenants import require_tenant
 from hoc.cus.account.L5_engines.projects import next_statuses
 from hoc.cus.account.L5_schemas.errors import NotFoundError
-from hoc.cus.account.L5_schemas.values import AnyTenantStatus, TenantStatus
+from hoc.cus.account.L5_schemas.values import CLOSED_TENANT, AnyTenantStatus, TenantStatus
 
 _VERBS = {
     TenantStatus.ACTIVE: "Reactivate",
@@ -88,11 +88,41 @@ async def admin_tenant(view: View) -> Answer:
     tenant = (await require_tenant(view.accounts, view.session, tenant_id)).value
     return view.show(
         "admin_tenant.html",
-        tenant.name,
+        tenant.name or "Erased tenant",
         tenant=tenant,
+        has_ended=tenant.status in CLOSED_TENANT,
         path=view.admin_path("tenants", tenant_id),
         changes=[(status, _VERBS[status], _EFFECTS[status]) for status in next_statuses(tenant.status)],
     )
+
+
+@Page("GET", "/admin/tenants/{tenant_id}/erase", requires=CALLER, scopes=ADMINS)
+async def ask_to_erase_tenant(view: View) -> Answer:
+    tenant_id = view.path["tenant_id"]
+    tenant = (await require_tenant(view.accounts, view.session, tenant_id)).value
+    return view.confirm(
+        f"Erase {tenant.name or 'this tenant'}?",
+        "All that this tenant has is erased, and that cannot be undone: memberships, invitations, tickets,"
+        " invoices, usage, and the texts of past events. Only its id stays. Its members keep their accounts."
+        " Events that other systems have received, and backups, are beyond reach.",
+        action=view.admin_path("tenants", tenant_id, "erase"),
+        label="Erase for ever",
+        back=view.admin_path("tenants", tenant_id),
+    )
+
+
+@Page(
+    "POST",
+    "/admin/tenants/{tenant_id}/erase",
+    requires=CALLER,
+    scopes=ADMINS,
+    opens=TRANSACTION,
+    again=ask_to_erase_tenant,
+)
+async def erase_tenant(view: View) -> Answer:
+    tenant_id = view.path["tenant_id"]
+    await view.accounts.erasure.erase_tenant(view.session, tenant_id, actor=view.caller_id)
+    return view.go(view.admin_path("tenants"), f"Erased. Only the id {tenant_id} stays.")
 
 
 @Page("GET", "/admin/tenants/{tenant_id}/{status}", requires=CALLER, scopes=ADMINS)
@@ -139,6 +169,8 @@ TENANTS: list[AnyPage] = [
     admin_tenants,
     search_tenants,
     admin_tenant,
+    ask_to_erase_tenant,
+    erase_tenant,
     ask_to_change_tenant,
     change_tenant_status,
 ]

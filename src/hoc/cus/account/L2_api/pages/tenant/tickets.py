@@ -67,7 +67,7 @@ async def ticket(view: View[None, ThreadQuery]) -> Answer:
     following = offset + len(thread.replies)
     return view.show(
         "ticket.html",
-        found.subject,
+        found.subject or "Erased ticket",
         ticket=found,
         opened_by=await _name(view, found.user_id),
         replies=thread.replies,
