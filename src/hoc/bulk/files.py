@@ -43,6 +43,8 @@ class Record:
     line: int
     last_line: int
     values: Row
+    identities: tuple[tuple[str, str], ...] = ()
+    """The issuer and the subject of each identity to link."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,16 +72,16 @@ class Rows:
         file: is read once, from its start.
         name: its ending decides the format; if that is unknown, the file's first character does.
         required: columns that a CSV file's header must have.
-        known: columns that the file may have.
+        known: columns that the file may have; None for any.
     """
 
     def __init__(
-        self, file: io.BufferedReader, name: str, *, required: Iterable[str], known: Iterable[str]
+        self, file: io.BufferedReader, name: str, *, required: Iterable[str], known: Iterable[str] | None
     ) -> None:
         self._file = file
         self._format = file_format(name) or _format_of(file)
         self._required = tuple(required)
-        self._known = frozenset(known)
+        self._known = None if known is None else frozenset(known)
         self.bytes_read = 0
 
     def __iter__(self) -> Iterator[Record | Rejection]:
@@ -109,17 +111,11 @@ class Rows:
                     " brackets around them and commas between them; `jq -c '.[]'` makes them of an array"
                 )
             is_first = False
-            try:
-                row: Row | list[Any] | str | float | None = orjson.loads(line)
-            except orjson.JSONDecodeError:
-                yield Rejection(number, "is not JSON" if _is_utf_8(line) else _NOT_UTF_8)
-                continue
-            if not isinstance(row, dict):
-                yield Rejection(number, "is not a JSON object")
-            elif unknown := row.keys() - self._known:
-                yield Rejection(number, self._unknown(unknown))
+            row = json_object(line, number, number)
+            if isinstance(row, Record) and (unknown := self._unknown_of(row.values)):
+                yield Rejection(number, unknown)
             else:
-                yield Record(number, number, row)
+                yield row
 
     def _csv_rows(self) -> Iterator[Record | Rejection]:
         if separator := _separator_of(self._file.peek(_HEAD)):
@@ -156,20 +152,34 @@ class Rows:
         header = [name.strip().casefold() for name in given]
         if not all(map(_is_text, header)):
             raise FileError(_NOT_UTF_8)
-        if self._known.isdisjoint(header):
+        if (self._known or set(self._required)).isdisjoint(header):
             names = ", ".join(self._required)
             raise FileError(f"line {line}: the header is missing: the first line names the columns, {names}")
-        if unknown := set(header) - self._known:
-            raise FileError(f"line {line}: {self._unknown(unknown)}")
+        if unknown := self._unknown_of(header):
+            raise FileError(f"line {line}: {unknown}")
         if missing := [name for name in self._required if name not in header]:
             raise FileError(f"line {line}: the header lacks {', '.join(missing)}")
         if len(set(header)) < len(header):
             raise FileError(f"line {line}: the header has a column twice")
         return header
 
-    def _unknown(self, names: Iterable[str]) -> str:
-        listed = ", ".join(repr(name[:40]) for name in sorted(names))
+    def _unknown_of(self, names: Iterable[str]) -> str:
+        """What is wrong with the names of columns, empty if all are known."""
+        if self._known is None or not (unknown := set(names) - self._known):
+            return ""
+        listed = ", ".join(repr(name[:40]) for name in sorted(unknown))
         return f"unknown column {listed}; the known columns are {', '.join(sorted(self._known))}"
+
+
+def json_object(text: bytes, line: int, last_line: int) -> Record | Rejection:
+    """The JSON object of some lines, or the reason why they are none."""
+    try:
+        row: Row | list[Any] | str | float | None = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return Rejection(line, "is not JSON" if _is_utf_8(text) else _NOT_UTF_8, last_line)
+    if not isinstance(row, dict):
+        return Rejection(line, "is not a JSON object", last_line)
+    return Record(line, last_line, row)
 
 
 def _row(values: list[str], header: list[str], line: int, last_line: int) -> Record | Rejection:

@@ -14,8 +14,10 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
+from hoc.bulk.account_rows import COLUMNS, REQUIRED
 from hoc.bulk.exporting import export_accounts
-from hoc.bulk.files import FileError, Format, Rejection, file_format
+from hoc.bulk.exports import ExportOptions, ExportRows, System
+from hoc.bulk.files import FileError, Format, Rejection, Rows, file_format
 from hoc.bulk.importing import ImportCounts, import_accounts
 from hoc.cli.configuration import Target, load_settings, running_target
 from hoc.cli.errors import CommandError, OutputError, database_errors
@@ -27,10 +29,26 @@ from hoc.embedded import DataDirectory, EmbeddedPostgres
 STANDARD_STREAM: Final = "-"
 
 
-def import_file(data: DataDirectory, name: str, rejects: Path | None) -> ImportCounts:
-    """Import a file, or standard input for `-`; CommandError when the file or the database cannot be read."""
+def import_file(
+    data: DataDirectory,
+    name: str,
+    rejects: Path | None,
+    *,
+    system: System | None = None,
+    options: ExportOptions | None = None,
+    dry_run: bool = False,
+) -> ImportCounts:
+    """Import a file, or standard input for `-`; CommandError when the file or the database cannot be read.
+
+    The file is an export of ``system``, which ``options`` are about, or has hoc's columns.
+    """
     with ExitStack() as stack:
         file = stack.enter_context(_reading(name))
+        rows = (
+            Rows(file, name, required=REQUIRED, known=COLUMNS)
+            if system is None
+            else ExportRows(file, system, options or ExportOptions())
+        )
         console = Console(stderr=True)
         report = stack.enter_context(_report(console, rejects))
         target = stack.enter_context(_database(data))
@@ -42,20 +60,42 @@ def import_file(data: DataDirectory, name: str, rejects: Path | None) -> ImportC
             done = asyncio.run(
                 import_accounts(
                     target.url,
-                    file,
-                    name,
+                    rows,
                     report=report,
                     progress=lambda at: progress.update(task, completed=at),
                     special_use=load_settings().special_use_domains,
                     pooler=target.pooler,
+                    tell=typer.echo if dry_run else None,
                 )
             )
         except (FileError, OSError) as problem:
             if isinstance(problem, OSError) and problem.filename != name:
                 raise  # it comes from the database
             raise CommandError(f"{name}: {problem}") from problem
-    typer.echo(_summary(done, time.monotonic() - started))
+    if isinstance(rows, ExportRows) and rows.left_out:
+        named = ", ".join(f"{provider} ({count:,})" for provider, count in sorted(rows.left_out.items()))
+        print_step(f"Identities not linked, because no --link names their issuer: {named}")
+    typer.echo(_summary(done, time.monotonic() - started, dry_run=dry_run))
     return done
+
+
+def export_options(*, trusts_verified: bool, issuer: str | None, links: list[str]) -> ExportOptions:
+    """What the command line says about an export. CommandError for a link that is none, or a wrong issuer."""
+    parted = [link.partition("=") for link in links]
+    if wrong := next((link for link, parts in zip(links, parted, strict=True) if not all(parts)), None):
+        raise CommandError(
+            f"--link {wrong}: write PROVIDER=ISSUER, such as google=https://accounts.google.com."
+        )
+    by_provider = {provider: issuer_of for provider, _, issuer_of in parted}
+    primary = load_settings().primary_issuer_or_default
+    named = {issuer, *by_provider.values()} - {None}
+    if named and primary is None:
+        raise CommandError(
+            "Set HOC_PRIMARY_ISSUER first: without it, hoc cannot tell one issuer from another."
+        )
+    if primary in named:
+        raise CommandError(f"{primary} is the primary issuer, whose subjects are user ids: leave it out.")
+    return ExportOptions(trusts_verified, issuer, by_provider)
 
 
 def export_file(
@@ -82,10 +122,11 @@ def export_file(
     print_step(f"{count:,} exported in {seconds:.1f} s ({_rate(count, seconds)})")
 
 
-def _summary(done: ImportCounts, seconds: float) -> str:
+def _summary(done: ImportCounts, seconds: float, *, dry_run: bool) -> str:
     rows = done.imported + done.already_there + done.rejected
+    imported, rejected = ("would be imported", "would be rejected") if dry_run else ("imported", "rejected")
     return (
-        f"{done.imported:,} imported, {done.already_there:,} already there, {done.rejected:,} rejected"
+        f"{done.imported:,} {imported}, {done.already_there:,} already there, {done.rejected:,} {rejected}"
         f" in {seconds:.1f} s ({_rate(rows, seconds)})"
     )
 

@@ -35,6 +35,7 @@ Hooks = Annotated[
     typer.Option(metavar="MODULE:NAME", help="Dict of hooks by event type; by default HOC_HOOKS."),
 ]
 Kind = Literal["csv", "jsonl"]
+System = Literal["auth0", "clerk", "cognito", "keycloak"]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -228,20 +229,57 @@ def import_(
             dir_okay=False, help="Report the rejected rows in this file instead of on standard error."
         ),
     ] = None,
+    system: Annotated[
+        System | None,
+        typer.Option("--from", help="The system that exported FILE; hoc's own columns without it."),
+    ] = None,
+    trust_verified: Annotated[
+        bool,
+        typer.Option(
+            "--trust-verified", help="With --from: an address counts as verified if the export says so."
+        ),
+    ] = False,
+    issuer: Annotated[
+        str | None,
+        typer.Option(help="With --from: link each user's id as a subject of this issuer, the system itself."),
+    ] = None,
+    links: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--link",
+            metavar="PROVIDER=ISSUER",
+            help="With --from: link the users' identities at a provider. Repeatable.",
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would become of each row, and store nothing.")
+    ] = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Import accounts from a file with one account per row.
+    """Import accounts from a file with one account per row, or from the export of another system.
 
     Required columns: user_id, email, name. Optional columns: is_active, preferences (JSON), created_at (ISO
-    8601 with its time zone), email_verified, timezone, avatar_url.
+    8601 with its time zone), email_verified, timezone, avatar_url. Exports: Auth0's JSON lines, Clerk's and
+    Cognito's CSV, and the JSON of a Keycloak realm.
 
     An account whose user_id exists already is left unchanged, so a file can be imported again. A rejected row
     does not stop the import; the exit code is then 1. An import runs no hooks.
     """
-    from hoc.cli.bulk import import_file
+    from hoc.bulk.exports import System as ExportingSystem
+    from hoc.cli.bulk import export_options, import_file
     from hoc.embedded import DataDirectory
 
-    if import_file(DataDirectory(data_dir), file, rejects).rejected:
+    if system is None and (trust_verified or issuer or links):
+        raise typer.BadParameter("--trust-verified, --issuer and --link are about an export: add --from.")
+    done = import_file(
+        DataDirectory(data_dir),
+        file,
+        rejects,
+        system=None if system is None else ExportingSystem(system),
+        options=export_options(trusts_verified=trust_verified, issuer=issuer, links=links or []),
+        dry_run=dry_run,
+    )
+    if done.rejected:
         raise typer.Exit(1)
 
 
