@@ -4,11 +4,12 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import ExitStack, contextmanager, nullcontext
+from functools import partial
 from io import BufferedReader, TextIOWrapper
 from pathlib import Path
-from typing import BinaryIO, Final, cast
+from typing import BinaryIO, Final, TypeAlias, cast
 
 import typer
 from rich.console import Console
@@ -18,7 +19,8 @@ from hoc.bulk.account_rows import COLUMNS, REQUIRED
 from hoc.bulk.exporting import export_accounts
 from hoc.bulk.exports import ExportOptions, ExportRows, System
 from hoc.bulk.files import FileError, Format, Rejection, Rows, file_format
-from hoc.bulk.importing import ImportCounts, import_accounts
+from hoc.bulk.importing import ImportCounts, Source, import_accounts
+from hoc.bulk.memberships import MEMBERSHIP_COLUMNS, import_memberships
 from hoc.cli.configuration import Target, load_settings, running_target
 from hoc.cli.errors import CommandError, OutputError, database_errors
 from hoc.cli.migrate import migrate_database
@@ -27,6 +29,9 @@ from hoc.cli.progress import print_step
 from hoc.embedded import DataDirectory, EmbeddedPostgres
 
 STANDARD_STREAM: Final = "-"
+
+
+Importing: TypeAlias = Callable[..., Awaitable[ImportCounts]]
 
 
 def import_file(
@@ -38,17 +43,45 @@ def import_file(
     options: ExportOptions | None = None,
     dry_run: bool = False,
 ) -> ImportCounts:
-    """Import a file, or standard input for `-`; CommandError when the file or the database cannot be read.
+    """Import accounts from a file, or standard input for `-`.
 
     The file is an export of ``system``, which ``options`` are about, or has hoc's columns.
+
+    Raises CommandError when the file or the database cannot be read.
     """
+    importing = partial(import_accounts, special_use=load_settings().special_use_domains)
+    with _reading(name) as file:
+        if system is None:
+            rows = Rows(file, name, required=REQUIRED, known=COLUMNS)
+            return _import(data, name, file, rows, importing, rejects=rejects, dry_run=dry_run)
+        exported = ExportRows(file, system, options or ExportOptions())
+        done = _import(data, name, file, exported, importing, rejects=rejects, dry_run=dry_run)
+    if exported.left_out:
+        named = ", ".join(f"{provider} ({count:,})" for provider, count in sorted(exported.left_out.items()))
+        print_step(f"Identities not linked, because no --link names their issuer: {named}")
+    return done
+
+
+def import_membership_file(
+    data: DataDirectory, name: str, rejects: Path | None, *, dry_run: bool = False
+) -> ImportCounts:
+    """Import memberships from a file, or standard input for `-`. Raises CommandError as `import_file`."""
+    with _reading(name) as file:
+        rows = Rows(file, name, required=MEMBERSHIP_COLUMNS, known=MEMBERSHIP_COLUMNS)
+        return _import(data, name, file, rows, import_memberships, rejects=rejects, dry_run=dry_run)
+
+
+def _import(
+    data: DataDirectory,
+    name: str,
+    file: BufferedReader,
+    rows: Source,
+    importing: Importing,
+    *,
+    rejects: Path | None,
+    dry_run: bool,
+) -> ImportCounts:
     with ExitStack() as stack:
-        file = stack.enter_context(_reading(name))
-        rows = (
-            Rows(file, name, required=REQUIRED, known=COLUMNS)
-            if system is None
-            else ExportRows(file, system, options or ExportOptions())
-        )
         console = Console(stderr=True)
         report = stack.enter_context(_report(console, rejects))
         target = stack.enter_context(_database(data))
@@ -56,25 +89,26 @@ def import_file(
         task = progress.add_task("Importing", total=_size(file))
         stack.enter_context(database_errors(target.url))
         started = time.monotonic()
-        try:
-            done = asyncio.run(
-                import_accounts(
-                    target.url,
-                    rows,
-                    report=report,
-                    progress=lambda at: progress.update(task, completed=at),
-                    special_use=load_settings().special_use_domains,
-                    pooler=target.pooler,
-                    tell=typer.echo if dry_run else None,
-                )
+
+        def advance(at: int) -> None:
+            progress.update(task, completed=at)
+
+        async def run() -> ImportCounts:
+            return await importing(
+                target.url,
+                rows,
+                report=report,
+                progress=advance,
+                pooler=target.pooler,
+                tell=typer.echo if dry_run else None,
             )
+
+        try:
+            done = asyncio.run(run())
         except (FileError, OSError) as problem:
             if isinstance(problem, OSError) and problem.filename != name:
                 raise  # it comes from the database
             raise CommandError(f"{name}: {problem}") from problem
-    if isinstance(rows, ExportRows) and rows.left_out:
-        named = ", ".join(f"{provider} ({count:,})" for provider, count in sorted(rows.left_out.items()))
-        print_step(f"Identities not linked, because no --link names their issuer: {named}")
     typer.echo(_summary(done, time.monotonic() - started, dry_run=dry_run))
     return done
 

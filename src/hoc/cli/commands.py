@@ -251,12 +251,18 @@ def import_(
             help="With --from: link the users' identities at a provider. Repeatable.",
         ),
     ] = None,
+    memberships: Annotated[
+        bool,
+        typer.Option(
+            "--memberships", help="FILE has memberships: the columns tenant_id, user_id and role, no others."
+        ),
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would become of each row, and store nothing.")
     ] = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Import accounts from a file with one account per row, or from the export of another system.
+    """Import accounts, or memberships, from a file with one per row, or from the export of another system.
 
     Required columns: user_id, email, name. Optional columns: is_active, preferences (JSON), created_at (ISO
     8601 with its time zone), email_verified, timezone, avatar_url. Exports: Auth0's JSON lines, Clerk's and
@@ -266,19 +272,24 @@ def import_(
     does not stop the import; the exit code is then 1. An import runs no hooks.
     """
     from hoc.bulk.exports import System as ExportingSystem
-    from hoc.cli.bulk import export_options, import_file
+    from hoc.cli.bulk import export_options, import_file, import_membership_file
     from hoc.embedded import DataDirectory
 
     if system is None and (trust_verified or issuer or links):
         raise typer.BadParameter("--trust-verified, --issuer and --link are about an export: add --from.")
-    done = import_file(
-        DataDirectory(data_dir),
-        file,
-        rejects,
-        system=None if system is None else ExportingSystem(system),
-        options=export_options(trusts_verified=trust_verified, issuer=issuer, links=links or []),
-        dry_run=dry_run,
-    )
+    if memberships and system is not None:
+        raise typer.BadParameter("--memberships reads hoc's own columns: leave --from out.")
+    if memberships:
+        done = import_membership_file(DataDirectory(data_dir), file, rejects, dry_run=dry_run)
+    else:
+        done = import_file(
+            DataDirectory(data_dir),
+            file,
+            rejects,
+            system=None if system is None else ExportingSystem(system),
+            options=export_options(trusts_verified=trust_verified, issuer=issuer, links=links or []),
+            dry_run=dry_run,
+        )
     if done.rejected:
         raise typer.Exit(1)
 

@@ -287,7 +287,7 @@ class TenantTransferCanceledEventData(EventData, event_type="tenant.transfer_can
 
 @dataclass(frozen=True)
 class MemberJoinedEventData(EventData, event_type="member.joined"):
-    """A membership began, by creating the tenant, by an invitation, or by an address in a tenant's domain.
+    """A membership began: by creating the tenant, an invitation, an address in its domain, or an import.
 
     ``invited_by`` granted the request of a person who asked to join, and is null for one who had not to ask.
     """
