@@ -89,6 +89,7 @@ def upgrade() -> None:
     _create_billing()
     _create_requests()
     _create_events()
+    _create_webhooks()
 
 
 def _create_accounts() -> None:
@@ -670,6 +671,18 @@ def _create_requests() -> None:
     )
     _index("ix_domain_mails_due_at", "domain_mails", "due_at")
     _create(
+        "webhook_mails",
+        sa.Column("mail_id", sa.String(64), nullable=False),
+        _id("tenant_id"),
+        _id("endpoint_id"),
+        _id("user_id"),
+        sa.Column("attempts", sa.Integer(), nullable=False, server_default=sa.text("0")),
+        sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("mail_id"),
+        comment="mails to tell owners of a disabled webhook; a row is deleted after its mail was sent",
+    )
+    _index("ix_webhook_mails_due_at", "webhook_mails", "due_at")
+    _create(
         "ticket_mails",
         sa.Column("mail_id", sa.String(64), nullable=False),
         _id("tenant_id"),
@@ -698,6 +711,107 @@ def _create_requests() -> None:
     _index("ix_idempotency_keys_created_at", "idempotency_keys", "created_at")
 
 
+def _create_webhooks() -> None:
+    _create(
+        "webhook_endpoints",
+        sa.Column(
+            "tenant_id", sa.String(255), nullable=False, comment="empty: sent the events of all tenants"
+        ),
+        _id("endpoint_id"),
+        sa.Column("url", sa.Text(), nullable=False),
+        sa.Column("event_types", postgresql.ARRAY(sa.String(64)), comment="null: all"),
+        sa.Column("description", sa.Text()),
+        _word("status", default="enabled"),
+        sa.Column("disabled_reason", sa.String(16)),
+        sa.Column("secret", sa.String(128), nullable=False),
+        sa.Column("previous_secret", sa.String(128)),
+        _time("previous_secret_until"),
+        sa.Column(
+            "sequence",
+            sa.BigInteger(),
+            nullable=False,
+            comment="each event up to it is delivered or set aside",
+        ),
+        sa.Column(
+            "failures",
+            sa.Integer(),
+            nullable=False,
+            server_default=sa.text("0"),
+            comment="since the last success",
+        ),
+        _time("failing_since"),
+        _time("due_at", comment="null: idle; while it is leased, the lease's end"),
+        sa.Column("leased_by", sa.String(64), comment="the sender that alone sends to it"),
+        sa.Column(
+            "is_woken", sa.Boolean(), nullable=False, server_default=sa.false(), comment="while it was leased"
+        ),
+        _now("created_at"),
+        _now("updated_at"),
+        _version(),
+        sa.PrimaryKeyConstraint("tenant_id", "endpoint_id"),
+        _one_of("status", "enabled", "disabled"),
+        _one_of("disabled_reason", "requested", "gone", "failing"),
+        sa.CheckConstraint(
+            "(disabled_reason IS NOT NULL) = (status = 'disabled')", name="disabled_has_reason"
+        ),
+        comment="where events are sent, each with its position in the line of events",
+    )
+    _index("ix_webhook_endpoints_due_at", "webhook_endpoints", "due_at")
+    _index("ix_webhook_endpoints_leased_by", "webhook_endpoints", "leased_by")
+    _index("ix_webhook_endpoints_page", "webhook_endpoints", "tenant_id", "created_at", "endpoint_id")
+    _create(
+        "webhook_attempts",
+        *_webhook(),
+        sa.Column("attempt_id", sa.String(64), nullable=False),
+        sa.Column("event_type", sa.String(64), nullable=False),
+        sa.Column("sequence", sa.BigInteger(), comment="null: a test"),
+        _now("attempted_at"),
+        sa.Column("status", sa.SmallInteger(), comment="of the answer; null without one"),
+        sa.Column("error", sa.String(24)),
+        sa.Column("latency_ms", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id", "endpoint_id", "attempt_id"),
+        _one_of("error", "unresolved", "forbidden_address", "unreachable", "tls", "timeout", "protocol"),
+        comment="attempts to deliver events, without what was sent and answered",
+    )
+    key = ("tenant_id", "endpoint_id")
+    _index("ix_webhook_attempts_page", "webhook_attempts", *key, "attempted_at", "attempt_id")
+    _index("ix_webhook_attempts_sequence", "webhook_attempts", *key, "sequence")
+    _index("ix_webhook_attempts_event", "webhook_attempts", *key, "event_id")
+    _index("ix_webhook_attempts_attempted_at", "webhook_attempts", "attempted_at")
+    _create(
+        "webhook_set_aside",
+        *_webhook(),
+        sa.Column("event_type", sa.String(64), nullable=False),
+        sa.Column("sequence", sa.BigInteger(), nullable=False),
+        _now("set_aside_at"),
+        sa.Column("status", sa.SmallInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id", "endpoint_id", "event_id"),
+        comment="events that an endpoint has refused too often",
+    )
+    _index("ix_webhook_set_aside_page", "webhook_set_aside", *key, "set_aside_at", "event_id")
+    _create(
+        "webhook_sends",
+        *_webhook(),
+        sa.Column("sequence", sa.BigInteger(), comment="null: a test"),
+        _now("requested_at"),
+        sa.PrimaryKeyConstraint("tenant_id", "endpoint_id", "event_id"),
+        comment="single events to send once more, and tests",
+    )
+
+
+def _webhook() -> tuple[sa.schema.SchemaItem, ...]:
+    return (
+        _id("tenant_id"),
+        _id("endpoint_id"),
+        sa.ForeignKeyConstraint(
+            ["tenant_id", "endpoint_id"],
+            ["account.webhook_endpoints.tenant_id", "account.webhook_endpoints.endpoint_id"],
+            ondelete="CASCADE",
+        ),
+        sa.Column("event_id", sa.String(64), nullable=False),
+    )
+
+
 def _create_events() -> None:
     _create(
         "outbox",
@@ -716,6 +830,7 @@ def _create_events() -> None:
         postgresql_partition_by="RANGE (time)",
     )
     _index("ix_events_tenant", "events", "tenant_id", "time", "position")
+    _index("ix_events_tenant_sequence", "events", "tenant_id", "sequence")
     _index("ix_events_type", "events", "tenant_id", "type", "time", "position")
     _index("ix_events_actor", "events", "tenant_id", "actor", "time", "position")
     _index("ix_events_actor_type", "events", "tenant_id", "actor", "type", "time", "position")
@@ -852,12 +967,17 @@ def downgrade() -> None:
     for table in (
         "dead_messages",
         "inbound_messages",
+        "webhook_sends",
+        "webhook_set_aside",
+        "webhook_attempts",
+        "webhook_endpoints",
         "dead_events",
         "event_cursors",
         "events",
         "outbox",
         "idempotency_keys",
         "ticket_mails",
+        "webhook_mails",
         "domain_mails",
         "ticket_replies",
         "support_tickets",

@@ -19,8 +19,10 @@ from hoc.cus.account.L2_api.console import CONSOLE_OPERATIONS
 from hoc.cus.account.L2_api.console.domains import DOMAINS
 from hoc.cus.account.L2_api.console.invitations import issue_invitation_link
 from hoc.cus.account.L2_api.console.scim import SCIM
+from hoc.cus.account.L2_api.console.webhooks import WEBHOOKS
 from hoc.cus.account.L2_api.cors import cors_origins
 from hoc.cus.account.L2_api.csrf import origin_of, parse_origins
+from hoc.cus.account.L2_api.deployment_webhooks import DEPLOYMENT_WEBHOOKS
 from hoc.cus.account.L2_api.documentation import documentation_route
 from hoc.cus.account.L2_api.endpoints import Dependencies, routes
 from hoc.cus.account.L2_api.feed import FEED_OPERATIONS
@@ -64,6 +66,8 @@ if TYPE_CHECKING:  # they need extras
     from hoc.cus.account.L2_api.pages.endpoint import PageParts
     from hoc.cus.account.L2_api.rate_limits import RateLimits
     from hoc.domains.checker import DomainChecker
+    from hoc.webhooks.observer import DeliveryObserver
+    from hoc.webhooks.sender import WebhookSender
 
 
 class Accounts:
@@ -89,6 +93,7 @@ class Accounts:
         handlers: of others' events, by subject, beside those of billing; a handler for one of billing's
             subjects replaces that. They need `Settings.nats_url`.
         observer: is called for each event that is published, received or set aside.
+        delivery_observer: is called for each attempt to deliver an event to a webhook endpoint.
         mail: sends the mails, in place of SMTP (`Settings.smtp_url`) and the development mailbox.
         database_password: gives the password of each connection to the database, in place of the URL's.
         hooks: by event type. Each is awaited with the operation's session and the event, before the commit.
@@ -106,6 +111,7 @@ class Accounts:
         pages_authentication: AuthenticationBackend | None = None,
         handlers: Mapping[str, Handler] | None = None,
         observer: EventObserver | None = None,
+        delivery_observer: "DeliveryObserver | None" = None,
         mail: MailSender | None = None,
         database_password: PasswordSource | None = None,
         hooks: Mapping[str, Hook] | None = None,
@@ -133,14 +139,18 @@ class Accounts:
             hooks=hooks,
         )
         self._courier = create_courier(self.database, settings, mail) if settings.send_mail else None
-        self._housekeeping = Housekeeping(self.database)
+        self._housekeeping = Housekeeping(self.database, webhook_attempts_days=settings.webhook_attempts_days)
         self._commit_notifier = CommitNotifier(self.database)
         self.database.after_write(self._commit_notifier.notify)
+        self.webhooks = (
+            _webhook_sender(settings, self.database, delivery_observer) if settings.webhooks else None
+        )
         self.events = EventService(
             settings,
             billing_handlers(self.facade.billing) | dict(handlers or {}),
             observer=observer,
             password=database_password,
+            on_numbered=self._on_numbered,
         )
         self.events.before_use(self.readiness.require_schema)
         callers = Callers(
@@ -152,7 +162,7 @@ class Accounts:
         self._checker = _domain_checker(settings, self.database, self.facade) if settings.domains else None
 
         def on_work_queued() -> None:
-            for worker in (self._courier, self._checker):
+            for worker in (self._courier, self._checker, self.webhooks):
                 if worker is not None:
                     worker.wake()
 
@@ -171,6 +181,8 @@ class Accounts:
         unserved = [] if settings.invitation_links else [issue_invitation_link, issue_email_change_link]
         unserved += [] if settings.domains else DOMAINS
         unserved += [] if settings.scim else SCIM
+        unserved += [] if settings.webhooks else WEBHOOKS
+        deployment = DEPLOYMENT_WEBHOOKS if settings.webhooks else []
         console = [operation for operation in CONSOLE_OPERATIONS if operation not in unserved]
         identity = [operation for operation in IDENTITY_OPERATIONS if operation not in unserved]
         on_route = route_describer()
@@ -198,6 +210,7 @@ class Accounts:
                 *routes(SUBJECT_RIGHTS_OPERATIONS, self.facade, dependencies),
                 *routes(SUPPORT_DESK_OPERATIONS, self.facade, dependencies),
                 *routes(FEED_OPERATIONS, event_feed(), dependencies),
+                *routes(deployment, self.facade, dependencies),
                 *_documentation(
                     settings,
                     [
@@ -206,6 +219,7 @@ class Accounts:
                         *SUBJECT_RIGHTS_OPERATIONS,
                         *SUPPORT_DESK_OPERATIONS,
                         *FEED_OPERATIONS,
+                        *deployment,
                     ],
                     title="hoc identity",
                 ),
@@ -241,6 +255,10 @@ class Accounts:
             raise ValueError("There are no pages without pages_authentication. Pass it to Accounts.")
         return self._pages_app
 
+    def _on_numbered(self) -> None:
+        if self.webhooks is not None:
+            self.webhooks.wake()
+
     @asynccontextmanager
     async def lifespan(self, _app: object = None) -> AsyncGenerator[None, None]:
         """Deliver mail, relay events and tidy up while the host application runs; then disconnect.
@@ -258,6 +276,7 @@ class Accounts:
                 self._housekeeping.running(),
                 self._commit_notifier.running(),
                 self.events.running(),
+                self.webhooks.running() if self.webhooks is not None else nullcontext(),
             ):
                 yield
         finally:
@@ -280,6 +299,18 @@ def _domain_checker(settings: Settings, database: Database, facade: AccountsFaca
     except ImportError as missing:
         raise ValueError(f"HOC_DOMAINS needs the library {missing.name}: {how_to_add('domains')}.") from None
     return DomainChecker(database, facade.domain_checks, DnsLookup(settings.dns_servers))
+
+
+def _webhook_sender(
+    settings: Settings, database: Database, observer: "DeliveryObserver | None"
+) -> "WebhookSender":
+    try:
+        from hoc.webhooks.setup import create_sender  # noqa: PLC0415 - only webhooks need the extra
+    except ImportError as missing:
+        raise ValueError(
+            f"HOC_WEBHOOKS needs the library {missing.name}: {how_to_add('webhooks')}."
+        ) from None
+    return create_sender(database, settings, observer)
 
 
 def _trusted_origins(settings: Settings) -> frozenset[str]:

@@ -21,12 +21,14 @@ from hoc.cus.account.L6_drivers.retention import (
     REGISTRATIONS,
     TENANT_COUNTERS,
     USAGE_DAYS,
+    WEBHOOK_ATTEMPTS,
     SqlRetention,
 )
 from hoc.database import Database
 
 BATCH = 1_000
 INTERVAL_SECONDS = 3_600.0
+WEBHOOK_ATTEMPTS_DAYS = 14
 
 # Two days, because a server whose clock is behind still uses yesterday's counters.
 _KEPT = (
@@ -49,7 +51,16 @@ _log = logging.getLogger("hoc.housekeeping")
 class Housekeeping:
     """Deletes expired rows and creates partitions ahead, when it starts and every hour."""
 
-    def __init__(self, database: Database, *, clock: Clock = utc_now, batch: int = BATCH) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        clock: Clock = utc_now,
+        batch: int = BATCH,
+        webhook_attempts_days: int = WEBHOOK_ATTEMPTS_DAYS,
+    ) -> None:
+        attempts_kept = timedelta(days=webhook_attempts_days)
+        self._kept = (*_KEPT, (WEBHOOK_ATTEMPTS, attempts_kept))
         self._database = database
         self._clock = clock
         self._batch = batch
@@ -75,7 +86,7 @@ class Housekeeping:
         while await self._fold_usage_days(now):
             pass
         deleted = 0
-        for batch, kept in _KEPT:
+        for batch, kept in self._kept:
             while found := await self._delete(batch, now - kept):
                 deleted += found
         return deleted

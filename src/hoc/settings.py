@@ -281,6 +281,16 @@ class Settings(BaseSettings):
     scim: bool = Field(
         default=False, description="let tenants have their members managed by SCIM; needs libraries"
     )
+    webhooks: bool = Field(
+        default=False, description="send events to webhook endpoints of tenants; needs libraries"
+    )
+    webhook_allowed_networks: str | None = Field(
+        default=None,
+        description="private networks to send webhooks to, by commas, such as 10.0.0.0/8; http too",
+    )
+    webhook_attempts_days: int = Field(
+        default=14, ge=7, le=365, description="days for which attempts to deliver webhooks are listed"
+    )
 
     console: bool | None = Field(
         default=None, description="serve the console's pages at `/`; unset: in development"

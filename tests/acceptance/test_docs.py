@@ -20,6 +20,7 @@ from support.waiting import until
 
 from hoc.cus.account.L2_api import problems
 from hoc.cus.account.L2_api.console import CONSOLE_OPERATIONS
+from hoc.cus.account.L2_api.deployment_webhooks import DEPLOYMENT_WEBHOOKS
 from hoc.cus.account.L2_api.feed import FEED_OPERATIONS
 from hoc.cus.account.L2_api.identity import IDENTITY_OPERATIONS
 from hoc.cus.account.L2_api.subject_rights import SUBJECT_RIGHTS_OPERATIONS
@@ -152,6 +153,7 @@ def test_every_route_is_documented_and_no_other() -> None:
             *SUBJECT_RIGHTS_OPERATIONS,
             *SUPPORT_DESK_OPERATIONS,
             *FEED_OPERATIONS,
+            *DEPLOYMENT_WEBHOOKS,
         ],
     }
     operations = [(mount, operation) for mount, served in mounts.items() for operation in served]

@@ -8,6 +8,7 @@ from support.event_cases_domains import DOMAIN_CASES
 from support.event_cases_people import PEOPLE_CASES
 from support.event_cases_scim import SCIM_CASES
 from support.event_cases_tenant import TENANT_CASES
+from support.event_cases_webhooks import WEBHOOK_CASES
 from support.event_scene import Case, Operation, Scene, build_scene
 from support.events import parsed, types
 from support.world import NOBODY, NOWHERE, World, outcome, refusal
@@ -21,7 +22,7 @@ from hoc.cus.account.L5_schemas.events import (
 from hoc.cus.account.L5_schemas.results import EventResult
 from hoc.cus.account.L5_schemas.values import Role
 
-CASES = TENANT_CASES | PEOPLE_CASES | DOMAIN_CASES | SCIM_CASES
+CASES = TENANT_CASES | PEOPLE_CASES | DOMAIN_CASES | SCIM_CASES | WEBHOOK_CASES
 
 each_case = pytest.mark.parametrize(("kind", "case"), CASES.items(), ids=CASES)
 

@@ -7,6 +7,7 @@ from support.event_cases_domains import DOMAIN_CASES
 from support.event_cases_people import PEOPLE_CASES
 from support.event_cases_scim import SCIM_CASES
 from support.event_cases_tenant import TENANT_CASES
+from support.event_cases_webhooks import WEBHOOK_CASES
 from support.event_scene import Case, Scene, build_scene
 from support.events import parsed
 from support.world import MemoryWorld, PostgresWorld, World, outcome, refusal
@@ -25,7 +26,7 @@ from hoc.testing import memory_account_service, memory_engines
 
 CASES = {
     kind: case
-    for kind, case in (TENANT_CASES | PEOPLE_CASES | DOMAIN_CASES | SCIM_CASES).items()
+    for kind, case in (TENANT_CASES | PEOPLE_CASES | DOMAIN_CASES | SCIM_CASES | WEBHOOK_CASES).items()
     if kind not in OF_NO_OPERATION
 }
 OF_TWO_OPERATIONS = {
@@ -34,6 +35,7 @@ OF_TWO_OPERATIONS = {
     "scim.token_revoked",
     "scim.group_role_removed",
     *DOMAIN_CASES.keys() - {"domain.claimed"},
+    *WEBHOOK_CASES.keys() - {"webhook.created"},
 }
 
 

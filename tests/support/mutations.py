@@ -5,7 +5,7 @@ The name is the engine's and the method's. A word follows when there are two cal
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from support.event_cases_domains import ask, check_in_vain, claim, let_join_at_once
 from support.event_cases_scim import (
@@ -15,7 +15,10 @@ from support.event_cases_scim import (
     set_role,
     use_newest,
 )
+from support.event_cases_webhooks import create as create_webhook
+from support.event_cases_webhooks import disable, endpoint, send_test
 from support.event_scene import Operation, Scene
+from support.webhooks import Deliverer
 
 from hoc.cus.account.L5_schemas.identity import (
     AccountEnsureRequest,
@@ -25,8 +28,24 @@ from hoc.cus.account.L5_schemas.identity import (
     SignInRequest,
 )
 from hoc.cus.account.L5_schemas.port_types import Invitee
+from hoc.cus.account.L5_schemas.webhooks import WebhookAttempt
 
 MARCH, APRIL = datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 4, 1, tzinfo=UTC)
+
+
+async def refuse_event(it: Scene, session: Any) -> None:
+    """An endpoint with an event that it has been sent, and refused."""
+    endpoint_id = await create_webhook(it, session)
+    deliverer = Deliverer(it.world)
+    leased = await deliverer.lease_in(session, it.tenant_id, endpoint_id)
+    attempt = WebhookAttempt("evt_1", "member.joined", 1, it.now, 400, None, 1)
+    await deliverer.rules.record(session, leased, [], [attempt])
+
+
+async def on_webhook(it: Scene, session: Any, method: str, *given: Any) -> object:
+    operation = getattr(it.facade.webhooks, method)
+    return await operation(session, it.tenant_id, it.team.owner, await endpoint(it, session), *given)
+
 
 MUTATIONS: Final[dict[str, Operation]] = {
     "projects.create": lambda it, s: it.facade.projects.create(s, it.team.owner, name="Another"),
@@ -133,6 +152,12 @@ MUTATIONS: Final[dict[str, Operation]] = {
     "joining.join": lambda it, s: it.facade.joining.join(s, it.outsider, it.tenant_id),
     "joining.grant": lambda it, s: it.facade.joining.grant(s, it.tenant_id, it.team.admin, it.outsider),
     "joining.refuse": lambda it, s: it.facade.joining.refuse(s, it.tenant_id, it.team.admin, it.outsider),
+    "webhooks.create": create_webhook,
+    "webhooks.update": disable,
+    "webhooks.rotate_secret": lambda it, s: on_webhook(it, s, "rotate_secret"),
+    "webhooks.delete": lambda it, s: on_webhook(it, s, "delete"),
+    "webhooks.send_test": send_test,
+    "webhooks.send_again": lambda it, s: on_webhook(it, s, "send_again", "evt_1"),
     "acceptances.accept_received": lambda it, s: it.facade.acceptances.accept_received(
         s, it.invited, it.tenant_id, it.invitation_id
     ),
@@ -157,6 +182,11 @@ PREPARED: Final[dict[str, Operation]] = {
     "joining.join": let_join_at_once,
     "joining.grant": ask,
     "joining.refuse": ask,
+    "webhooks.update": create_webhook,
+    "webhooks.rotate_secret": create_webhook,
+    "webhooks.delete": create_webhook,
+    "webhooks.send_test": create_webhook,
+    "webhooks.send_again": refuse_event,
 }
 """The operations that have to come before some of them."""
 

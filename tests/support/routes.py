@@ -4,11 +4,14 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from sqlalchemy import insert
 from support.console import HOST, IDENTITY_MOUNT, MOUNT, Console, Headers
 from support.roles import ROLES
+from support.webhooks import URL as WEBHOOK_URL
 from support.world import NOBODY, Team
 
 from hoc.cus.account.L2_api.console import CONSOLE_OPERATIONS
+from hoc.cus.account.L2_api.deployment_webhooks import DEPLOYMENT_WEBHOOKS
 from hoc.cus.account.L2_api.feed import FEED_OPERATIONS
 from hoc.cus.account.L2_api.identity import IDENTITY_OPERATIONS
 from hoc.cus.account.L2_api.operations import AnyOperation
@@ -16,6 +19,7 @@ from hoc.cus.account.L2_api.subject_rights import SUBJECT_RIGHTS_OPERATIONS
 from hoc.cus.account.L2_api.support_desk import SUPPORT_DESK_OPERATIONS
 from hoc.cus.account.L2_api.tenants import TENANT_OPERATIONS
 from hoc.cus.account.L5_schemas.identity import AccountUpdateRequest
+from hoc.cus.account.L6_drivers.tables import webhook_attempts
 
 Values: TypeAlias = dict[str, str]
 Preparation: TypeAlias = Callable[[Console, Team], Awaitable[Values]]
@@ -28,6 +32,7 @@ SERVICES: dict[str, list[AnyOperation]] = {
         *SUBJECT_RIGHTS_OPERATIONS,
         *SUPPORT_DESK_OPERATIONS,
         *FEED_OPERATIONS,
+        *DEPLOYMENT_WEBHOOKS,
     ],
 }
 OPERATIONS = {
@@ -51,6 +56,8 @@ EXAMPLES = {
     "domain": "example.org",
     "token_id": "sct_1",
     "group": "Engineers",
+    "endpoint_id": "wh_1",
+    "event_id": "0199f3a2-7d64-7c1a-9e1f-3a1f6a1f6a1f",
     "subject": "ada",
 }
 
@@ -216,6 +223,44 @@ async def join_request(console: Console, team: Team) -> Values:
     async with console.transaction() as session:
         await console.facade.joining.join(session, user_id, team.tenant_id)
     return {"user_id": user_id}
+
+
+NEW_WEBHOOK = {"url": WEBHOOK_URL, "event_types": ["member.joined"], "description": "Ours"}
+WEBHOOK_CHANGE = {**NEW_WEBHOOK, "event_types": None, "enabled": False, "from_now": False}
+
+
+async def webhook(console: Console, team: Team) -> Values:
+    async with console.transaction() as session:
+        made = await console.facade.webhooks.create(session, team.tenant_id, team.owner, url=WEBHOOK_URL)
+    return {"endpoint_id": made.endpoint_id}
+
+
+async def deployment_webhook(console: Console, _team: Team) -> Values:
+    async with console.transaction() as session:
+        made = await console.facade.webhooks.create(session, None, "operator", url=WEBHOOK_URL)
+    return {"endpoint_id": made.endpoint_id}
+
+
+async def attempted(console: Console, team: Team, *, of_deployment: bool = False) -> Values:
+    """An endpoint with an attempt to deliver an event."""
+    values = await (deployment_webhook if of_deployment else webhook)(console, team)
+    event_id = console.new_id()
+    async with console.transaction() as session:
+        attempt = {
+            "tenant_id": "" if of_deployment else team.tenant_id,
+            **values,
+            "attempt_id": event_id,
+            "event_id": event_id,
+            "event_type": "tenant.updated",
+            "sequence": 1,
+            "latency_ms": 1,
+        }
+        await session.execute(insert(webhook_attempts).values(attempt))
+    return {**values, "event_id": event_id}
+
+
+async def attempted_of_deployment(console: Console, team: Team) -> Values:
+    return await attempted(console, team, of_deployment=True)
 
 
 async def no_offer(console: Console, team: Team) -> Values:
@@ -442,6 +487,27 @@ ROUTES = _table(
     ),
     Route("POST /accounts/support/tickets/{ticket_id}/reopen", ANSWER, prepare=resolved_ticket),
     Route("GET /accounts/audit", MANAGE),
+    Route("GET /accounts/webhooks", MANAGE),
+    Route(
+        "POST /accounts/webhooks", "201 201 403 403 403 403 403 401", NEW_WEBHOOK
+    ),
+    Route("GET /accounts/webhooks/{endpoint_id}", MANAGE, prepare=webhook),
+    Route(
+        "PUT /accounts/webhooks/{endpoint_id}",
+        MANAGE,
+        WEBHOOK_CHANGE,
+        webhook,
+    ),
+    Route("DELETE /accounts/webhooks/{endpoint_id}", MANAGE, prepare=webhook),
+    Route("POST /accounts/webhooks/{endpoint_id}/secret", MANAGE, {"overlap_hours": 1}, webhook),
+    Route("GET /accounts/webhooks/{endpoint_id}/attempts", MANAGE, prepare=attempted),
+    Route("GET /accounts/webhooks/{endpoint_id}/set-aside", MANAGE, prepare=webhook),
+    Route(
+        "POST /accounts/webhooks/{endpoint_id}/events/{event_id}/send",
+        "202 202 403 403 403 403 403 401",
+        prepare=attempted,
+    ),
+    Route("POST /accounts/webhooks/{endpoint_id}/test", "202 202 403 403 403 403 403 401", prepare=webhook),
     #                                           read wri all own oth anon
     Route(
         f"POST {ACCOUNTS}/ensure",
@@ -536,6 +602,27 @@ ROUTES = _table(
     Route(f"POST {TICKET}/resolve", ADMIN, {"resolution": "Restarted."}, ticket),
     Route(f"POST {TICKET}/reopen", ADMIN, prepare=resolved_ticket),
     Route("GET /api/v1/events", "403 403 200 403 403 401"),
+    Route("GET /api/v1/webhooks", ADMIN),
+    Route(
+        "POST /api/v1/webhooks", "403 403 201 403 403 401", NEW_WEBHOOK
+    ),
+    Route("GET /api/v1/webhooks/{endpoint_id}", ADMIN, prepare=deployment_webhook),
+    Route(
+        "PUT /api/v1/webhooks/{endpoint_id}",
+        ADMIN,
+        WEBHOOK_CHANGE,
+        deployment_webhook,
+    ),
+    Route("DELETE /api/v1/webhooks/{endpoint_id}", ADMIN, prepare=deployment_webhook),
+    Route("POST /api/v1/webhooks/{endpoint_id}/secret", ADMIN, {"overlap_hours": 1}, deployment_webhook),
+    Route("GET /api/v1/webhooks/{endpoint_id}/attempts", ADMIN, prepare=attempted_of_deployment),
+    Route("GET /api/v1/webhooks/{endpoint_id}/set-aside", ADMIN, prepare=deployment_webhook),
+    Route(
+        "POST /api/v1/webhooks/{endpoint_id}/events/{event_id}/send",
+        "403 403 202 403 403 401",
+        prepare=attempted_of_deployment,
+    ),
+    Route("POST /api/v1/webhooks/{endpoint_id}/test", "403 403 202 403 403 401", prepare=deployment_webhook),
 )  # fmt: skip
 
 WITH_BODY = [route for route in ROUTES.values() if route.body is not None]

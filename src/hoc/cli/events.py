@@ -51,7 +51,8 @@ def retry(data: DataDirectory, ids: list[str], *, every: bool) -> list[str]:
 def prune(data: DataDirectory, keep_days: int, *, unpublished: bool) -> list[str]:
     """Drop the months of events that ended more than `keep_days` days ago. Returns the dropped partitions.
 
-    A month with unpublished events is kept unless `unpublished` is set.
+    A month with events that are unpublished, or that a webhook endpoint has not passed, is kept unless
+    `unpublished` is set.
     """
     before = utc_now() - timedelta(days=keep_days)
     dropped: list[str] = []
@@ -59,7 +60,10 @@ def prune(data: DataDirectory, keep_days: int, *, unpublished: bool) -> list[str
         if _in_transaction(data, partial(_drop, month=month, unpublished=unpublished)):
             dropped.append(month)
         else:
-            print_step(f"{month} is kept: it has unpublished events (--unpublished drops them too)")
+            print_step(
+                f"{month} is kept: NATS, or a webhook endpoint, has not had all its events"
+                " (--unpublished drops them too)"
+            )
     return dropped
 
 

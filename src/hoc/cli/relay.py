@@ -3,7 +3,7 @@
 import asyncio
 import signal
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from logging.config import dictConfig
 
 from pydantic import SecretStr
@@ -22,17 +22,21 @@ from hoc.telemetry.metrics import EventMetrics
 
 
 def relay(data: DataDirectory) -> None:
-    """Relay events until SIGTERM or SIGINT, on HOC_DATABASE_URL and HOC_NATS_URL or a running server's."""
+    """Relay events until SIGTERM or SIGINT, on HOC_DATABASE_URL and HOC_NATS_URL or a running server's.
+
+    With HOC_WEBHOOKS, it also sends webhooks, for which it needs no NATS.
+    """
     settings = load_settings()
     database_url = require_database(settings, data)
     nats_url = running_nats(settings, data)
-    if nats_url is None:
+    if nats_url is None and not settings.webhooks:
         raise CommandError(f"No NATS runs for {data.path}: set HOC_NATS_URL to the NATS to publish to.")
-    check_nats(settings)
+    if nats_url is not None:
+        check_nats(settings)
     dictConfig(logging_config(settings.log_format))
     found = {
         "database_url": SecretStr(database_url),
-        "nats_url": SecretStr(nats_url),
+        "nats_url": None if nats_url is None else SecretStr(nats_url),
         "send_mail": False,  # a relay needs no templates
     }
     with database_errors(database_url):
@@ -45,7 +49,9 @@ async def _run(settings: Settings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     metrics = EventMetrics()
     try:
-        accounts = Accounts(settings, hooks=load_hooks(settings.hooks), observer=metrics)
+        accounts = Accounts(
+            settings, hooks=load_hooks(settings.hooks), observer=metrics, delivery_observer=metrics
+        )
     except ValueError as problem:
         raise CommandError(str(problem)) from problem
     try:
@@ -53,6 +59,7 @@ async def _run(settings: Settings) -> None:
         async with (
             accounts.readiness.running(),
             accounts.events.running(),
+            accounts.webhooks.running() if accounts.webhooks is not None else nullcontext(),
             _observable(settings, accounts, metrics),
         ):
             print_step("Relaying events; Ctrl-C stops it")

@@ -52,6 +52,7 @@ class Relay:
         publisher: None only numbers events, for the audit trail and the feed.
         source: the CloudEvents ``source`` of every event.
         observer: is notified of the outcome of each event.
+        on_numbered: is called when events have been numbered.
     """
 
     def __init__(
@@ -63,7 +64,9 @@ class Relay:
         observer: EventObserver | None = None,
         batch: int = BATCH,
         poll_seconds: float = POLL_SECONDS,
+        on_numbered: Callable[[], None] = lambda: None,
     ) -> None:
+        self._on_numbered = on_numbered
         self._database = database
         self._publisher = publisher
         self._sender = None if publisher is None else Sender(publisher, source)
@@ -109,6 +112,7 @@ class Relay:
             sequenced = await self._sequence_batch()
         if sequenced:
             self._publishing.wake()
+            self._on_numbered()
         return sequenced > 0
 
     async def _sequence_batch(self) -> int:

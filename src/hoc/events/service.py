@@ -43,6 +43,7 @@ class EventService:
         handlers: of inbound messages, by subject.
         observer: counts events, for metrics.
         password: gives the password of each connection to the database, in place of the URL's.
+        on_numbered: is called when this process has numbered events.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class EventService:
         *,
         observer: EventObserver | None = None,
         password: PasswordSource | None = None,
+        on_numbered: Callable[[], None] = lambda: None,
     ) -> None:
         if settings.database_url is None:
             raise ValueError("HOC_DATABASE_URL is not set: name the PostgreSQL database to use.")
@@ -68,7 +70,13 @@ class EventService:
         publisher: Publisher | None = None
         if settings.nats_url is not None:
             self._nats, publisher, self._inbound = _on_nats(settings, self._database, handlers, observer)
-        self._relay = Relay(self._database, publisher, source=settings.events_source, observer=observer)
+        self._relay = Relay(
+            self._database,
+            publisher,
+            source=settings.events_source,
+            observer=observer,
+            on_numbered=on_numbered,
+        )
         self._listener = _listener(settings, self._relay.wake, password)
         self._events = SqlEventSequencing()
 

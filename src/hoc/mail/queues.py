@@ -14,14 +14,17 @@ from hoc.cus.account.L5_engines.link_patterns import filled
 from hoc.cus.account.L5_schemas.domains import DueDomainMail
 from hoc.cus.account.L5_schemas.port_types import DueAccountMail, DueMail, InvitationMailContent
 from hoc.cus.account.L5_schemas.tickets import DueTicketMail
+from hoc.cus.account.L5_schemas.webhooks import DueWebhookMail
 from hoc.cus.account.L6_drivers.domain_mail import SqlDomainMail
 from hoc.cus.account.L6_drivers.email_changes import SqlAccountMail, SqlEmailChanges
 from hoc.cus.account.L6_drivers.invitation_mail import SqlInvitationMail
 from hoc.cus.account.L6_drivers.ticket_mail import SqlTicketMail
+from hoc.cus.account.L6_drivers.webhook_mail import SqlWebhookMail
 from hoc.mail.account_mail import EmailChangeMail, compose_confirmation, compose_notice
 from hoc.mail.domain_mail import compose_domain_mail
 from hoc.mail.message import InvitationMail, compose_invitation
 from hoc.mail.ticket_mail import compose_ticket_mail
+from hoc.mail.webhook_mail import compose_webhook_mail
 
 if TYPE_CHECKING:
     from hoc.mail.templating import MailTemplates
@@ -207,3 +210,26 @@ class DomainMailQueue:
             return None
         lost_at = None if content.failing_since is None else content.failing_since + self._grace
         return partial(compose_domain_mail, content, lost_at, mail.mail_id, self._mail_from, self._templates)
+
+
+class WebhookMailQueue:
+    """Mails that tell owners that a webhook endpoint is disabled."""
+
+    def __init__(self, mail_from: str, templates: "MailTemplates") -> None:
+        self._mail_from = mail_from
+        self._templates = templates
+        self.mails = SqlWebhookMail()
+
+    async def compose(
+        self,
+        session: AsyncConnection,
+        mail: DueWebhookMail,
+        *,
+        now: datetime,  # noqa: ARG002 - of the protocol
+    ) -> Callable[[], EmailMessage] | None:
+        if mail.attempts > NOTICE_ATTEMPTS:
+            return None
+        content = await self.mails.content(session, mail)
+        if content is None:
+            return None
+        return partial(compose_webhook_mail, content, mail.mail_id, self._mail_from, self._templates)

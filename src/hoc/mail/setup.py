@@ -9,7 +9,14 @@ from hoc.distribution import how_to_add
 from hoc.mail.courier import Courier
 from hoc.mail.mailbox import DevelopmentMailbox
 from hoc.mail.message import parse_sender
-from hoc.mail.queues import AccountMailQueue, AnyMailQueue, DomainMailQueue, InvitationQueue, TicketMailQueue
+from hoc.mail.queues import (
+    AccountMailQueue,
+    AnyMailQueue,
+    DomainMailQueue,
+    InvitationQueue,
+    TicketMailQueue,
+    WebhookMailQueue,
+)
 from hoc.mail.sender import MailSender
 from hoc.settings import Settings
 
@@ -33,6 +40,7 @@ def create_courier(database: Database, settings: Settings, sender: MailSender | 
         AccountMailQueue(settings.mail_from, email_change_url(settings), templates),
         TicketMailQueue(settings.mail_from, ticket_link, templates),
         DomainMailQueue(settings.mail_from, options_of(settings).domain_grace, templates),
+        WebhookMailQueue(settings.mail_from, templates),
     ]
     at_once = settings.mail_concurrency
     if sender is not None:

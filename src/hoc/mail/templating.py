@@ -44,6 +44,10 @@ _SAMPLES: Final[dict[str, list[dict[str, Any]]]] = {
         {"link": _LINK["link"], "ticket_subject": "Help", "tenant_name": "Acme", "is_resolved": False},
         {"link": _LINK["link"], "ticket_subject": "Help", "tenant_name": "Acme", "is_resolved": True},
     ],
+    "webhook": [
+        {"host": "hooks.example.com", "tenant_name": "Acme", "reason": "gone"},
+        {"host": "hooks.example.com", "tenant_name": "Acme", "reason": "failing"},
+    ],
     "domain": [_DOMAIN | {"lost_at": _LINK["expires_at"]}, _DOMAIN | {"lost_at": None}],
 }
 """The kinds of mail, with values to try their templates with."""

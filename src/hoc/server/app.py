@@ -57,6 +57,7 @@ class Service:
             authentication=authentication(settings),
             pages_authentication=pages_authentication(settings),
             observer=self._metrics,
+            delivery_observer=self._metrics,
             hooks=load_hooks(settings.hooks),
         )
         metrics = MetricsEndpoint(self._accounts.database, [self._events], self._accounts.reads.replica)

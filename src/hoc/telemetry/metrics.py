@@ -6,6 +6,8 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
+from hoc.cus.account.L5_schemas.webhooks import WebhookAttempt
+
 # Read at import, because prometheus_client reads it at import.
 MULTIPROCESS: Final = "PROMETHEUS_MULTIPROC_DIR" in os.environ
 
@@ -79,6 +81,18 @@ EVENTS_PARKED: Final = Counter(
 INBOUND_MESSAGES: Final = Counter(
     "hoc_inbound_messages_total", "Messages received from others.", ("outcome",), registry=REGISTRY
 )
+WEBHOOK_ATTEMPTS: Final = Counter(
+    "hoc_webhook_attempts_total",
+    "Attempts to deliver events to webhook endpoints.",
+    ("outcome",),
+    registry=REGISTRY,
+)
+WEBHOOK_LAG_SECONDS: Final = Histogram(
+    "hoc_webhook_lag_seconds",
+    "Time from an event to its delivery to a webhook endpoint.",
+    buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1_800, 14_400),
+    registry=REGISTRY,
+)
 
 # The client takes longer to look up the labels than to observe the value.
 _request_seconds = cache(REQUEST_SECONDS.labels)
@@ -89,7 +103,10 @@ def observe_request(method: str, route: str, status: int, seconds: float) -> Non
 
 
 class EventMetrics:
-    """Counts published, parked and received events; an `hoc.events.observer.EventObserver`."""
+    """Counts published, parked and received events, and deliveries to webhook endpoints.
+
+    An `hoc.events.observer.EventObserver` and an `hoc.webhooks.observer.DeliveryObserver`.
+    """
 
     def published(self, seconds: float) -> None:
         EVENTS_PUBLISHED.inc()
@@ -100,6 +117,12 @@ class EventMetrics:
 
     def received(self, outcome: str) -> None:
         INBOUND_MESSAGES.labels(outcome).inc()
+
+    def attempted(self, attempt: WebhookAttempt, lag_seconds: float) -> None:
+        if attempt.is_delivered:
+            WEBHOOK_LAG_SECONDS.observe(lag_seconds)
+        outcome = "delivered" if attempt.is_delivered else "refused" if attempt.is_refused else "failed"
+        WEBHOOK_ATTEMPTS.labels(outcome).inc()
 
     def waiting(self, events: int, oldest_seconds: float) -> None:
         OUTBOX_BACKLOG.set(events)

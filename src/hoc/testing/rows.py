@@ -21,6 +21,8 @@ from hoc.cus.account.L5_schemas.values import (
     Plan,
     Role,
     TenantStatus,
+    WebhookDisabled,
+    WebhookStatus,
 )
 
 T = TypeVar("T")
@@ -146,6 +148,29 @@ class DomainRow:
     found_at: datetime | None = None
     failing_since: datetime | None = None
     problem: DomainProblem | None = None
+    version: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookRow:
+    """``sequence`` is the position in the line of events; ``due_at`` is None for an idle endpoint."""
+
+    tenant_id: str
+    endpoint_id: str
+    url: str
+    event_types: tuple[str, ...] | None
+    description: str | None
+    secret: str
+    sequence: int
+    due_at: datetime | None
+    created_at: datetime
+    status: WebhookStatus = WebhookStatus.ENABLED
+    disabled_reason: WebhookDisabled | None = None
+    previous_secret: str | None = None
+    previous_secret_until: datetime | None = None
+    failures: int = 0
+    failing_since: datetime | None = None
+    leased_by: str | None = None
     version: int = 1
 
 

@@ -26,6 +26,7 @@ from hoc.cus.account.L5_schemas.results import (
 from hoc.cus.account.L5_schemas.tickets import ExtendedTicketResult
 from hoc.cus.account.L5_schemas.usage_days import UsageDayResult
 from hoc.cus.account.L5_schemas.values import CLOSED_TENANT, SEAT_KEPT, DomainStatus, InvitationStatus, Role
+from hoc.cus.account.L5_schemas.webhooks import SetAsideEventResult, WebhookAttempt
 from hoc.testing.rows import (
     Dated,
     DomainRow,
@@ -42,6 +43,7 @@ from hoc.testing.rows import (
     TicketReplyRow,
     UsageRow,
     UserRow,
+    WebhookRow,
 )
 
 
@@ -56,6 +58,19 @@ class Tables:
     memberships: dict[TenantKey, MembershipRow] = field(default_factory=dict[TenantKey, MembershipRow])
     domains: dict[TenantKey, DomainRow] = field(default_factory=dict[TenantKey, DomainRow])
     domain_mails: dict[tuple[str, str, str], bool] = field(default_factory=dict[tuple[str, str, str], bool])
+    webhooks: dict[TenantKey, WebhookRow] = field(default_factory=dict[TenantKey, WebhookRow])
+    webhook_attempts: dict[tuple[str, str, str], WebhookAttempt] = field(
+        default_factory=dict[tuple[str, str, str], WebhookAttempt]
+    )
+    webhooks_set_aside: dict[tuple[str, str, str], SetAsideEventResult] = field(
+        default_factory=dict[tuple[str, str, str], SetAsideEventResult]
+    )
+    webhook_sends: dict[tuple[str, str, str], datetime] = field(
+        default_factory=dict[tuple[str, str, str], datetime]
+    )
+    webhook_mails: dict[tuple[str, str, str], datetime] = field(
+        default_factory=dict[tuple[str, str, str], datetime]
+    )
     join_requests: dict[TenantKey, JoinRequestRow] = field(default_factory=dict[TenantKey, JoinRequestRow])
     scim_tokens: dict[TenantKey, ScimTokenRow] = field(default_factory=dict[TenantKey, ScimTokenRow])
     scim_group_roles: dict[TenantKey, ScimGroupRoleRow] = field(

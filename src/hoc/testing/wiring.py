@@ -35,6 +35,7 @@ from hoc.testing.scim_tokens import MemoryScimTokens
 from hoc.testing.tenants import MemoryTenants
 from hoc.testing.tickets import MemoryTicketReplies, MemoryTickets
 from hoc.testing.usage import MemoryUsage
+from hoc.testing.webhooks import MemoryWebhooks
 
 
 def memory_facade(
@@ -77,6 +78,7 @@ def memory_engines(
         joins=MemoryJoining(database),
         scim_tokens=MemoryScimTokens(database),
         scim_group_roles=MemoryScimGroupRoles(database),
+        webhooks=MemoryWebhooks(database),
         accounts=MemoryIdentities(database),
         events=MemoryEventLog(database),
         operators=MemoryOperators(database),

@@ -30,6 +30,8 @@ async def read_tag(console: Console, route: Route, values: dict[str, str], heade
         path = f"{MOUNT}/projects/{values['project_id']}"
     if "domain" in values:
         path = f"{MOUNT}/domains/{values['domain']}"
+    if "endpoint_id" in values:
+        path = f"{route.mount}/webhooks/{values['endpoint_id']}"
     if path is None:
         path = f"{IDENTITY_MOUNT}/accounts/profile" if route.mount == IDENTITY_MOUNT else f"{MOUNT}/users"
         path += f"/{values['user_id']}"

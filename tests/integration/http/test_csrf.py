@@ -12,7 +12,7 @@ from starlette.authentication import AuthCredentials, AuthenticationBackend, Bas
 from starlette.middleware.authentication import AuthenticationMiddleware
 from starlette.requests import HTTPConnection
 from starlette.routing import Mount, Router
-from support.console import DOMAINS, HOST, IDENTITY_MOUNT, MOUNT, SCIM, Console, Headers, problem_of
+from support.console import DOMAINS, HOST, IDENTITY_MOUNT, MOUNT, SCIM, WEBHOOKS, Console, Headers, problem_of
 from support.routes import ROUTES, Route
 from support.world import Team
 
@@ -108,6 +108,7 @@ async def host(
         invitation_links=True,
         **DOMAINS,
         **SCIM,
+        **WEBHOOKS,
     )
     accounts = Accounts(settings)
     mounts = [Mount(MOUNT, accounts.console_app), Mount(IDENTITY_MOUNT, accounts.identity_app)]

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 from pydantic import SecretStr
-from support.console import DOMAINS, HOST, IDENTITY_MOUNT, MOUNT, SCIM
+from support.console import DOMAINS, HOST, IDENTITY_MOUNT, MOUNT, SCIM, WEBHOOKS
 from support.routes import SERVICES
 
 from hoc.cus.account.L5_schemas.events import EVENTS
@@ -25,7 +25,14 @@ BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;
 
 @asynccontextmanager
 async def serving(url: str, directory: Path, **settings: Any) -> AsyncGenerator[httpx.AsyncClient]:
-    given: dict[str, Any] = {"development": True, "invitation_links": True, **DOMAINS, **SCIM, **settings}
+    given: dict[str, Any] = {
+        "development": True,
+        "invitation_links": True,
+        **DOMAINS,
+        **SCIM,
+        **WEBHOOKS,
+        **settings,
+    }
     service = Service(Settings(database_url=SecretStr(url), data_dir=directory, **given))
     async with (
         service.router.lifespan_context(service.router),

@@ -20,7 +20,13 @@ from hoc.cus.account.L6_drivers.tables import SCHEMA, metadata
 # Slugs are unique across tenants, the courier reads mails of all tenants, events are read by sequence:
 # their keys do not begin with the tenant.
 EVENTS = {"outbox", "events"}
-GLOBAL_BY_DESIGN = {"tenant_slugs", "invitation_mails", "ticket_mails", "domain_mails"} | EVENTS
+GLOBAL_BY_DESIGN = {
+    "tenant_slugs",
+    "invitation_mails",
+    "ticket_mails",
+    "domain_mails",
+    "webhook_mails",
+} | EVENTS
 TENANT_OWNED = {table.name for table in metadata.tables.values() if "tenant_id" in table.c} - GLOBAL_BY_DESIGN
 READ_BY_TENANT = TENANT_OWNED | EVENTS
 

@@ -71,7 +71,8 @@ def test_a_host_replaces_single_files_and_adds_languages(tmp_path: Path) -> None
     }
     write(tmp_path, **french, fr__notice__txt="Bonjour", fr__notice__html="{% include 'en/_footer.html' %}")
     write(tmp_path, fr__domain__txt="{{ domain }}", fr__domain__html="{{ domain }}")
-    kinds = ("invitation", "confirmation", "notice", "ticket", "domain")
+    write(tmp_path, fr__webhook__txt="{{ host }}", fr__webhook__html="{{ host }}")
+    kinds = ("invitation", "confirmation", "notice", "ticket", "domain", "webhook")
     write(tmp_path, **{f"fr__{kind}__subject": kind for kind in kinds})
     assert MailTemplates(tmp_path).render("notice", "fr-CA").html == "<p>Bye</p>"
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from hoc.cus.account.L5_engines.account_service import MAILS_PER_RECIPIENT_PER_DAY, AccountService
 from hoc.cus.account.L5_engines.accounts_facade import AccountsFacade
@@ -11,6 +12,7 @@ from hoc.cus.account.L5_engines.hooks import Hook, Hooks
 from hoc.cus.account.L5_engines.idempotency import Idempotency
 from hoc.cus.account.L5_engines.link_patterns import EMAIL_CHANGE_URL, link_pattern
 from hoc.cus.account.L5_engines.session import Clock, utc_now
+from hoc.cus.account.L5_engines.webhook_deliveries import WebhookDeliveries
 from hoc.cus.account.L5_schemas.frames import FrameFetch
 from hoc.cus.account.L5_schemas.options import Options, refuse_no_domain
 from hoc.cus.account.L5_schemas.port_types import Access, AccessFetch, InvitationLimits, OwnerFetch, Subject
@@ -42,6 +44,8 @@ from hoc.cus.account.L6_drivers.tickets import SqlTickets
 from hoc.cus.account.L6_drivers.usage import SqlUsage
 from hoc.cus.account.L6_drivers.usage_days import SqlUsageDays
 from hoc.cus.account.L6_drivers.user_erasure import SqlUserErasure
+from hoc.cus.account.L6_drivers.webhook_deliveries import SqlWebhookDeliveries
+from hoc.cus.account.L6_drivers.webhooks import SqlWebhooks
 from hoc.database import Database, PasswordSource, Pooler, Replica
 from hoc.distribution import how_to_add
 from hoc.settings import Settings
@@ -59,6 +63,7 @@ __all__ = [
     "postgres_engines",
     "postgres_facade",
     "time_limit",
+    "webhook_deliveries",
 ]
 
 
@@ -126,6 +131,7 @@ def postgres_engines(
         joins=SqlJoining(),
         scim_tokens=SqlScimTokens(),
         scim_group_roles=SqlScimGroupRoles(),
+        webhooks=SqlWebhooks(),
         accounts=SqlIdentities(),
         events=SqlEventLog(),
         operators=SqlOperators(),
@@ -162,6 +168,11 @@ def create_account_service(
         email_change_url=email_change_url,
         hooks=_hooks(hooks),
     )
+
+
+def webhook_deliveries(options: Options, *, clock: Clock = utc_now) -> WebhookDeliveries:
+    """What attempts to deliver events decide, on PostgreSQL."""
+    return WebhookDeliveries(SqlWebhookDeliveries(), options=options, clock=clock)
 
 
 def event_feed() -> EventFeed:
@@ -229,7 +240,18 @@ def options_of(settings: Settings) -> Options:
         domain_refusal=_domain_refusal() if settings.domains else refuse_no_domain,
         domain_check_interval=timedelta(hours=settings.domain_check_hours),
         domain_grace=timedelta(days=settings.domain_grace_days),
+        webhook_networks=parse_networks(settings.webhook_allowed_networks or ""),
     )
+
+
+def parse_networks(given: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    """The networks of HOC_WEBHOOK_ALLOWED_NETWORKS. Raises ValueError for one that is none."""
+    try:
+        return tuple(ip_network(each.strip()) for each in given.split(",") if each.strip())
+    except ValueError as problem:
+        raise ValueError(
+            f"HOC_WEBHOOK_ALLOWED_NETWORKS: {problem}. Name networks such as 10.0.0.0/8, by commas."
+        ) from None
 
 
 def _domain_refusal() -> Callable[[str], str | None]:

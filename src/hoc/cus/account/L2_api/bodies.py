@@ -97,6 +97,24 @@ class GrantRequest(Body):
     role: GivenRole | None = Field(None, description="the domain's by default; never owner")
 
 
+class CreateWebhook(Body):
+    url: str = Field(description="https")
+    event_types: list[str] | None = Field(None, description="those to send; null: all")
+    description: str | None = None
+
+
+class ChangeWebhook(Body):
+    url: str | None = None
+    event_types: list[str] | None = Field(None, description="null: all")
+    description: str | None = Field(None, description="null removes it")
+    enabled: bool | None = None
+    from_now: bool = Field(False, description="with `enabled`: skip what it has missed")
+
+
+class RotateSecret(Body):
+    overlap_hours: int = Field(24, description="for which the secret before signs too; 0 to 168")
+
+
 class ChangeRole(Body):
     role: GivenRole
 

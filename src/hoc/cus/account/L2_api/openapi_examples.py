@@ -20,6 +20,7 @@ _VALUES: Final[dict[str, Any]] = {
     "display_name": "Ada Lovelace",
     "domain": "example.com",
     "email": "ada@example.com",
+    "endpoint_id": "wh_1",
     "event_id": "0199f3a2-7d64-7c1a-9e1f-3a1f6a1f6a1f",
     "expires_in_days": 7,
     "filters_applied": {"tenant_id": "ten_1"},

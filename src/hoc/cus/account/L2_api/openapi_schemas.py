@@ -27,6 +27,8 @@ from hoc.cus.account.L5_schemas.values import (
     TicketPriority,
     TicketStatus,
     UserStatus,
+    WebhookDisabled,
+    WebhookStatus,
 )
 
 Schema = dict[str, Any]
@@ -39,6 +41,7 @@ _ENUMS: Final[dict[str, type[StrEnum]]] = {
     "priority": TicketPriority,
     "billing_period": BillingPeriod,
     "tenant_status": TenantStatus,
+    "disabled_reason": WebhookDisabled,
     "joining": DomainJoining,
     "join_role": Role,
     "problem": DomainProblem,
@@ -58,6 +61,7 @@ _STATUSES: Final[dict[str, type[StrEnum]]] = {
     "TenantSummary": TenantStatus,
     "DomainResult": DomainStatus,
     "ScimTokenResult": ScimTokenStatus,
+    "WebhookResult": WebhookStatus,
     "JoinResult": JoinStatus,
     "JoinRequestResult": JoinRequestStatus,
     "list_projects": TenantStatus,
@@ -75,7 +79,18 @@ _STATUSES: Final[dict[str, type[StrEnum]]] = {
 """What ``status`` is, in a type or as the parameter of an operation."""
 
 _SMALL: Final = frozenset(
-    {"onboarding_state", "page", "page_size", "expires_in_days", "limit", "offset", "status"}
+    {
+        "onboarding_state",
+        "page",
+        "page_size",
+        "expires_in_days",
+        "limit",
+        "offset",
+        "status",
+        "status_code",
+        "latency_ms",
+        "overlap_hours",
+    }
 )
 """The numbers that never pass 32 bits."""
 

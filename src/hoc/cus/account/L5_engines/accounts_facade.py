@@ -99,6 +99,7 @@ class AccountsFacade:
         self.joining = engines.joining
         self.scim_tokens = engines.scim_tokens
         self.scim_group_roles = engines.scim_group_roles
+        self.webhooks = engines.webhooks
         self.audit = engines.audit
         self.operators = engines.operators
         self.erasure = engines.erasure

@@ -24,6 +24,7 @@ from hoc.cus.account.L5_engines.scim_tokens import ScimTokens, ScimTokenStore
 from hoc.cus.account.L5_engines.session import Clock, utc_now
 from hoc.cus.account.L5_engines.support import Support, TicketReplyStore, TicketStore
 from hoc.cus.account.L5_engines.usage import Usage, UsageDayStore, UsageStore
+from hoc.cus.account.L5_engines.webhooks import Webhooks, WebhookStore
 from hoc.cus.account.L5_schemas.options import Options
 
 
@@ -49,6 +50,7 @@ class Stores:
     joins: JoinStore
     scim_tokens: ScimTokenStore
     scim_group_roles: ScimGroupRoleStore
+    webhooks: WebhookStore
     accounts: AccountStore
     events: AuditStore
     operators: OperatorStore
@@ -76,6 +78,7 @@ class Engines:
     joining: Joining
     scim_tokens: ScimTokens
     scim_group_roles: ScimGroupRoles
+    webhooks: Webhooks
     audit: AuditTrail
     operators: Operators
     erasure: Erasure
@@ -125,6 +128,7 @@ def build_engines(
         joining=Joining(stores.joins, stores.members, clock=clock),
         scim_tokens=ScimTokens(stores.scim_tokens, stores.members, clock=clock),
         scim_group_roles=ScimGroupRoles(stores.scim_group_roles, stores.members, clock=clock),
+        webhooks=Webhooks(stores.webhooks, stores.members, options=options, clock=clock),
         audit=AuditTrail(stores.events, stores.members),
         operators=Operators(stores.operators, clock=clock),
         erasure=Erasure(stores.user_erasure, stores.tenant_erasure, clock=clock),

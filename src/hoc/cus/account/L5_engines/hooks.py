@@ -26,7 +26,9 @@ Hook: TypeAlias = Callable[[Any, Any], Awaitable[object]]
 The session is an AsyncSession on the operation's connection. The hook does not commit it.
 """
 
-OF_NO_OPERATION = frozenset({"invitation.mail_sent", "invitation.mail_delayed", "invitation.delivery_failed"})
+OF_NO_OPERATION = frozenset(
+    {"invitation.mail_sent", "invitation.mail_delayed", "invitation.delivery_failed", "webhook.disabled"}
+)
 
 Scope: TypeAlias = Callable[[Any], AbstractAsyncContextManager[None]]
 """Surrounds an operation's work on its session."""
@@ -67,7 +69,9 @@ class Hooks:
     def __init__(self, hooks: Mapping[str, Hook], written: WrittenEvents) -> None:
         for name, hook in hooks.items():
             if name in OF_NO_OPERATION:
-                raise ValueError(f"{name!r} takes no hook: no operation writes it, but the sender of mails.")
+                raise ValueError(
+                    f"{name!r} takes no hook: no operation writes it, but what sends mails or webhooks."
+                )
             if name not in EVENTS:
                 nearest = get_close_matches(name, EVENTS, n=1)
                 hint = f" Did you mean {nearest[0]!r}?" if nearest else ""

@@ -26,8 +26,12 @@ def https_url(field: str, url: str) -> str:
     return "https" + url[len("https") :]
 
 
+def has_only_url_characters(url: str) -> bool:
+    return _CHARACTERS.fullmatch(url) is not None
+
+
 def _is_https(url: str) -> bool:
-    if len(url) > MAX_URL_LENGTH or not _CHARACTERS.fullmatch(url):
+    if len(url) > MAX_URL_LENGTH or not has_only_url_characters(url):
         return False
     try:
         parts = urlsplit(url)

@@ -20,6 +20,8 @@ from hoc.cus.account.L5_schemas.values import (
     TicketCategory,
     TicketPriority,
     TicketStatus,
+    WebhookDisabled,
+    WebhookStatus,
 )
 
 
@@ -398,6 +400,60 @@ class DomainRemovedEventData(EventData, event_type="domain.removed"):
     tenant_id: str
     domain: TenantText
     removed_at: datetime
+
+
+@dataclass(frozen=True)
+class WebhookCreatedEventData(EventData, event_type="webhook.created"):
+    """A webhook endpoint was created; ``tenant_id`` is null for one of the whole deployment.
+
+    ``event_types`` are those that it is sent, null for all. No event has its URL or its secret.
+    """
+
+    tenant_id: str | None
+    endpoint_id: str
+    event_types: list[str] | None
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class WebhookChangedEventData(EventData, event_type="webhook.changed"):
+    """A webhook endpoint's URL, event types or description changed, or it was enabled or disabled by hand."""
+
+    tenant_id: str | None
+    endpoint_id: str
+    event_types: list[str] | None
+    status: WebhookStatus
+    updated_fields: list[str]
+    changed_at: datetime
+
+
+@dataclass(frozen=True)
+class WebhookSecretRotatedEventData(EventData, event_type="webhook.secret_rotated"):
+    """A webhook endpoint has a new secret. Until ``overlap_until``, the one before signs too."""
+
+    tenant_id: str | None
+    endpoint_id: str
+    overlap_until: datetime
+    rotated_at: datetime
+
+
+@dataclass(frozen=True)
+class WebhookDisabledEventData(EventData, event_type="webhook.disabled"):
+    """A webhook endpoint answered that it is gone, or took nothing for three days, and is disabled."""
+
+    tenant_id: str | None
+    endpoint_id: str
+    reason: WebhookDisabled
+    disabled_at: datetime
+
+
+@dataclass(frozen=True)
+class WebhookDeletedEventData(EventData, event_type="webhook.deleted"):
+    """A webhook endpoint was deleted."""
+
+    tenant_id: str | None
+    endpoint_id: str
+    deleted_at: datetime
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network
 
 from hoc.cus.account.L5_schemas.port_types import InvitationLimits
 from hoc.cus.account.L5_schemas.results import SupportContactResult
@@ -37,3 +38,5 @@ class Options:
     domain_check_interval: timedelta = timedelta(hours=24)
     domain_grace: timedelta = timedelta(days=7)
     """How long the record of a verified domain may be missing."""
+    webhook_networks: tuple[IPv4Network | IPv6Network, ...] = ()
+    """Networks to which events are sent though they are private, and without TLS."""

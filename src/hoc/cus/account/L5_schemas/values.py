@@ -107,6 +107,40 @@ class DomainProblem(StrEnum):
     """Another tenant has the domain."""
 
 
+class WebhookStatus(StrEnum):
+    """Whether a webhook endpoint is sent events. A disabled one keeps its position in the line of events."""
+
+    ENABLED = "enabled"
+    DISABLED = "disabled"
+
+
+class WebhookDisabled(StrEnum):
+    """Why a webhook endpoint is disabled."""
+
+    REQUESTED = "requested"
+    """Somebody disabled it."""
+    GONE = "gone"
+    """It answered 410."""
+    FAILING = "failing"
+    """It took nothing for three days."""
+
+
+class WebhookError(StrEnum):
+    """Why an attempt to deliver an event got no answer."""
+
+    UNRESOLVED = "unresolved"
+    """DNS has no address of the host."""
+    FORBIDDEN_ADDRESS = "forbidden_address"
+    """The host has an address to which nothing is sent, such as a private one."""
+    UNREACHABLE = "unreachable"
+    """No connection, or it was closed without an answer."""
+    TLS = "tls"
+    """The certificate is not valid for the host, or there is no common version of TLS."""
+    TIMEOUT = "timeout"
+    PROTOCOL = "protocol"
+    """The answer is no HTTP."""
+
+
 class DomainLookup(StrEnum):
     """What a check of a domain found in DNS."""
 

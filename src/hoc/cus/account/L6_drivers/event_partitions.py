@@ -3,13 +3,21 @@
 import re
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, delete, func, select, text
+from sqlalchemy import Connection, case, delete, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hoc.cus.account.L6_drivers.advisory_locks import AdvisoryLock
 from hoc.cus.account.L6_drivers.event_sequencing import PUBLISHED
 from hoc.cus.account.L6_drivers.execution import SqlSession, fetch_all
-from hoc.cus.account.L6_drivers.tables import SCHEMA, dead_events, event_cursors, events, outbox
+from hoc.cus.account.L6_drivers.tables import (
+    SCHEMA,
+    dead_events,
+    event_cursors,
+    events,
+    outbox,
+    webhook_endpoints,
+)
+from hoc.cus.account.L6_drivers.webhooks import IS_IDLE, LINE, position
 
 MONTHS_AHEAD = 6
 """For how many months after this one partitions are made."""
@@ -39,6 +47,11 @@ IS_COVERED = text(
 MAY_CREATE = text(
     f"SELECT has_schema_privilege('{SCHEMA}', 'CREATE') AND pg_has_role(c.relowner, 'USAGE')"  # noqa: S608 - constants
     f" FROM pg_class c WHERE c.oid = to_regclass('{events.fullname}')"
+)
+PUBLISHED_UP_TO = select(event_cursors.c.sequence).where(event_cursors.c.name == PUBLISHED)
+# A disabled endpoint keeps its position, since it resumes there. An idle one has had what is before the line.
+SENT_UP_TO = select(
+    func.min(case((IS_IDLE, position(LINE)), else_=webhook_endpoints.c.sequence)).label("sequence")
 )
 FORGET_DEAD_EVENTS = delete(dead_events).where(
     ~select(events.c.sequence).where(events.c.sequence == dead_events.c.sequence).exists()
@@ -89,11 +102,13 @@ class SqlEventPartitions:
         return [name for name in names if _end_of(name) <= moment]
 
     async def has_unpublished(self, session: AsyncConnection, partition: str) -> bool:
-        published = select(event_cursors.c.sequence).where(event_cursors.c.name == PUBLISHED)
+        """Whether it has events that are not published, or that a webhook endpoint has not passed."""
         last: int | None = await session.scalar(
             text(f"SELECT max(sequence) FROM {SCHEMA}.{partition}")  # noqa: S608 - a name from the catalog
         )
-        return (last or 0) > (await session.scalar(published) or 0)
+        published: int = await session.scalar(PUBLISHED_UP_TO) or 0
+        sent: int | None = await session.scalar(SENT_UP_TO)
+        return (last or 0) > (published if sent is None else min(published, sent))
 
     async def drop(self, session: AsyncConnection, partition: str) -> None:
         """Drop a partition, its events and their dead letters."""

@@ -30,6 +30,7 @@ from hoc.cus.account.L6_drivers.tables import (
     recipient_limits,
     tenant_creations,
     usage_days,
+    webhook_attempts,
 )
 from hoc.cus.account.L6_drivers.usage_days import fold_usage_days
 
@@ -51,6 +52,7 @@ EMAIL_CHANGES = _batch(email_changes, email_changes.c.requested_at < BEFORE)
 IDEMPOTENCY_KEYS = _batch(idempotency_keys, idempotency_keys.c.created_at < BEFORE)
 REGISTRATIONS = _batch(account_registrations, account_registrations.c.hour < BEFORE)
 USAGE_DAYS = _batch(usage_days, usage_days.c.day < DAY_BEFORE)
+WEBHOOK_ATTEMPTS = _batch(webhook_attempts, webhook_attempts.c.attempted_at < BEFORE)
 INBOUND_MESSAGES = _batch(inbound_messages, inbound_messages.c.received_at < BEFORE)
 
 

@@ -33,7 +33,7 @@ from sqlalchemy import (
     text,
     true,
 )
-from sqlalchemy.dialects.postgresql import JSON, JSONB, UUID
+from sqlalchemy.dialects.postgresql import ARRAY, JSON, JSONB, UUID
 
 from hoc.cus.account.L5_schemas.values import (
     FIRST_YEAR,
@@ -56,6 +56,9 @@ from hoc.cus.account.L5_schemas.values import (
     TicketCategory,
     TicketPriority,
     TicketStatus,
+    WebhookDisabled,
+    WebhookError,
+    WebhookStatus,
 )
 
 SCHEMA = "account"
@@ -539,6 +542,19 @@ domain_mails = Table(
     comment="mails to tell owners of a domain's trouble; a row is deleted after its mail was sent",
 )
 
+webhook_mails = Table(
+    "webhook_mails",
+    metadata,
+    Column("mail_id", String(64), primary_key=True),
+    _id("tenant_id"),
+    _id("endpoint_id"),
+    _id("user_id"),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("due_at", DateTime(timezone=True), nullable=False),
+    Index(None, "due_at"),
+    comment="mails to tell owners of a disabled webhook; a row is deleted after its mail was sent",
+)
+
 subscriptions = Table(
     "subscriptions",
     metadata,
@@ -749,6 +765,7 @@ events = Table(
     *_event(),
     PrimaryKeyConstraint("sequence", "time"),  # PostgreSQL requires the partition key
     Index("ix_events_tenant", "tenant_id", "time", "position"),
+    Index("ix_events_tenant_sequence", "tenant_id", "sequence"),
     Index("ix_events_type", "tenant_id", "type", "time", "position"),
     Index("ix_events_actor", "tenant_id", "actor", "time", "position"),
     Index("ix_events_actor_type", "tenant_id", "actor", "type", "time", "position"),
@@ -765,6 +782,95 @@ event_cursors = Table(
     Column("name", String(32), primary_key=True),
     Column("sequence", BigInteger, nullable=False, comment="the work is done up to this one"),
     comment="how far each step of the work on events has come; a worker locks its row",
+)
+
+webhook_endpoints = Table(
+    "webhook_endpoints",
+    metadata,
+    Column("tenant_id", String(255), nullable=False, comment="empty: sent the events of all tenants"),
+    _id("endpoint_id"),
+    Column("url", Text, nullable=False),
+    Column("event_types", ARRAY(String(64)), comment="null: all"),
+    Column("description", Text),
+    Column("status", String(16), nullable=False, server_default=WebhookStatus.ENABLED),
+    Column("disabled_reason", String(16)),
+    Column("secret", String(128), nullable=False),
+    Column("previous_secret", String(128)),
+    _time("previous_secret_until", nullable=True),
+    Column("sequence", BigInteger, nullable=False, comment="each event up to it is delivered or set aside"),
+    Column("failures", Integer, nullable=False, server_default=text("0"), comment="since the last success"),
+    _time("failing_since", nullable=True),
+    Column("due_at", DateTime(timezone=True), comment="null: idle; while it is leased, the lease's end"),
+    Column("leased_by", String(64), comment="the sender that alone sends to it"),
+    Column("is_woken", Boolean, nullable=False, server_default=false(), comment="while it was leased"),
+    _time("created_at"),
+    _time("updated_at"),
+    _version(),
+    PrimaryKeyConstraint("tenant_id", "endpoint_id"),
+    _one_of("status", WebhookStatus),
+    _one_of("disabled_reason", WebhookDisabled),
+    CheckConstraint("(disabled_reason IS NOT NULL) = (status = 'disabled')", name="disabled_has_reason"),
+    Index(None, "due_at"),
+    Index(None, "leased_by"),
+    Index("ix_webhook_endpoints_page", "tenant_id", "created_at", "endpoint_id"),
+    comment="where events are sent, each with its position in the line of events",
+)
+
+
+def _webhook() -> list[Any]:
+    return [
+        _id("tenant_id"),
+        _id("endpoint_id"),
+        ForeignKeyConstraint(
+            ["tenant_id", "endpoint_id"],
+            [webhook_endpoints.c.tenant_id, webhook_endpoints.c.endpoint_id],
+            ondelete="CASCADE",
+        ),
+        Column("event_id", String(64), nullable=False),
+    ]
+
+
+webhook_attempts = Table(
+    "webhook_attempts",
+    metadata,
+    *_webhook(),
+    Column("attempt_id", String(64), nullable=False),
+    Column("event_type", String(64), nullable=False),
+    Column("sequence", BigInteger, comment="null: a test"),
+    _time("attempted_at"),
+    Column("status", SmallInteger, comment="of the answer; null without one"),
+    Column("error", String(24)),
+    Column("latency_ms", Integer, nullable=False),
+    PrimaryKeyConstraint("tenant_id", "endpoint_id", "attempt_id"),
+    _one_of("error", WebhookError),
+    Index("ix_webhook_attempts_page", "tenant_id", "endpoint_id", "attempted_at", "attempt_id"),
+    Index("ix_webhook_attempts_sequence", "tenant_id", "endpoint_id", "sequence"),
+    Index("ix_webhook_attempts_event", "tenant_id", "endpoint_id", "event_id"),
+    Index(None, "attempted_at"),
+    comment="attempts to deliver events, without what was sent and answered",
+)
+
+webhook_set_aside = Table(
+    "webhook_set_aside",
+    metadata,
+    *_webhook(),
+    Column("event_type", String(64), nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+    _time("set_aside_at"),
+    Column("status", SmallInteger, nullable=False),
+    PrimaryKeyConstraint("tenant_id", "endpoint_id", "event_id"),
+    Index("ix_webhook_set_aside_page", "tenant_id", "endpoint_id", "set_aside_at", "event_id"),
+    comment="events that an endpoint has refused too often",
+)
+
+webhook_sends = Table(
+    "webhook_sends",
+    metadata,
+    *_webhook(),
+    Column("sequence", BigInteger, comment="null: a test"),
+    _time("requested_at"),
+    PrimaryKeyConstraint("tenant_id", "endpoint_id", "event_id"),
+    comment="single events to send once more, and tests",
 )
 
 dead_events = Table(

@@ -11,6 +11,7 @@ from hoc.cus.account.L2_api.console.received_invitations import RECEIVED_INVITAT
 from hoc.cus.account.L2_api.console.scim import SCIM
 from hoc.cus.account.L2_api.console.support import SUPPORT
 from hoc.cus.account.L2_api.console.users import USERS
+from hoc.cus.account.L2_api.console.webhooks import WEBHOOKS
 from hoc.cus.account.L2_api.operations import AnyOperation
 
 CONSOLE_OPERATIONS: list[AnyOperation] = [
@@ -25,4 +26,5 @@ CONSOLE_OPERATIONS: list[AnyOperation] = [
     *BILLING,
     *SUPPORT,
     *AUDIT,
+    *WEBHOOKS,
 ]
