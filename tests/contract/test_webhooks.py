@@ -1,6 +1,7 @@
 """Webhook endpoints: what their owners choose, and what attempts to deliver events decide."""
 
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -21,8 +22,9 @@ DAY = timedelta(days=1)
 
 
 async def create(world: World, tenant_id: str | None, owner: str, **given: Any) -> WebhookSecretResult:
+    given.setdefault("url", URL)
     async with world.transaction() as session:
-        return await world.engines.webhooks.create(session, tenant_id, owner, **{"url": URL, **given})
+        return await world.engines.webhooks.create(session, tenant_id, owner, **given)
 
 
 async def read(world: World, tenant_id: str | None, owner: str, endpoint_id: str) -> WebhookResult:
@@ -123,7 +125,7 @@ async def test_an_owner_has_fifty_endpoints_at_most(world: World) -> None:
         for _ in range(MAX_WEBHOOKS):
             await webhooks.create(session, tenant_id, owner, url=URL)
         refused = await refusal(webhooks.create(session, tenant_id, owner, url=URL))
-        listed = await walk(lambda **page: webhooks.list(session, tenant_id, owner, limit=30, **page))
+        listed = await walk(partial(webhooks.list, session, tenant_id, owner, limit=30))
     assert refused[:2] == (LimitExceededError, "quota_exceeded")
     assert [page.total for page in listed] == [MAX_WEBHOOKS, MAX_WEBHOOKS]
     assert len({each.endpoint_id for page in listed for each in page.webhooks}) == MAX_WEBHOOKS
@@ -226,9 +228,7 @@ async def test_ten_refusals_set_an_event_aside(world: World) -> None:
     async with world.reading() as session:
         aside = await world.engines.webhooks.list_set_aside(session, tenant_id, owner, endpoint_id)
         attempts = await walk(
-            lambda **page: world.engines.webhooks.list_attempts(
-                session, tenant_id, owner, endpoint_id, limit=4, **page
-            )
+            partial(world.engines.webhooks.list_attempts, session, tenant_id, owner, endpoint_id, limit=4)
         )
     assert [(each.event_id, each.status_code) for each in aside.value.events] == [(happened[0], 422)]
     assert [each.event_id for page in attempts for each in page.attempts] == happened[:1] * 10

@@ -63,7 +63,7 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
     def __init__(self, resolve: Resolve, may_connect: MayConnect) -> None:
         self._resolve = resolve
         self._may_connect = may_connect
-        self._network = httpcore.AnyIOBackend()
+        self._network: httpcore.AsyncNetworkBackend = httpcore.AnyIOBackend()
 
     async def connect_tcp(
         self,

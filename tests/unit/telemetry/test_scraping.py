@@ -101,4 +101,5 @@ def test_every_metric_is_documented_with_its_type_and_labels() -> None:
         "hoc_http_request_duration_seconds": {"method", "route", "status"},
         "hoc_http_requests_refused_total": {"reason"},
         "hoc_inbound_messages_total": {"outcome"},
+        "hoc_webhook_attempts_total": {"outcome"},
     }

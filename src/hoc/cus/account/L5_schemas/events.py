@@ -411,7 +411,7 @@ class WebhookCreatedEventData(EventData, event_type="webhook.created"):
 
     tenant_id: str | None
     endpoint_id: str
-    event_types: list[str] | None
+    event_types: list[PlainText] | None
     created_at: datetime
 
 
@@ -421,9 +421,9 @@ class WebhookChangedEventData(EventData, event_type="webhook.changed"):
 
     tenant_id: str | None
     endpoint_id: str
-    event_types: list[str] | None
+    event_types: list[PlainText] | None
     status: WebhookStatus
-    updated_fields: list[str]
+    updated_fields: list[PlainText]
     changed_at: datetime
 
 

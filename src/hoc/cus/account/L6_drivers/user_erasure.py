@@ -77,6 +77,7 @@ from hoc.cus.account.L6_drivers.tables import (
     ownership_transfers,
     support_tickets,
     users,
+    webhook_mails,
 )
 from hoc.cus.account.L6_drivers.tickets import LOCK as LOCK_TICKET
 
@@ -194,7 +195,7 @@ CANCEL_TRANSFER = _cancel_transfer()
 # What belongs to the account alone.
 DROP = {
     table.name: delete(table).where(table.c.user_id == USER).returning(table.c.user_id)
-    for table in (linked_identities, email_changes, account_mails, join_requests, domain_mails)
+    for table in (linked_identities, email_changes, account_mails, join_requests, domain_mails, webhook_mails)
 }
 
 
