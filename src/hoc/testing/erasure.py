@@ -200,3 +200,5 @@ def _drop(tables: Tables, user: UserRow) -> None:
         del tables.join_requests[asked]
     for mail in [key for key in tables.domain_mails if user_id in key]:
         del tables.domain_mails[mail]
+    for about_webhook in [key for key in tables.webhook_mails if user_id in key]:
+        del tables.webhook_mails[about_webhook]
