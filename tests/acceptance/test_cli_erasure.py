@@ -21,6 +21,8 @@ async def test_who_was_erased_is_listed_and_erased_again(
             await add_account(session, each, f"{each}@example.com", email_verified=True, now=utc_now())
     [tenant_id] = await add_tenants(fresh_database, 1, {owner: "owner"})
 
+    exported = json.loads(hoc("user", "export", person, **url).stdout)
+    assert exported["account"]["email"] == f"{person}@example.com"
     erased = hoc("user", "erase", person, **url)
     assert erased.stdout.startswith(f"{person} was erased at ")
     assert "beyond reach" in erased.stderr

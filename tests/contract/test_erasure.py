@@ -189,6 +189,35 @@ async def test_a_deleted_account_is_erased_without_a_second_end(world: World) ->
     assert [each.id for each in received.value.invitations] == [invitation_id]
 
 
+async def test_an_export_has_every_row_about_the_person(world: World) -> None:
+    """Each row that an erasure empties, and nothing of others."""
+    user_id, tenant_id, email = await a_busy_person(world)
+    stranger = await world.add_user()
+    async with world.reading() as session:
+        exported = await world.engines.erasure.export_user(session, user_id)
+        with pytest.raises(AccountNotFoundError):
+            await world.engines.erasure.export_user(session, world.new_id())
+    assert exported.account["email"] == email
+    assert exported.account["preferences"] == {CANARY: CANARY}
+    assert [each["tenant_id"] for each in exported.memberships] == [tenant_id]
+    assert exported.memberships[0]["metadata"] == {"note": CANARY}
+    assert len(exported.invitations) == 2
+    assert [each["description"] for each in exported.tickets] == [CANARY]
+    assert [each["text"] for each in exported.ticket_replies] == [CANARY] * 2
+    assert [each["subject"] for each in exported.identities] == [f"{CANARY}|{user_id}"]
+    assert len(exported.email_changes) == len(exported.ownership_transfers) == 1
+    types = [event["type"] for event in exported.events]
+    assert types[0] == "user.created"
+    assert {"ticket.created", "invitation.accepted", "user.signed_in"} <= {*types}
+    told = repr(exported)
+    assert stranger not in told
+    for secret in ("token_hash", "email_key"):
+        assert secret not in told
+    await erase(world, user_id)
+    async with world.reading() as session:
+        assert CANARY not in repr(await world.engines.erasure.export_user(session, user_id))
+
+
 async def test_a_tenant_that_has_ended_is_erased_whole(world: World) -> None:
     """Its members' accounts stay, and so do other tenants."""
     user_id, tenant_id, _ = await a_busy_person(world)

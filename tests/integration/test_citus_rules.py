@@ -26,6 +26,7 @@ ACROSS_TENANTS = {
     "what operators and the support staff list": "TENANTS|FOUND_TENANTS|PAGES_OF_ALL",
     "the erasure of a person, and the list of erased tenants": "INVITATIONS_OF|TICKETS_OF|ONLY_OWNER_OF"
     "|END_MEMBERSHIPS|DROP|ERASED|EMPTY_TICKETS|EMPTY_OWN_REPLIES|EMPTY_RECEIVED_REPLIES",
+    "the export of a person": "OWN_ROWS|INVITATIONS|STORED_ANSWERS",
     "housekeeping": "TENANT_COUNTERS|IDEMPOTENCY_KEYS|USAGE_DAYS|FOLD",
 }
 """Names of statements that are about several tenants by what they are for. Citus asks every shard."""

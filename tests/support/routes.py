@@ -592,6 +592,7 @@ ROUTES = _table(
         tenant,
     ),
     Route("GET /api/v1/tenants/{tenant_id}/users", ADMIN, prepare=tenant),
+    Route(f"GET {ACCOUNTS}/profile/{{user_id}}/export", ADMIN, prepare=account),
     Route(f"POST {ACCOUNTS}/profile/{{user_id}}/erasure", ADMIN, prepare=account),
     Route("POST /api/v1/tenants/{tenant_id}/erasure", ADMIN, prepare=ended_tenant),
     Route("GET /api/v1/tickets", ADMIN),

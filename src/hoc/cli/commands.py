@@ -376,7 +376,7 @@ def events_asyncapi() -> None:
     typer.echo(json.dumps(asyncapi_document(), indent=2))
 
 
-user = typer.Typer(help="Erase people, and list who was erased.", no_args_is_help=True)
+user = typer.Typer(help="Export and erase people, and list who was erased.", no_args_is_help=True)
 app.add_typer(user, name="user")
 tenant = typer.Typer(help="Erase tenants that have ended, and list those.", no_args_is_help=True)
 app.add_typer(tenant, name="tenant")
@@ -385,6 +385,19 @@ Replay = Annotated[
     Path | None,
     typer.Option(dir_okay=False, metavar="FILE", help="Erase those in FILE, which `erased` printed."),
 ]
+
+
+@user.command("export")
+def user_export(
+    *,
+    user_id: Annotated[str, typer.Argument(help="The account's own id, and no subject.")],
+    data_dir: DataDir = None,
+) -> None:
+    """Print all that is held about a person, as JSON."""
+    from hoc.cli.erasure import exported
+    from hoc.embedded import DataDirectory
+
+    typer.echo(exported(DataDirectory(data_dir), user_id))
 
 
 @user.command("erase")

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+import orjson
 import typer
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -52,6 +53,14 @@ def erase(data: DataDirectory, kind: Erased, erased_id: str) -> None:
         raise outcome
     typer.echo(f"{erased_id} was erased at {outcome.erased_at.isoformat()}.")
     print_step(BEYOND_REACH)
+
+
+def exported(data: DataDirectory, user_id: str) -> bytes:
+    """Return all that is held about a person, as JSON."""
+    [outcome] = _outcomes(data, [lambda erasure, session: erasure.export_user(session, user_id)])
+    if isinstance(outcome, AccountsError):
+        raise outcome
+    return orjson.dumps(outcome, option=orjson.OPT_INDENT_2 | orjson.OPT_UTC_Z)
 
 
 def listed(data: DataDirectory, kind: Erased) -> list[dict[str, str]]:

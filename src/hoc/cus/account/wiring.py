@@ -37,6 +37,7 @@ from hoc.cus.account.L6_drivers.profiles import SqlProfiles
 from hoc.cus.account.L6_drivers.received_invitations import SqlReceivedInvitations
 from hoc.cus.account.L6_drivers.scim_group_roles import SqlScimGroupRoles
 from hoc.cus.account.L6_drivers.scim_tokens import SqlScimTokens
+from hoc.cus.account.L6_drivers.subject_export import SqlSubjectExport
 from hoc.cus.account.L6_drivers.tenant_erasure import SqlTenantErasure
 from hoc.cus.account.L6_drivers.tenants import SqlTenants
 from hoc.cus.account.L6_drivers.ticket_replies import SqlTicketReplies
@@ -137,6 +138,7 @@ def postgres_engines(
         operators=SqlOperators(),
         user_erasure=SqlUserErasure(),
         tenant_erasure=SqlTenantErasure(),
+        subject_exports=SqlSubjectExport(),
     )
     return build_engines(stores, options, clock=clock, hooks=_hooks(hooks))
 

@@ -1,10 +1,16 @@
 """The rights of the people whose data hoc has, on their behalf, with the scope ``accounts:admin``."""
 
 from hoc.cus.account.L2_api.call import Call
-from hoc.cus.account.L2_api.operations import TRANSACTION, AnyOperation, Operation
+from hoc.cus.account.L2_api.operations import READ, TRANSACTION, AnyOperation, Operation
 from hoc.cus.account.L2_api.scopes import ADMINS
 from hoc.cus.account.L5_engines.accounts_facade import AccountsFacade
-from hoc.cus.account.L5_schemas.erasure import TenantErasedResult, UserErasedResult
+from hoc.cus.account.L5_schemas.erasure import TenantErasedResult, UserErasedResult, UserExport
+
+
+@Operation("GET", "/accounts/profile/{user_id}/export", UserExport, opens=READ, scopes=ADMINS, errors=(404,))
+async def export_user(accounts: AccountsFacade, call: Call) -> UserExport:
+    """Export all that is held about a person."""
+    return await accounts.erasure.export_user(call.session, call.path["user_id"])
 
 
 @Operation(
@@ -33,4 +39,4 @@ async def erase_tenant(accounts: AccountsFacade, call: Call) -> TenantErasedResu
     return await accounts.erasure.erase_tenant(call.session, call.path["tenant_id"], actor=call.caller_id)
 
 
-SUBJECT_RIGHTS_OPERATIONS: list[AnyOperation] = [erase_user, erase_tenant]
+SUBJECT_RIGHTS_OPERATIONS: list[AnyOperation] = [export_user, erase_user, erase_tenant]

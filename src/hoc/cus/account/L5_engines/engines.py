@@ -7,7 +7,12 @@ from hoc.cus.account.L5_engines.audit import AuditStore, AuditTrail
 from hoc.cus.account.L5_engines.billing import Billing, BillingStore
 from hoc.cus.account.L5_engines.domain_checks import DomainChecks, DomainCheckStore
 from hoc.cus.account.L5_engines.domains import Domains, DomainStore
-from hoc.cus.account.L5_engines.erasure import Erasure, TenantErasureStore, UserErasureStore
+from hoc.cus.account.L5_engines.erasure import (
+    Erasure,
+    SubjectExportStore,
+    TenantErasureStore,
+    UserErasureStore,
+)
 from hoc.cus.account.L5_engines.hooks import Hooks
 from hoc.cus.account.L5_engines.invitation_store import InvitationStore
 from hoc.cus.account.L5_engines.invitations import Invitations
@@ -56,6 +61,7 @@ class Stores:
     operators: OperatorStore
     user_erasure: UserErasureStore
     tenant_erasure: TenantErasureStore
+    subject_exports: SubjectExportStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +137,7 @@ def build_engines(
         webhooks=Webhooks(stores.webhooks, stores.members, options=options, clock=clock),
         audit=AuditTrail(stores.events, stores.members),
         operators=Operators(stores.operators, clock=clock),
-        erasure=Erasure(stores.user_erasure, stores.tenant_erasure, clock=clock),
+        erasure=Erasure(stores.user_erasure, stores.tenant_erasure, stores.subject_exports, clock=clock),
     )
     if hooks is None:
         return engines

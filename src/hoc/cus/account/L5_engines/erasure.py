@@ -1,4 +1,4 @@
-"""Erasing people and tenants, for those who operate the product: callers with the scope ``accounts:admin``.
+"""Exporting and erasing people, and erasing tenants: for callers with the scope ``accounts:admin``.
 
 What stays is an id, as a pseudonym: tenants' audit trails, tickets and counts refer to it.
 """
@@ -16,6 +16,7 @@ from hoc.cus.account.L5_schemas.erasure import (
     LockedTenant,
     TenantErasedResult,
     UserErasedResult,
+    UserExport,
 )
 from hoc.cus.account.L5_schemas.errors import (
     AccountNotFoundError,
@@ -40,6 +41,12 @@ class UserErasureStore(Protocol):
         ...
 
 
+class SubjectExportStore(Protocol):
+    async def export(self, session: Session, user_id: str, now: datetime) -> UserExport | None:
+        """All that is held about the account with exactly this id. None: there is no such account."""
+        ...
+
+
 class TenantErasureStore(Protocol):
     async def lock(self, session: Session, tenant_id: str) -> LockedTenant | None: ...
 
@@ -54,9 +61,15 @@ class TenantErasureStore(Protocol):
 
 class Erasure:
     def __init__(
-        self, users: UserErasureStore, tenants: TenantErasureStore, *, clock: Clock = utc_now
+        self,
+        users: UserErasureStore,
+        tenants: TenantErasureStore,
+        exports: SubjectExportStore,
+        *,
+        clock: Clock = utc_now,
     ) -> None:
         self._users = users
+        self._exports = exports
         self._tenants = tenants
         self._clock = clock
 
@@ -85,6 +98,18 @@ class Erasure:
         now = self._clock()
         await self._users.erase(session, user_id, now, actor=actor)
         return UserErasedResult(user_id, held.erased_at or now)
+
+    async def export_user(self, session: Session, user_id: str) -> UserExport:
+        """All that is held about a person, in any state of the account. Raises AccountNotFoundError.
+
+        ``user_id`` is the account's own id, and no subject that is linked to it.
+        """
+        found = None
+        if is_storable_id(user_id):
+            found = await self._exports.export(session, user_id, self._clock())
+        if found is None:
+            raise AccountNotFoundError("There is no account with this id.")
+        return found
 
     async def list_erased_users(self, session: Session) -> list[ErasedUser]:
         """The pseudonyms of all who were erased, with the times: what a restored backup is compared with."""

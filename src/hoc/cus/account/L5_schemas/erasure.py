@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from hoc.cus.account.L5_schemas.values import TenantStatus
 
@@ -60,3 +60,29 @@ class TenantErasedResult:
 class ErasedTenant:
     tenant_id: str
     erased_at: datetime
+
+
+@dataclass(frozen=True)
+class UserExport:
+    """All that is held about a person: rows by kind, each a dict of its columns, times in ISO 8601.
+
+    ``stored_answers`` says which exist, without what is in them. ``events`` are those about the person and
+    those that the person caused, in order. ``ticket_replies`` are the person's, and those to their tickets.
+    Hashes of secrets, and copies of texts that only comparisons use, are left out.
+    """
+
+    user_id: str
+    exported_at: datetime
+    account: dict[str, Any]
+    identities: list[dict[str, Any]]
+    email_changes: list[dict[str, Any]]
+    memberships: list[dict[str, Any]]
+    join_requests: list[dict[str, Any]]
+    ownership_transfers: list[dict[str, Any]]
+    invitations: list[dict[str, Any]]
+    tickets: list[dict[str, Any]]
+    ticket_replies: list[dict[str, Any]]
+    account_mails: list[dict[str, Any]]
+    domain_mails: list[dict[str, Any]]
+    stored_answers: list[dict[str, Any]]
+    events: list[dict[str, Any]]
