@@ -1,14 +1,20 @@
-"""`hoc user` and `hoc tenant`: erasing, the list of who was erased, and erasing again by it."""
+"""`hoc user`, `hoc tenant` and `hoc audit`: erasing, the list of who was erased, and the events as a file."""
 
 import json
 import uuid
 from pathlib import Path
 
 from support.command_line import hoc, refusal
-from support.seed import add_account, add_tenants
+from support.seed import add_account, add_tenants, add_users, execute
 
 from hoc.cus.account.L5_engines.session import utc_now
+from hoc.cus.account.L6_drivers.event_sequencing import SqlEventSequencing
 from hoc.database import Database
+
+TENANT_EVENT = (
+    "INSERT INTO account.outbox (type, time, tenant_id, payload)"
+    " VALUES ('tenant.status_changed', now(), :tenant_id, '{}')"
+)
 
 
 async def test_who_was_erased_is_listed_and_erased_again(
@@ -42,3 +48,31 @@ async def test_who_was_erased_is_listed_and_erased_again(
     said, code = refusal("tenant", "erase", tenant_id, **url)
     assert ("terminate it first" in said, code) == (True, 1)
     assert hoc("user", "erase", **url).returncode == 2
+
+
+async def test_the_audit_trail_is_exported_in_order(
+    fresh_database: Database, fresh_database_url: str, tmp_path: Path
+) -> None:
+    url = {"HOC_DATABASE_URL": fresh_database_url}
+    await add_users(fresh_database, 2)
+    tenants = ["ten_1", "ten_2"]
+    for each in (*tenants, *tenants):
+        await execute(fresh_database, TENANT_EVENT, tenant_id=each)
+    async with fresh_database.transaction() as session:
+        await SqlEventSequencing().create_cursors(session)
+        while await SqlEventSequencing().sequence_events(session, 1_000):
+            pass
+    file = tmp_path / "audit.jsonl"
+    done = hoc("audit", "export", file, **url)
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    assert done.stderr == f"{len(lines)} events exported\n"
+    assert [line["sequence"] for line in lines] == [*range(1, len(lines) + 1)]
+    assert {*tenants} <= {line["tenant_id"] for line in lines}
+    assert len(lines) >= len(tenants) * 2
+    of_one = hoc("audit", "export", "--tenant-id", tenants[0], **url).stdout.splitlines()
+    assert [json.loads(line) for line in of_one] == [
+        line for line in lines if line["tenant_id"] == tenants[0]
+    ]
+    assert hoc("audit", "export", "--until", "2000-01-01T00:00:00Z", **url).stdout == ""
+    assert hoc("audit", "export", "--since", "yesterday", **url).returncode == 2

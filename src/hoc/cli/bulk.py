@@ -139,7 +139,7 @@ def export_file(
     kind = Format(wanted) if wanted else file_format(name) or Format.CSV
     with ExitStack() as stack:
         target = stack.enter_context(_database(data))
-        output = stack.enter_context(_writing(name))
+        output = stack.enter_context(writing(name))
         stack.enter_context(database_errors(target.url))
         started = time.monotonic()
         count = asyncio.run(
@@ -224,7 +224,8 @@ def _progress(console: Console) -> Progress:
 
 
 @contextmanager
-def _writing(name: str) -> Generator[BinaryIO]:
+def writing(name: str) -> Generator[BinaryIO]:
+    """A file, or standard output for `-`. The file appears once the block has ended without an error."""
     if name == STANDARD_STREAM:
         if sys.stdout is None:
             raise CommandError("standard output is closed.")

@@ -470,6 +470,32 @@ def _print_erased(kind: "Erased", data_dir: Path | None) -> None:
         typer.echo(json.dumps(each))
 
 
+audit = typer.Typer(help="Export the audit trail.", no_args_is_help=True)
+app.add_typer(audit, name="audit")
+
+
+@audit.command("export")
+def audit_export(
+    *,
+    file: Annotated[
+        str, typer.Argument(metavar="[FILE]", help="File to write; standard output without one.")
+    ] = "-",
+    tenant_id: Annotated[str | None, typer.Option(help="Only this tenant's events.")] = None,
+    since: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Only events at or after this time, with its zone.")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Only events before this time, with its zone.")
+    ] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Write numbered events as JSON lines, all by their sequence, or one tenant's by their time."""
+    from hoc.cli.audit import export_events
+    from hoc.embedded import DataDirectory
+
+    export_events(DataDirectory(data_dir), file, tenant_id=tenant_id, since=since, until=until)
+
+
 citus = typer.Typer(help="Spread the tables over a Citus cluster.", no_args_is_help=True)
 app.add_typer(citus, name="citus")
 

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
 from support.postgres import opened
 from support.races import meeting
 from support.seed import add_account, add_tenants, add_users, damage, execute, scalar
@@ -49,16 +50,20 @@ async def prepared(database: Database) -> Scene:
     tenant_id, other = await add_tenants(database, 2, {owner: "owner"})
     async with database.transaction() as session:
         await add_account(session, PERSON, EMAIL, email_verified=True, now=NOW)
-        for each in (tenant_id, other):
-            invited = await ENGINES.invitations.invite(session, each, owner, email=EMAIL)
-            issued = await issue_token(SqlInvitationMail(), session, each, invited.id, now=NOW)
-            assert issued is not None
-            if each == tenant_id:
-                await ENGINES.acceptances.accept(session, invited.id, issued[1])
+        await ENGINES.acceptances.accept(session, *await invited(session, tenant_id, owner))
+        invitation = await invited(session, other, owner)
         ticket = await ENGINES.support.create_ticket(
             session, tenant_id, PERSON, subject=MARK, description=MARK
         )
-    return Scene(database, tenant_id, owner, other, invited.id, issued[1], ticket.id)
+    return Scene(database, tenant_id, owner, other, *invitation, ticket.id)
+
+
+async def invited(session: AsyncConnection, tenant_id: str, owner: str) -> tuple[str, str]:
+    """The id and the token of an invitation to the person."""
+    made = await ENGINES.invitations.invite(session, tenant_id, owner, email=EMAIL)
+    issued = await issue_token(SqlInvitationMail(), session, tenant_id, made.id, now=NOW)
+    assert issued is not None
+    return made.id, issued[1]
 
 
 async def erase(scene: Scene) -> None:
