@@ -26,8 +26,9 @@ OPERATOR: Final = ("usr_operator", None, "accounts:admin", "accounts:write", "ac
 KEPT: Final = {
     "an id or a secret": "[a-z_]+\\.([a-z_]+_(id|hash|by)|principal|key|actor|token)",
     "one of a few words": "[a-z_]+\\.(status|role|plan|type|quota|delivery|category|priority|joining"
-    "|join_role|problem|currency|billing_period|version_num|route)",
-    "the tenant's own": "(tenants|tenant_slugs|tenant_domains|invoices|scim_tokens|scim_group_roles)"
+    "|join_role|problem|currency|billing_period|version_num|route|event_type)|webhook_attempts\\.error",
+    "the tenant's own": "(tenants|tenant_slugs|tenant_domains|invoices|scim_tokens|scim_group_roles"
+    "|webhook_endpoints)"
     "\\.[a-z_]+",
     "no text of a person": "(event_cursors\\.name|dead_events\\.reason|inbound_messages\\.subject"
     "|dead_messages\\.(subject|reason)|linked_identities\\.issuer|domain_mails\\.domain)",
