@@ -36,6 +36,22 @@ async def test_the_results_of_many_invitations_are_accessible(
     await check(page, the_chromium)
 
 
+async def test_a_new_token_and_roles_by_group_are_accessible(
+    visits: Visits, the_chromium: Chromium, world: PostgresWorld
+) -> None:
+    tenant_id, owner = await world.tenant()
+    page = await visits.as_user(owner, f"/projects/{tenant_id}/scim/tokens/new")
+    await page.get_by_label("Name").fill("A directory with a long name")
+    await page.get_by_role("button", name="Make token").click()
+    await expect(page.get_by_text("Copy it now.")).to_be_visible()
+    await check(page, the_chromium)
+    await page.get_by_role("main").get_by_role("link", name="SCIM").click()
+    await page.get_by_label("Group").fill("Engineers of a company with a long name")
+    await page.get_by_role("button", name="Save").click()
+    await expect(page.get_by_role("status")).to_be_visible()
+    await check(page, the_chromium)
+
+
 async def test_a_refused_form_and_a_dialog_are_accessible(
     visits: Visits, the_chromium: Chromium, world: PostgresWorld
 ) -> None:
