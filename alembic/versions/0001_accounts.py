@@ -86,6 +86,7 @@ def upgrade() -> None:
     _create_accounts()
     _create_tenants()
     _create_invitations()
+    _create_directories()
     _create_billing()
     _create_requests()
     _create_events()
@@ -502,6 +503,95 @@ def _create_invitations() -> None:
         sa.PrimaryKeyConstraint("user_id", "day"),
         comment="how many tenants a user created on a UTC day; limited",
     )
+
+
+def _create_directories() -> None:
+    _create(
+        "scim_users",
+        *_tenant(),
+        sa.Column("user_name", sa.Text(collation="C"), nullable=False, comment="folded"),
+        sa.Column(
+            "is_active",
+            sa.Boolean(),
+            nullable=False,
+            comment="what a client has given, not the membership's",
+        ),
+        *_scim_resource(),
+        sa.Column("email", sa.String(255), comment="the one that is invited, as given"),
+        sa.Column("email_key", sa.String(512)),
+        _id("user_id", nullable=True),
+        _id("invitation_id", nullable=True),
+        sa.PrimaryKeyConstraint("tenant_id", "resource_id"),
+        comment="users of tenants' directories; account and membership follow from them",
+    )
+    _index("uq_scim_users_user_name", "scim_users", "tenant_id", "user_name", unique=True)
+    _create(
+        "scim_groups",
+        *_tenant(),
+        sa.Column("display_name", sa.Text(collation="C"), nullable=False, comment="folded"),
+        *_scim_resource(),
+        sa.PrimaryKeyConstraint("tenant_id", "resource_id"),
+        comment="groups of tenants' directories",
+    )
+    _index("ix_scim_groups_display_name", "scim_groups", "tenant_id", "display_name")
+    for table in ("scim_users", "scim_groups"):
+        _index(f"ix_{table}_external_id", table, "tenant_id", "external_id")
+        op.create_index(
+            f"ix_{table}_compared",
+            table,
+            ["tenant_id", "compared"],
+            schema=SCHEMA,
+            postgresql_using="gin",
+            postgresql_ops={"compared": "jsonb_path_ops"},
+        )
+    _create(
+        "scim_group_members",
+        *_tenant(),
+        _id("group_id"),
+        _id("member_id"),
+        sa.Column("type", sa.Text(), comment="as a client gave it, as the next one"),
+        sa.Column("display", sa.Text()),
+        sa.PrimaryKeyConstraint("tenant_id", "group_id", "member_id"),
+        sa.ForeignKeyConstraint(
+            ["tenant_id", "group_id"],
+            ["account.scim_groups.tenant_id", "account.scim_groups.resource_id"],
+            name="fk_scim_group_members_group",
+        ),
+        comment="members are users, or ids that a client gave and the directory does not know",
+    )
+    _index("ix_scim_group_members_member", "scim_group_members", "tenant_id", "member_id")
+    _create(
+        "scim_counts",
+        *_tenant(),
+        sa.Column("kind", sa.String(16), nullable=False, comment="the resource type"),
+        sa.Column("resources", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id", "kind"),
+        _one_of("kind", "User", "Group"),
+        sa.CheckConstraint("resources >= 0", name="not_negative"),
+        comment="how many resources a tenant has, changed in the same transaction as one",
+    )
+
+
+def _scim_resource() -> list[sa.Column[Any]]:
+    return [
+        _id("resource_id"),
+        sa.Column("external_id", sa.Text()),
+        sa.Column(
+            "resource",
+            postgresql.JSONB(),
+            nullable=False,
+            comment="what a client has given, by names of RFC 7643",
+        ),
+        sa.Column(
+            "compared",
+            postgresql.JSONB(),
+            nullable=False,
+            comment="the same, folded as filters compare it, by names of scim2-models",
+        ),
+        _now("created_at"),
+        _now("updated_at"),
+        _version(),
+    ]
 
 
 def _create_billing() -> None:
@@ -993,6 +1083,10 @@ def downgrade() -> None:
         "invitation_counts",
         "invitations",
         "ownership_transfers",
+        "scim_counts",
+        "scim_group_members",
+        "scim_groups",
+        "scim_users",
         "member_counts",
         "scim_group_roles",
         "scim_tokens",

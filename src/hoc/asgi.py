@@ -79,6 +79,7 @@ class Accounts:
         app = FastAPI(lifespan=accounts.lifespan)
         app.mount("/accounts", accounts.console_app)
         app.mount("/api/v1", accounts.identity_app)
+        app.mount("/scim/v2", accounts.scim_app)
 
     ``facade`` and ``identity_service`` are the same rules for Python code. ``reads`` reads by them on the
     replica (`Settings.database_replica_url`) where it can.
@@ -226,6 +227,9 @@ class Accounts:
                 *_event_documentation(settings),
             ]
         )
+        self._scim_app: Callable[[], Api] = cache(
+            partial(_scim, self.database, self.facade, on_work_queued, api)
+        )
         self._pages_app: Api | None = None
         if pages_authentication is not None:
             pages_app, page_parts = _pages()
@@ -247,6 +251,11 @@ class Accounts:
                 trusted_origins=trusted_origins,
                 on_route=on_route,
             )
+
+    @property
+    def scim_app(self) -> Api:
+        """The tenants' directories, by SCIM 2.0. Raises ValueError without the extra ``scim``."""
+        return self._scim_app()
 
     @property
     def pages_app(self) -> Api:
@@ -290,6 +299,16 @@ def _pages() -> "tuple[Callable[..., Api], type[PageParts]]":
     except ImportError as missing:
         raise ValueError(f"The pages need the library {missing.name}: {how_to_add('console')}.") from None
     return pages_app, PageParts
+
+
+def _scim(
+    database: Database, facade: AccountsFacade, on_work_queued: Callable[[], None], api: Callable[..., Api]
+) -> Api:
+    try:
+        from hoc.scim.app import scim_app  # noqa: PLC0415 - only SCIM needs the extra
+    except ImportError as missing:
+        raise ValueError(f"SCIM needs the library {missing.name}: {how_to_add('scim')}.") from None
+    return scim_app(database, facade.scim_tokens, facade.provisioning, on_work_queued=on_work_queued, api=api)
 
 
 def _domain_checker(settings: Settings, database: Database, facade: AccountsFacade) -> "DomainChecker":

@@ -279,7 +279,7 @@ class Settings(BaseSettings):
     )
 
     scim: bool = Field(
-        default=False, description="let tenants have their members managed by SCIM; needs libraries"
+        default=False, description="serve the tenants' directories at `/scim/v2` (SCIM 2.0); needs libraries"
     )
     webhooks: bool = Field(
         default=False, description="send events to webhook endpoints of tenants; needs libraries"

@@ -3,11 +3,24 @@
 from datetime import timedelta
 from typing import Any, Final
 
+from support.directories import put_user
 from support.event_scene import OPERATOR, Case, Scene
 from support.events import ParsedEvent
 
 from hoc.cus.account.L5_schemas import events
+from hoc.cus.account.L5_schemas.scim import ScimCaller
 from hoc.cus.account.L5_schemas.values import MailDelivery, Role, TicketCategory, TicketPriority, TicketStatus
+
+SCIM_TOKEN: Final = "sct_1"
+
+
+async def _regroup(it: Scene, session: Any) -> None:
+    """Have the directory put the invited person into a group that gives a role."""
+    provisioning, caller = it.facade.provisioning, ScimCaller(it.tenant_id, SCIM_TOKEN)
+    await put_user(it.world, session, it.tenant_id, "scu_1", groups=["Admins"])
+    await provisioning.user_written(session, caller, "scu_1", [it.email], was_active=False)
+    await it.facade.scim_group_roles.set(session, it.tenant_id, it.team.owner, "Admins", role=Role.ADMIN)
+    await provisioning.groups_changed(session, caller, ["scu_1"])
 
 
 async def _reopen(it: Scene, session: Any) -> None:
@@ -154,6 +167,19 @@ PEOPLE_CASES: Final = {
                 it.tenant_id, it.invitation_id, it.email, Role.MEMBER, revoked_at=it.now
             ),
             it.team.admin,
+        ),
+    ),
+    "invitation.role_changed": Case(
+        _regroup,
+        lambda it, _: it.event(
+            events.InvitationRoleChangedEventData(
+                it.tenant_id, it.invitation_id, Role.ADMIN, Role.MEMBER, changed_at=it.now
+            ),
+            f"scim:{SCIM_TOKEN}",
+        ),
+        beside=("scim.group_role_set",),
+        again=lambda it, s: it.facade.provisioning.groups_changed(
+            s, ScimCaller(it.tenant_id, SCIM_TOKEN), ["scu_1"]
         ),
     ),
     "invitation.declined": Case(

@@ -21,6 +21,7 @@ from hoc.server.stopping import STATE, Stopping
 from hoc.settings import Settings
 from hoc.telemetry.service import EventMetrics, MetricsEndpoint, observed
 
+SCIM_PATH = "/scim/v2"
 OBJECTS_OF_A_REQUEST = 100
 """An upper estimate of gc-tracked objects per request in flight (measured: about 50)."""
 
@@ -63,6 +64,9 @@ class Service:
         metrics = MetricsEndpoint(self._accounts.database, [self._events], self._accounts.reads.replica)
         identity = FixedMount("/api/v1", self._accounts.identity_app)
         console = FixedMount(settings.mount_path, self._accounts.console_app)
+        mounts = [identity, console]
+        if settings.scim:
+            mounts.append(FixedMount(SCIM_PATH, self._accounts.scim_app))
         front = front_routes(_places(console.path, identity.path)) if settings.shows_docs else []
         if settings.shows_docs or settings.serves_pages:
             front += mount_point_routes(console.path)
@@ -70,15 +74,13 @@ class Service:
             self._accounts.readiness, self._events, self._accounts.reads.replica, stopping=self.stopping
         )
         about = Api([*health.routes(), *metrics.routes(), *front])
-        self.routes = [identity, console, *about.routes]
+        self.routes = [*mounts, *about.routes]
         default: ASGIApp = about
         if settings.serves_pages:
             pages = self._accounts.pages_app
             self.routes += pages.routes
             default = PagesBeside(about, pages)
-        self.router = Router(
-            [identity, console], default=default, redirect_slashes=False, lifespan=self._lifespan
-        )
+        self.router = Router(mounts, default=default, redirect_slashes=False, lifespan=self._lifespan)
         app: ASGIApp = self.router
         if settings.operations_token is not None:
             documents = [

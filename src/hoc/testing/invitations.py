@@ -9,6 +9,7 @@ from hoc.cus.account.L5_schemas.events import (
     InvitationLinkIssuedEventData,
     InvitationResentEventData,
     InvitationRevokedEventData,
+    InvitationRoleChangedEventData,
     MemberJoinedEventData,
 )
 from hoc.cus.account.L5_schemas.port_types import (
@@ -40,7 +41,7 @@ class MemoryInvitations(MemoryStore):
         self,
         session: MemorySession,
         invitation: NewInvitation,
-        granters: list[Role],
+        granters: list[Role] | None,
         limits: InvitationLimits,
     ) -> ExtendedInvitationResult | None:
         tables = await self.write(session)
@@ -171,6 +172,28 @@ class MemoryInvitations(MemoryStore):
         tables.record(event, actor=actor, at=now)
         return _stored(tables, replace(row, status=InvitationStatus.REVOKED, token_hash=None))
 
+    async def set_role(
+        self,
+        session: MemorySession,
+        tenant_id: str,
+        invitation_id: str,
+        role: Role,
+        now: datetime,
+        *,
+        actor: str,
+    ) -> None:
+        tables = await self.write(session)
+        row = tables.invitations[tenant_id, invitation_id]
+        if row.status != InvitationStatus.PENDING or row.role is role:
+            return
+        _stored(tables, replace(row, role=role))
+        event = InvitationRoleChangedEventData(tenant_id, invitation_id, role, row.role, changed_at=now)
+        tables.record(event, actor=actor, at=now)
+
+    async def hold_tenant(self, session: MemorySession, tenant_id: str) -> TenantStatus | None:
+        tenant = (await self.write(session)).tenants.get(tenant_id)
+        return None if tenant is None else tenant.status
+
     async def hand_out(
         self,
         session: MemorySession,
@@ -210,14 +233,11 @@ class MemoryInvitations(MemoryStore):
         tables.record(joined, actor=user_id, at=now)
 
 
-def _may_grant(tables: Tables, invitation: NewInvitation, granters: list[Role]) -> bool:
-    """Whether the tenant is active, and the inviter a member in one of these roles."""
+def _may_grant(tables: Tables, invitation: NewInvitation, granters: list[Role] | None) -> bool:
+    """Whether the tenant is active, and the inviter a member in one of these roles, or its directory."""
     inviter = tables.active_membership(invitation.tenant_id, invitation.invited_by)
-    return (
-        inviter is not None
-        and inviter.role in granters
-        and tables.tenants[invitation.tenant_id].status is TenantStatus.ACTIVE
-    )
+    is_granter = granters is None or (inviter is not None and inviter.role in granters)
+    return is_granter and tables.tenants[invitation.tenant_id].status is TenantStatus.ACTIVE
 
 
 def _shown(row: InvitationRow, now: datetime) -> ExtendedInvitationResult:

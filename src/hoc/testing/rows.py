@@ -175,6 +175,19 @@ class WebhookRow:
 
 
 @dataclass(frozen=True, slots=True)
+class DirectoryUserRow:
+    """``groups`` are the names of the user's groups."""
+
+    tenant_id: str
+    resource_id: str
+    is_active: bool
+    groups: tuple[str, ...] = ()
+    email_key: str | None = None
+    user_id: str | None = None
+    invitation_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class JoinRequestRow:
     """``requested_at`` is the time of the removal for a member who was removed."""
 

@@ -29,6 +29,7 @@ from hoc.cus.account.L5_schemas.values import CLOSED_TENANT, SEAT_KEPT, DomainSt
 from hoc.cus.account.L5_schemas.webhooks import SetAsideEventResult, WebhookAttempt
 from hoc.testing.rows import (
     Dated,
+    DirectoryUserRow,
     DomainRow,
     EmailChangeRow,
     EventRow,
@@ -75,6 +76,9 @@ class Tables:
     scim_tokens: dict[TenantKey, ScimTokenRow] = field(default_factory=dict[TenantKey, ScimTokenRow])
     scim_group_roles: dict[TenantKey, ScimGroupRoleRow] = field(
         default_factory=dict[TenantKey, ScimGroupRoleRow]
+    )
+    directory_users: dict[TenantKey, DirectoryUserRow] = field(
+        default_factory=dict[TenantKey, DirectoryUserRow]
     )
     transfers: dict[str, OwnershipTransferResult] = field(default_factory=dict[str, OwnershipTransferResult])
     invitations: dict[TenantKey, InvitationRow] = field(default_factory=dict[TenantKey, InvitationRow])

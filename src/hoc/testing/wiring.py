@@ -29,6 +29,7 @@ from hoc.testing.members import MemoryMembers
 from hoc.testing.operators import MemoryOperators
 from hoc.testing.ownership import MemoryOwnershipTransfers
 from hoc.testing.profiles import MemoryProfiles
+from hoc.testing.provisioning import MemoryDirectories
 from hoc.testing.received_invitations import MemoryReceivedInvitations
 from hoc.testing.scim_group_roles import MemoryScimGroupRoles
 from hoc.testing.scim_tokens import MemoryScimTokens
@@ -80,6 +81,7 @@ def memory_engines(
         scim_tokens=MemoryScimTokens(database),
         scim_group_roles=MemoryScimGroupRoles(database),
         webhooks=MemoryWebhooks(database),
+        directories=MemoryDirectories(database),
         accounts=MemoryIdentities(database),
         events=MemoryEventLog(database),
         operators=MemoryOperators(database),

@@ -34,6 +34,7 @@ from hoc.cus.account.L6_drivers.members import SqlMembers
 from hoc.cus.account.L6_drivers.operators import SqlOperators
 from hoc.cus.account.L6_drivers.ownership import SqlOwnershipTransfers
 from hoc.cus.account.L6_drivers.profiles import SqlProfiles
+from hoc.cus.account.L6_drivers.provisioning import SqlDirectories
 from hoc.cus.account.L6_drivers.received_invitations import SqlReceivedInvitations
 from hoc.cus.account.L6_drivers.scim_group_roles import SqlScimGroupRoles
 from hoc.cus.account.L6_drivers.scim_tokens import SqlScimTokens
@@ -133,6 +134,7 @@ def postgres_engines(
         scim_tokens=SqlScimTokens(),
         scim_group_roles=SqlScimGroupRoles(),
         webhooks=SqlWebhooks(),
+        directories=SqlDirectories(),
         accounts=SqlIdentities(),
         events=SqlEventLog(),
         operators=SqlOperators(),

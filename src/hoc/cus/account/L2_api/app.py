@@ -22,7 +22,7 @@ from hoc.cus.account.L2_api.cors import with_cors
 from hoc.cus.account.L2_api.csrf import check_origin
 from hoc.cus.account.L2_api.mounting import without_appended_slash
 from hoc.cus.account.L2_api.problems import problem_for
-from hoc.cus.account.L2_api.request import ReceivedRequest
+from hoc.cus.account.L2_api.request import MAX_BODY_BYTES, ReceivedRequest
 from hoc.cus.account.L2_api.request_ids import identify_request
 from hoc.cus.account.L2_api.response import complete_headers
 
@@ -46,6 +46,7 @@ class Api:
         on_route: is called with a request's method and its route's template below the mount point.
         cors_origins: other origins whose pages may read the answers; ``*`` for all.
         on_problem: what is answered in place of a problem document.
+        max_body_bytes: of a body, no more is received than the part that exceeds this.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Api:
         on_route: Callable[[str, str], None] | None = None,
         cors_origins: AbstractSet[str] = frozenset(),
         on_problem: Callable[[Request, Exception], Response] = problem_for,
+        max_body_bytes: int = MAX_BODY_BYTES,
     ) -> None:
         self.routes = routes
         self._limiter = limiter
@@ -80,6 +82,7 @@ class Api:
         self._trusted_origins = trusted_origins
         self._on_route = on_route
         self._on_problem = on_problem
+        self._max_body_bytes = max_body_bytes
         self._unobserved = with_cors(self._answer, cors_origins, trusted_origins=trusted_origins)
         self._app = self._unobserved
 
@@ -106,7 +109,7 @@ class Api:
             if self._rate_limits is not None:
                 await self._rate_limits.count_address(request.scope)
             # Before the request is admitted, so that a slow sender takes no slot.
-            await request.receive_body()
+            await request.receive_body(self._max_body_bytes)
             if self._time_limit is None:
                 return await self._admit(request)
             with self._time_limit.running():

@@ -90,13 +90,13 @@ class ReceivedRequest(Request):
 
     received: bytes = b""
 
-    async def receive_body(self) -> None:
-        """Receive the body, up to the part that exceeds `MAX_BODY_BYTES`. Raises ClientDisconnect."""
+    async def receive_body(self, max_bytes: int = MAX_BODY_BYTES) -> None:
+        """Receive the body, up to the part that exceeds ``max_bytes``. Raises ClientDisconnect."""
         if self.scope["method"] in _WITHOUT_BODY:
             return
         received = bytearray()
         more_follows = True
-        while more_follows and len(received) <= MAX_BODY_BYTES:
+        while more_follows and len(received) <= max_bytes:
             message = await self.receive()
             if message["type"] == "http.disconnect":
                 raise ClientDisconnect

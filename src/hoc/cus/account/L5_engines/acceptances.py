@@ -29,11 +29,16 @@ from hoc.cus.account.L5_schemas.port_types import (
     Subject,
 )
 from hoc.cus.account.L5_schemas.results import AcceptInvitationResult
+from hoc.cus.account.L5_schemas.scim import is_directory
 from hoc.cus.account.L5_schemas.values import InvitationStatus, Role, TenantStatus
 
 
 class AcceptanceStore(Protocol):
     async def lock(self, session: Session, tenant_id: str, invitation_id: str) -> InvitationTerms | None: ...
+
+    async def hold_tenant(self, session: Session, tenant_id: str) -> TenantStatus | None:
+        """The tenant's status. Neither it nor the tenant's seats change until the transaction ends."""
+        ...
 
     async def add_member(self, session: Session, terms: InvitationTerms, user_id: str, now: datetime) -> None:
         """Mark the invitation accepted, and store its membership unless there is one already."""
@@ -189,6 +194,10 @@ class Acceptances:
 
     async def _require_still_grantable(self, session: Session, terms: InvitationTerms) -> None:
         """Check again after the wait for the account's lock. The inviter's rights stay until the commit."""
+        if is_directory(terms.invited_by):
+            if await self._acceptances.hold_tenant(session, terms.tenant_id) is not TenantStatus.ACTIVE:
+                raise tenant_not_active()
+            return
         inviter = await self._access.hold_access(session, terms.tenant_id, terms.invited_by)
         _require_grantable(None if inviter is None else inviter.role, terms)
         if inviter is not None and inviter.tenant_status is not TenantStatus.ACTIVE:
@@ -311,6 +320,8 @@ class Acceptances:
 
 
 def _require_grantable(inviter: Role | None, terms: InvitationTerms) -> None:
+    if is_directory(terms.invited_by):
+        return  # It grants no owner's role, and revokes the invitations of those whom it ends.
     if inviter is None or not policy.can_grant(inviter, terms.role):
         raise ForbiddenError(
             "The person who sent this invitation may no longer grant this role. Ask for a new invitation."

@@ -100,6 +100,7 @@ class AccountsFacade:
         self.scim_tokens = engines.scim_tokens
         self.scim_group_roles = engines.scim_group_roles
         self.webhooks = engines.webhooks
+        self.provisioning = engines.provisioning
         self.audit = engines.audit
         self.operators = engines.operators
         self.erasure = engines.erasure

@@ -23,6 +23,7 @@ from hoc.cus.account.L5_engines.operators import Operators, OperatorStore
 from hoc.cus.account.L5_engines.ownership import OwnershipTransfers, OwnershipTransferStore
 from hoc.cus.account.L5_engines.profiles import Profiles, ProfileStore
 from hoc.cus.account.L5_engines.projects import Projects, TenantStore
+from hoc.cus.account.L5_engines.provisioning import DirectoryStore, Provisioning
 from hoc.cus.account.L5_engines.received_invitations import ReceivedInvitations, ReceivedInvitationStore
 from hoc.cus.account.L5_engines.scim_group_roles import ScimGroupRoles, ScimGroupRoleStore
 from hoc.cus.account.L5_engines.scim_tokens import ScimTokens, ScimTokenStore
@@ -56,6 +57,7 @@ class Stores:
     scim_tokens: ScimTokenStore
     scim_group_roles: ScimGroupRoleStore
     webhooks: WebhookStore
+    directories: DirectoryStore
     accounts: AccountStore
     events: AuditStore
     operators: OperatorStore
@@ -85,6 +87,7 @@ class Engines:
     scim_tokens: ScimTokens
     scim_group_roles: ScimGroupRoles
     webhooks: Webhooks
+    provisioning: Provisioning
     audit: AuditTrail
     operators: Operators
     erasure: Erasure
@@ -135,6 +138,15 @@ def build_engines(
         scim_tokens=ScimTokens(stores.scim_tokens, stores.members, clock=clock),
         scim_group_roles=ScimGroupRoles(stores.scim_group_roles, stores.members, clock=clock),
         webhooks=Webhooks(stores.webhooks, stores.members, options=options, clock=clock),
+        provisioning=Provisioning(
+            stores.directories,
+            stores.scim_group_roles,
+            stores.joins,
+            stores.members,
+            stores.invitations,
+            options=options,
+            clock=clock,
+        ),
         audit=AuditTrail(stores.events, stores.members),
         operators=Operators(stores.operators, clock=clock),
         erasure=Erasure(stores.user_erasure, stores.tenant_erasure, stores.subject_exports, clock=clock),

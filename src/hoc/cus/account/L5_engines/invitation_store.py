@@ -21,12 +21,13 @@ class InvitationStore(Protocol):
         self,
         session: Session,
         invitation: NewInvitation,
-        granters: list[Role],
+        granters: list[Role] | None,
         limits: InvitationLimits,
     ) -> ExtendedInvitationResult | None:
         """Store the invitation and queue its mail, in one statement. None: nothing was stored.
 
-        The tenant must be active and the inviter an active member in one of the ``granters`` roles. No active
+        The tenant must be active and the inviter an active member in one of the ``granters`` roles, or the
+        tenant's directory, for which these are None. No active
         member may have the address, no unexpired invitation to it be pending, no limit be reached, a seat be
         free, and the address be in a verified domain of a tenant that invites only those.
         """
@@ -88,6 +89,12 @@ class InvitationStore(Protocol):
     async def revoke(
         self, session: Session, tenant_id: str, invitation_id: str, now: datetime, *, actor: str
     ) -> ExtendedInvitationResult | None: ...
+
+    async def set_role(
+        self, session: Session, tenant_id: str, invitation_id: str, role: Role, now: datetime, *, actor: str
+    ) -> None:
+        """Give a pending invitation another role."""
+        ...
 
     async def hand_out(
         self,

@@ -97,7 +97,7 @@ class Invitations:
         if created is not None:
             return created
         await self._require_granter(session, tenant_id, caller_user_id, invitation.role)
-        raise _refusal(await self._invitations.obstacles(session, invitation, self._limits))
+        raise refusal_of(await self._invitations.obstacles(session, invitation, self._limits))
 
     @records("invitation.created")
     async def invite_many(
@@ -122,7 +122,7 @@ class Invitations:
         refused = [draft for draft in drafts if draft.invitation_id not in created]
         obstacles = await self._invitations.obstacles_of_each(session, refused, self._limits)
         refusals = {
-            draft.invitation_id: _refusal(found) for draft, found in zip(refused, obstacles, strict=True)
+            draft.invitation_id: refusal_of(found) for draft, found in zip(refused, obstacles, strict=True)
         }
         results = [
             _invited(invitee.email, outcome, created, refusals)
@@ -209,7 +209,7 @@ class Invitations:
         sent = await self._invitations.reissue(session, renewed, granters, self._limits)
         if sent is None:
             await self._require_granter(session, tenant_id, caller_user_id, terms.role)
-            raise _refusal(await self._invitations.obstacles(session, renewed, self._limits))
+            raise refusal_of(await self._invitations.obstacles(session, renewed, self._limits))
         return sent
 
     @records("invitation.revoked")
@@ -341,7 +341,8 @@ def _invited(
     return InvitedResult(email, None, RefusalResult(refusal.error, refusal.status_code, refusal.message))
 
 
-def _refusal(obstacles: InviteObstacles) -> ConflictError | ForbiddenError | LimitExceededError:
+def refusal_of(obstacles: InviteObstacles) -> ConflictError | ForbiddenError | LimitExceededError:
+    """The error that says why an invitation was not stored."""
     if obstacles.already_member:
         return ConflictError("A member of this tenant has this address already.", code="already_member")
     if obstacles.already_pending:

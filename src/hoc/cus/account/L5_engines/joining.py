@@ -143,7 +143,7 @@ class Joining:
                 code="join_refused",
             )
         if terms.joining == DomainJoining.OPEN and standing.request is None:
-            _require_seat(standing)
+            require_seat(standing)
             await self._joins.add_member(
                 session, tenant_id, account.user_id, terms.role, now, invited_by=None
             )
@@ -213,7 +213,7 @@ class Joining:
                 "An invitation to the person's address is pending. Let the person accept it, or revoke it.",
                 code="already_invited",
             )
-        _require_seat(standing)
+        require_seat(standing)
         granted = given or terms.role
         await self._joins.add_member(session, tenant_id, user_id, granted, now, invited_by=caller_user_id)
         return JoinDecidedResult("Request granted", user_id, granted)
@@ -243,7 +243,8 @@ class Joining:
         require(access.role.can_manage_users, "decide on requests to join")
 
 
-def _require_seat(standing: JoinStanding) -> None:
+def require_seat(standing: JoinStanding) -> None:
+    """Raises LimitExceededError."""
     if standing.seats >= standing.max_members:
         raise quota_exceeded(
             QuotaRefusal("max_members", standing.max_members), hint="Members and pending invitations count."

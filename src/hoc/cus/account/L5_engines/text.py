@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import TypeVar
 
 from hoc.cus.account.L5_schemas.errors import InvalidInputError
+from hoc.cus.account.L5_schemas.scim import is_directory
 
 Choice = TypeVar("Choice", bound=StrEnum)
 
@@ -92,9 +93,13 @@ def _is_visible(character: str) -> bool:
 
 
 def is_account_id(value: str) -> bool:
-    """Whether an account may have this identifier: visible characters, as one segment of a URL's path."""
+    """Whether an account may have this identifier: visible characters, as one segment of a URL's path.
+
+    None has one that events and invitations have for a tenant's directory.
+    """
     return (
         is_storable_id(value)
+        and not is_directory(value)
         and value not in {".", ".."}
         and not {"/", " "} & set(value)
         and not _has_any(value, {"Cf", "Zs", "Zl", "Zp"})

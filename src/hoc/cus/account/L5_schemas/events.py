@@ -611,6 +611,17 @@ class InvitationRevokedEventData(EventData, event_type="invitation.revoked"):
 
 
 @dataclass(frozen=True)
+class InvitationRoleChangedEventData(EventData, event_type="invitation.role_changed"):
+    """The tenant's directory gave a pending invitation another role."""
+
+    tenant_id: str
+    invitation_id: str
+    role: Role
+    previous_role: Role
+    changed_at: datetime
+
+
+@dataclass(frozen=True)
 class InvitationDeclinedEventData(EventData, event_type="invitation.declined"):
     """The invited person declined an invitation."""
 

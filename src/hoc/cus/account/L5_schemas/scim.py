@@ -2,6 +2,11 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
+
+from hoc.cus.account.L5_schemas.values import Role
+
+_DIRECTORY: Final = "scim:"
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,7 @@ class ScimGroupRoleRemovedResult:
 
 @dataclass(frozen=True, slots=True)
 class ScimCaller:
-    """Whose token a request carries. Events name ``token_id`` as the actor.
+    """Whose token a request carries. Events name ``actor`` as what made a change.
 
     ``use_is_due``: the time of the last use is older than a minute. Call `ScimTokens.record_use`, after the
     answer if you can.
@@ -70,3 +75,31 @@ class ScimCaller:
     tenant_id: str
     token_id: str
     use_is_due: bool = False
+
+    @property
+    def actor(self) -> str:
+        return f"{_DIRECTORY}{self.token_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryUser:
+    """A user of a tenant's directory, and whose it is.
+
+    ``user_id`` is the account's that was linked to it, or else that has verified the address.
+    ``invitation_id`` is that of the invitation to the address that is pending and has not expired. The repr
+    does not show the address.
+    """
+
+    resource_id: str
+    is_active: bool
+    email_key: str | None = field(repr=False)
+    user_id: str | None
+    was_linked: bool
+    invitation_id: str | None
+    invitation_role: Role | None
+    groups: tuple[str, ...]
+
+
+def is_directory(actor: str) -> bool:
+    """Whether an actor or inviter is a tenant's directory. No account has such an id."""
+    return actor.startswith(_DIRECTORY)

@@ -12,3 +12,5 @@ class AdvisoryLock(IntEnum):
     """The first of two numbers; the second is a hash. They are told apart from the single numbers."""
     RECIPIENT = 7_463_122
     """The first of two numbers, as of `SUBJECT`."""
+    DIRECTORY = 7_463_123
+    """As `RECIPIENT`."""

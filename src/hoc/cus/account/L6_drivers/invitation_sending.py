@@ -207,26 +207,41 @@ def _queue(written: Any) -> Any:  # noqa: ANN401 - SQLAlchemy's CTE types do not
     )
 
 
-def _create() -> AnySelect:
-    allowed = (
-        select(memberships.c.user_id, QUOTA)
+def _directory(seated: CTE) -> CTE:
+    """The tenant, in place of an inviter, if it still is active now that the counters are locked."""
+    held = (
+        select(tenants.c.tenant_id, tenants.c.status)
+        .where(tenants.c.tenant_id == TENANT, exists().select_from(seated))
+        .with_for_update(read=True)
+        .cte("held_tenant")
+    )
+    return select(held.c.tenant_id).where(held.c.status == TenantStatus.ACTIVE).cte("granter")
+
+
+def _create(*, by_directory: bool = False) -> AnySelect:
+    inviter = (
+        select(QUOTA).select_from(tenants).where(tenants.c.tenant_id == TENANT)
+        if by_directory
+        else select(memberships.c.user_id, QUOTA)
         .select_from(memberships.join(tenants))
         .where(
             memberships.c.tenant_id == TENANT,
             memberships.c.user_id == INVITED_BY,
             memberships.c.is_active,
             any_of(memberships.c.role, "granters"),
-            tenants.c.status == TenantStatus.ACTIVE,
-            MAY_INVITE_TO_IT,
-            ~IS_MEMBER,
-            ~OTHER_IS_PENDING,
-            ~TENANT_LIMIT_REACHED,
-            ~RECIPIENT_LIMIT_REACHED,
-            SEATS < QUOTA,
         )
-        .cte("allowed")
     )
-    granter = _granter(_seated(allowed, _slots(allowed)))
+    allowed = inviter.where(
+        tenants.c.status == TenantStatus.ACTIVE,
+        MAY_INVITE_TO_IT,
+        ~IS_MEMBER,
+        ~OTHER_IS_PENDING,
+        ~TENANT_LIMIT_REACHED,
+        ~RECIPIENT_LIMIT_REACHED,
+        SEATS < QUOTA,
+    ).cte("allowed")
+    seated = _seated(allowed, _slots(allowed))
+    granter = _directory(seated) if by_directory else _granter(seated)
     given = {
         "invitation_id": INVITATION,
         "email": EMAIL,
@@ -324,6 +339,7 @@ def _lock_recipients() -> AnySelect:
 
 LOCK_RECIPIENTS = _lock_recipients()
 CREATE = _create()
+CREATE_BY_DIRECTORY = _create(by_directory=True)
 REISSUE = _reissue()
 
 OBSTACLES = select(

@@ -18,6 +18,7 @@ from hoc.cus.account.L5_schemas.events import (
     InvitationAcceptedEventData,
     InvitationLinkIssuedEventData,
     InvitationRevokedEventData,
+    InvitationRoleChangedEventData,
     MemberJoinedEventData,
 )
 from hoc.cus.account.L5_schemas.port_types import (
@@ -44,6 +45,7 @@ from hoc.cus.account.L6_drivers.invitation_counts import count_closed
 from hoc.cus.account.L6_drivers.invitation_lists import PAGES, SHOWN_STATUS, page_of, with_status
 from hoc.cus.account.L6_drivers.invitation_sending import (
     CREATE,
+    CREATE_BY_DIRECTORY,
     INVITATION,
     INVITED_BY,
     IS_PENDING,
@@ -51,6 +53,7 @@ from hoc.cus.account.L6_drivers.invitation_sending import (
     OBSTACLES,
     REISSUE,
     RESULT,
+    ROLE,
     THIS,
 )
 from hoc.cus.account.L6_drivers.member_texts import NEW_MEMBER
@@ -107,6 +110,34 @@ def _revoke() -> AnySelect:
 
 
 REVOKE = _revoke()
+
+
+def _set_role() -> AnySelect:
+    before = (
+        select(invitations.c.tenant_id, invitations.c.invitation_id, invitations.c.role)
+        .where(THIS, IS_PENDING, invitations.c.role != ROLE)
+        .with_for_update()
+        .cte("before")
+    )
+    changed = (
+        update(invitations)
+        .where(THIS, invitations.c.invitation_id == before.c.invitation_id)
+        .values(role=ROLE, updated_at=NOW)
+        .returning(
+            invitations.c.tenant_id,
+            invitations.c.invitation_id,
+            invitations.c.role,
+            before.c.role.label("previous_role"),
+        )
+        .cte("changed")
+    )
+    return select(changed.c.invitation_id).add_cte(recorded(InvitationRoleChangedEventData, changed))
+
+
+SET_ROLE = _set_role()
+
+# Nobody gives or takes a seat, or suspends the tenant, until the transaction ends.
+HOLD_TENANT = select(tenants.c.status).where(tenants.c.tenant_id == TENANT).with_for_update(read=True)
 
 
 def _hand_out() -> AnySelect:
@@ -184,7 +215,9 @@ def _add_member() -> AnySelect:
 ADD_MEMBER = _add_member()
 
 
-_result = record_of(ExtendedInvitationResult, CREATE, REISSUE, REVOKE, FIND, *PAGES.values())
+_result = record_of(
+    ExtendedInvitationResult, CREATE, CREATE_BY_DIRECTORY, REISSUE, REVOKE, FIND, *PAGES.values()
+)
 
 
 class SqlInvitations:
@@ -192,11 +225,14 @@ class SqlInvitations:
         self,
         session: SqlSession,
         invitation: NewInvitation,
-        granters: list[Role],
+        granters: list[Role] | None,
         limits: InvitationLimits,
     ) -> ExtendedInvitationResult | None:
-        values = _values(invitation, limits) | {"mail_id": _mail_id(), "granters": granters}
-        row = await fetch_one(session, CREATE, **values)
+        values = _values(invitation, limits) | {"mail_id": _mail_id()}
+        if granters is None:
+            row = await fetch_one(session, CREATE_BY_DIRECTORY, **values)
+        else:
+            row = await fetch_one(session, CREATE, **values, granters=granters)
         return None if row is None else _result(row)
 
     async def create_each(
@@ -244,6 +280,30 @@ class SqlInvitations:
     ) -> ExtendedInvitationResult | None:
         row = await fetch_one(session, FIND, tenant_id=tenant_id, invitation_id=invitation_id, now=now)
         return None if row is None else _result(row)
+
+    async def hold_tenant(self, session: SqlSession, tenant_id: str) -> TenantStatus | None:
+        row = await fetch_one(session, HOLD_TENANT, tenant_id=tenant_id)
+        return None if row is None else TenantStatus(row.status)
+
+    async def set_role(
+        self,
+        session: SqlSession,
+        tenant_id: str,
+        invitation_id: str,
+        role: Role,
+        now: datetime,
+        *,
+        actor: str,
+    ) -> None:
+        await fetch_one(
+            session,
+            SET_ROLE,
+            tenant_id=tenant_id,
+            invitation_id=invitation_id,
+            role=role,
+            now=now,
+            actor=actor,
+        )
 
     async def lock(self, session: SqlSession, tenant_id: str, invitation_id: str) -> InvitationTerms | None:
         row = await fetch_one(session, LOCK, tenant_id=tenant_id, invitation_id=invitation_id)

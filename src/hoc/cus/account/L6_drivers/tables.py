@@ -416,6 +416,97 @@ member_counts = Table(
     comment="active members by role, changed in the same statement as a membership",
 )
 
+
+def _scim_resource() -> list[Column[Any]]:
+    return [
+        _id("resource_id"),
+        Column("external_id", Text),
+        Column("resource", JSONB, nullable=False, comment="what a client has given, by names of RFC 7643"),
+        Column(
+            "compared",
+            JSONB,
+            nullable=False,
+            comment="the same, folded as filters compare it, by names of scim2-models",
+        ),
+        _time("created_at"),
+        _time("updated_at"),
+        _version(),
+    ]
+
+
+def _compared_index(table: str) -> Index:
+    return Index(
+        f"ix_{table}_compared",
+        "tenant_id",
+        "compared",
+        postgresql_using="gin",
+        postgresql_ops={"compared": "jsonb_path_ops"},
+    )
+
+
+# By code points, as Python and the filters' reference implementation compare.
+scim_users = Table(
+    "scim_users",
+    metadata,
+    _tenant(),
+    Column("user_name", Text(collation="C"), nullable=False, comment="folded"),
+    Column("is_active", Boolean, nullable=False, comment="what a client has given, not the membership's"),
+    *_scim_resource(),
+    Column("email", String(255), comment="the one that is invited, as given"),
+    Column("email_key", String(512)),
+    _id("user_id", nullable=True),
+    _id("invitation_id", nullable=True),
+    PrimaryKeyConstraint("tenant_id", "resource_id"),
+    Index("uq_scim_users_user_name", "tenant_id", "user_name", unique=True),
+    Index("ix_scim_users_external_id", "tenant_id", "external_id"),
+    _compared_index("scim_users"),
+    comment="users of tenants' directories; account and membership follow from them",
+)
+
+scim_groups = Table(
+    "scim_groups",
+    metadata,
+    _tenant(),
+    Column("display_name", Text(collation="C"), nullable=False, comment="folded"),
+    *_scim_resource(),
+    PrimaryKeyConstraint("tenant_id", "resource_id"),
+    Index("ix_scim_groups_display_name", "tenant_id", "display_name"),
+    Index("ix_scim_groups_external_id", "tenant_id", "external_id"),
+    _compared_index("scim_groups"),
+    comment="groups of tenants' directories",
+)
+
+scim_group_members = Table(
+    "scim_group_members",
+    metadata,
+    _tenant(),
+    _id("group_id"),
+    _id("member_id"),
+    Column("type", Text, comment="as a client gave it, as the next one"),
+    Column("display", Text),
+    PrimaryKeyConstraint("tenant_id", "group_id", "member_id"),
+    ForeignKeyConstraint(
+        ["tenant_id", "group_id"],
+        [f"{SCHEMA}.scim_groups.tenant_id", f"{SCHEMA}.scim_groups.resource_id"],
+        name="fk_scim_group_members_group",
+    ),
+    Index("ix_scim_group_members_member", "tenant_id", "member_id"),
+    comment="members are users, or ids that a client gave and the directory does not know",
+)
+
+scim_counts = Table(
+    "scim_counts",
+    metadata,
+    _tenant(),
+    Column("kind", String(16), nullable=False, comment="the resource type"),
+    Column("resources", Integer, nullable=False),
+    PrimaryKeyConstraint("tenant_id", "kind"),
+    _one_of("kind", ("User", "Group")),
+    CheckConstraint("resources >= 0", name="not_negative"),
+    comment="how many resources a tenant has, changed in the same transaction as one",
+)
+
+
 ownership_transfers = Table(
     "ownership_transfers",
     metadata,
