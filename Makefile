@@ -24,7 +24,7 @@ SEVERAL = PYTHONPATH=tests:bench/faults $(BIN)/python bench/growth/run.py
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 1577836800)
 export SOURCE_DATE_EPOCH
 
-.PHONY: serve test test-lowest test-pooler test-wheel check wheel newcomer bench bench-events faults torture growth screenshots format pin clean
+.PHONY: serve test test-lowest test-pooler test-wheel check wheel newcomer conformity bench bench-events faults torture growth screenshots format pin clean
 
 serve: $(INSTALLED)  ## run everything on this machine, with a demo tenant: PostgreSQL, HTTP on 127.0.0.1:8201, or PORT=…
 	@$(BIN)/hoc serve --demo$(if $(PORT), --port $(PORT))
@@ -39,6 +39,9 @@ check: $(INSTALLED)  ## format, lint, types, import contracts and tests, each wi
 	$(TIMED) $(BIN)/basedpyright
 	$(TIMED) $(BIN)/lint-imports
 	$(TIMED) $(MAKE) --no-print-directory test
+
+conformity: $(INSTALLED)  ## what foreign checkers say of the standards that hoc serves, each in its own words
+	@PYTHONPATH=tests $(BIN)/python -m support.scim_checkers
 
 bench: $(INSTALLED)  ## how fast it is beside a bare route and its peers, and with ten million accounts: 40 minutes
 	@$(BIN)/python bench/speed/run.py $(BENCH)

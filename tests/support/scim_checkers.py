@@ -1,0 +1,60 @@
+"""Checkers of SCIM servers, run against hoc. `make conformity` prints their summaries."""
+
+import re
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+from httpx2 import Client
+from scim2_client.engines.httpx2 import SyncSCIMClient
+from scim2_tester import CheckResult, Status, check_server
+from support.postgres import TestServerOwner, run_beside
+from support.scim import ServedDirectory, serving_directory
+
+PASSED = re.compile(r"^  (?P<passed>\d+) passed, .*", re.MULTILINE)
+
+
+def tester_results(directory: ServedDirectory) -> list[CheckResult]:
+    """The results of scim2-tester."""
+    headers = {"Authorization": f"Bearer {directory.token}"}
+    with Client(base_url=directory.url, headers=headers, timeout=30) as client:
+        return check_server(SyncSCIMClient(client))
+
+
+def probe_output(directory: ServedDirectory) -> subprocess.CompletedProcess[str]:
+    """The output of scim-sanity's probe."""
+    command = [sys.executable, "-m", "scim_sanity", "probe", directory.url, "--i-accept-side-effects"]
+    return subprocess.run(
+        [*command, "--token", directory.token], capture_output=True, text=True, check=False, timeout=120
+    )
+
+
+def main() -> None:
+    owner = TestServerOwner()
+    try:
+        server = owner.server()
+        with tempfile.TemporaryDirectory() as data:
+            database = server.new_database()
+            url = run_beside(database.__aenter__())
+            with serving_directory(url, Path(data)) as directory:
+                _print_summaries(directory)
+            run_beside(database.__aexit__(None, None, None))
+    finally:
+        owner.stop()
+
+
+def _print_summaries(directory: ServedDirectory) -> None:
+    results = tester_results(directory)
+    counts = Counter(result.status.name for result in results)
+    print(f"scim2-tester: {len(results)} checks:", ", ".join(f"{n} {name}" for name, n in counts.items()))  # noqa: T201 - a command's output
+    for result in results:
+        if result.status is not Status.SUCCESS:
+            print(f"  {result.status.name}: {result.title}: {result.reason}")  # noqa: T201 - see above
+    found = PASSED.search(probe_output(directory).stdout)
+    print("scim-sanity:", found.group(0).strip() if found else "no summary")  # noqa: T201 - see above
+
+
+if __name__ == "__main__":
+    main()
