@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +32,7 @@ class ServedDirectory:
 
 
 @contextmanager
-def serving_directory(database_url: str, data_dir: Path) -> Iterator[ServedDirectory]:
+def serving_directory(database_url: str, data_dir: Path) -> Generator[ServedDirectory]:
     """A new tenant's directory, served by an application that mounts it, in a thread."""
     settings = Settings(
         database_url=SecretStr(through(database_url)),
