@@ -525,6 +525,8 @@ def _create_directories() -> None:
         comment="users of tenants' directories; account and membership follow from them",
     )
     _index("uq_scim_users_user_name", "scim_users", "tenant_id", "user_name", unique=True)
+    _index("ix_scim_users_user_id", "scim_users", "user_id")
+    _index("ix_scim_users_email_key", "scim_users", "email_key")
     _create(
         "scim_groups",
         *_tenant(),

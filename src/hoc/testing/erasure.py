@@ -42,6 +42,7 @@ class MemoryUserErasure(MemoryStore):
         for row in invited:
             _empty_invitation(tables, row, now, actor)
         _empty_tickets(tables, user_id)
+        _drop_directory_users(tables, user)
         _drop(tables, user)
         if user.erased_at is not None:
             return
@@ -130,6 +131,14 @@ def _invitations_of(tables: Tables, user: UserRow) -> list[InvitationRow]:
         for row in tables.invitations.values()
         if row.accepted_user_id == user.user_id or (key is not None and row.email_key == key)
     ]
+
+
+def _drop_directory_users(tables: Tables, user: UserRow) -> None:
+    holder = tables.account_by_email(user.email_key)
+    address = user.email_key if holder in {None, user} else None
+    for key, row in list(tables.directory_users.items()):
+        if row.user_id == user.user_id or (address is not None and row.email_key == address):
+            del tables.directory_users[key]
 
 
 def _blank_events(tables: Tables, user_id: str, invitation_ids: set[str]) -> None:

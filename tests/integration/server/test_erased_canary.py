@@ -26,10 +26,9 @@ OPERATOR: Final = ("usr_operator", None, "accounts:admin", "accounts:write", "ac
 KEPT: Final = {
     "an id or a secret": "[a-z_]+\\.([a-z_]+_(id|hash|by)|principal|key|actor|token)",
     "one of a few words": "[a-z_]+\\.(status|role|plan|type|quota|delivery|category|priority|joining"
-    "|join_role|problem|currency|billing_period|version_num|route|event_type)|webhook_attempts\\.error",
+    "|join_role|problem|currency|billing_period|version_num|route|event_type|kind)|webhook_attempts\\.error",
     "the tenant's own": "(tenants|tenant_slugs|tenant_domains|invoices|scim_tokens|scim_group_roles"
-    "|webhook_endpoints)"
-    "\\.[a-z_]+",
+    "|scim_groups|webhook_endpoints)\\.[a-z_]+",
     "no text of a person": "(event_cursors\\.name|dead_events\\.reason|inbound_messages\\.subject"
     "|dead_messages\\.(subject|reason)|linked_identities\\.issuer|domain_mails\\.domain)",
     "kept empty by a constraint": "users\\.(timezone|locale)",
@@ -47,6 +46,20 @@ PLANTED: Final = (
     """
     UPDATE account.invitations SET delivery = 'failed', delivery_error = $1
     WHERE accepted_user_id IS NOT NULL
+    """,
+    """
+    INSERT INTO account.scim_users
+      (tenant_id, resource_id, user_name, external_id, is_active, resource, compared, email, email_key)
+    SELECT tenant_id, 'scu_1', $1::text, $1, true, to_jsonb($1), to_jsonb($1), email, email_key
+    FROM account.invitations WHERE accepted_user_id IS NOT NULL
+    """,
+    """
+    WITH groups AS (
+      INSERT INTO account.scim_groups (tenant_id, resource_id, display_name, resource, compared)
+      SELECT tenant_id, 'scg_1', 'admins', '{}', '{}' FROM account.scim_users RETURNING tenant_id
+    )
+    INSERT INTO account.scim_group_members (tenant_id, group_id, member_id, display)
+    SELECT tenant_id, 'scg_1', 'scu_1', $1::text FROM groups
     """,
     """
     INSERT INTO account.dead_messages (message_id, subject, time, data, reason)

@@ -459,6 +459,9 @@ scim_users = Table(
     PrimaryKeyConstraint("tenant_id", "resource_id"),
     Index("uq_scim_users_user_name", "tenant_id", "user_name", unique=True),
     Index("ix_scim_users_external_id", "tenant_id", "external_id"),
+    # Of all tenants, to erase a person.
+    Index("ix_scim_users_user_id", "user_id"),
+    Index("ix_scim_users_email_key", "email_key"),
     _compared_index("scim_users"),
     comment="users of tenants' directories; account and membership follow from them",
 )

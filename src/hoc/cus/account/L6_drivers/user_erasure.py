@@ -62,6 +62,8 @@ from hoc.cus.account.L6_drivers.fragments import LOCK_TENANT, NOW, TENANT, USER
 from hoc.cus.account.L6_drivers.invitation_mail import HOLD as LOCK_INVITATION
 from hoc.cus.account.L6_drivers.invitation_sending import EMAIL_KEY
 from hoc.cus.account.L6_drivers.outbox import recorded
+from hoc.cus.account.L6_drivers.scim_resources import LOCK_DIRECTORY
+from hoc.cus.account.L6_drivers.scim_resources import USERS as DIRECTORY_USERS
 from hoc.cus.account.L6_drivers.tables import (
     account_mails,
     account_totals,
@@ -75,6 +77,7 @@ from hoc.cus.account.L6_drivers.tables import (
     memberships,
     outbox,
     ownership_transfers,
+    scim_users,
     support_tickets,
     users,
     webhook_mails,
@@ -112,6 +115,11 @@ INVITATIONS_OF = (
     select(invitations.c.tenant_id, invitations.c.invitation_id, invitations.c.email_key)
     .where(or_(invitations.c.accepted_user_id == USER, invitations.c.email_key == EMAIL_KEY))
     .order_by(invitations.c.tenant_id, invitations.c.invitation_id)
+)
+DIRECTORY_USERS_OF = (
+    select(scim_users.c.tenant_id, scim_users.c.resource_id)
+    .where(or_(scim_users.c.user_id == USER, scim_users.c.email_key == EMAIL_KEY))
+    .order_by(scim_users.c.tenant_id, scim_users.c.resource_id)
 )
 TICKETS_OF = (
     select(support_tickets.c.tenant_id, support_tickets.c.ticket_id)
@@ -279,6 +287,8 @@ class SqlUserErasure:
         if found is None:
             return None
         key = found.email_key
+        described = await fetch_all(session, DIRECTORY_USERS_OF, user_id=user_id, email_key=key)
+        await fetch_each(session, LOCK_DIRECTORY, [{"tenant_id": each} for each in sorted(_ids(described))])
         received = await fetch_all(session, INVITATIONS_OF, user_id=user_id, email_key=key)
         await fetch_each(session, LOCK_INVITATION, [_invitation(row) for row in received])
         opened = await fetch_all(session, TICKETS_OF, user_id=user_id)
@@ -306,6 +316,10 @@ class SqlUserErasure:
             session, CANCEL_TRANSFER, [each | {"now": now, "actor": actor} for each in in_tenants]
         )
         await self._empty_invitations(session, [_invitation(row) for row in invited], now, actor)
+        for key in {found.email_key, *(row.email_key for row in invited)}:
+            described = await fetch_all(session, DIRECTORY_USERS_OF, user_id=user_id, email_key=key)
+            users_of = [_directory_user(row, now) for row in described]
+            await fetch_each(session, DIRECTORY_USERS.delete, users_of)
         tickets = await self._empty_tickets(session, user_id)
         for statement in DROP.values():
             await fetch_all(session, statement, user_id=user_id)
@@ -342,6 +356,10 @@ class SqlUserErasure:
 
 def _ids(rows: list[AnyRow]) -> set[str]:
     return {row.tenant_id for row in rows}
+
+
+def _directory_user(row: AnyRow, now: datetime) -> dict[str, object]:
+    return {"tenant_id": row.tenant_id, "resource_id": row.resource_id, "now": now}
 
 
 def _invitation(row: AnyRow) -> dict[str, str]:
