@@ -16,7 +16,7 @@ from support.scim import ServedDirectory, serving_directory
 PASSED = re.compile(r"^  (?P<passed>\d+) passed, .*", re.MULTILINE)
 
 
-def tester_results(directory: ServedDirectory) -> list[CheckResult]:
+def checks_of_tester(directory: ServedDirectory) -> list[CheckResult]:
     """The results of scim2-tester."""
     headers = {"Authorization": f"Bearer {directory.token}"}
     with Client(base_url=directory.url, headers=headers, timeout=30) as client:
@@ -46,7 +46,7 @@ def main() -> None:
 
 
 def _print_summaries(directory: ServedDirectory) -> None:
-    results = tester_results(directory)
+    results = checks_of_tester(directory)
     counts = Counter(result.status.name for result in results)
     print(f"scim2-tester: {len(results)} checks:", ", ".join(f"{n} {name}" for name, n in counts.items()))  # noqa: T201 - a command's output
     for result in results:
