@@ -93,10 +93,17 @@ def _error_of(problem: Exception) -> WebhookError:
         case httpcore.TimeoutException():
             return WebhookError.TIMEOUT
         case httpcore.NetworkError():
-            is_tls = isinstance(problem.__cause__, ssl.SSLError)
-            return WebhookError.TLS if is_tls else WebhookError.UNREACHABLE
+            return WebhookError.TLS if _is_of_tls(problem) else WebhookError.UNREACHABLE
         case _:
             return WebhookError.PROTOCOL
+
+
+def _is_of_tls(problem: BaseException) -> bool:
+    """Whether an error of TLS is behind the error of a library, or of the one below it."""
+    behind: BaseException | None = problem
+    while behind is not None and not isinstance(behind, ssl.SSLError):
+        behind = behind.__cause__ or behind.__context__
+    return behind is not None
 
 
 def _seconds(retry_after: str | None) -> int | None:

@@ -15,7 +15,8 @@ _LABEL: Final = r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)"
 # The last label is no number: "127.1" and "0x7f.1" are addresses to a resolver.
 _NAME: Final = re.compile(rf"(?=.{{1,253}}$)(?:{_LABEL}\.)*(?!(?:[0-9]+|0[xX][0-9A-Fa-f]*)\.?$){_LABEL}\.?")
 _NAT64: Final = IPv6Network("64:ff9b::/96")
-_IPV4_COMPATIBLE: Final = IPv6Network("::/96")
+# Addresses that stand for IPv4 ones: deprecated, and of NAT64 within one network (RFC 8215).
+_NOT_PUBLIC: Final = (IPv6Network("::/96"), IPv6Network("64:ff9b:1::/48"))
 # Reachable only from inside a cloud, though their numbers are public.
 _METADATA: Final = frozenset({ip_address("168.63.129.16"), ip_address("192.0.0.192")})
 _LOWEST_PORT: Final = 1_024
@@ -52,7 +53,11 @@ def _is_public(address: Address) -> bool:
     if isinstance(address, IPv6Address):
         if address.ipv4_mapped is not None:
             return True  # judged by the address that it stands for
-        if address.is_site_local or address in _IPV4_COMPATIBLE or address.teredo is not None:
+        if (
+            address.is_site_local
+            or address.teredo is not None
+            or any(address in each for each in _NOT_PUBLIC)
+        ):
             return False
     return address.is_global and not address.is_multicast and address not in _METADATA
 
