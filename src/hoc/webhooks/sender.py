@@ -56,8 +56,7 @@ class WebhookSender:
         self._rows = SqlWebhookDeliveries()
         self._turns = PerLoop(lambda: asyncio.Semaphore(TRANSACTIONS_AT_ONCE))
         self._tasks: dict[asyncio.Task[None], bool] = {}
-        self._lease_ends: dict[tuple[str, str], float] = {}
-        self._id = ""
+        self._lease_ends: dict[tuple[str, str, str], float] = {}
         self._delivery: Delivery | None = None
         self._loop = self._background(self._send_due, "hoc-webhooks", POLL_SECONDS)
         self._renewing = self._background(self._renew, "hoc-webhook-leases", RENEW_SECONDS)
@@ -74,7 +73,6 @@ class WebhookSender:
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
         """Send in the background. At the end, what is being sent gets five seconds, and leases end."""
-        self._id = uuid.uuid4().hex
         client = self._new_client()
         self._delivery = Delivery(
             self._transaction, self._deliveries, client, self._lease_end, observer=self._observer
@@ -102,9 +100,9 @@ class WebhookSender:
             return False
         ends = asyncio.get_running_loop().time() + LEASE.total_seconds()
         async with self._statement() as session:
-            claimed = await self._rows.claim(session, self._id, room, failing=failing)
+            claimed = await self._rows.claim(session, uuid.uuid4().hex, room, failing=failing)
         for endpoint in claimed:
-            self._lease_ends[endpoint.tenant_id, endpoint.endpoint_id] = ends
+            self._lease_ends[_lease_of(endpoint)] = ends
             task = asyncio.create_task(self._take_turn(endpoint), name="hoc-webhook-turn")
             self._tasks[task] = failing
             task.add_done_callback(self._ended)
@@ -115,7 +113,7 @@ class WebhookSender:
         try:
             await self._delivery.take_turn(endpoint)
         finally:
-            self._lease_ends.pop((endpoint.tenant_id, endpoint.endpoint_id), None)
+            self._lease_ends.pop(_lease_of(endpoint), None)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         is_full = len(self._tasks) >= AT_ONCE
@@ -128,13 +126,13 @@ class WebhookSender:
             _log.error("a webhook endpoint waits for %s: %s", LEASE, type(problem).__name__, exc_info=problem)
 
     def _lease_end(self, endpoint: LeasedWebhook) -> float:
-        return self._lease_ends.get((endpoint.tenant_id, endpoint.endpoint_id), 0.0)
+        return self._lease_ends.get(_lease_of(endpoint), 0.0)
 
     async def _renew(self) -> bool:
         if self._lease_ends:
             ends = asyncio.get_running_loop().time() + LEASE.total_seconds()
             async with self._statement() as session:
-                renewed = await self._rows.renew(session, self._id, [key[1] for key in self._lease_ends])
+                renewed = await self._rows.renew(session, [*self._lease_ends])
             for key in renewed & self._lease_ends.keys():
                 self._lease_ends[key] = ends
         return False
@@ -156,3 +154,8 @@ class WebhookSender:
     async def _statement(self) -> AsyncGenerator[SqlSession]:
         async with self._turns.get(), self._database.reading() as session:
             yield session
+
+
+def _lease_of(endpoint: LeasedWebhook) -> tuple[str, str, str]:
+    """Each claim has an id of its own, so that who lost a lease does not take the next one for its own."""
+    return endpoint.tenant_id, endpoint.endpoint_id, endpoint.leased_by

@@ -3,7 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from ipaddress import IPv4Network, ip_address, ip_network
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 import pytest
@@ -11,7 +11,7 @@ from support.certificates import Authority
 from support.receiver import Received, Receiver, receiver
 
 from hoc.cus.account.L5_engines.session import utc_now
-from hoc.cus.account.L5_engines.webhook_urls import Address, may_be_sent_to
+from hoc.cus.account.L5_engines.webhook_urls import Address, Network, may_be_sent_to
 from hoc.cus.account.L5_schemas.results import EventResult
 from hoc.cus.account.L5_schemas.webhooks import LeasedWebhook, WebhookAttempt
 from hoc.webhooks.client import WebhookClient
@@ -36,7 +36,7 @@ def resolver(*addresses: str) -> Callable[[str], Awaitable[list[Address]]]:
 async def send(
     url: str,
     *addresses: str,
-    allowed: tuple[IPv4Network, ...] = (),
+    allowed: tuple[Network, ...] = (),
     tls: ssl.SSLContext | None = None,
     seconds: float = 10,
 ) -> WebhookAttempt:

@@ -1,80 +1,17 @@
 """Webhooks are really sent: signed, in order, by one sender at a time, and repeated after a failure."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
-from ipaddress import ip_network
-from typing import Any
+from typing import TYPE_CHECKING
 
-import pytest
 from standardwebhooks import Webhook
-from support.receiver import Received, Receiver, receiver
+from support.receiver import Received, receiver
 from support.seed import execute, scalar
 from support.waiting import until
-from support.world import PostgresWorld, RealClock
+from support.webhook_sending import endpoint, happen, has, quotas_of, sending
+from support.world import PostgresWorld
 
-from hoc.cus.account.L5_schemas.options import Options
-from hoc.cus.account.wiring import webhook_deliveries
-from hoc.database import Database
-from hoc.events.relay import Relay
-from hoc.webhooks.client import WebhookClient
-from hoc.webhooks.connecting import SystemResolver, connection_pools
-from hoc.webhooks.sender import WebhookSender
-
-LOOPBACK = (ip_network("127.0.0.0/8"),)
-OPTIONS = Options(webhook_networks=LOOPBACK)
-
-
-@pytest.fixture
-async def world(fresh_database: Database) -> PostgresWorld:
-    world = PostgresWorld(fresh_database, RealClock())
-    world.engines = world.engines_with(OPTIONS)
-    return world
-
-
-def new_sender(database: Database) -> WebhookSender:
-    def client() -> WebhookClient:
-        return WebhookClient(connection_pools(SystemResolver(), LOOPBACK), "urn:hoc:test")
-
-    return WebhookSender(database, webhook_deliveries(OPTIONS), client)
-
-
-@asynccontextmanager
-async def sending(database: Database, senders: int = 1) -> AsyncGenerator[None]:
-    """Number events, and send them, until the end of the block."""
-    running = [new_sender(database) for _ in range(senders)]
-
-    def wake() -> None:
-        for each in running:
-            each.wake()
-
-    relay = Relay(database, None, source="urn:hoc:test", poll_seconds=0.02, on_numbered=wake)
-    async with AsyncExitStack() as stack:
-        await stack.enter_async_context(relay.running())
-        for each in running:
-            await stack.enter_async_context(each.running())
-        yield
-
-
-async def endpoint(world: PostgresWorld, tenant_id: str | None, owner: str, taking: Receiver) -> Any:
-    async with world.transaction() as session:
-        return await world.engines.webhooks.create(
-            session, tenant_id, owner, url=taking.url(), event_types=["tenant.quotas_changed"]
-        )
-
-
-async def happen(world: PostgresWorld, tenant_id: str, quotas: range) -> None:
-    for quota in quotas:
-        async with world.transaction() as session:
-            await world.engines.projects.override_quotas(session, tenant_id, max_workers=quota)
-
-
-def quotas_of(taking: Receiver) -> list[int]:
-    return [each.event["data"]["max_workers"] for each in taking.requests]
-
-
-async def has(count: int, taking: Receiver) -> bool:
-    return len(taking.requests) >= count
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 async def test_an_event_arrives_signed_as_cloudevents_json(world: PostgresWorld) -> None:
@@ -285,7 +222,7 @@ async def test_a_sender_that_lost_its_lease_records_nothing(world: PostgresWorld
         return 200
 
     async with receiver(hold_first) as taking, sending(world.database):
-        made = await endpoint(world, tenant_id, owner, taking)
+        await endpoint(world, tenant_id, owner, taking)
         await happen(world, tenant_id, range(1, 2))
         await first.wait()
         await execute(
@@ -300,7 +237,6 @@ async def test_a_sender_that_lost_its_lease_records_nothing(world: PostgresWorld
 
         await until(attempts)
         assert await attempts() == 1
-        assert made
 
 
 async def test_pruning_keeps_what_an_endpoint_has_not_had(world: PostgresWorld) -> None:

@@ -179,7 +179,10 @@ CLAIM = {failing: _claim(failing=failing) for failing in (False, True)}
 
 _HELD = (
     select(webhook_endpoints.c.tenant_id, webhook_endpoints.c.endpoint_id)
-    .where(webhook_endpoints.c.leased_by == SENDER, any_of(webhook_endpoints.c.endpoint_id, "endpoint_ids"))
+    .where(
+        any_of(webhook_endpoints.c.leased_by, "leases"),
+        any_of(webhook_endpoints.c.endpoint_id, "endpoint_ids"),
+    )
     # Another statement may hold several rows and wait for one of these. The next renewal has it.
     .with_for_update(skip_locked=True)
     .cte("held")
@@ -187,9 +190,9 @@ _HELD = (
 )
 RENEW = (
     update(webhook_endpoints)
-    .where(_KEY.in_(select(*_HELD.c)), webhook_endpoints.c.leased_by == SENDER)
+    .where(_KEY.in_(select(*_HELD.c)), any_of(webhook_endpoints.c.leased_by, "leases"))
     .values(due_at=_LEASE_END)
-    .returning(webhook_endpoints.c.tenant_id, webhook_endpoints.c.endpoint_id)
+    .returning(webhook_endpoints.c.tenant_id, webhook_endpoints.c.endpoint_id, webhook_endpoints.c.leased_by)
 )
 _HAS_REQUEST = exists().where(
     webhook_sends.c.tenant_id == webhook_endpoints.c.tenant_id,
@@ -419,10 +422,18 @@ class SqlWebhookDeliveries:
         rows = await fetch_all(session, CLAIM[failing], sender=sender, limit=limit, lease=LEASE)
         return [_leased(row) for row in rows]
 
-    async def renew(self, session: SqlSession, sender: str, endpoint_ids: list[str]) -> set[tuple[str, str]]:
-        """Extend the sender's leases of these endpoints. Returns which it still has."""
-        rows = await fetch_all(session, RENEW, sender=sender, endpoint_ids=endpoint_ids, lease=LEASE)
-        return {(row.tenant_id, row.endpoint_id) for row in rows}
+    async def renew(
+        self, session: SqlSession, leases: list[tuple[str, str, str]]
+    ) -> set[tuple[str, str, str]]:
+        """Extend leases, each an endpoint's owner, its id and the lease's. Returns those still held."""
+        rows = await fetch_all(
+            session,
+            RENEW,
+            leases=[leased_by for *_, leased_by in leases],
+            endpoint_ids=[endpoint_id for _, endpoint_id, _ in leases],
+            lease=LEASE,
+        )
+        return {(row.tenant_id, row.endpoint_id, row.leased_by) for row in rows}
 
     async def release(
         self, session: SqlSession, endpoint: LeasedWebhook, *, retry_at: datetime | None, is_due: bool
