@@ -1,5 +1,6 @@
 """Checkers of SCIM servers, run against hoc. `make conformity` prints their summaries."""
 
+import asyncio
 import re
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 from httpx2 import Client
 from scim2_client.engines.httpx2 import SyncSCIMClient
 from scim2_tester import CheckResult, Status, check_server
-from support.postgres import TestServerOwner, run_beside
+from support.postgres import TestServer, TestServerOwner
 from support.scim import ServedDirectory, serving_directory
 
 PASSED = re.compile(r"^  (?P<passed>\d+) passed, .*", re.MULTILINE)
@@ -34,15 +35,19 @@ def probe_output(directory: ServedDirectory) -> subprocess.CompletedProcess[str]
 def main() -> None:
     owner = TestServerOwner()
     try:
-        server = owner.server()
-        with tempfile.TemporaryDirectory() as data:
-            database = server.new_database()
-            url = run_beside(database.__aenter__())
-            with serving_directory(url, Path(data)) as directory:
-                _print_summaries(directory)
-            run_beside(database.__aexit__(None, None, None))
+        asyncio.run(_check(owner.server()))
     finally:
         owner.stop()
+
+
+async def _check(server: TestServer) -> None:
+    async with server.new_database() as url:
+        await asyncio.to_thread(_serve_and_check, url)
+
+
+def _serve_and_check(url: str) -> None:
+    with tempfile.TemporaryDirectory() as data, serving_directory(url, Path(data)) as directory:
+        _print_summaries(directory)
 
 
 def _print_summaries(directory: ServedDirectory) -> None:
