@@ -24,7 +24,8 @@ ACROSS_TENANTS = {
     "the tenants of an account": "MEMBERSHIPS_OF(_BY_ROLE|_ACCOUNT)?|FRAME|RECEIVED|JOINABLE",
     "an account's status, and its name in its memberships": "TENANTS_OF|FULL_TENANT|SET_ACTIVE|COPY",
     "what operators and the support staff list": "TENANTS|FOUND_TENANTS|PAGES_OF_ALL",
-    "the erasure of a person, and the list of erased tenants": "INVITATIONS_OF|TICKETS_OF|ONLY_OWNER_OF"
+    "the erasure of a person, and the list of erased tenants": "INVITATIONS_OF|DIRECTORY_USERS_OF|TICKETS_OF"
+    "|ONLY_OWNER_OF"
     "|END_MEMBERSHIPS|DROP|ERASED|EMPTY_TICKETS|EMPTY_OWN_REPLIES|EMPTY_RECEIVED_REPLIES",
     "the export of a person": "OWN_ROWS|INVITATIONS|STORED_ANSWERS",
     "housekeeping": "TENANT_COUNTERS|IDEMPOTENCY_KEYS|USAGE_DAYS|FOLD",

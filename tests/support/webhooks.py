@@ -14,6 +14,7 @@ from hoc.cus.account.L6_drivers.event_partitions import SqlEventPartitions
 from hoc.cus.account.L6_drivers.event_sequencing import SqlEventSequencing
 from hoc.cus.account.L6_drivers.tables import webhook_endpoints
 from hoc.cus.account.L6_drivers.webhook_deliveries import SqlWebhookDeliveries
+from hoc.cus.account.L6_drivers.webhook_leases import SqlWebhookLeases
 from hoc.testing.webhooks import MemoryWebhookDeliveries
 
 URL = "https://hooks.example.com/hoc"
@@ -59,7 +60,7 @@ class Deliverer:
             .returning(webhook_endpoints.c.failing_since)
         )
         failing = found.scalar_one() is not None
-        [mine] = await self._rows.claim(session, f"sender-{endpoint_id}", 1, failing=failing)
+        [mine] = await SqlWebhookLeases().claim(session, f"sender-{endpoint_id}", 1, failing=failing)
         assert isinstance(mine, LeasedWebhook)
         assert mine.endpoint_id == endpoint_id
         return mine

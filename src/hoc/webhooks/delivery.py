@@ -12,6 +12,7 @@ from hoc.cus.account.L5_engines.webhook_deliveries import WebhookDeliveries
 from hoc.cus.account.L5_schemas.results import EventResult
 from hoc.cus.account.L5_schemas.webhooks import LeasedWebhook, PendingEvent, WebhookAttempt
 from hoc.cus.account.L6_drivers.webhook_deliveries import SqlWebhookDeliveries
+from hoc.cus.account.L6_drivers.webhook_leases import SqlWebhookLeases
 from hoc.events.waves import waves
 from hoc.webhooks.client import WebhookClient
 from hoc.webhooks.observer import DeliveryObserver
@@ -44,6 +45,7 @@ class Delivery:
         self._lease_end = lease_end
         self._observer = observer
         self._rows = SqlWebhookDeliveries()
+        self._leases = SqlWebhookLeases()
 
     async def take_turn(self, endpoint: LeasedWebhook) -> None:
         """Send what there is, for about two seconds, and end the lease."""
@@ -58,7 +60,7 @@ class Delivery:
             has_more = bool(pending) and left is not None and left.retry_at is None
         if left is not None:
             async with self._transaction() as session:
-                await self._rows.release(session, left, retry_at=left.retry_at, is_due=has_more)
+                await self._leases.release(session, left, retry_at=left.retry_at, is_due=has_more)
 
     async def _send_requested(self, endpoint: LeasedWebhook) -> None:
         async with self._transaction() as session:

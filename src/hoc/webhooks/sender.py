@@ -21,7 +21,7 @@ from hoc.cus.account.L5_schemas.errors import UnavailableError
 from hoc.cus.account.L5_schemas.webhooks import LeasedWebhook
 from hoc.cus.account.L6_drivers.errors import explain_outage
 from hoc.cus.account.L6_drivers.execution import SqlSession
-from hoc.cus.account.L6_drivers.webhook_deliveries import LEASE, SqlWebhookDeliveries
+from hoc.cus.account.L6_drivers.webhook_leases import LEASE, SqlWebhookLeases
 from hoc.database import Database
 from hoc.webhooks.client import WebhookClient
 from hoc.webhooks.delivery import Delivery
@@ -53,7 +53,7 @@ class WebhookSender:
         self._deliveries = deliveries
         self._new_client = new_client
         self._observer = observer
-        self._rows = SqlWebhookDeliveries()
+        self._leases = SqlWebhookLeases()
         self._turns = PerLoop(lambda: asyncio.Semaphore(TRANSACTIONS_AT_ONCE))
         self._tasks: dict[asyncio.Task[None], bool] = {}
         self._lease_ends: dict[tuple[str, str, str], float] = {}
@@ -87,7 +87,7 @@ class WebhookSender:
     async def _send_due(self) -> bool:
         """One round. Returns whether the next is to follow at once."""
         async with self._statement() as session:
-            woken = await self._rows.wake(session, WAKE_BATCH)
+            woken = await self._leases.wake(session, WAKE_BATCH)
         has_more = [await self._claim(failing=failing) for failing in (False, True)]
         return woken == WAKE_BATCH or any(has_more)
 
@@ -100,7 +100,7 @@ class WebhookSender:
             return False
         ends = asyncio.get_running_loop().time() + LEASE.total_seconds()
         async with self._statement() as session:
-            claimed = await self._rows.claim(session, uuid.uuid4().hex, room, failing=failing)
+            claimed = await self._leases.claim(session, uuid.uuid4().hex, room, failing=failing)
         for endpoint in claimed:
             self._lease_ends[_lease_of(endpoint)] = ends
             task = asyncio.create_task(self._take_turn(endpoint), name="hoc-webhook-turn")
@@ -132,7 +132,7 @@ class WebhookSender:
         if self._lease_ends:
             ends = asyncio.get_running_loop().time() + LEASE.total_seconds()
             async with self._statement() as session:
-                renewed = await self._rows.renew(session, [*self._lease_ends])
+                renewed = await self._leases.renew(session, [*self._lease_ends])
             for key in renewed & self._lease_ends.keys():
                 self._lease_ends[key] = ends
         return False
