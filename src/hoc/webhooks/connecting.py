@@ -6,7 +6,7 @@ import ssl
 from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import ip_address
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, cast
 
 import httpcore
 
@@ -63,7 +63,8 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
     def __init__(self, resolve: Resolve, may_connect: MayConnect) -> None:
         self._resolve = resolve
         self._may_connect = may_connect
-        self._network: httpcore.AsyncNetworkBackend = httpcore.AnyIOBackend()
+        # To a type checker it may be the stand-in that httpcore has where anyio is not installed.
+        self._network = cast("httpcore.AsyncNetworkBackend", httpcore.AnyIOBackend())
 
     async def connect_tcp(
         self,
