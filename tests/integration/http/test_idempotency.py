@@ -125,7 +125,7 @@ async def test_a_secret_is_never_stored_for_a_key(console: Console, team: Team, 
     assert (answer.status_code, problem_of(answer)["code"]) == (400, "no_idempotency_key")
     answer = await console.client.request(**request, headers=headers)
     assert answer.is_success
-    [secret] = [value for name, value in answer.json().items() if name == "token"]
+    [secret] = [value for name, value in answer.json().items() if name in {"token", "secret"}]
     rows = await scalar(console.database, "SELECT string_agg(k::text, '') FROM account.idempotency_keys AS k")
     assert secret.encode().hex() not in str(rows)
 
@@ -134,7 +134,11 @@ def test_no_operation_stores_a_secret() -> None:
     assert [route.label for route in SECRET] == [
         "POST /accounts/invitations/{invitation_id}/link",
         "POST /accounts/scim/tokens",
+        "POST /accounts/webhooks",
+        "POST /accounts/webhooks/{endpoint_id}/secret",
         "POST /api/v1/accounts/profile/{user_id}/email-change/link",
+        "POST /api/v1/webhooks",
+        "POST /api/v1/webhooks/{endpoint_id}/secret",
     ]
     with pytest.raises(TypeError, match="a secret, which must not be stored"):
         Operation("POST", "/secrets", NewScimTokenResult, idempotent=True)
