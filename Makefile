@@ -3,6 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 BENCH ?=
 EVENTS ?= 100000
+WEBHOOKS ?=
 GROWTH ?=
 FAULTS ?= --servers 100 --relays 100 --postgres 50 --nats 50
 INSTALLED := $(VENV)/.installed
@@ -24,7 +25,7 @@ SEVERAL = PYTHONPATH=tests:bench/faults $(BIN)/python bench/growth/run.py
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 1577836800)
 export SOURCE_DATE_EPOCH
 
-.PHONY: serve test test-lowest test-pooler test-wheel check wheel newcomer conformity bench bench-events faults torture growth screenshots format pin clean
+.PHONY: serve test test-lowest test-pooler test-wheel check wheel newcomer conformity bench bench-events bench-webhooks faults torture growth screenshots format pin clean
 
 serve: $(INSTALLED)  ## run everything on this machine, with a demo tenant: PostgreSQL, HTTP on 127.0.0.1:8201, or PORT=…
 	@$(BIN)/hoc serve --demo$(if $(PORT), --port $(PORT))
@@ -48,6 +49,9 @@ bench: $(INSTALLED)  ## how fast it is beside a bare route and its peers, and wi
 
 bench-events: $(INSTALLED)  ## how fast a backlog of events drains, and how late each is at a steady rate
 	@$(BIN)/python bench/events.py --events $(EVENTS)
+
+bench-webhooks: $(INSTALLED)  ## kill the sender of webhooks 100 times under load; how late events come beside dead endpoints
+	@$(BIN)/python bench/webhooks.py $(WEBHOOKS)
 
 faults: $(INSTALLED)  ## kill servers, the relay, PostgreSQL and NATS under load, then look for what was lost
 	@$(BIN)/python bench/faults/run.py $(FAULTS)
