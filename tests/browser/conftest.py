@@ -48,7 +48,8 @@ async def site_database(site_url: str) -> AsyncGenerator[Database]:
 @pytest.fixture(scope="session")
 def site(site_url: str, tmp_path_factory: pytest.TempPathFactory) -> Generator[Site]:
     directory = tmp_path_factory.mktemp("site")
-    with server_process(site_url, directory) as server:
+    webhooks = {"webhooks": "true", "webhook_allowed_networks": "127.0.0.0/8"}
+    with server_process(site_url, directory, **webhooks) as server:
         done = hoc("demo", "--json", "--data-dir", directory, HOC_DATABASE_URL=site_url)
         assert done.returncode == 0, done.stderr
         yield Site(server.url, directory, json.loads(done.stdout))

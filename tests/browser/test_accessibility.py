@@ -7,7 +7,7 @@ from playwright.async_api import Page, expect
 from starlette.routing import compile_path
 from support.browsing import NARROW, SHOWN, WIDE, Visits
 from support.chromium import Chromium
-from support.seed import add_dead_message
+from support.seed import add_dead_message, add_failing_webhook
 from support.world import PostgresWorld
 
 from hoc.cus.account.L2_api.pages.app import PAGES
@@ -49,6 +49,23 @@ async def test_a_new_token_and_roles_by_group_are_accessible(
     await page.get_by_label("Group").fill("Engineers of a company with a long name")
     await page.get_by_role("button", name="Save").click()
     await expect(page.get_by_role("status")).to_be_visible()
+    await check(page, the_chromium)
+
+
+async def test_what_became_of_webhooks_is_accessible(
+    visits: Visits, the_chromium: Chromium, world: PostgresWorld
+) -> None:
+    team = await world.team()
+    await add_failing_webhook(world.database, team.tenant_id)
+    page = await visits.as_user(team.owner, f"/projects/{team.tenant_id}/webhooks")
+    await expect(page.get_by_role("row", name="hooks.example.com")).to_contain_text("Disabled")
+    await check(page, the_chromium)
+    page = await visits.as_user(team.owner, f"/projects/{team.tenant_id}/webhooks/wh_failing")
+    await expect(page.get_by_role("region", name="Set aside")).to_be_visible()
+    await check(page, the_chromium)
+    await page.get_by_role("link", name="Rotate secret…").click()
+    await page.get_by_role("button", name="Rotate secret").click()
+    await expect(page.get_by_text("Copy it now")).to_be_visible()
     await check(page, the_chromium)
 
 
@@ -99,7 +116,9 @@ async def test_an_offer_and_a_dead_letter_are_accessible(
 
 
 def test_every_page_is_looked_at() -> None:
-    ids = dict.fromkeys(("owner", "admin", "member", "viewer", "ticket", "domain", "tenant_id"), "id")
+    ids = dict.fromkeys(
+        ("owner", "admin", "member", "viewer", "ticket", "domain", "webhook", "tenant_id"), "id"
+    )
     looked_at = {pattern.format(tenant="/projects/id", **ids).partition("?")[0] for _, pattern in SHOWN}
     opened = [page for page in PAGES if page.method == "GET" and page.full_path not in ELSEWHERE]
     paths = [(compile_path(page.full_path)[0], page.full_path) for page in opened]

@@ -41,6 +41,12 @@ SHOWN: Sequence[tuple[str, str]] = [
     ("owner", "{tenant}/scim"),
     ("owner", "{tenant}/scim/tokens/new"),
     ("owner", "{tenant}/scim/tokens/sct_0/revoke"),
+    ("owner", "{tenant}/webhooks"),
+    ("admin", "{tenant}/webhooks/new"),
+    ("admin", "{tenant}/webhooks/{webhook}"),
+    ("owner", "{tenant}/webhooks/{webhook}/change"),
+    ("owner", "{tenant}/webhooks/{webhook}/secret"),
+    ("owner", "{tenant}/webhooks/{webhook}/delete"),
     ("stranger", "/joinable-tenants"),
     ("owner", "{tenant}/project"),
     ("viewer", "{tenant}/project"),
@@ -128,6 +134,16 @@ class Site:
         )
         return "acme.example"
 
+    def created_webhook(self) -> str:
+        """The id of a new webhook endpoint of the demo."""
+        made = httpx.post(
+            f"{self.url}/accounts/webhooks",
+            json={"url": "https://hooks.example.com/a/receiver/with/a/rather/long/path"},
+            headers={"Authorization": f"Bearer {self.demo['owner']['token']}"},
+        )
+        endpoint_id: str = made.json()["endpoint_id"]
+        return endpoint_id
+
     def path(self, pattern: str) -> str:
         """A path with the demo's ids in place of their names in braces."""
         ids = {role: self.user_id(role) for role in ("owner", "admin", "member", "viewer")}
@@ -135,6 +151,8 @@ class Site:
             ids["ticket"] = self.answered_ticket()
         if "{domain}" in pattern:
             ids["domain"] = self.claimed_domain()
+        if "{webhook}" in pattern:
+            ids["webhook"] = self.created_webhook()
         return pattern.format(tenant=f"/projects/{self.tenant_id}", tenant_id=self.tenant_id, **ids)
 
 

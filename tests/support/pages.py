@@ -1,7 +1,7 @@
 """The console's pages in process, on real PostgreSQL, and a browser without scripts to open them."""
 
 import re
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from html import unescape
 from pathlib import Path
@@ -60,7 +60,9 @@ class Browser:
     async def open(self, path: str) -> httpx.Response:
         return self._seen(await self.client.get(MOUNT + path, follow_redirects=True))
 
-    async def send(self, path: str, fields: Mapping[str, str] | None = None, **others: Any) -> httpx.Response:
+    async def send(
+        self, path: str, fields: Mapping[str, str | Sequence[str]] | None = None, **others: Any
+    ) -> httpx.Response:
         form = {"csrf_token": self.token, **(fields or {})}
         return self._seen(await self.client.post(MOUNT + path, data=form, follow_redirects=True, **others))
 

@@ -185,3 +185,28 @@ async def add_dead_message(database: Database, message_id: str) -> None:
         INSERT INTO account.dead_messages (message_id, subject, time, data, reason)
         VALUES (:id, 'billing.tested', now(), '{}', 'wrong')"""
     await execute(database, statement, id=message_id)
+
+
+async def add_failing_webhook(database: Database, tenant_id: str) -> None:
+    """Store the disabled webhook endpoint ``wh_failing``, with attempts, and an event that was set aside."""
+    statement = """
+        WITH made AS (
+          INSERT INTO account.webhook_endpoints
+            (tenant_id, endpoint_id, url, status, disabled_reason, secret, sequence, failing_since)
+          VALUES (:tenant_id, 'wh_failing', :url, 'disabled', 'failing', 'none', 1, now())
+          RETURNING tenant_id, endpoint_id
+        ), refused AS (
+          INSERT INTO account.webhook_set_aside
+            (tenant_id, endpoint_id, event_id, event_type, sequence, set_aside_at, status)
+          SELECT tenant_id, endpoint_id, 'e1', 'member.joined', 1, now(), 422 FROM made
+        )
+        INSERT INTO account.webhook_attempts
+          (tenant_id, endpoint_id, attempt_id, event_id, event_type, sequence, status, error, latency_ms)
+        SELECT tenant_id, endpoint_id, id, id, type, sequence, status, error, latency_ms
+        FROM made, (VALUES
+          ('e1', 'member.joined', 1, 422, NULL, 31),
+          ('e2', 'member.left', 2, NULL, 'tls', 12),
+          ('t1', 'webhook.test', NULL, 204, NULL, 1204)
+        ) AS attempted (id, type, sequence, status, error, latency_ms)"""
+    url = f"https://hooks.example.com/{'receiver' * 12}"
+    await execute(database, statement, tenant_id=tenant_id, url=url)

@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 from pydantic import SecretStr
-from support.console import DOMAINS, HOST, SCIM
+from support.console import DOMAINS, HOST, SCIM, WEBHOOKS
 from support.pages import HTML, MOUNT, Pages, serving_pages, version_in
 from support.world import Team
 
@@ -23,7 +23,8 @@ from hoc.settings import Settings
 
 @pytest.fixture(scope="module")
 async def pages(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Pages]:
-    async with serving_pages(database_url, tmp_path_factory.mktemp("pages"), **DOMAINS, **SCIM) as pages:
+    settings = DOMAINS | SCIM | WEBHOOKS
+    async with serving_pages(database_url, tmp_path_factory.mktemp("pages"), **settings) as pages:
         yield pages
 
 
@@ -166,6 +167,7 @@ async def test_a_strangers_tenant_is_not_shown(pages: Pages, team: Team) -> None
                 ticket_id="tic_0",
                 domain="acme.example",
                 token_id="sct_0",
+                endpoint_id="wh_0",
             )
             answer = await browser.open(path)
             assert answer.status_code == 403, path

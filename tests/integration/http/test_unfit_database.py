@@ -83,6 +83,7 @@ def serving(
         monkeypatch.setenv("HOC_INVITATION_LINKS", "true")
         monkeypatch.setenv("HOC_DOMAINS", "true")
         monkeypatch.setenv("HOC_SCIM", "true")
+        monkeypatch.setenv("HOC_WEBHOOKS", "true")
         monkeypatch.setenv("HOC_DNS_SERVERS", "127.0.0.1:9")  # where nobody answers
         app = create_app()
         token = development_keys(tmp_path).issue("ada", "ten_1", scopes=["accounts:admin"])

@@ -39,6 +39,7 @@ from hoc.cus.account.L2_api.pages.tenant.ownership import OWNERSHIP
 from hoc.cus.account.L2_api.pages.tenant.project import PROJECT
 from hoc.cus.account.L2_api.pages.tenant.scim import SCIM
 from hoc.cus.account.L2_api.pages.tenant.tickets import TICKETS
+from hoc.cus.account.L2_api.pages.tenant.webhooks import WEBHOOKS
 from hoc.settings import Settings
 
 if TYPE_CHECKING:  # it needs an extra
@@ -50,6 +51,7 @@ PAGES: list[AnyPage] = [
     *INVITATIONS,
     *DOMAINS,
     *SCIM,
+    *WEBHOOKS,
     *PROJECT,
     *BILLING,
     *TICKETS,
@@ -86,6 +88,7 @@ def pages_app(
     development = authentication if isinstance(authentication, DevelopmentSignIn) else None
     unserved = [] if settings.domains else [*DOMAINS, *JOINABLE_TENANTS]
     unserved += [] if settings.scim else SCIM
+    unserved += [] if settings.webhooks else WEBHOOKS
     pages: Sequence[AnyPage] = [page for page in PAGES if page not in unserved]
     pages = pages if development is None else [*pages, *development.pages()]
     forms = Forms(_secret(settings, development), secure=settings.public_url.startswith("https:"))
