@@ -16,6 +16,7 @@ from hoc.telemetry.logs import logging_config
 # Errors unknown to hoc. The first quotes a whole row in its details, the second in its message.
 MISHAPS = (
     "ALTER TABLE account.users ADD CONSTRAINT mishap CHECK (timezone <> 'Asia/Tokyo')",
+    "ALTER TABLE account.scim_users ADD CONSTRAINT mishap CHECK (external_id <> 'mishap')",
     """
     CREATE FUNCTION account.mishap() RETURNS trigger LANGUAGE plpgsql AS
     $$ BEGIN RAISE EXCEPTION 'no room for % %', NEW.email, NEW.name; END $$
@@ -34,6 +35,7 @@ class Person:
         self.mark = f"canary{uuid.uuid4().hex}"
         self.user_id = f"usr_{uuid.uuid4().hex}"
         self.email = f"{self.mark}@example.com"
+        self.secrets: list[str] = []
         self.account = {"user_id": self.user_id, "email": self.email, "name": f"{self.mark} Canary"}
 
 
@@ -69,7 +71,7 @@ def test_no_personal_data_is_logged(
     assert "GET unmatched 404 in" in log
     assert "asyncpg.exceptions.CheckViolationError" in log
     assert "asyncpg.exceptions.RaiseError" in log
-    for personal in (person.mark, person.user_id, token, token.rpartition(".")[2]):
+    for personal in (person.mark, person.user_id, token, token.rpartition(".")[2], *person.secrets):
         assert personal not in log
 
 
@@ -123,7 +125,33 @@ def provoke(server: ServerProcess, directory: Path, person: Person) -> tuple[str
                 for zone in ("Asia/Tokyo", "Asia/Seoul")
             ),
         ]
+        answers += provoke_directory(client, as_owner, person)
     return token, {answer.status_code for answer in answers}
+
+
+def provoke_directory(client: httpx.Client, as_owner: dict[str, str], person: Person) -> list[httpx.Response]:
+    """Send requests of all kinds as the directory of the person's tenant."""
+    made = client.post("/accounts/scim/tokens", json={"name": person.mark}, headers=as_owner)
+    person.secrets.append(made.json()["token"])
+    headers = {"Authorization": f"Bearer {person.secrets[-1]}", "Content-Type": "application/scim+json"}
+    user = {
+        "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"],
+        "userName": person.mark,
+        "displayName": person.mark,
+        "emails": [{"value": f"{person.mark}@directory.example.com"}],
+    }
+    forged = headers | {"Authorization": f"{headers['Authorization']}{person.mark}"}
+    return [
+        client.post("/scim/v2/Users", json=user, headers=headers),
+        client.post("/scim/v2/Users", json=user, headers=headers),
+        client.post("/scim/v2/Users", json=user | {"userName": "x", "externalId": "mishap"}, headers=headers),
+        client.post("/scim/v2/Users", json=user | {"name": person.mark}, headers=headers),
+        client.post("/scim/v2/Users", content=person.email, headers=headers),
+        client.get("/scim/v2/Users", params={"filter": f'userName eq "{person.mark}"'}, headers=headers),
+        client.get("/scim/v2/Users", params={"filter": person.mark}, headers=headers),
+        client.get(f"/scim/v2/Users/{person.mark}", headers=headers),
+        client.get("/scim/v2/Users", headers=forged),
+    ]
 
 
 def test_every_record_of_a_request_has_its_id(
@@ -145,7 +173,7 @@ def test_every_record_of_a_request_has_its_id(
 
     failed = {record["request_id"] for record in of_requests if record["status"] == 500}
     defects = [record for record in records if record["level"] == "ERROR"]
-    assert {record["logger"] for record in defects} == {"hoc.http"}
+    assert {record["logger"] for record in defects} == {"hoc.http", "hoc.scim"}
     assert {record["request_id"] for record in defects} == failed
     assert all("exception" in record for record in defects)
 

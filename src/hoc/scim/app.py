@@ -29,6 +29,10 @@ from hoc.scim.storage import TenantStorage
 _READS: Final = frozenset({Operation.query, Operation.search, Operation.search_with_body})
 # What may stand in a URL as its host.
 _HOST: Final = re.compile(r"[A-Za-z0-9.:_\[\]-]{1,255}")
+_UNAUTHORIZED: Final = (
+    "A valid SCIM token is required, as Authorization: Bearer. This one is missing, wrong, expired or"
+    " revoked, or its tenant is suspended or has ended."
+)
 _WITHOUT_TOKEN: Final = frozenset({Operation.service_provider_config})
 
 
@@ -94,7 +98,7 @@ class Directory:
         async with self._database.reading() as session:
             caller = await self._tokens.authenticate(session, token) if token else None
         if caller is None:
-            raise UnauthorizedException(detail="A valid SCIM token is required, as Authorization: Bearer.")
+            raise UnauthorizedException(detail=_UNAUTHORIZED)
         return caller
 
 

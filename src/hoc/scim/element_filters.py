@@ -18,8 +18,8 @@ from scim2_models.path import (
 )
 from sqlalchemy import ColumnElement, and_, false, not_, or_
 
-from hoc.scim.comparing import as_text, holds
-from hoc.scim.comparison import operand
+from hoc.scim.conditions import as_text, holds
+from hoc.scim.folding import operand
 
 Condition = ColumnElement[bool]
 TextOf = Callable[[str | None], ColumnElement[Any]]

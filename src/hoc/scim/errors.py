@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, HTTPConnection
 from starlette.responses import Response
 
-from hoc.cus.account.L5_schemas.errors import AccountsError
+from hoc.cus.account.L5_schemas.errors import AccountsError, LimitExceededError
 
 MEDIA_TYPE: Final = "application/scim+json"
 CHALLENGE: Final = 'Bearer realm="SCIM"'
@@ -27,7 +27,7 @@ def error_of(problem: Exception) -> Error:
         case SCIMException():
             return problem.to_error()
         case AccountsError():
-            return Error(status=problem.status_code, detail=problem.message)
+            return Error(status=_status_of(problem), detail=problem.message)
         case HTTPException(status_code=status):
             return Error(status=status, detail=problem.detail)
         case ClientDisconnect():
@@ -37,6 +37,13 @@ def error_of(problem: Exception) -> Error:
         case _:
             _log.error("a SCIM request failed", exc_info=problem)
             return Error(status=500, detail=_FAILED)
+
+
+def _status_of(problem: AccountsError) -> int:
+    """A client takes 429 to mean "later", and holds up all other users until then. That frees no seat."""
+    if isinstance(problem, LimitExceededError) and problem.retry_after is None:
+        return 409
+    return problem.status_code
 
 
 def scim_problem(_conn: HTTPConnection, problem: Exception) -> Response:

@@ -25,9 +25,9 @@ from sqlalchemy.types import Text
 
 from hoc.cus.account.L6_drivers.tables import scim_group_members
 from hoc.scim.columns import Columns, Relation
-from hoc.scim.comparing import as_text, holds, json_at, text_at
-from hoc.scim.comparison import operand
+from hoc.scim.conditions import as_text, holds, json_at, text_at
 from hoc.scim.element_filters import Condition, Joined, OfElements, TextOf, element_binding, equalities
+from hoc.scim.folding import operand
 
 MAX_LENGTH: Final = 4_000
 MAX_COMPARISONS: Final = 50

@@ -6,7 +6,6 @@ from scim2_models import (
     AuthenticationScheme,
     Bulk,
     ChangePassword,
-    EnterpriseUser,
     ETag,
     Filter,
     Group,
@@ -20,6 +19,8 @@ from scim2_models import (
     Sort,
     User,
 )
+
+from hoc.scim.enterprise_user import EnterpriseUser
 
 MAX_OPERATIONS: Final = 1_000
 MAX_BODY_BYTES: Final = 1_048_576

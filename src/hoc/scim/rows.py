@@ -3,12 +3,13 @@
 from typing import Any, Final
 
 import orjson
-from scim2_models import EnterpriseUser, Group, InvalidValueException, Resource, User
+from scim2_models import Group, InvalidValueException, Resource, User
 
 from hoc.cus.account.L5_engines.text import is_storable_id
 from hoc.cus.account.L6_drivers.execution import AnyRow
 from hoc.cus.account.L6_drivers.scim_resources import Kind, Member, Values
-from hoc.scim.comparison import compared, folded, is_storable
+from hoc.scim.enterprise_user import EnterpriseUser
+from hoc.scim.folding import compared, folded, is_storable
 
 MAX_RESOURCE_BYTES: Final = 65_536
 MAX_NAME: Final = 255

@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import Text
 
 from hoc.scim.columns import Columns
-from hoc.scim.comparing import json_at, text_at
+from hoc.scim.conditions import json_at, text_at
 from hoc.scim.filters import path_of
 
 Direction = Literal["next", "previous"]

@@ -4,8 +4,10 @@ from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
+import httpx
 import pytest
 from support.console import Console, ConsoleOn, Headers, serving
+from support.scim_client import ScimClient, scim_client, scim_http
 from support.world import Team
 
 
@@ -32,3 +34,15 @@ async def team(console: Console) -> Team:
 def headers(console: Console, team: Team) -> Headers:
     """The headers of a caller who may do anything: the team's owner, with the scope ``accounts:admin``."""
     return console.as_(team.owner, team.tenant_id, "accounts:admin")
+
+
+@pytest.fixture(scope="session")
+async def scim(console: Console) -> AsyncGenerator[httpx.AsyncClient]:
+    """The SCIM endpoints of the worker's console."""
+    async with scim_http(console) as http:
+        yield http
+
+
+@pytest.fixture
+async def directory(console: Console, scim: httpx.AsyncClient) -> ScimClient:
+    return await scim_client(console, scim)

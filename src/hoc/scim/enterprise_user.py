@@ -1,0 +1,19 @@
+"""The enterprise extension (RFC 7643, section 4.3), with the manager as Entra ID sends it."""
+
+from typing import Any
+
+from pydantic import model_validator
+from scim2_models import EnterpriseUser as StandardEnterpriseUser
+from scim2_models import Manager as StandardManager
+
+
+class Manager(StandardManager):
+    @model_validator(mode="before")
+    @classmethod
+    def _of_id(cls, given: Any) -> Any:  # noqa: ANN401 - whatever a client gives
+        """Entra ID gives the manager's id, and no object with it."""
+        return {"value": given} if isinstance(given, str) else given
+
+
+class EnterpriseUser(StandardEnterpriseUser):
+    manager: Manager | None = None
