@@ -43,6 +43,7 @@ check: $(INSTALLED)  ## format, lint, types, import contracts and tests, each wi
 
 conformity: $(INSTALLED)  ## what foreign checkers say of the standards that hoc serves, each in its own words
 	@PYTHONPATH=tests $(BIN)/python -m support.scim_checkers
+	@PYTHONPATH=tests $(BIN)/python -m support.webhook_verifiers
 
 bench: $(INSTALLED)  ## how fast it is beside a bare route and its peers, and with ten million accounts: 40 minutes
 	@$(BIN)/python bench/speed/run.py $(BENCH)
