@@ -148,6 +148,13 @@ def _create_accounts() -> None:
         schema=SCHEMA,
         postgresql_where=sa.text("erased_at IS NOT NULL"),
     )
+    op.create_index(
+        "ix_users_deleted",
+        "users",
+        ["deleted_at", "user_id"],
+        schema=SCHEMA,
+        postgresql_where=sa.text("deleted_at IS NOT NULL AND erased_at IS NULL"),
+    )
     _index("ix_users_page", "users", "created_at", "user_id")
     _index("ix_users_page_by_status", "users", "is_active", "created_at", "user_id")
     op.execute(
@@ -456,6 +463,20 @@ def _create_invitations() -> None:
     )
     _index("ix_invitations_address", "invitations", "email_key")
     _index("ix_invitations_accepted", "invitations", "accepted_user_id")
+    op.create_index(
+        "ix_invitations_expiring",
+        "invitations",
+        ["expires_at"],
+        schema=SCHEMA,
+        postgresql_where=sa.text("status = 'pending'"),
+    )
+    op.create_index(
+        "ix_invitations_closed",
+        "invitations",
+        ["updated_at"],
+        schema=SCHEMA,
+        postgresql_where=sa.text("status <> 'pending'"),
+    )
     _create(
         "invitation_counts",
         *_tenant(),

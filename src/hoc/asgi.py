@@ -59,6 +59,7 @@ from hoc.housekeeping import Housekeeping
 from hoc.mail.sender import MailSender
 from hoc.mail.setup import create_courier, email_change_url
 from hoc.readiness import Readiness
+from hoc.retention import KeepDays, Retention
 from hoc.settings import Settings
 from hoc.telemetry.tracing import route_describer
 
@@ -140,7 +141,11 @@ class Accounts:
             hooks=hooks,
         )
         self._courier = create_courier(self.database, settings, mail) if settings.send_mail else None
-        self._housekeeping = Housekeeping(self.database, webhook_attempts_days=settings.webhook_attempts_days)
+        self._housekeeping = Housekeeping(
+            self.database,
+            webhook_attempts_days=settings.webhook_attempts_days,
+            retention=Retention(self.database, self.facade.erasure, _keep_days(settings)),
+        )
         self._commit_notifier = CommitNotifier(self.database)
         self.database.after_write(self._commit_notifier.notify)
         self.webhooks = (
@@ -290,6 +295,14 @@ class Accounts:
                 yield
         finally:
             await self.database.close()
+
+
+def _keep_days(settings: Settings) -> KeepDays:
+    return KeepDays(
+        events=settings.keep_events_days,
+        deleted_accounts=settings.keep_deleted_accounts_days,
+        ended_invitations=settings.keep_ended_invitations_days,
+    )
 
 
 def _pages() -> "tuple[Callable[..., Api], type[PageParts]]":

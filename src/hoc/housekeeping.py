@@ -25,6 +25,7 @@ from hoc.cus.account.L6_drivers.retention import (
     SqlRetention,
 )
 from hoc.database import Database
+from hoc.retention import Retention
 
 BATCH = 1_000
 INTERVAL_SECONDS = 3_600.0
@@ -49,7 +50,7 @@ _log = logging.getLogger("hoc.housekeeping")
 
 
 class Housekeeping:
-    """Deletes expired rows and creates partitions ahead, when it starts and every hour."""
+    """Deletes what is expired or too old, and creates partitions ahead, when it starts and every hour."""
 
     def __init__(
         self,
@@ -58,13 +59,15 @@ class Housekeeping:
         clock: Clock = utc_now,
         batch: int = BATCH,
         webhook_attempts_days: int = WEBHOOK_ATTEMPTS_DAYS,
+        retention: Retention | None = None,
     ) -> None:
         attempts_kept = timedelta(days=webhook_attempts_days)
         self._kept = (*_KEPT, (WEBHOOK_ATTEMPTS, attempts_kept))
         self._database = database
         self._clock = clock
         self._batch = batch
-        self._retention = SqlRetention()
+        self._expired = SqlRetention()
+        self._retention = retention
         self._partitions = SqlEventPartitions()
         self._has_warned = False
 
@@ -82,7 +85,7 @@ class Housekeeping:
         """Merge counters and delete all expired rows, batch by batch. Returns how many rows were deleted."""
         now = self._clock()
         async with self._database.transaction() as session:
-            await self._retention.fold_registrations(session, before=now - timedelta(hours=2))
+            await self._expired.fold_registrations(session, before=now - timedelta(hours=2))
         while await self._fold_usage_days(now):
             pass
         deleted = 0
@@ -105,11 +108,13 @@ class Housekeeping:
     async def _tidy(self) -> None:
         await self.create_partitions()
         await self.delete_expired()
+        if self._retention is not None:
+            await self._retention.apply()
 
     async def _fold_usage_days(self, now: datetime) -> int:
         async with self._database.transaction() as session:
-            return await self._retention.fold_usage_days(session, now=now, limit=self._batch)
+            return await self._expired.fold_usage_days(session, now=now, limit=self._batch)
 
     async def _delete(self, batch: Executable, before: datetime) -> int:
         async with self._database.transaction() as session:
-            return await self._retention.delete(session, batch, before=before, limit=self._batch)
+            return await self._expired.delete(session, batch, before=before, limit=self._batch)

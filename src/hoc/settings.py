@@ -29,6 +29,7 @@ HttpUrl = Annotated[str, AfterValidator(_http_url)]
 DRAIN_SECONDS = 5
 
 Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
+Days = Annotated[int, Field(ge=1, le=36_500)]
 
 
 class Settings(BaseSettings):
@@ -240,6 +241,16 @@ class Settings(BaseSettings):
     )
     data_dir: Path | None = Field(
         default=None, description="keys, development mail, embedded servers; unset: the user's data directory"
+    )
+
+    keep_events_days: Days | None = Field(
+        default=None, description="days after which whole months of events are dropped; unset: they stay"
+    )
+    keep_deleted_accounts_days: Days | None = Field(
+        default=None, description="days after which deleted accounts are erased; unset: they stay"
+    )
+    keep_ended_invitations_days: Days | None = Field(
+        default=None, description="days after which ended invitations are deleted; unset: they stay"
     )
 
     billing_portal_url: str | None = Field(

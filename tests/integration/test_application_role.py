@@ -11,12 +11,15 @@ from support.routes import ROUTES
 from support.schema import schema_objects
 from support.seed import execute, scalar
 
+from hoc.cus.account.L5_schemas.options import Options
 from hoc.cus.account.L6_drivers.grants import grants_script
+from hoc.cus.account.wiring import postgres_engines
 from hoc.database import Database
 from hoc.events.relay import PartitionMissingError, Relay
 from hoc.housekeeping import Housekeeping
 from hoc.migrations import migrate
 from hoc.readiness import Readiness
+from hoc.retention import KeepDays, Retention
 
 ROLE = "hoc_application"
 AS_OWNER = "SET ROLE NONE"
@@ -85,6 +88,19 @@ async def test_migrating_what_is_migrated_needs_no_ddl(restricted_url: str) -> N
     before = await schema_objects(restricted_url)
     await migrate(restricted_url)
     assert await schema_objects(restricted_url) == before
+
+
+async def test_old_events_stay_and_it_says_so_once(
+    restricted_url: str, restricted: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Their tables are the owner's to drop."""
+    month = "FOR VALUES FROM ('2020-01-01+00') TO ('2020-02-01+00')"
+    await as_owner(restricted_url, f"CREATE TABLE account.events_2020_01 PARTITION OF account.events {month}")
+    retention = Retention(restricted, postgres_engines(Options()).erasure, KeepDays(events=30))
+    await retention.apply()
+    await retention.apply()
+    assert caplog.text.count("run `hoc events prune --keep-days 30` as the tables' owner") == 1
+    assert await scalar(restricted, "SELECT to_regclass('account.events_2020_01') IS NOT NULL")
 
 
 async def test_a_missing_partition_speaks_and_is_made_by_the_owner(

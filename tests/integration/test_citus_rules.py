@@ -28,7 +28,7 @@ ACROSS_TENANTS = {
     "|ONLY_OWNER_OF"
     "|END_MEMBERSHIPS|DROP|ERASED|EMPTY_TICKETS|EMPTY_OWN_REPLIES|EMPTY_RECEIVED_REPLIES",
     "the export of a person": "OWN_ROWS|INVITATIONS|STORED_ANSWERS",
-    "housekeeping": "TENANT_COUNTERS|IDEMPOTENCY_KEYS|USAGE_DAYS|FOLD",
+    "housekeeping": "TENANT_COUNTERS|IDEMPOTENCY_KEYS|USAGE_DAYS|FOLD|FIND_EXPIRED|FIND_CLOSED",
 }
 """Names of statements that are about several tenants by what they are for. Citus asks every shard."""
 

@@ -75,8 +75,8 @@ async def _retry(session: AsyncConnection, *, ids: list[str] | None) -> list[str
 
 
 async def _drop(session: AsyncConnection, *, month: str, unpublished: bool) -> bool:
-    if not unpublished and await _PARTITIONS.has_unpublished(session, month):
-        return False
+    if not unpublished:
+        return await _PARTITIONS.drop_passed(session, month)
     await _PARTITIONS.drop(session, month)
     return True
 

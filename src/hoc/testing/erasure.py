@@ -31,7 +31,7 @@ class MemoryUserErasure(MemoryStore):
         user = tables.users.get(user_id)
         if user is None:
             return None
-        return LockedPerson(user_id, user.erased_at, tables.only_owner_of(user))
+        return LockedPerson(user_id, user.deleted_at, user.erased_at, tables.only_owner_of(user))
 
     async def erase(self, session: MemorySession, user_id: str, now: datetime, *, actor: str | None) -> None:
         tables = await self.write(session)

@@ -99,6 +99,17 @@ class Erasure:
         await self._users.erase(session, user_id, now, actor=actor)
         return UserErasedResult(user_id, held.erased_at or now)
 
+    @records("member.removed", "tenant.transfer_canceled", "invitation.revoked", "user.erased")
+    async def erase_deleted_user(self, session: Session, user_id: str, *, deleted_before: datetime) -> bool:
+        """As `erase_user`, if the account was deleted before the time and is not erased. Returns whether."""
+        held = await self._users.lock(session, user_id) if is_storable_id(user_id) else None
+        if held is None or held.erased_at is not None:
+            return False
+        if held.deleted_at is None or held.deleted_at >= deleted_before:
+            return False
+        await self._users.erase(session, user_id, self._clock(), actor=None)
+        return True
+
     async def export_user(self, session: Session, user_id: str) -> UserExport:
         """All that is held about a person, in any state of the account. Raises AccountNotFoundError.
 

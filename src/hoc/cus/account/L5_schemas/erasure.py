@@ -18,6 +18,7 @@ class LockedPerson:
     """An account that is about to be erased, with the tenants whose only owner it is."""
 
     user_id: str
+    deleted_at: datetime | None
     erased_at: datetime | None
     only_owner_of: list[str]
 

@@ -2,13 +2,15 @@
 
 import re
 from datetime import UTC, datetime
+from typing import Final
 
 from sqlalchemy import Connection, case, delete, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.types import DateTime
 
 from hoc.cus.account.L6_drivers.advisory_locks import AdvisoryLock
 from hoc.cus.account.L6_drivers.event_sequencing import PUBLISHED
-from hoc.cus.account.L6_drivers.execution import SqlSession, fetch_all
+from hoc.cus.account.L6_drivers.execution import SqlSession, fetch_all, param
 from hoc.cus.account.L6_drivers.tables import (
     SCHEMA,
     dead_events,
@@ -22,6 +24,7 @@ from hoc.cus.account.L6_drivers.webhooks import IS_IDLE, LINE, position
 MONTHS_AHEAD = 6
 """For how many months after this one partitions are made."""
 
+_NEVER: Final = datetime.max.replace(tzinfo=UTC)
 _PARTITION = re.compile(r"events_(\d{4})_(\d{2})")
 
 LOCK = select(func.pg_advisory_xact_lock(AdvisoryLock.EVENT_PARTITIONS))
@@ -47,6 +50,20 @@ IS_COVERED = text(
 MAY_CREATE = text(
     f"SELECT has_schema_privilege('{SCHEMA}', 'CREATE') AND pg_has_role(c.relowner, 'USAGE')"  # noqa: S608 - constants
     f" FROM pg_class c WHERE c.oid = to_regclass('{events.fullname}')"
+)
+MAY_DROP = text(
+    "SELECT pg_has_role(c.relowner, 'USAGE') FROM pg_class c WHERE c.oid = to_regclass(:given_partition)"
+)
+WAIT_BRIEFLY = text("SET LOCAL lock_timeout = '2s'")  # others wait for their events meanwhile
+# DROP TABLE takes this lock too. It is taken before the checks, so that no event comes in between.
+HOLD_EVENTS = text(f"LOCK TABLE ONLY {events.fullname} IN ACCESS EXCLUSIVE MODE")
+IS_AWAITED = select(
+    select(outbox.c.position)
+    .where(
+        outbox.c.time >= param("start", DateTime(timezone=True)),
+        outbox.c.time < param("end", DateTime(timezone=True)),
+    )
+    .exists()
 )
 PUBLISHED_UP_TO = select(event_cursors.c.sequence).where(event_cursors.c.name == PUBLISHED)
 # A disabled endpoint keeps its position, since it resumes there. An idle one has had what is before the line.
@@ -110,6 +127,27 @@ class SqlEventPartitions:
         sent: int | None = await session.scalar(SENT_UP_TO)
         return (last or 0) > (published if sent is None else min(published, sent))
 
+    async def may_drop(self, session: AsyncConnection, partition: str) -> bool:
+        """Whether this role owns the partition, or is a member of the role that does."""
+        return bool(await session.scalar(MAY_DROP, {"given_partition": f"{SCHEMA}.{partition}"}))
+
+    async def drop_passed(self, session: AsyncConnection, partition: str) -> bool:
+        """Drop a month if all its events are numbered and published, and webhook endpoints have passed them.
+
+        Returns False, and changes nothing, if not. The table of events stays locked to the transaction's end.
+        """
+        await session.execute(WAIT_BRIEFLY)
+        await session.execute(LOCK)
+        await session.execute(HOLD_EVENTS)
+        end = _end_of(partition)
+        if partition not in await self.before(session, end):  # another process has dropped it
+            return False
+        month = {"given_start": _start_of(partition), "given_end": end}
+        if await session.scalar(IS_AWAITED, month) or await self.has_unpublished(session, partition):
+            return False
+        await self.drop(session, partition)
+        return True
+
     async def drop(self, session: AsyncConnection, partition: str) -> None:
         """Drop a partition, its events and their dead letters."""
         await session.execute(text(f"DROP TABLE {SCHEMA}.{partition}"))
@@ -134,8 +172,13 @@ def _next(month: datetime) -> datetime:
     return month.replace(year=month.year + month.month // 12, month=month.month % 12 + 1)
 
 
-def _end_of(partition: str) -> datetime:
+def _start_of(partition: str) -> datetime:
     named = _PARTITION.fullmatch(partition)
     if named is None:  # attached by an operator, who decides when it is dropped
-        return datetime.max.replace(tzinfo=UTC)
-    return _next(datetime(int(named[1]), int(named[2]), 1, tzinfo=UTC))
+        return _NEVER
+    return datetime(int(named[1]), int(named[2]), 1, tzinfo=UTC)
+
+
+def _end_of(partition: str) -> datetime:
+    start = _start_of(partition)
+    return start if start == _NEVER else _next(start)

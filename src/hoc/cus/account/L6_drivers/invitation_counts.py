@@ -6,7 +6,18 @@ without a statement, and those that have not expired are few, because each has a
 
 from typing import Any
 
-from sqlalchemy import CTE, ColumnElement, ScalarSelect, String, exists, func, literal, select, update
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    ScalarSelect,
+    String,
+    case,
+    exists,
+    func,
+    literal,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
 
 from hoc.cus.account.L5_schemas.values import InvitationStatus
@@ -52,6 +63,15 @@ def count_delivered(closed: CTE, changed: CTE) -> tuple[CTE, CTE]:
                 closed.join(changed, closed.c.invitation_id == changed.c.invitation_id)
             )
         ),
+    )
+
+
+def count_deleted(deleted: CTE) -> CTE:
+    """Takes the invitation that ``deleted`` has deleted out of the numbers."""
+    is_pending = deleted.c.status == _PENDING
+    return _one_less(
+        deleted.c.status == KEPT_STATUS,
+        case((is_pending, _NO_DELIVERY), else_=_delivery(deleted)) == KEPT_DELIVERY,
     )
 
 

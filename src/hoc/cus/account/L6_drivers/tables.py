@@ -182,6 +182,12 @@ users = Table(
         postgresql_ops={"searched": "gin_trgm_ops"},
     ),
     Index("ix_users_erased", "erased_at", "user_id", postgresql_where=text("erased_at IS NOT NULL")),
+    Index(
+        "ix_users_deleted",
+        "deleted_at",
+        "user_id",
+        postgresql_where=text("deleted_at IS NOT NULL AND erased_at IS NULL"),
+    ),
     comment="one record for the console and the identity side",
 )
 
@@ -566,6 +572,9 @@ invitations = Table(
     # Of all statuses, for the erasure and the export of a person.
     Index("ix_invitations_address", "email_key"),
     Index("ix_invitations_accepted", "accepted_user_id"),
+    # Of all tenants, for housekeeping.
+    Index("ix_invitations_expiring", "expires_at", postgresql_where=text("status = 'pending'")),
+    Index("ix_invitations_closed", "updated_at", postgresql_where=text("status <> 'pending'")),
 )
 
 invitation_counts = Table(

@@ -128,7 +128,7 @@ TICKETS_OF = (
 )
 
 LOCK = (
-    select(users.c.user_id, users.c.email_key, users.c.erased_at)
+    select(users.c.user_id, users.c.email_key, users.c.deleted_at, users.c.erased_at)
     .where(users.c.user_id == USER)
     .with_for_update(key_share=True)
 )
@@ -297,7 +297,8 @@ class SqlUserErasure:
         tenants = await fetch_all(session, TENANTS_OF, user_id=user_id)
         await fetch_each(session, LOCK_TENANT, [{"tenant_id": row.tenant_id} for row in tenants])
         only_owner = await fetch_all(session, ONLY_OWNER_OF, user_id=user_id)
-        return LockedPerson(user_id, account.erased_at, [row.tenant_id for row in only_owner])
+        only_owner_of = [row.tenant_id for row in only_owner]
+        return LockedPerson(user_id, account.deleted_at, account.erased_at, only_owner_of)
 
     async def erase(self, session: SqlSession, user_id: str, now: datetime, *, actor: str | None) -> None:
         """Erase a locked person. Of one who was erased before, only what has come up since is erased."""
