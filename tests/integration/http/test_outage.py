@@ -75,6 +75,7 @@ async def service(
         monkeypatch.setenv("HOC_INVITATION_LINKS", "true")
         monkeypatch.setenv("HOC_DOMAINS", "true")
         monkeypatch.setenv("HOC_SCIM", "true")
+        monkeypatch.setenv("HOC_WEBHOOKS", "true")
         monkeypatch.setenv("HOC_DNS_SERVERS", "127.0.0.1:9")  # where nobody answers
         monkeypatch.setenv("HOC_STATEMENT_TIMEOUT_MS", "300")
         app = create_app()
