@@ -463,20 +463,8 @@ def _create_invitations() -> None:
     )
     _index("ix_invitations_address", "invitations", "email_key")
     _index("ix_invitations_accepted", "invitations", "accepted_user_id")
-    op.create_index(
-        "ix_invitations_expiring",
-        "invitations",
-        ["expires_at"],
-        schema=SCHEMA,
-        postgresql_where=sa.text("status = 'pending'"),
-    )
-    op.create_index(
-        "ix_invitations_closed",
-        "invitations",
-        ["updated_at"],
-        schema=SCHEMA,
-        postgresql_where=sa.text("status <> 'pending'"),
-    )
+    _index("ix_invitations_expires_at", "invitations", "expires_at")
+    _index("ix_invitations_updated_at", "invitations", "updated_at")
     _create(
         "invitation_counts",
         *_tenant(),

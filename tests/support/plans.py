@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 from sqlalchemy import ClauseElement, Executable
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -61,7 +62,7 @@ async def plans(
                 for parameter in compiled.positiontup or ()
                 if compiled.binds[parameter] not in rendered
             ]
-            text = RENDERED.sub(_rendered, str(compiled))
+            text = RENDERED.sub(partial(_rendered, compiled), str(compiled))
             await driver.execute(f"PREPARE one AS {text}")
             kinds = await driver.fetchval(TYPES)
             given = [
@@ -75,7 +76,10 @@ async def plans(
     return found
 
 
-def _rendered(name: re.Match[str]) -> str:
+def _rendered(compiled: SQLCompiler, name: re.Match[str]) -> str:
+    constants = compiled.params.get(name[1])
+    if isinstance(constants, list):
+        return ", ".join(map(_literal, cast("list[object]", constants)))
     return "51" if "limit" in name[1] else "'active'"
 
 

@@ -60,6 +60,7 @@ def server_process(
         "invitation_links": "true",
         "domains": "true",
         "scim": "true",
+        "webhooks": "true",
         "dns_servers": "127.0.0.1:9",  # where nobody answers
         **({"pooler": POOLER} if POOLER else {}),
     } | settings
