@@ -22,7 +22,7 @@ STEPS: Final = st.lists(st.sampled_from(OPERATIONS), min_size=1, max_size=5)
 TRANSACTIONS: Final = st.tuples(st.booleans(), STEPS)
 WALKS: Final = st.lists(st.one_of(TRANSACTIONS, st.sampled_from(ACCOUNTS)), max_size=12)
 
-_OWN: Final = re.compile(r"\b[a-z]{3,4}_[0-9a-f]{16,}|[\w-]{40,}|[0-9a-f]{12}\b")
+_OWN: Final = re.compile(r"\b[a-z]{2,4}_[0-9a-f]{16,}|[\w-]{40,}|[0-9a-f]{12}\b")
 _SLUG: Final = re.compile(r"\banother-[0-9a-f]+")  # of a project that is called as another one is
 _ENUM: Final = re.compile(r"<\w+\.\w+: ('[^']*')>")  # equal to its value, which a row has
 

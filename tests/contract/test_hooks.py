@@ -34,6 +34,7 @@ OF_TWO_OPERATIONS = {
     "ticket.reopened",
     "scim.token_revoked",
     "scim.group_role_removed",
+    "invitation.role_changed",
     *DOMAIN_CASES.keys() - {"domain.claimed"},
     *WEBHOOK_CASES.keys() - {"webhook.created"},
 }

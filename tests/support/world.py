@@ -254,6 +254,7 @@ class World(ABC):
             ),
             "scim_tokens": await outcome(engines.scim_tokens.list(session, tenant_id, owner)),
             "scim_group_roles": await outcome(engines.scim_group_roles.list(session, tenant_id, owner)),
+            "webhooks": await outcome(engines.webhooks.list(session, tenant_id, owner)),
             "transfer": await outcome(engines.ownership.get(session, tenant_id, owner)),
         }
 
