@@ -56,7 +56,8 @@ async def test_the_received_are_found_without_the_others(
 
 
 async def test_without_the_index_all_would_be_read(fresh_database: Database, invited: str) -> None:
-    await execute(fresh_database, "DROP INDEX account.ix_invitations_received")
+    indexes = "account.ix_invitations_received, account.ix_invitations_address"
+    await execute(fresh_database, f"DROP INDEX {indexes}")
     read = await blocks_read(
         fresh_database, RECEIVED.first, values(invited), table="invitations", mode="force_generic_plan"
     )
