@@ -16,4 +16,5 @@ class Manager(StandardManager):
 
 
 class EnterpriseUser(StandardEnterpriseUser):
-    manager: Manager | None = None
+    # It takes more than the standard's and is the same once it is read.
+    manager: Manager | None = None  # pyright: ignore[reportIncompatibleVariableOverride]

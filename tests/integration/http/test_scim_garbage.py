@@ -196,7 +196,8 @@ async def test_no_query_of_another_form_is_taken(refusals: Refusals) -> None:
     for query in QUERIES:
         await refusals.expect("GET", "/Users", params=query)
     await refusals.expect("GET", "/Users?" + "&".join(["a=b"] * 200))
-    for name, value in (("filter", 1), ("count", "x"), ("sortBy", {}), ("cursor", 1), ("attributes", 1)):
+    wrong: dict[str, Any] = {"filter": 1, "count": "x", "sortBy": {}, "cursor": 1, "attributes": 1}
+    for name, value in wrong.items():
         await refusals.expect("POST", "/Users/.search", {"schemas": [SEARCH], name: value})
 
 

@@ -153,7 +153,7 @@ async def test_no_change_of_a_version_is_lost(at: Contenders, *, taken_out: bool
 async def test_a_group_and_its_members_end_do_not_deadlock(at: Contenders, *, member_first: bool) -> None:
     user = await at.create_user("ada", f"ada@{DOMAIN}")
     group: Any = await at.storage().create(GROUPS, Group(display_name="Admins"))
-    group.members = [GroupMember(value=user.id)]
+    group.members = [GroupMember.model_validate({"value": user.id})]
     user.active = False
     works: list[Work] = [
         lambda: at.storage(0).update(GROUPS, group),
