@@ -16,5 +16,5 @@ class Manager(StandardManager):
 
 
 class EnterpriseUser(StandardEnterpriseUser):
-    # It takes more than the standard's and is the same once it is read.
+    # This type reads a bare id too; once read, a manager has the standard type's fields.
     manager: Manager | None = None  # pyright: ignore[reportIncompatibleVariableOverride]
