@@ -1,17 +1,21 @@
-"""The commands and their options. Each command imports its module when it runs, so `hoc --help` is quick."""
+"""The commands and their options, and the groups of commands, which are declared beside this module.
+
+Each command imports its module when it runs, so `hoc --help` is quick.
+"""
 
 # ruff: noqa: PLC0415 - see above
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
+from hoc.cli.audit_commands import audit
+from hoc.cli.erasure_commands import tenant, user
+from hoc.cli.event_commands import events
+from hoc.cli.options import DataDir, Json
 from hoc.distribution import installed_version
-
-if TYPE_CHECKING:
-    from hoc.cli.erasure import Erased
 
 app = typer.Typer(
     help="The accounts domain of a multi-tenant product: its server and tools.",
@@ -21,22 +25,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-DataDir = Annotated[
-    Path | None,
-    typer.Option(
-        envvar="HOC_DATA_DIR",
-        file_okay=False,
-        show_default="the user's data directory",
-        help="Directory of keys, development mail, and the embedded PostgreSQL and NATS.",
-    ),
-]
 Hooks = Annotated[
     str | None,
     typer.Option(metavar="MODULE:NAME", help="Dict of hooks by event type; by default HOC_HOOKS."),
 ]
 Kind = Literal["csv", "jsonl"]
 System = Literal["auth0", "clerk", "cognito", "keycloak"]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def _print_version(wanted: bool) -> None:
@@ -318,183 +312,10 @@ def export(
     export_file(DataDirectory(data_dir), file, kind, include_inactive=include_inactive, raw=raw)
 
 
-events = typer.Typer(help="List and retry parked events, drop old ones, describe all.", no_args_is_help=True)
 app.add_typer(events, name="events")
-
-
-@events.command("parked")
-def events_parked(*, as_json: Json = False, data_dir: DataDir = None) -> None:
-    """Print the parked events, which NATS refused, and messages of others, whose handler failed each time."""
-    from hoc.cli.events import parked, readable
-    from hoc.embedded import DataDirectory
-
-    items = parked(DataDirectory(data_dir))
-    typer.echo(json.dumps(items, indent=2) if as_json else readable(items))
-
-
-@events.command("retry")
-def events_retry(
-    *,
-    ids: Annotated[
-        list[str] | None, typer.Argument(metavar="[ID]...", help="Ids that `hoc events parked` prints.")
-    ] = None,
-    every: Annotated[bool, typer.Option("--all", help="Retry all that are parked.")] = False,
-    data_dir: DataDir = None,
-) -> None:
-    """Have the running relay retry parked events and messages."""
-    from hoc.cli.events import retry
-    from hoc.embedded import DataDirectory
-
-    found = retry(DataDirectory(data_dir), ids or [], every=every)
-    typer.echo(f"{len(found)} to be tried again.")
-
-
-@events.command("prune")
-def events_prune(
-    *,
-    keep_days: Annotated[
-        int, typer.Option(min=0, max=36_500, help="Days of events to keep. Only whole months are dropped.")
-    ],
-    unpublished: Annotated[
-        bool, typer.Option("--unpublished", help="Drop months with unpublished events too.")
-    ] = False,
-    data_dir: DataDir = None,
-) -> None:
-    """Drop the events, and with them the audit trail, of months that ended more than --keep-days days ago."""
-    from hoc.cli.events import prune
-    from hoc.embedded import DataDirectory
-
-    dropped = prune(DataDirectory(data_dir), keep_days, unpublished=unpublished)
-    typer.echo("\n".join(f"dropped {name}" for name in dropped) or "Nothing is that old.")
-
-
-@events.command("asyncapi")
-def events_asyncapi() -> None:
-    """Print the AsyncAPI document of all events."""
-    from hoc.events.asyncapi import asyncapi_document
-
-    typer.echo(json.dumps(asyncapi_document(), indent=2))
-
-
-user = typer.Typer(help="Export and erase people, and list who was erased.", no_args_is_help=True)
 app.add_typer(user, name="user")
-tenant = typer.Typer(help="Erase tenants that have ended, and list those.", no_args_is_help=True)
 app.add_typer(tenant, name="tenant")
-
-Replay = Annotated[
-    Path | None,
-    typer.Option(dir_okay=False, metavar="FILE", help="Erase those in FILE, which `erased` printed."),
-]
-
-
-@user.command("export")
-def user_export(
-    *,
-    user_id: Annotated[str, typer.Argument(help="The account's own id, and no subject.")],
-    data_dir: DataDir = None,
-) -> None:
-    """Print all that is held about a person, as JSON."""
-    from hoc.cli.erasure import exported
-    from hoc.embedded import DataDirectory
-
-    typer.echo(exported(DataDirectory(data_dir), user_id))
-
-
-@user.command("erase")
-def user_erase(
-    *,
-    user_id: Annotated[
-        str | None, typer.Argument(metavar="[USER_ID]", help="The account's own id, and no subject.")
-    ] = None,
-    replay: Replay = None,
-    data_dir: DataDir = None,
-) -> None:
-    """Erase all that is known of a person. It cannot be undone, and can be repeated. It runs no hooks.
-
-    After a backup was restored, `--replay` erases again who was erased since it was made.
-    """
-    from hoc.cli.erasure import USERS
-
-    _erase(USERS, user_id, replay, data_dir)
-
-
-@user.command("erased")
-def user_erased(*, data_dir: DataDir = None) -> None:
-    """Print the ids of all who were erased, as JSON lines. Keep the list apart from the backups."""
-    from hoc.cli.erasure import USERS
-
-    _print_erased(USERS, data_dir)
-
-
-@tenant.command("erase")
-def tenant_erase(
-    *,
-    tenant_id: Annotated[str | None, typer.Argument(metavar="[TENANT_ID]")] = None,
-    replay: Replay = None,
-    data_dir: DataDir = None,
-) -> None:
-    """Erase all that a tenant has that is terminated or archived. It cannot be undone. It runs no hooks.
-
-    After a backup was restored, `--replay` erases again what was erased since it was made.
-    """
-    from hoc.cli.erasure import TENANTS
-
-    _erase(TENANTS, tenant_id, replay, data_dir)
-
-
-@tenant.command("erased")
-def tenant_erased(*, data_dir: DataDir = None) -> None:
-    """Print the ids of all tenants that were erased, as JSON lines. Keep the list apart from the backups."""
-    from hoc.cli.erasure import TENANTS
-
-    _print_erased(TENANTS, data_dir)
-
-
-def _erase(kind: "Erased", erased_id: str | None, replay: Path | None, data_dir: Path | None) -> None:
-    from hoc.cli.erasure import erase, erase_again
-    from hoc.embedded import DataDirectory
-
-    if (erased_id is None) == (replay is None):
-        raise typer.BadParameter("Give an id, or a file by --replay.")
-    if replay is not None:
-        erase_again(DataDirectory(data_dir), kind, replay)
-    elif erased_id is not None:
-        erase(DataDirectory(data_dir), kind, erased_id)
-
-
-def _print_erased(kind: "Erased", data_dir: Path | None) -> None:
-    from hoc.cli.erasure import listed
-    from hoc.embedded import DataDirectory
-
-    for each in listed(DataDirectory(data_dir), kind):
-        typer.echo(json.dumps(each))
-
-
-audit = typer.Typer(help="Export the audit trail.", no_args_is_help=True)
 app.add_typer(audit, name="audit")
-
-
-@audit.command("export")
-def audit_export(
-    *,
-    file: Annotated[
-        str, typer.Argument(metavar="[FILE]", help="File to write; standard output without one.")
-    ] = "-",
-    tenant_id: Annotated[str | None, typer.Option(help="Only this tenant's events.")] = None,
-    since: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Only events at or after this time, with its zone.")
-    ] = None,
-    until: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Only events before this time, with its zone.")
-    ] = None,
-    data_dir: DataDir = None,
-) -> None:
-    """Write numbered events as JSON lines, all by their sequence, or one tenant's by their time."""
-    from hoc.cli.audit import export_events
-    from hoc.embedded import DataDirectory
-
-    export_events(DataDirectory(data_dir), file, tenant_id=tenant_id, since=since, until=until)
-
 
 citus = typer.Typer(help="Spread the tables over a Citus cluster.", no_args_is_help=True)
 app.add_typer(citus, name="citus")
