@@ -1,5 +1,6 @@
 """How much of a table a statement reads, by PostgreSQL's plan."""
 
+import json
 import re
 from collections.abc import Mapping
 from functools import partial
@@ -36,7 +37,10 @@ async def blocks_read(
 
 
 def _literal(value: object) -> str:
-    return "NULL" if value is None else "'" + str(value).replace("'", "''") + "'"
+    if value is None:
+        return "NULL"
+    text = json.dumps(value) if isinstance(value, dict) else str(value)
+    return "'" + text.replace("'", "''") + "'"
 
 
 def _blocks(plan: dict[str, Any], table: str) -> int:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from scim2_models import InvalidFilterException
 from scim2_models.path import CompareOperator
-from sqlalchemy import Boolean, ColumnElement, DateTime, Text, cast, false, func, literal
+from sqlalchemy import Boolean, Column, ColumnElement, DateTime, Text, and_, cast, false, func, literal
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 _TEXT_ONLY: Final = frozenset({CompareOperator.co, CompareOperator.sw, CompareOperator.ew})
@@ -38,7 +38,11 @@ def holds(column: ColumnElement[Any], operator: CompareOperator, given: object) 
     value = bound(given)
     if operator is CompareOperator.ne:
         return column.is_distinct_from(value)
-    return func.coalesce(_COMPARED[operator](column, value), false())
+    compared = _COMPARED[operator](column, value)
+    # An index serves a comparison, and none that stands in COALESCE.
+    if isinstance(column, Column):
+        return and_(column.is_not(None), compared)
+    return func.coalesce(compared, false())
 
 
 def bound(given: object) -> ColumnElement[Any]:

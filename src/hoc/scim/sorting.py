@@ -5,7 +5,19 @@ from datetime import datetime
 from typing import Any, Literal
 
 from scim2_models import InvalidCursorException, InvalidPathException, SearchRequest
-from sqlalchemy import Boolean, ColumnElement, DateTime, and_, column, func, literal, or_, select
+from sqlalchemy import (
+    Boolean,
+    Column,
+    ColumnElement,
+    DateTime,
+    and_,
+    column,
+    func,
+    literal,
+    or_,
+    select,
+    tuple_,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import Text
 
@@ -87,14 +99,17 @@ class Order:
         """The rows behind the position, in its direction."""
         descending = self.descending != (position.direction == "previous")
         own_id = literal(position.resource_id, Text)
-        other_id = self.resource_id < own_id if descending else self.resource_id > own_id
         if position.value is None:
+            other_id = self.resource_id < own_id if descending else self.resource_id > own_id
             rest = and_(self.value.is_(None), other_id)
             return or_(self.value.is_not(None), rest) if descending else rest
-        value = literal(position.value, _type_of(position.value))
+        # As a comparison of rows, which an index serves.
+        own = tuple_(literal(position.value, _type_of(position.value)), own_id)
+        other = tuple_(self.value, self.resource_id)
         if descending:
-            return or_(self.value < value, and_(self.value == value, other_id))
-        return or_(self.value > value, and_(self.value == value, other_id), self.value.is_(None))
+            return other < own
+        is_given = isinstance(self.value, Column) and not self.value.nullable
+        return other > own if is_given else or_(other > own, self.value.is_(None))
 
 
 def _type_of(value: str | bool | datetime) -> Any:  # noqa: ANN401 - a type of SQLAlchemy
