@@ -18,7 +18,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from support.smtp import smtp_server
 
-from hoc.mail.message import InvitationMail, compose_invitation, link_in
+from hoc.mail.invitation_mail import InvitationMail, compose_invitation
+from hoc.mail.message import MailWriter, link_in
 from hoc.mail.sender import MailError, MailRejectedError, MailUnavailableError
 from hoc.mail.smtp import SmtpSender
 from hoc.mail.templating import MailTemplates
@@ -46,7 +47,7 @@ MAIL = InvitationMail(
 
 
 def invitation(to: str = MAIL.to) -> EmailMessage:
-    return compose_invitation(replace(MAIL, to=to), "Accounts <accounts@hoc.example>", TEMPLATES)
+    return compose_invitation(replace(MAIL, to=to), MailWriter("Accounts <accounts@hoc.example>", TEMPLATES))
 
 
 @pytest.fixture

@@ -24,8 +24,9 @@ from hoc.cus.account.L5_engines.invitation_mail import issue_token
 from hoc.cus.account.L5_engines.session import utc_now
 from hoc.cus.account.L5_schemas.errors import AccountsError, NotFoundError
 from hoc.cus.account.L5_schemas.identity import AccountStatusChangeRequest
+from hoc.cus.account.L5_schemas.mails import DueMail
 from hoc.cus.account.L5_schemas.options import Options
-from hoc.cus.account.L5_schemas.port_types import DueMail, Page
+from hoc.cus.account.L5_schemas.port_types import Page
 from hoc.cus.account.L5_schemas.results import EventResult
 from hoc.cus.account.L6_drivers import event_log
 from hoc.cus.account.L6_drivers.accounts import AccountRepository

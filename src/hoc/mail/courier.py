@@ -18,9 +18,10 @@ from hoc.concurrency.background import BackgroundLoop
 from hoc.concurrency.per_loop import PerLoop
 from hoc.cus.account.L5_engines.session import utc_now
 from hoc.cus.account.L5_schemas.errors import UnavailableError
+from hoc.cus.account.L5_schemas.mails import QueuedMail
 from hoc.cus.account.L6_drivers.errors import explain_outage
 from hoc.database import Database
-from hoc.mail.queues import AnyMailQueue, QueuedMail
+from hoc.mail.queues import AnyMailQueue
 from hoc.mail.sender import MailRejectedError, MailSender, MailUnavailableError
 
 AT_ONCE: Final = 8

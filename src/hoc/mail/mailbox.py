@@ -11,7 +11,8 @@ from email.message import EmailMessage
 from pathlib import Path
 from typing import Final
 
-from hoc.mail.message import INVITATION_HEADER, link_in
+from hoc.mail.invitation_mail import INVITATION_HEADER
+from hoc.mail.message import link_in
 from hoc.mail.sender import MailUnavailableError
 
 _KEY: Final = re.compile(r"(\d+)\.M(\d+)P\d+Q(\d+)\.")  # how mailbox.Maildir names a message

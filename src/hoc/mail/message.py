@@ -1,28 +1,30 @@
-"""The invitation mail, what all mails have, and how to find the link in a mail."""
+"""What all mails have, and how to find the link in a mail."""
 
 from __future__ import annotations
 
-import hmac
 import re
 import unicodedata
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email import policy
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import format_datetime
+from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, unquote
 
 from hoc.cus.account.L5_engines.email_address import envelope
 from hoc.mail.sender import MailRejectedError
 
-if TYPE_CHECKING:  # it needs an extra, which reading the development mailbox does not
-    from hoc.mail.templating import MailTemplates, MailTexts
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
-INVITATION_HEADER: Final = "X-Hoc-Invitation-Id"
+    from hoc.mail.templating import MailTemplates
+
 LINK_HEADER: Final = "X-Hoc-Link"
 MAX_NAME_LENGTH: Final = 80
+FINGERPRINT_LENGTH: Final = 32
 
 _PLACE: Final = "{token}"
 _INVISIBLE: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})  # controls, bidi overrides, lone surrogates, …
@@ -37,47 +39,44 @@ _NAME_AND_ADDRESS: Final = re.compile(r'"?(?P<name>[^"<>]*?)"?\s*<(?P<address>[^
 
 
 @dataclass(frozen=True, slots=True)
-class InvitationMail:
-    """The content of one invitation mail. Its repr shows no personal data."""
+class MailWriter:
+    """Writes mails from ``sender``, which is an address or `Name <address>` (HOC_MAIL_FROM)."""
 
-    to: str = field(repr=False)
-    tenant_name: str = field(repr=False)
-    inviter_name: str | None = field(repr=False)
-    role: str
-    invitation_id: str
-    token: str = field(repr=False)
-    link: str = field(repr=False)
-    expires_at: datetime
-    """Timezone-aware."""
-    locale: str | None = field(default=None, repr=False)
-    """The recipient's, a BCP 47 tag."""
+    sender: str
+    templates: MailTemplates
+
+    def write(
+        self,
+        kind: str,
+        values: Mapping[str, object],
+        *,
+        to: str,
+        locale: str | None,
+        fingerprint: str,
+        headers: Mapping[str, str] | None = None,
+    ) -> EmailMessage:
+        """A mail of a kind of template, as plain text with an HTML alternative. Raises as `envelope_for`."""
+        texts = self.templates.render(kind, locale, **values)
+        message = envelope_for(to, self.sender, texts.subject, fingerprint)
+        for name, value in (headers or {}).items():
+            message[name] = value
+        # Quoted-printable passes every server unchanged. A server without 8BITMIME would re-encode 8bit.
+        message.set_content(texts.text, cte="quoted-printable")
+        message.add_alternative(texts.html, subtype="html", cte="quoted-printable")
+        message.set_boundary(f"=_{fingerprint}")  # `=_` never occurs in quoted-printable (RFC 2045, 6.7)
+        return message
 
 
-def compose_invitation(mail: InvitationMail, sender: str, templates: MailTemplates) -> EmailMessage:
-    """Build the mail, as plain text with an HTML alternative. Raises as `envelope_for`."""
-    texts = templates.render(
-        "invitation",
-        mail.locale,
-        tenant_name=shown_name(mail.tenant_name),
-        inviter_name=shown_name(mail.inviter_name or ""),
-        role=_clean(mail.role),
-        link=mail.link,
-        expires_at=mail.expires_at,
-    )
-    fingerprint = _fingerprint(mail)
-    message = envelope_for(mail.to, sender, texts.subject, fingerprint)
-    message[INVITATION_HEADER] = _header_text(_clean(mail.invitation_id))
-    add_link(message, mail.link, mail.token)
-    set_texts(message, texts, fingerprint)
-    return message
+def fingerprint_of(own: str) -> str:
+    """The fingerprint of the mail that alone has ``own``, a token or the mail's id."""
+    return sha256(own.encode()).hexdigest()[:FINGERPRINT_LENGTH]
 
 
 def envelope_for(to: str, sender: str, subject: str, fingerprint: str) -> EmailMessage:
     """A message without content. The Message-ID is derived from the fingerprint.
 
-    ``sender`` is an address or `Name <address>` (HOC_MAIL_FROM), and becomes the envelope sender too. A
-    repeated delivery with one token has one Message-ID. Raises MailRejectedError if mail cannot be sent to
-    ``to``, ValueError if ``sender`` is invalid.
+    ``sender`` becomes the envelope sender too. A repeated delivery with one token has one Message-ID.
+    Raises MailRejectedError if mail cannot be sent to ``to``, ValueError if ``sender`` is invalid.
     """
     from_address = parse_sender(sender)
     try:
@@ -88,23 +87,16 @@ def envelope_for(to: str, sender: str, subject: str, fingerprint: str) -> EmailM
     message = EmailMessage(policy=policy.SMTPUTF8 if internationalized else policy.SMTP)
     message["From"] = from_address
     message["To"] = to_address
-    message["Subject"] = _header_text(subject)
+    message["Subject"] = header_text(subject)
     message["Date"] = format_datetime(datetime.now(UTC))
     message["Message-ID"] = f"<{fingerprint}@{from_address.domain}>"
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834: asks for no out-of-office replies
     return message
 
 
-def add_link(message: EmailMessage, link: str, token: str) -> None:
-    """Have `link_in` find the link. The header has no token, because mail servers log headers."""
-    message[LINK_HEADER] = link.replace(quote(token, safe=""), _PLACE)
-
-
-def set_texts(message: EmailMessage, texts: MailTexts, fingerprint: str) -> None:
-    # Quoted-printable passes every server unchanged. A server without 8BITMIME would re-encode 8bit.
-    message.set_content(texts.text, cte="quoted-printable")
-    message.add_alternative(texts.html, subtype="html", cte="quoted-printable")
-    message.set_boundary(f"=_{fingerprint}")  # `=_` never occurs in quoted-printable (RFC 2045, 6.7)
+def link_header(link: str, token: str) -> dict[str, str]:
+    """What `link_in` finds the link by. It has no token, because mail servers log headers."""
+    return {LINK_HEADER: link.replace(quote(token, safe=""), _PLACE)}
 
 
 def parse_sender(sender: str) -> Address:
@@ -114,7 +106,7 @@ def parse_sender(sender: str) -> Address:
         parsed = _address(named["address"] if named else sender.strip())
     except ValueError as error:
         raise ValueError(f"HOC_MAIL_FROM must be an address or `Name <address>`: {error}") from None
-    return Address(_header_text(_clean(named["name"])) if named else "", parsed.username, parsed.domain)
+    return Address(header_text(clean(named["name"])) if named else "", parsed.username, parsed.domain)
 
 
 def link_in(message: EmailMessage) -> tuple[str, str] | None:
@@ -135,7 +127,7 @@ def _address(text: str) -> Address:
     return Address(username=local, domain=domain)
 
 
-def _clean(text: str) -> str:
+def clean(text: str) -> str:
     """Reduce a user's text to one bounded line of visible characters."""
     visible = "".join(
         " " if unicodedata.category(char) in _INVISIBLE and char not in _JOINERS else char for char in text
@@ -150,13 +142,9 @@ def shown_name(text: str) -> str:
     A space follows each dot, colon and at sign inside a word. Names such as `Node.js` are not refused: they
     stay readable as `Node. js`.
     """
-    return _clean(_LINKING.sub(r"\g<0> ", text))
+    return clean(_LINKING.sub(r"\g<0> ", text))
 
 
-def _header_text(line: str) -> str:
+def header_text(line: str) -> str:
     """Keep the email package from decoding an encoded word (RFC 2047), which may contain CRLF."""
     return line.replace("=?", "= ?")
-
-
-def _fingerprint(mail: InvitationMail) -> str:
-    return hmac.new(mail.token.encode(), mail.invitation_id.encode(), "sha256").hexdigest()[:32]

@@ -1,22 +1,20 @@
 """The courier of all mails, put together from settings."""
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from hoc.cus.account.L5_engines.link_patterns import link_pattern
+from hoc.cus.account.L6_drivers.domain_mail import DOMAIN_MAILS, domain_mail_content
+from hoc.cus.account.L6_drivers.ticket_mail import TICKET_MAILS, ticket_mail_content
+from hoc.cus.account.L6_drivers.webhook_mail import WEBHOOK_MAILS, webhook_mail_content
 from hoc.cus.account.wiring import options_of
 from hoc.database import Database
 from hoc.distribution import how_to_add
 from hoc.mail.courier import Courier
 from hoc.mail.mailbox import DevelopmentMailbox
-from hoc.mail.message import parse_sender
-from hoc.mail.queues import (
-    AccountMailQueue,
-    AnyMailQueue,
-    DomainMailQueue,
-    InvitationQueue,
-    TicketMailQueue,
-    WebhookMailQueue,
-)
+from hoc.mail.message import MailWriter, parse_sender
+from hoc.mail.notices import NoticeQueue, domain_values, ticket_values, webhook_values
+from hoc.mail.queues import AccountMailQueue, AnyMailQueue, InvitationQueue
 from hoc.mail.sender import MailSender
 from hoc.settings import Settings
 
@@ -32,21 +30,28 @@ def create_courier(database: Database, settings: Settings, sender: MailSender | 
         raise _needs_extra(missing) from None
     parse_sender(settings.mail_from)
     templates = MailTemplates(settings.mail_templates, language=settings.mail_language)
-    ticket_link = link_pattern(
-        "HOC_TICKET_URL", settings.ticket_url, settings.public_url, "tenant_id", "ticket_id"
-    )
-    queues: list[AnyMailQueue] = [
-        InvitationQueue(settings.mail_from, options_of(settings).invitation_url, templates),
-        AccountMailQueue(settings.mail_from, email_change_url(settings), templates),
-        TicketMailQueue(settings.mail_from, ticket_link, templates),
-        DomainMailQueue(settings.mail_from, options_of(settings).domain_grace, templates),
-        WebhookMailQueue(settings.mail_from, templates),
-    ]
+    queues = _queues(settings, MailWriter(settings.mail_from, templates))
     at_once = settings.mail_concurrency
     if sender is not None:
         return Courier(database, sender, queues, at_once=at_once)
     own = mail_sender(settings)
     return Courier(database, own, queues, at_once=at_once, close=own.aclose)
+
+
+def _queues(settings: Settings, writer: MailWriter) -> list[AnyMailQueue]:
+    options = options_of(settings)
+    ticket_link = link_pattern(
+        "HOC_TICKET_URL", settings.ticket_url, settings.public_url, "tenant_id", "ticket_id"
+    )
+    about_tickets = partial(ticket_values, ticket_link)
+    about_domains = partial(domain_values, options.domain_grace)
+    return [
+        InvitationQueue(options.invitation_url, writer),
+        AccountMailQueue(email_change_url(settings), writer),
+        NoticeQueue("ticket", TICKET_MAILS, ticket_mail_content, about_tickets, writer),
+        NoticeQueue("domain", DOMAIN_MAILS, domain_mail_content, about_domains, writer),
+        NoticeQueue("webhook", WEBHOOK_MAILS, webhook_mail_content, webhook_values, writer),
+    ]
 
 
 def email_change_url(settings: Settings) -> str:

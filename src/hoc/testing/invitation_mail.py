@@ -9,7 +9,7 @@ from hoc.cus.account.L5_schemas.events import (
     InvitationMailDelayedEventData,
     InvitationMailSentEventData,
 )
-from hoc.cus.account.L5_schemas.port_types import InvitationMailContent
+from hoc.cus.account.L5_schemas.mails import InvitationMailContent
 from hoc.cus.account.L5_schemas.values import InvitationStatus, MailDelivery
 from hoc.testing.database import MemorySession
 from hoc.testing.rows import InvitationRow, combine

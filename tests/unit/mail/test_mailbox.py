@@ -13,8 +13,9 @@ from urllib.parse import quote
 
 import pytest
 
+from hoc.mail.invitation_mail import InvitationMail, compose_invitation
 from hoc.mail.mailbox import DeliveredMail, DevelopmentMailbox
-from hoc.mail.message import InvitationMail, compose_invitation
+from hoc.mail.message import MailWriter
 from hoc.mail.sender import MailUnavailableError
 from hoc.mail.templating import MailTemplates
 
@@ -39,7 +40,7 @@ def invitation(
         link=f"http://127.0.0.1:8201/invitations/id-{number}#token={quote(token, safe='')}",
         expires_at=datetime(2031, 2, 3, tzinfo=UTC),
     )
-    return compose_invitation(mail, "hoc@localhost", TEMPLATES)
+    return compose_invitation(mail, MailWriter("hoc@localhost", TEMPLATES))
 
 
 async def test_an_invitation_is_read_as_it_was_sent(tmp_path: Path) -> None:

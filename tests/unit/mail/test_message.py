@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from markupsafe import escape
 
 from hoc.cus.account.L5_engines.link_patterns import filled, link_pattern
-from hoc.mail.message import MAX_NAME_LENGTH, InvitationMail, compose_invitation, link_in, parse_sender
+from hoc.mail.invitation_mail import InvitationMail, compose_invitation
+from hoc.mail.message import MAX_NAME_LENGTH, MailWriter, link_in, parse_sender
 from hoc.mail.sender import MailRejectedError
 from hoc.mail.templating import MailTemplates
 
@@ -76,7 +77,7 @@ attacks = st.lists(
 
 
 def compose(mail: InvitationMail, sender: str) -> EmailMessage:
-    return compose_invitation(mail, sender, TEMPLATES)
+    return compose_invitation(mail, MailWriter(sender, TEMPLATES))
 
 
 def parse(content: bytes) -> EmailMessage:

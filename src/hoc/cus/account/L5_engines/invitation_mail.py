@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Protocol
 
 from hoc.cus.account.L5_engines.session import Session, new_secret
-from hoc.cus.account.L5_schemas.port_types import InvitationMailContent
+from hoc.cus.account.L5_schemas.mails import InvitationMailContent
 
 
 class InvitationMailStore(Protocol):

@@ -121,56 +121,6 @@ class LinkedInvitation:
 
 
 @dataclass(frozen=True, slots=True)
-class InvitationMailContent:
-    """The content of an invitation's mail, except its token.
-
-    ``locale`` is that of the account with the address, None if it has none.
-    """
-
-    tenant_id: str
-    invitation_id: str
-    email: str
-    role: str
-    tenant_name: str
-    inviter_name: str | None
-    expires_at: datetime
-    locale: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class DueMail:
-    """A mail claimed for sending. ``attempts`` includes this one."""
-
-    mail_id: str
-    tenant_id: str
-    invitation_id: str
-    attempts: int
-
-    @property
-    def about(self) -> str:
-        return f"invitation {self.invitation_id}"
-
-
-@dataclass(frozen=True, slots=True)
-class DueAccountMail:
-    """A mail about an account, claimed for sending. ``attempts`` includes this one.
-
-    ``notice_to`` is an address that was replaced; None: the account's pending change is to be confirmed.
-    ``locale`` is the account's.
-    """
-
-    mail_id: str
-    attempts: int
-    user_id: str
-    notice_to: str | None
-    locale: str | None
-
-    @property
-    def about(self) -> str:
-        return f"account {self.user_id}"
-
-
-@dataclass(frozen=True, slots=True)
 class Invitee:
     """Whom to invite, unchecked. Its repr does not show the address."""
 

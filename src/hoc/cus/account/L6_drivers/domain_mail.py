@@ -1,15 +1,13 @@
 """The courier's queue of mails that tell owners of a domain's trouble."""
 
-from datetime import datetime
-
 from sqlalchemy import select
 
 from hoc.cus.account.L5_schemas.domains import DomainMailContent, DueDomainMail
 from hoc.cus.account.L5_schemas.values import CLOSED_TENANT, DomainStatus, Role
-from hoc.cus.account.L6_drivers import queued_mails
 from hoc.cus.account.L6_drivers.domains import RECORD_NAME, RECORD_VALUE, THIS_DOMAIN
-from hoc.cus.account.L6_drivers.execution import SqlSession, fetch_all, fetch_one
+from hoc.cus.account.L6_drivers.execution import SqlSession, fetch_one
 from hoc.cus.account.L6_drivers.fragments import TENANT, USER
+from hoc.cus.account.L6_drivers.queued_mails import SqlQueuedMails
 from hoc.cus.account.L6_drivers.tables import domain_mails, memberships, tenant_domains, tenants, users
 
 DOMAIN_NOW = select(
@@ -39,57 +37,25 @@ RECIPIENT = (
     )
 )
 
-CLAIM = queued_mails.claim(domain_mails).returning(
-    domain_mails.c.mail_id,
-    domain_mails.c.tenant_id,
-    domain_mails.c.domain,
-    domain_mails.c.user_id,
-    domain_mails.c.is_lost,
-    domain_mails.c.attempts,
-)
-
-POSTPONE = queued_mails.postpone(domain_mails)
-FINISH = queued_mails.remove(domain_mails)
+DOMAIN_MAILS = SqlQueuedMails(domain_mails, DueDomainMail)
 
 
-class SqlDomainMail:
-    async def content(self, session: SqlSession, mail: DueDomainMail) -> DomainMailContent | None:
-        """What the mail says now. None: there is nobody to tell, or the trouble is over."""
-        domain = await fetch_one(session, DOMAIN_NOW, tenant_id=mail.tenant_id, domain=mail.domain)
-        if domain is None or (domain.status == DomainStatus.VERIFIED) is mail.is_lost:
-            return None
-        if not mail.is_lost and domain.failing_since is None:
-            return None
-        recipient = await fetch_one(session, RECIPIENT, tenant_id=mail.tenant_id, user_id=mail.user_id)
-        if recipient is None:
-            return None
-        return DomainMailContent(
-            email=recipient.email,
-            tenant_name=recipient.tenant_name,
-            domain=domain.domain,
-            record_name=domain.record_name,
-            record_value=domain.record_value,
-            failing_since=domain.failing_since,
-            locale=recipient.locale,
-        )
-
-    async def claim(
-        self, session: SqlSession, *, now: datetime, lease_until: datetime, batch: int
-    ) -> list[DueDomainMail]:
-        """Claim due mails that no other courier is claiming. They are due again at ``lease_until``."""
-        rows = await fetch_all(session, CLAIM, now=now, due_at=lease_until, batch=batch)
-        return [DueDomainMail(*row) for row in rows]
-
-    async def postpone(
-        self, session: SqlSession, mail: DueDomainMail, due_at: datetime, _now: datetime
-    ) -> None:
-        await fetch_one(session, POSTPONE, mail_id=mail.mail_id, due_at=due_at)
-
-    async def finish(self, session: SqlSession, mail: DueDomainMail, _now: datetime) -> None:
-        await fetch_one(session, FINISH, mail_id=mail.mail_id)
-
-    async def fail(self, session: SqlSession, mail: DueDomainMail, _reason: str, now: datetime) -> None:
-        await self.finish(session, mail, now)
-
-    async def drop(self, session: SqlSession, mail: DueDomainMail, now: datetime) -> None:
-        await self.finish(session, mail, now)
+async def domain_mail_content(session: SqlSession, mail: DueDomainMail) -> DomainMailContent | None:
+    """What the mail says now. None: there is nobody to tell, or the trouble is over."""
+    domain = await fetch_one(session, DOMAIN_NOW, tenant_id=mail.tenant_id, domain=mail.domain)
+    if domain is None or (domain.status == DomainStatus.VERIFIED) is mail.is_lost:
+        return None
+    if not mail.is_lost and domain.failing_since is None:
+        return None
+    recipient = await fetch_one(session, RECIPIENT, tenant_id=mail.tenant_id, user_id=mail.user_id)
+    if recipient is None:
+        return None
+    return DomainMailContent(
+        email=recipient.email,
+        tenant_name=recipient.tenant_name,
+        domain=domain.domain,
+        record_name=domain.record_name,
+        record_value=domain.record_value,
+        failing_since=domain.failing_since,
+        locale=recipient.locale,
+    )

@@ -1,4 +1,4 @@
-"""Changes of addresses that have yet to be confirmed, and the queue of their mails."""
+"""Changes of addresses that have yet to be confirmed."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,8 +21,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.types import DateTime
 
 from hoc.cus.account.L5_schemas.identity import EmailChangeResponse
-from hoc.cus.account.L5_schemas.port_types import DueAccountMail, EmailChangeTerms, NewEmailChange
-from hoc.cus.account.L6_drivers import queued_mails
+from hoc.cus.account.L5_schemas.port_types import EmailChangeTerms, NewEmailChange
 from hoc.cus.account.L6_drivers.execution import AnySelect, SqlSession, fetch_all, fetch_one, param
 from hoc.cus.account.L6_drivers.fragments import ACCOUNT, NOW, USER
 from hoc.cus.account.L6_drivers.queued_mails import MAIL
@@ -203,17 +202,6 @@ def _hand_out() -> AnySelect:
 
 HAND_OUT = _hand_out()
 
-CLAIM = queued_mails.claim(account_mails).returning(
-    *account_mails.c,
-    select(users.c.locale)
-    .where(users.c.user_id == account_mails.c.user_id)
-    .scalar_subquery()
-    .label("locale"),
-)
-
-POSTPONE = queued_mails.postpone(account_mails)
-FINISH = queued_mails.remove(account_mails)
-
 _change = record_of(EmailChangeResponse, PENDING, REQUEST)
 
 
@@ -287,34 +275,6 @@ class SqlEmailChanges:
         """`issue_token`, for whoever passes the link on: its mail is not sent."""
         row = await fetch_one(session, HAND_OUT, user_id=user_id, token_hash=token_hash, now=now)
         return None if row is None else _change(row)
-
-
-class SqlAccountMail:
-    """The queue of mails about accounts."""
-
-    async def claim(
-        self, session: SqlSession, *, now: datetime, lease_until: datetime, batch: int
-    ) -> list[DueAccountMail]:
-        """Claim due mails that no other courier is claiming. They are due again at ``lease_until``."""
-        rows = await fetch_all(session, CLAIM, now=now, due_at=lease_until, batch=batch)
-        return [
-            DueAccountMail(row.mail_id, row.attempts, row.user_id, row.notice_to, row.locale) for row in rows
-        ]
-
-    async def postpone(
-        self, session: SqlSession, mail: DueAccountMail, due_at: datetime, _now: datetime
-    ) -> None:
-        await fetch_one(session, POSTPONE, mail_id=mail.mail_id, due_at=due_at)
-
-    async def finish(self, session: SqlSession, mail: DueAccountMail, _now: datetime) -> None:
-        """Remove a sent mail from the queue. If another change was asked for meanwhile, its mail stays."""
-        await fetch_one(session, FINISH, mail_id=mail.mail_id)
-
-    async def fail(self, session: SqlSession, mail: DueAccountMail, _reason: str, now: datetime) -> None:
-        await self.finish(session, mail, now)
-
-    async def drop(self, session: SqlSession, mail: DueAccountMail, now: datetime) -> None:
-        await self.finish(session, mail, now)
 
 
 def _mail_id() -> str:

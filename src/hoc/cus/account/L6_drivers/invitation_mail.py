@@ -8,7 +8,6 @@ from sqlalchemy import (
     ColumnElement,
     LargeBinary,
     String,
-    delete,
     exists,
     null,
     select,
@@ -21,7 +20,7 @@ from hoc.cus.account.L5_schemas.events import (
     InvitationMailDelayedEventData,
     InvitationMailSentEventData,
 )
-from hoc.cus.account.L5_schemas.port_types import DueMail, InvitationMailContent
+from hoc.cus.account.L5_schemas.mails import DueMail, InvitationMailContent
 from hoc.cus.account.L5_schemas.values import MailDelivery
 from hoc.cus.account.L6_drivers import queued_mails
 from hoc.cus.account.L6_drivers.execution import AnySelect, SqlSession, fetch_all, fetch_one, param
@@ -29,7 +28,6 @@ from hoc.cus.account.L6_drivers.fragments import NOW
 from hoc.cus.account.L6_drivers.invitation_counts import count_delivered
 from hoc.cus.account.L6_drivers.invitation_sending import IS_PENDING, THIS
 from hoc.cus.account.L6_drivers.outbox import recorded
-from hoc.cus.account.L6_drivers.queued_mails import DUE_AT, MAIL
 from hoc.cus.account.L6_drivers.tables import invitation_mails, invitations, tenants, users
 
 MAX_REASON_LENGTH = 255
@@ -62,6 +60,8 @@ ISSUE_TOKEN = (
 )
 
 CLAIM = queued_mails.claim(invitation_mails).returning(*invitation_mails.c)
+WAITING = queued_mails.postpone(invitation_mails).cte("waiting")
+REMOVED = queued_mails.remove(invitation_mails).cte("removed")
 
 # The invitation first, as whoever resends it does: those who lock in one order cannot wait for each other.
 HOLD = select(invitations.c.invitation_id).where(THIS).with_for_update(key_share=True)
@@ -105,33 +105,9 @@ def _settled(
     )
 
 
-def _postpone() -> AnySelect:
-    waiting = (
-        update(invitation_mails)
-        .where(invitation_mails.c.mail_id == MAIL)
-        .values(due_at=DUE_AT)
-        .returning(invitation_mails.c.mail_id)
-        .cte("waiting")
-    )
-    return _settled(waiting, MailDelivery.DELAYED, InvitationMailDelayedEventData)
-
-
-def _finished() -> CTE:
-    return (
-        delete(invitation_mails)
-        .where(invitation_mails.c.mail_id == MAIL)
-        .returning(invitation_mails.c.mail_id)
-        .cte("finished")
-    )
-
-
-def _finish() -> AnySelect:
-    return _settled(_finished(), MailDelivery.SENT, InvitationMailSentEventData)
-
-
-def _fail(*conditions: ColumnElement[bool]) -> AnySelect:
+def _failed(*conditions: ColumnElement[bool]) -> AnySelect:
     return _settled(
-        _finished(),
+        REMOVED,
         MailDelivery.FAILED,
         InvitationDeliveryFailedEventData,
         *conditions,
@@ -139,10 +115,10 @@ def _fail(*conditions: ColumnElement[bool]) -> AnySelect:
     )
 
 
-POSTPONE = _postpone()
-FINISH = _finish()
-FAIL = _fail()
-DROP = _fail(IS_PENDING, invitations.c.expires_at <= NOW)
+POSTPONE = _settled(WAITING, MailDelivery.DELAYED, InvitationMailDelayedEventData)
+FINISH = _settled(REMOVED, MailDelivery.SENT, InvitationMailSentEventData)
+FAIL = _failed()
+DROP = _failed(IS_PENDING, invitations.c.expires_at <= NOW)
 
 
 class SqlInvitationMail:

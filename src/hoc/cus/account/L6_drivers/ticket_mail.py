@@ -1,13 +1,11 @@
 """The courier's queue of mails that tell of support's answers to tickets."""
 
-from datetime import datetime
-
 from sqlalchemy import select
 
 from hoc.cus.account.L5_schemas.tickets import DueTicketMail, TicketMailContent
 from hoc.cus.account.L5_schemas.values import CLOSED_TENANT, RESOLVED_TICKET
-from hoc.cus.account.L6_drivers import queued_mails
-from hoc.cus.account.L6_drivers.execution import SqlSession, fetch_all, fetch_one
+from hoc.cus.account.L6_drivers.execution import SqlSession, fetch_one
+from hoc.cus.account.L6_drivers.queued_mails import SqlQueuedMails
 from hoc.cus.account.L6_drivers.tables import memberships, support_tickets, tenants, ticket_mails, users
 from hoc.cus.account.L6_drivers.tickets import THIS_TICKET
 
@@ -38,36 +36,10 @@ CONTENT = (
     )
 )
 
-CLAIM = queued_mails.claim(ticket_mails).returning(*ticket_mails.c)
-
-POSTPONE = queued_mails.postpone(ticket_mails)
-FINISH = queued_mails.remove(ticket_mails)
+TICKET_MAILS = SqlQueuedMails(ticket_mails, DueTicketMail)
 
 
-class SqlTicketMail:
-    async def content(self, session: SqlSession, mail: DueTicketMail) -> TicketMailContent | None:
-        """What the mail says now. None: there is nobody to tell."""
-        row = await fetch_one(session, CONTENT, tenant_id=mail.tenant_id, ticket_id=mail.ticket_id)
-        return None if row is None else TicketMailContent(*row)
-
-    async def claim(
-        self, session: SqlSession, *, now: datetime, lease_until: datetime, batch: int
-    ) -> list[DueTicketMail]:
-        """Claim due mails that no other courier is claiming. They are due again at ``lease_until``."""
-        rows = await fetch_all(session, CLAIM, now=now, due_at=lease_until, batch=batch)
-        return [DueTicketMail(row.mail_id, row.tenant_id, row.ticket_id, row.attempts) for row in rows]
-
-    async def postpone(
-        self, session: SqlSession, mail: DueTicketMail, due_at: datetime, _now: datetime
-    ) -> None:
-        await fetch_one(session, POSTPONE, mail_id=mail.mail_id, due_at=due_at)
-
-    async def finish(self, session: SqlSession, mail: DueTicketMail, _now: datetime) -> None:
-        """Remove a sent mail from the queue. If support answered again meanwhile, the new mail stays."""
-        await fetch_one(session, FINISH, mail_id=mail.mail_id)
-
-    async def fail(self, session: SqlSession, mail: DueTicketMail, _reason: str, now: datetime) -> None:
-        await self.finish(session, mail, now)
-
-    async def drop(self, session: SqlSession, mail: DueTicketMail, now: datetime) -> None:
-        await self.finish(session, mail, now)
+async def ticket_mail_content(session: SqlSession, mail: DueTicketMail) -> TicketMailContent | None:
+    """What the mail says now. None: there is nobody to tell."""
+    row = await fetch_one(session, CONTENT, tenant_id=mail.tenant_id, ticket_id=mail.ticket_id)
+    return None if row is None else TicketMailContent(*row)
