@@ -45,6 +45,14 @@ async def test_who_was_erased_is_listed_and_erased_again(
     file.write_text(f"{line}\nnonsense\n")
     said, code = refusal("user", "erase", "--replay", file, **url)
     assert (f"{file}, line 2: " in said, code) == (True, 1)
+    file = tmp_path / "tenant.jsonl"
+    done = hoc("tenant", "export", tenant_id, file, **url)
+    rows = [json.loads(row) for row in file.read_text().splitlines()]
+    assert done.stderr == f"{len(rows)} rows exported\n"
+    assert rows[0]["row"]["tenant_id"] == tenant_id
+    assert f"{owner}@example.com" in {row["row"].get("email") for row in rows}
+    said, code = refusal("tenant", "export", "ten_nobody", **url)
+    assert ("There is no such tenant." in said, code) == (True, 1)
     said, code = refusal("tenant", "erase", tenant_id, **url)
     assert ("terminate it first" in said, code) == (True, 1)
     assert hoc("user", "erase", **url).returncode == 2

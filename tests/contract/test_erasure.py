@@ -1,14 +1,17 @@
 """Erasing a person: what is gone, what stays, and who is who afterwards."""
 
 import uuid
+from base64 import urlsafe_b64encode
 from typing import Any
 
+import orjson
 import pytest
 from support.world import World
 
 from hoc.cus.account.L5_schemas.errors import (
     AccountNotFoundError,
     ConflictError,
+    InvalidInputError,
     LastOwnerError,
     NotFoundError,
 )
@@ -21,6 +24,23 @@ from hoc.cus.account.L5_schemas.identity import (
 
 ADMIN = "usr_operator"
 CANARY = f"xq7z{uuid.uuid4().hex[:8]}"
+
+
+FORGED: list[list[object]] = [
+    ["users", "u"],
+    ["nothing", "x"],
+    [1],
+    [["tenants"], "t"],
+    ["invitations", "a\0b"],
+    ["invitations", 1.5],
+    ["invitations", True],
+    ["invitations", {}],
+]
+"""Kinds that no tenant's row has, and values that no key has."""
+
+
+def encoded(cursor: object) -> str:
+    return urlsafe_b64encode(orjson.dumps(cursor)).decode()
 
 
 async def erase(world: World, user_id: str) -> Any:
@@ -216,6 +236,65 @@ async def test_an_export_has_every_row_about_the_person(world: World) -> None:
     await erase(world, user_id)
     async with world.reading() as session:
         assert CANARY not in repr(await world.engines.erasure.export_user(session, user_id))
+
+
+async def exported_rows(world: World, tenant_id: str, **page: Any) -> list[tuple[str, dict[str, Any]]]:
+    """Every row of a tenant's export, page by page, with its kind."""
+    rows: list[tuple[str, dict[str, Any]]] = []
+    async with world.reading() as session:
+        while True:
+            read = await world.engines.erasure.export_tenant(session, tenant_id, **page)
+            rows += [(record.kind, record.row) for record in read.value.records]
+            if read.next_cursor is None:
+                return rows
+            page["cursor"] = read.next_cursor
+
+
+async def test_an_export_of_a_tenant_has_each_row_once(world: World) -> None:
+    """In any state of the tenant, and never a secret, nor anything of other tenants."""
+    user_id, tenant_id, email = await a_busy_person(world)
+    other, stranger = await world.tenant()
+    async with world.transaction() as session:
+        [owner] = (await world.engines.members.list_users(session, tenant_id, role="owner")).value.items
+        made = await world.engines.scim_tokens.create(session, tenant_id, owner.user_id, name="Okta")
+        secret = await world.engines.webhooks.create(
+            session, tenant_id, owner.user_id, url="https://example.com/hook"
+        )
+    rows = await exported_rows(world, tenant_id)
+    assert rows == await exported_rows(world, tenant_id, limit=2)
+    kinds = [kind for kind, _ in rows]
+    assert (kinds[0], kinds.count("tenants"), kinds.count("memberships")) == ("tenants", 1, 5)
+    assert {"invitations", "support_tickets", "ticket_replies", "ownership_transfers"} <= {*kinds}
+    assert {"scim_tokens", "webhook_endpoints"} <= {*kinds}
+    assert {"events", "outbox"} & {*kinds}
+    [member] = [row for kind, row in rows if kind == "memberships" and row["user_id"] == user_id]
+    assert (member["email"], member["name"], member["metadata"]) == (email, CANARY, {"note": CANARY})
+    told = repr(rows)
+    for hidden in (other, stranger, made.token, secret.secret, "token_hash", "email_key"):
+        assert hidden not in told
+
+    await world.suspend(tenant_id, "terminated")
+    async with world.transaction() as session:
+        await world.engines.erasure.erase_tenant(session, tenant_id)
+    rest = await exported_rows(world, tenant_id)
+    assert {kind for kind, _ in rest} - {"events", "outbox"} == {"tenants"}
+    assert CANARY not in repr(rest)
+
+
+async def test_an_export_of_a_tenant_takes_only_its_cursors(world: World) -> None:
+    tenant_id, _ = await world.tenant()
+    export = world.engines.erasure.export_tenant
+    forged = [["tenant_export", *each] for each in FORGED]
+    async with world.reading() as session:
+        for cursor in ("", "x", "é", *map(encoded, [None, 1, [], ["audit", "tenants", "t"], *forged])):
+            with pytest.raises(InvalidInputError):
+                await export(session, tenant_id, cursor=cursor)
+        for limit in (0, 101):
+            with pytest.raises(InvalidInputError):
+                await export(session, tenant_id, limit=limit)
+        for unknown in (world.new_id(), "a\0b", ""):
+            with pytest.raises(NotFoundError):
+                await export(session, unknown)
 
 
 async def test_a_tenant_that_has_ended_is_erased_whole(world: World) -> None:

@@ -30,7 +30,7 @@ READS = {
     "scim_tokens": {"list", "get", "authenticate"},
     "scim_group_roles": {"list", "roles_by_group", "role_of"},
     "webhooks": {"list", "get", "list_attempts", "list_set_aside"},
-    "erasure": {"list_erased_users", "list_erased_tenants", "export_user"},
+    "erasure": {"list_erased_users", "list_erased_tenants", "export_user", "export_tenant"},
     "audit": {"list", "names"},
     "operators": {"get_account", "get_statistics", "list_tenants", "list_dead_letters"},
     "accounts": {

@@ -27,7 +27,7 @@ ACROSS_TENANTS = {
     "the erasure of a person, and the list of erased tenants": "INVITATIONS_OF|DIRECTORY_USERS_OF|TICKETS_OF"
     "|ONLY_OWNER_OF"
     "|END_MEMBERSHIPS|DROP|ERASED|EMPTY_TICKETS|EMPTY_OWN_REPLIES|EMPTY_RECEIVED_REPLIES",
-    "the export of a person": "OWN_ROWS|INVITATIONS|STORED_ANSWERS",
+    "the export of a person": "OWN_ROWS|INVITATIONS|IN_DIRECTORIES|STORED_ANSWERS",
     "housekeeping": "TENANT_COUNTERS|IDEMPOTENCY_KEYS|USAGE_DAYS|FOLD|FIND_EXPIRED|FIND_CLOSED",
 }
 """Names of statements that are about several tenants by what they are for. Citus asks every shard."""

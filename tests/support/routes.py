@@ -594,6 +594,7 @@ ROUTES = _table(
     Route("GET /api/v1/tenants/{tenant_id}/users", ADMIN, prepare=tenant),
     Route(f"GET {ACCOUNTS}/profile/{{user_id}}/export", ADMIN, prepare=account),
     Route(f"POST {ACCOUNTS}/profile/{{user_id}}/erasure", ADMIN, prepare=account),
+    Route("GET /api/v1/tenants/{tenant_id}/export", ADMIN, prepare=tenant),
     Route("POST /api/v1/tenants/{tenant_id}/erasure", ADMIN, prepare=ended_tenant),
     Route("GET /api/v1/tickets", ADMIN),
     Route("GET /api/v1/tenants/{tenant_id}/tickets", ADMIN, prepare=ticket),

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from hoc.cli.erasure import Erased
 
 user = typer.Typer(help="Export and erase people, and list who was erased.", no_args_is_help=True)
-tenant = typer.Typer(help="Erase tenants that have ended, and list those.", no_args_is_help=True)
+tenant = typer.Typer(
+    help="Export tenants, erase those that have ended, and list those.", no_args_is_help=True
+)
 
 Replay = Annotated[
     Path | None,
@@ -59,6 +61,22 @@ def user_erased(*, data_dir: DataDir = None) -> None:
     from hoc.cli.erasure import USERS
 
     _print_erased(USERS, data_dir)
+
+
+@tenant.command("export")
+def tenant_export(
+    *,
+    tenant_id: Annotated[str, typer.Argument()],
+    file: Annotated[
+        str, typer.Argument(metavar="[FILE]", help="File to write; standard output without one.")
+    ] = "-",
+    data_dir: DataDir = None,
+) -> None:
+    """Write all that is held about a tenant, as JSON lines of one row each, as of one moment."""
+    from hoc.cli.tenant_export import export_tenant
+    from hoc.embedded import DataDirectory
+
+    export_tenant(DataDirectory(data_dir), tenant_id, file)
 
 
 @tenant.command("erase")

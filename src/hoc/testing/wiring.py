@@ -34,6 +34,7 @@ from hoc.testing.received_invitations import MemoryReceivedInvitations
 from hoc.testing.scim_group_roles import MemoryScimGroupRoles
 from hoc.testing.scim_tokens import MemoryScimTokens
 from hoc.testing.subject_export import MemorySubjectExport
+from hoc.testing.tenant_export import MemoryTenantExport
 from hoc.testing.tenants import MemoryTenants
 from hoc.testing.tickets import MemoryTicketReplies, MemoryTickets
 from hoc.testing.usage import MemoryUsage
@@ -88,6 +89,7 @@ def memory_engines(
         user_erasure=MemoryUserErasure(database),
         tenant_erasure=MemoryTenantErasure(database),
         subject_exports=MemorySubjectExport(database),
+        tenant_exports=MemoryTenantExport(database),
     )
     return build_engines(stores, options or Options(), clock=clock, hooks=_hooks(hooks))
 

@@ -197,6 +197,14 @@ async def test_no_column_log_feed_or_answer_has_a_mark(fresh_database_url: str, 
             assert unmarked == {"outbox.payload"} or not unmarked, "give these a mark, or list them in KEPT"
             assert MARK in dumped(fresh_database_url, tmp_path)
 
+            exported = [
+                f"GET /api/v1/accounts/profile/{person}/export",
+                f"GET /api/v1/tenants/{tenant_id}/export",
+            ]
+            of_person, of_tenant = [await call(200, each, OPERATOR) for each in exported]
+            assert all(MARK in repr(of_person[kind]) for kind in ("directory_users", "directory_groups"))
+            assert MARK in repr(of_tenant)
+
             erased = await call(200, f"POST /api/v1/accounts/profile/{person}/erasure", OPERATOR)
 
             assert not any((await marked_columns(connection)).values())
@@ -207,6 +215,7 @@ async def test_no_column_log_feed_or_answer_has_a_mark(fresh_database_url: str, 
             told = [
                 erased,
                 repeated,
+                *[await call(200, each, OPERATOR) for each in exported],
                 await call(200, "GET /api/v1/events?after=0", OPERATOR),
                 await call(200, "GET /api/v1/accounts?is_active=all", OPERATOR),
                 *[

@@ -40,6 +40,7 @@ from hoc.cus.account.L6_drivers.scim_group_roles import SqlScimGroupRoles
 from hoc.cus.account.L6_drivers.scim_tokens import SqlScimTokens
 from hoc.cus.account.L6_drivers.subject_export import SqlSubjectExport
 from hoc.cus.account.L6_drivers.tenant_erasure import SqlTenantErasure
+from hoc.cus.account.L6_drivers.tenant_export import SqlTenantExport
 from hoc.cus.account.L6_drivers.tenants import SqlTenants
 from hoc.cus.account.L6_drivers.ticket_replies import SqlTicketReplies
 from hoc.cus.account.L6_drivers.tickets import SqlTickets
@@ -141,6 +142,7 @@ def postgres_engines(
         user_erasure=SqlUserErasure(),
         tenant_erasure=SqlTenantErasure(),
         subject_exports=SqlSubjectExport(),
+        tenant_exports=SqlTenantExport(),
     )
     return build_engines(stores, options, clock=clock, hooks=_hooks(hooks))
 

@@ -10,6 +10,7 @@ from pydantic_core import PydanticCustomError
 from hoc.cus.account.L5_engines.invitations import MAX_INVITEES
 from hoc.cus.account.L5_engines.operators import MAX_DAYS
 from hoc.cus.account.L5_engines.paging import MAX_CURSOR_LENGTH, MAX_LIMIT, MAX_OFFSET
+from hoc.cus.account.L5_engines.tenant_export import MAX_EXPORT_CURSOR
 from hoc.cus.account.L5_schemas.events import EVENTS
 from hoc.cus.account.L5_schemas.values import (
     GivenDomainJoining,
@@ -182,6 +183,13 @@ class CursorQuery(Query):
 
     limit: Limit | None = None
     cursor: Cursor | None = None
+
+
+class ExportQuery(Query):
+    """As `CursorQuery`, with longer cursors."""
+
+    limit: Limit | None = None
+    cursor: Annotated[str, Field(max_length=MAX_EXPORT_CURSOR)] | None = None
 
 
 class PageQuery(CursorQuery):

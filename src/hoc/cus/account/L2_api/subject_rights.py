@@ -1,10 +1,17 @@
 """The rights of the people whose data hoc has, on their behalf, with the scope ``accounts:admin``."""
 
+from hoc.cus.account.L2_api.bodies import ExportQuery
 from hoc.cus.account.L2_api.call import Call
-from hoc.cus.account.L2_api.operations import READ, TRANSACTION, AnyOperation, Operation
+from hoc.cus.account.L2_api.operations import READ, REPLICA, TRANSACTION, AnyOperation, Operation
 from hoc.cus.account.L2_api.scopes import ADMINS
 from hoc.cus.account.L5_engines.accounts_facade import AccountsFacade
-from hoc.cus.account.L5_schemas.erasure import TenantErasedResult, UserErasedResult, UserExport
+from hoc.cus.account.L5_schemas.erasure import (
+    TenantErasedResult,
+    TenantExport,
+    UserErasedResult,
+    UserExport,
+)
+from hoc.cus.account.L5_schemas.port_types import Page
 
 
 @Operation("GET", "/accounts/profile/{user_id}/export", UserExport, opens=READ, scopes=ADMINS, errors=(404,))
@@ -27,6 +34,20 @@ async def erase_user(accounts: AccountsFacade, call: Call) -> UserErasedResult:
 
 
 @Operation(
+    "GET",
+    "/tenants/{tenant_id}/export",
+    Page[TenantExport],
+    opens=REPLICA,
+    query=ExportQuery,
+    scopes=ADMINS,
+    errors=(404,),
+)
+async def export_tenant(accounts: AccountsFacade, call: Call[None, ExportQuery]) -> Page[TenantExport]:
+    """Export all that is held about a tenant, page by page."""
+    return await accounts.erasure.export_tenant(call.session, call.path["tenant_id"], **call.query.given())
+
+
+@Operation(
     "POST",
     "/tenants/{tenant_id}/erasure",
     TenantErasedResult,
@@ -39,4 +60,4 @@ async def erase_tenant(accounts: AccountsFacade, call: Call) -> TenantErasedResu
     return await accounts.erasure.erase_tenant(call.session, call.path["tenant_id"], actor=call.caller_id)
 
 
-SUBJECT_RIGHTS_OPERATIONS: list[AnyOperation] = [export_user, erase_user, erase_tenant]
+SUBJECT_RIGHTS_OPERATIONS: list[AnyOperation] = [export_user, erase_user, export_tenant, erase_tenant]

@@ -29,6 +29,7 @@ from hoc.cus.account.L5_engines.scim_group_roles import ScimGroupRoles, ScimGrou
 from hoc.cus.account.L5_engines.scim_tokens import ScimTokens, ScimTokenStore
 from hoc.cus.account.L5_engines.session import Clock, utc_now
 from hoc.cus.account.L5_engines.support import Support, TicketReplyStore, TicketStore
+from hoc.cus.account.L5_engines.tenant_export import TenantExportStore
 from hoc.cus.account.L5_engines.usage import Usage, UsageDayStore, UsageStore
 from hoc.cus.account.L5_engines.webhooks import Webhooks, WebhookStore
 from hoc.cus.account.L5_schemas.options import Options
@@ -64,6 +65,7 @@ class Stores:
     user_erasure: UserErasureStore
     tenant_erasure: TenantErasureStore
     subject_exports: SubjectExportStore
+    tenant_exports: TenantExportStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +151,13 @@ def build_engines(
         ),
         audit=AuditTrail(stores.events, stores.members),
         operators=Operators(stores.operators, clock=clock),
-        erasure=Erasure(stores.user_erasure, stores.tenant_erasure, stores.subject_exports, clock=clock),
+        erasure=Erasure(
+            stores.user_erasure,
+            stores.tenant_erasure,
+            stores.subject_exports,
+            stores.tenant_exports,
+            clock=clock,
+        ),
     )
     if hooks is None:
         return engines

@@ -7,7 +7,10 @@ from datetime import datetime
 from typing import Protocol
 
 from hoc.cus.account.L5_engines.hooks import records
+from hoc.cus.account.L5_engines.numbers import why_not_whole
+from hoc.cus.account.L5_engines.paging import MAX_LIMIT
 from hoc.cus.account.L5_engines.session import Clock, Session, utc_now
+from hoc.cus.account.L5_engines.tenant_export import TenantExportStore, read_cursor, written_cursor
 from hoc.cus.account.L5_engines.text import is_storable_id
 from hoc.cus.account.L5_schemas.erasure import (
     ErasedTenant,
@@ -15,15 +18,18 @@ from hoc.cus.account.L5_schemas.erasure import (
     LockedPerson,
     LockedTenant,
     TenantErasedResult,
+    TenantExport,
     UserErasedResult,
     UserExport,
 )
 from hoc.cus.account.L5_schemas.errors import (
     AccountNotFoundError,
     ConflictError,
+    InvalidInputError,
     LastOwnerError,
     NotFoundError,
 )
+from hoc.cus.account.L5_schemas.port_types import Page
 from hoc.cus.account.L5_schemas.values import CLOSED_TENANT
 
 
@@ -65,11 +71,13 @@ class Erasure:
         users: UserErasureStore,
         tenants: TenantErasureStore,
         exports: SubjectExportStore,
+        tenant_exports: TenantExportStore,
         *,
         clock: Clock = utc_now,
     ) -> None:
         self._users = users
         self._exports = exports
+        self._tenant_exports = tenant_exports
         self._tenants = tenants
         self._clock = clock
 
@@ -147,6 +155,29 @@ class Erasure:
         now = self._clock()
         await self._tenants.erase(session, tenant_id, now, actor=actor)
         return TenantErasedResult(tenant_id, held.erased_at or now)
+
+    async def export_tenant(
+        self, session: Session, tenant_id: str, *, limit: int = MAX_LIMIT, cursor: str | None = None
+    ) -> Page[TenantExport]:
+        """All that is held about a tenant, in any state of it: up to ``limit`` rows after those before.
+
+        The rows come table by table, a table's in the order of its key; the first is the tenant. The pages
+        are of one moment if ``session`` is a transaction that sees one. Otherwise a row that changes
+        meanwhile is as of its page, and an event that is numbered meanwhile may come twice.
+
+        Raises NotFoundError or InvalidInputError.
+        """
+        if wrong := why_not_whole(limit, 1, MAX_LIMIT):
+            raise InvalidInputError.of_parameter("limit", wrong)
+        store = self._tenant_exports
+        after = None if cursor is None else read_cursor(cursor, store)
+        found = None
+        if is_storable_id(tenant_id):
+            found = await store.records(session, tenant_id, after, limit)
+        if found is None or (after is None and not found.records):
+            raise NotFoundError("There is no such tenant.")
+        last = None if found.last is None else written_cursor(found.last)
+        return Page(TenantExport(tenant_id, found.records), last)
 
     async def list_erased_tenants(self, session: Session) -> list[ErasedTenant]:
         """The ids of all tenants that were erased, with the times."""

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from hoc.cus.account.L5_schemas.values import TenantStatus
 
@@ -69,6 +69,7 @@ class UserExport:
 
     ``stored_answers`` says which exist, without what is in them. ``events`` are those about the person and
     those that the person caused, in order. ``ticket_replies`` are the person's, and those to their tickets.
+    ``directory_users`` and ``directory_groups`` are what SCIM clients have given about the person.
     Hashes of secrets, and copies of texts that only comparisons use, are left out.
     """
 
@@ -85,5 +86,43 @@ class UserExport:
     ticket_replies: list[dict[str, Any]]
     account_mails: list[dict[str, Any]]
     domain_mails: list[dict[str, Any]]
+    webhook_mails: list[dict[str, Any]]
+    directory_users: list[dict[str, Any]]
+    directory_groups: list[dict[str, Any]]
     stored_answers: list[dict[str, Any]]
     events: list[dict[str, Any]]
+
+
+ExportKey: TypeAlias = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ExportPosition:
+    """A row in the export of a tenant: its kind, and what tells it from the tenant's others of the kind."""
+
+    kind: str
+    key: ExportKey
+
+
+@dataclass(frozen=True)
+class TenantRecord:
+    """A row with its columns, times in ISO 8601. ``kind`` is its table's name."""
+
+    kind: str
+    row: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class TenantRecords:
+    """Some rows of a tenant. ``last`` is the position of the last one, None if none comes after it."""
+
+    records: list[TenantRecord]
+    last: ExportPosition | None
+
+
+@dataclass(frozen=True)
+class TenantExport:
+    """A part of what is held about a tenant. Secrets, and hashes of secrets, are left out."""
+
+    tenant_id: str
+    records: list[TenantRecord]

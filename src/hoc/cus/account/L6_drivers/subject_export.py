@@ -3,11 +3,11 @@
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Table, Text, cast, exists, func, literal_column, or_, select, union
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB, array
+from sqlalchemy import ColumnElement, Table, exists, or_, select, union
 
 from hoc.cus.account.L5_schemas.erasure import UserExport
 from hoc.cus.account.L6_drivers.execution import AnySelect, SqlSession, fetch_all, fetch_one
+from hoc.cus.account.L6_drivers.exported_rows import shown
 from hoc.cus.account.L6_drivers.fragments import USER, any_of
 from hoc.cus.account.L6_drivers.invitation_sending import EMAIL_KEY
 from hoc.cus.account.L6_drivers.tables import (
@@ -22,21 +22,18 @@ from hoc.cus.account.L6_drivers.tables import (
     memberships,
     outbox,
     ownership_transfers,
+    scim_group_members,
+    scim_users,
     support_tickets,
     ticket_replies,
     users,
+    webhook_mails,
 )
-from hoc.cus.account.L6_drivers.user_erasure import FIND, NO_TENANT
-
-# What compares and finds is the same again, and a secret's hash says nothing.
-_LEFT_OUT: Final = ("email_key", "name_key", "searched", "token_hash", "request_hash", "response", "key")
+from hoc.cus.account.L6_drivers.user_erasure import FIND, INVITATIONS_OF, NO_TENANT
 
 
 def _rows(table: Table, *which: ColumnElement[bool]) -> AnySelect:
-    row = func.to_jsonb(literal_column(table.name), type_=JSONB)
-    left_out = cast(array([literal_column(f"'{name}'", Text) for name in _LEFT_OUT]), ARRAY(Text))
-    shown = row.op("-", return_type=JSONB())(left_out).label("row")
-    return select(shown).select_from(table).where(*which).order_by(*table.primary_key)
+    return select(shown(table).label("row")).select_from(table).where(*which).order_by(*table.primary_key)
 
 
 ACCOUNT = _rows(users, users.c.user_id == USER)
@@ -63,10 +60,23 @@ OWN_ROWS: Final = {
     ),
     "account_mails": _rows(account_mails, account_mails.c.user_id == USER),
     "domain_mails": _rows(domain_mails, domain_mails.c.user_id == USER),
+    "webhook_mails": _rows(webhook_mails, webhook_mails.c.user_id == USER),
 }
+_DESCRIBES_THEM: Final = or_(scim_users.c.user_id == USER, any_of(scim_users.c.email_key, "email_keys"))
 INVITATIONS = _rows(
     invitations, or_(invitations.c.accepted_user_id == USER, invitations.c.email_key == EMAIL_KEY)
 )
+IN_DIRECTORIES: Final = {
+    "directory_users": _rows(scim_users, _DESCRIBES_THEM),
+    "directory_groups": _rows(
+        scim_group_members,
+        exists().where(
+            scim_users.c.tenant_id == scim_group_members.c.tenant_id,
+            scim_users.c.resource_id == scim_group_members.c.member_id,
+            _DESCRIBES_THEM,
+        ),
+    ),
+}
 STORED_ANSWERS = _rows(
     idempotency_keys, any_of(idempotency_keys.c.tenant_id, "tenant_ids"), idempotency_keys.c.principal == USER
 )
@@ -99,6 +109,12 @@ class SqlSubjectExport:
             return None
         own = {name: await self._rows(session, each, user_id=user_id) for name, each in OWN_ROWS.items()}
         invited = await self._rows(session, INVITATIONS, user_id=user_id, email_key=found.email_key)
+        received = await fetch_all(session, INVITATIONS_OF, user_id=user_id, email_key=found.email_key)
+        keys = [key for key in {found.email_key, *(row.email_key for row in received)} if key]
+        in_directories = {
+            name: await self._rows(session, each, user_id=user_id, email_keys=keys)
+            for name, each in IN_DIRECTORIES.items()
+        }
         tenants = await fetch_all(session, TENANTS_IN_EVENTS, user_id=user_id)
         tenant_ids = sorted({NO_TENANT, *(row.tenant_id for row in tenants)})
         found_events = [
@@ -117,6 +133,7 @@ class SqlSubjectExport:
             stored_answers=await self._rows(session, STORED_ANSWERS, user_id=user_id, tenant_ids=tenant_ids),
             events=sorted(found_events, key=lambda event: (event["time"], event["position"])),
             **own,
+            **in_directories,
         )
 
     @staticmethod
