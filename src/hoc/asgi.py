@@ -1,55 +1,18 @@
 """`Accounts`: everything that runs behind the HTTP routes, put together from settings."""
 
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, nullcontext
-from functools import cache, partial
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from functools import cache
+from typing import TYPE_CHECKING, Protocol
 
-import orjson
 from starlette.authentication import AuthenticationBackend
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
 
-from hoc.concurrency.single_flight import SingleFlight
-from hoc.cus.account.L2_api.admission import slots
+from hoc import optional_parts
+from hoc.applications import Applications
 from hoc.cus.account.L2_api.app import Api
-from hoc.cus.account.L2_api.callers import Callers
-from hoc.cus.account.L2_api.console import CONSOLE_OPERATIONS
-from hoc.cus.account.L2_api.console.domains import DOMAINS
-from hoc.cus.account.L2_api.console.invitations import issue_invitation_link
-from hoc.cus.account.L2_api.console.scim import SCIM
-from hoc.cus.account.L2_api.console.webhooks import WEBHOOKS
-from hoc.cus.account.L2_api.cors import cors_origins
-from hoc.cus.account.L2_api.csrf import origin_of, parse_origins
-from hoc.cus.account.L2_api.deployment_webhooks import DEPLOYMENT_WEBHOOKS
-from hoc.cus.account.L2_api.documentation import documentation_route
-from hoc.cus.account.L2_api.endpoints import Dependencies, routes
-from hoc.cus.account.L2_api.feed import FEED_OPERATIONS
-from hoc.cus.account.L2_api.identity import IDENTITY_OPERATIONS, issue_email_change_link
-from hoc.cus.account.L2_api.openapi import CACHED_DOCUMENT, openapi_document, openapi_route
-from hoc.cus.account.L2_api.operations import AnyOperation
-from hoc.cus.account.L2_api.request import BodyParser
-from hoc.cus.account.L2_api.subject_rights import SUBJECT_RIGHTS_OPERATIONS
-from hoc.cus.account.L2_api.support_desk import SUPPORT_DESK_OPERATIONS
-from hoc.cus.account.L2_api.tenants import TENANT_OPERATIONS
-from hoc.cus.account.L5_engines.accounts_facade import AccountsFacade
 from hoc.cus.account.L5_engines.hooks import Hook
-from hoc.cus.account.wiring import (
-    access_reader,
-    create_account_service,
-    event_feed,
-    frame_reader,
-    idempotency,
-    open_database,
-    open_replica,
-    owner_reader,
-    postgres_facade,
-    time_limit,
-)
-from hoc.database import Database, PasswordSource, Reads
-from hoc.distribution import how_to_add, installed_version
-from hoc.events.asyncapi import asyncapi_document
+from hoc.cus.account.wiring import create_account_service, open_database, open_replica, postgres_facade
+from hoc.database import PasswordSource, Reads
 from hoc.events.billing import billing_handlers
 from hoc.events.message import Handler
 from hoc.events.observer import EventObserver
@@ -61,14 +24,9 @@ from hoc.mail.setup import create_courier, email_change_url
 from hoc.readiness import Readiness
 from hoc.retention import KeepDays, Retention
 from hoc.settings import Settings
-from hoc.telemetry.tracing import route_describer
 
-if TYPE_CHECKING:  # they need extras
-    from hoc.cus.account.L2_api.pages.endpoint import PageParts
-    from hoc.cus.account.L2_api.rate_limits import RateLimits
-    from hoc.domains.checker import DomainChecker
+if TYPE_CHECKING:  # it needs an extra
     from hoc.webhooks.observer import DeliveryObserver
-    from hoc.webhooks.sender import WebhookSender
 
 
 class Accounts:
@@ -148,9 +106,7 @@ class Accounts:
         )
         self._commit_notifier = CommitNotifier(self.database)
         self.database.after_write(self._commit_notifier.notify)
-        self.webhooks = (
-            _webhook_sender(settings, self.database, delivery_observer) if settings.webhooks else None
-        )
+        self.webhooks = optional_parts.webhook_sender(settings, self.database, delivery_observer)
         self.events = EventService(
             settings,
             billing_handlers(self.facade.billing) | dict(handlers or {}),
@@ -159,103 +115,20 @@ class Accounts:
             on_numbered=self._on_numbered,
         )
         self.events.before_use(self.readiness.require_schema)
-        callers = Callers(
-            access_reader(self.database),
-            owner_reader(self.database),
-            primary_issuer=settings.primary_issuer_or_default,
+        self._checker = optional_parts.domain_checker(settings, self.database, self.facade)
+        applications = Applications(
+            settings,
+            self.facade,
+            self.identity_service,
+            self.database,
+            self.reads,
             authentication=authentication,
+            on_work_queued=self._on_work_queued,
         )
-        self._checker = _domain_checker(settings, self.database, self.facade) if settings.domains else None
-
-        def on_work_queued() -> None:
-            for worker in (self._courier, self._checker, self.webhooks):
-                if worker is not None:
-                    worker.wake()
-
-        dependencies = Dependencies(
-            database=self.database,
-            callers=callers,
-            bodies=BodyParser(slots(1)),
-            pages=SingleFlight(),
-            idempotency=idempotency(),
-            on_work_queued=on_work_queued,
-            reads=self.reads,
-        )
-        limiter = slots(settings.max_requests)
-        limit = time_limit(settings.request_timeout_ms / 1_000)
-        rate_limits = rate_limits_of(settings)
-        unserved = [] if settings.invitation_links else [issue_invitation_link, issue_email_change_link]
-        unserved += [] if settings.domains else DOMAINS
-        unserved += [] if settings.scim else SCIM
-        unserved += [] if settings.webhooks else WEBHOOKS
-        deployment = DEPLOYMENT_WEBHOOKS if settings.webhooks else []
-        console = [operation for operation in CONSOLE_OPERATIONS if operation not in unserved]
-        identity = [operation for operation in IDENTITY_OPERATIONS if operation not in unserved]
-        on_route = route_describer()
-        trusted_origins = _trusted_origins(settings)
-        api = partial(
-            Api,
-            authentication=authentication,
-            limiter=limiter,
-            time_limit=limit,
-            rate_limits=rate_limits,
-            on_route=on_route,
-            trusted_origins=trusted_origins,
-            cors_origins=cors_origins(settings.cors_origins),
-        )
-        self.console_app = api(
-            [
-                *routes(console, self.facade, dependencies),
-                *_documentation(settings, console, title="hoc console"),
-            ]
-        )
-        self.identity_app = api(
-            [
-                *routes(identity, self.identity_service, dependencies),
-                *routes(TENANT_OPERATIONS, self.facade, dependencies),
-                *routes(SUBJECT_RIGHTS_OPERATIONS, self.facade, dependencies),
-                *routes(SUPPORT_DESK_OPERATIONS, self.facade, dependencies),
-                *routes(FEED_OPERATIONS, event_feed(), dependencies),
-                *routes(deployment, self.facade, dependencies),
-                *_documentation(
-                    settings,
-                    [
-                        *identity,
-                        *TENANT_OPERATIONS,
-                        *SUBJECT_RIGHTS_OPERATIONS,
-                        *SUPPORT_DESK_OPERATIONS,
-                        *FEED_OPERATIONS,
-                        *deployment,
-                    ],
-                    title="hoc identity",
-                ),
-                *_event_documentation(settings),
-            ]
-        )
-        self._scim_app: Callable[[], Api] = cache(
-            partial(_scim, self.database, self.facade, on_work_queued, api)
-        )
-        self._pages_app: Api | None = None
-        if pages_authentication is not None:
-            pages_app, page_parts = _pages()
-            self._pages_app = pages_app(
-                settings,
-                page_parts(
-                    self.facade,
-                    self.identity_service,
-                    self.database,
-                    callers,
-                    frame_reader(),
-                    on_work_queued,
-                    self.reads,
-                ),
-                authentication=pages_authentication,
-                limiter=limiter,
-                time_limit=limit,
-                rate_limits=rate_limits,
-                trusted_origins=trusted_origins,
-                on_route=on_route,
-            )
+        self.console_app = applications.console()
+        self.identity_app = applications.identity()
+        self._scim_app = cache(applications.scim)
+        self._pages_app = None if pages_authentication is None else applications.pages(pages_authentication)
 
     @property
     def scim_app(self) -> Api:
@@ -273,6 +146,11 @@ class Accounts:
         if self.webhooks is not None:
             self.webhooks.wake()
 
+    def _on_work_queued(self) -> None:
+        for worker in (self._courier, self._checker, self.webhooks):
+            if worker is not None:
+                worker.wake()
+
     @asynccontextmanager
     async def lifespan(self, _app: object = None) -> AsyncGenerator[None, None]:
         """Deliver mail, relay events and tidy up while the host application runs; then disconnect.
@@ -284,13 +162,13 @@ class Accounts:
             await self.readiness.check()  # before the others find out one by one
             async with (
                 self.readiness.running(),
-                self._courier.running() if self._courier is not None else nullcontext(),
-                self._checker.running() if self._checker is not None else nullcontext(),
-                self.reads.replica.running() if self.reads.replica is not None else nullcontext(),
+                _running(self._courier),
+                _running(self._checker),
+                _running(self.reads.replica),
                 self._housekeeping.running(),
                 self._commit_notifier.running(),
                 self.events.running(),
-                self.webhooks.running() if self.webhooks is not None else nullcontext(),
+                _running(self.webhooks),
             ):
                 yield
         finally:
@@ -305,93 +183,9 @@ def _keep_days(settings: Settings) -> KeepDays:
     )
 
 
-def _pages() -> "tuple[Callable[..., Api], type[PageParts]]":
-    try:
-        from hoc.cus.account.L2_api.pages.app import pages_app  # noqa: PLC0415 - only they need the extra
-        from hoc.cus.account.L2_api.pages.endpoint import PageParts  # noqa: PLC0415 - see above
-    except ImportError as missing:
-        raise ValueError(f"The pages need the library {missing.name}: {how_to_add('console')}.") from None
-    return pages_app, PageParts
+class _Part(Protocol):
+    def running(self) -> AbstractAsyncContextManager[None]: ...
 
 
-def _scim(
-    database: Database, facade: AccountsFacade, on_work_queued: Callable[[], None], api: Callable[..., Api]
-) -> Api:
-    try:
-        from hoc.scim.app import scim_app  # noqa: PLC0415 - only SCIM needs the extra
-    except ImportError as missing:
-        raise ValueError(f"SCIM needs the library {missing.name}: {how_to_add('scim')}.") from None
-    return scim_app(database, facade.scim_tokens, facade.provisioning, on_work_queued=on_work_queued, api=api)
-
-
-def _domain_checker(settings: Settings, database: Database, facade: AccountsFacade) -> "DomainChecker":
-    try:
-        from hoc.domains.checker import DomainChecker  # noqa: PLC0415 - only domains need the extra
-        from hoc.domains.lookup import DnsLookup  # noqa: PLC0415 - see above
-    except ImportError as missing:
-        raise ValueError(f"HOC_DOMAINS needs the library {missing.name}: {how_to_add('domains')}.") from None
-    return DomainChecker(database, facade.domain_checks, DnsLookup(settings.dns_servers))
-
-
-def _webhook_sender(
-    settings: Settings, database: Database, observer: "DeliveryObserver | None"
-) -> "WebhookSender":
-    try:
-        from hoc.webhooks.setup import create_sender  # noqa: PLC0415 - only webhooks need the extra
-    except ImportError as missing:
-        raise ValueError(
-            f"HOC_WEBHOOKS needs the library {missing.name}: {how_to_add('webhooks')}."
-        ) from None
-    return create_sender(database, settings, observer)
-
-
-def _trusted_origins(settings: Settings) -> frozenset[str]:
-    listed = parse_origins(settings.trusted_origins or "")
-    # The default is a local address, at which anything may run.
-    return listed | {origin_of(settings.public_url)} if "public_url" in settings.model_fields_set else listed
-
-
-def _documentation(settings: Settings, operations: Sequence[AnyOperation], *, title: str) -> list[Route]:
-    """The document of the operations, and the page about it."""
-    routes = [openapi_route(operations, title=title, version=installed_version())]
-    if settings.shows_docs:
-
-        def document(server: str) -> dict[str, Any]:
-            return openapi_document(operations, title=title, version=installed_version(), server=server)
-
-        routes.append(documentation_route("/docs", "openapi.json", document))
-    return routes
-
-
-def _event_documentation(settings: Settings) -> list[Route]:
-    routes = [Route("/asyncapi.json", _asyncapi)]
-    if settings.shows_docs:
-        page = documentation_route("/asyncapi/docs", "../asyncapi.json", lambda _server: asyncapi_document())
-        routes.append(page)
-    return routes
-
-
-@cache
-def _asyncapi_document() -> bytes:
-    return orjson.dumps(asyncapi_document())
-
-
-async def _asyncapi(_request: Request) -> Response:
-    return Response(_asyncapi_document(), headers=CACHED_DOCUMENT, media_type="application/json")
-
-
-def rate_limits_of(settings: Settings) -> "RateLimits | None":
-    """The configured rate limits, None when they are off. Raises ValueError for a wrong setting."""
-    if not settings.rate_limits:
-        return None
-    try:
-        from hoc.cus.account.L2_api.rate_limits import RateLimits  # noqa: PLC0415 - only they need the extra
-    except ImportError:
-        raise ValueError(f"HOC_RATE_LIMITS needs another library: {how_to_add('rate-limits')}.") from None
-
-    url = settings.rate_limit_storage_url
-    return RateLimits(
-        per_caller=settings.rate_limit_per_caller,
-        per_address=settings.rate_limit_per_address,
-        storage_url=url.get_secret_value() if url else None,
-    )
+def _running(part: _Part | None) -> AbstractAsyncContextManager[None]:
+    return nullcontext() if part is None else part.running()

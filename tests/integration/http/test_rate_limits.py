@@ -9,10 +9,10 @@ import pytest
 from pydantic import SecretStr
 from support.console import HOST, MOUNT, Console, ConsoleOn, problem_of
 
-from hoc.asgi import rate_limits_of
 from hoc.cus.account.L2_api.rate_limit_counters import Counters
 from hoc.cus.account.L2_api.rate_limits import RateLimits
 from hoc.cus.account.L5_schemas.errors import LimitExceededError
+from hoc.optional_parts import rate_limits
 from hoc.settings import Settings
 
 OFTEN = 20
@@ -114,7 +114,7 @@ class FailingStore(Counters):
 def test_a_wrong_setting_is_named_without_its_value(setting: str, value: object) -> None:
     settings = Settings.model_validate({"rate_limits": True, setting: value})
     with pytest.raises(ValueError, match=f"HOC_{setting.upper()}") as refusal:
-        rate_limits_of(settings)
+        rate_limits(settings)
     assert "secret" not in str(refusal.value)
 
 

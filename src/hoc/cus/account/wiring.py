@@ -50,7 +50,7 @@ from hoc.cus.account.L6_drivers.user_erasure import SqlUserErasure
 from hoc.cus.account.L6_drivers.webhook_deliveries import SqlWebhookDeliveries
 from hoc.cus.account.L6_drivers.webhooks import SqlWebhooks
 from hoc.database import Database, PasswordSource, Pooler, Replica
-from hoc.distribution import how_to_add
+from hoc.distribution import needing
 from hoc.settings import Settings
 
 __all__ = [
@@ -261,8 +261,6 @@ def parse_networks(given: str) -> tuple[IPv4Network | IPv6Network, ...]:
 
 
 def _domain_refusal() -> Callable[[str], str | None]:
-    try:
+    with needing("domains", "HOC_DOMAINS needs"):
         from hoc.cus.account.L6_drivers.domain_lists import domain_refusal  # noqa: PLC0415 - only domains need the extra
-    except ImportError as missing:
-        raise ValueError(f"HOC_DOMAINS needs the library {missing.name}: {how_to_add('domains')}.") from None
     return domain_refusal

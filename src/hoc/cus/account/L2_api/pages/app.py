@@ -1,14 +1,9 @@
 """The pages as an application to mount."""
 
 from collections.abc import Callable, Sequence
-from collections.abc import Set as AbstractSet
-from typing import TYPE_CHECKING
 
 from starlette.authentication import AuthenticationBackend
 
-from hoc.concurrency.limiter import Limiter
-from hoc.concurrency.per_loop import PerLoop
-from hoc.concurrency.time_limit import TimeLimit
 from hoc.cus.account.L2_api.app import Api
 from hoc.cus.account.L2_api.pages.admin.accounts import ACCOUNTS
 from hoc.cus.account.L2_api.pages.admin.dead_letters import DEAD_LETTERS
@@ -41,9 +36,6 @@ from hoc.cus.account.L2_api.pages.tenant.scim import SCIM
 from hoc.cus.account.L2_api.pages.tenant.tickets import TICKETS
 from hoc.cus.account.L2_api.pages.tenant.webhooks import WEBHOOKS
 from hoc.settings import Settings
-
-if TYPE_CHECKING:  # it needs an extra
-    from hoc.cus.account.L2_api.rate_limits import RateLimits
 
 PAGES: list[AnyPage] = [
     *HOME,
@@ -78,13 +70,12 @@ def pages_app(
     parts: PageParts,
     *,
     authentication: AuthenticationBackend,
-    limiter: PerLoop[Limiter[None]],
-    time_limit: TimeLimit,
-    rate_limits: "RateLimits | None",
-    trusted_origins: AbstractSet[str],
-    on_route: Callable[[str, str], None] | None,
+    api: Callable[..., Api],
 ) -> Api:
-    """The pages, for the callers that ``authentication`` knows. Raises ValueError for a wrong setting."""
+    """The pages, for the callers that ``authentication`` knows. Raises ValueError for a wrong setting.
+
+    ``api`` makes an application of routes, with the limits that the others have.
+    """
     development = authentication if isinstance(authentication, DevelopmentSignIn) else None
     unserved = [] if settings.domains else [*DOMAINS, *JOINABLE_TENANTS]
     unserved += [] if settings.scim else SCIM
@@ -102,14 +93,10 @@ def pages_app(
         templates=settings.console_templates,
         sign_in_path=None if development is None else SIGN_IN_PATH,
     )
-    return Api(
+    return api(
         [static.route(), *(page_route(page, parts, renderer, forms) for page in pages)],
         authentication=authentication,
-        limiter=limiter,
-        time_limit=time_limit,
-        rate_limits=rate_limits,
-        trusted_origins=trusted_origins,
-        on_route=on_route,
+        cors_origins=frozenset(),
         on_problem=renderer.problem,
     )
 
