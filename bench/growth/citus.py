@@ -71,7 +71,7 @@ async def call_routes(url: str) -> list[Called]:
 
 
 async def _call(console: Console, route: Route, counters: asyncpg.Connection) -> Called:
-    team = await console.team()
+    team = await console.invited_team()
     values = await route.prepare(console, team)
     client = console.client if route.mount == MOUNT else console.identity
     headers = route.allowed(console, team, values)

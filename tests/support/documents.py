@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from support.forked import run_program
+
 ROOT: Final = Path(__file__).parents[2]
 PAGES: Final = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
 
 _FENCE: Final = re.compile(r"^( *)```(.*)\n((?:.*\n)*?)\1```$", re.MULTILINE)
+_TIMEOUT_SECONDS: Final = 180
 _BETWEEN: Final = "===== between two blocks ====="
 
 
@@ -54,11 +57,17 @@ def run_shell(shell: str, page: Path, server_url: str, directory: Path, environm
     """Run the page's shell blocks as one session against a server, and compare each one's output."""
     shown = blocks(page, "sh run")
     script = f"echo '{_BETWEEN}'\n".join(block.code for block in shown)
-    done = _run(
+    done = subprocess.run(
         [shell, "-eu", "-c", script.replace("http://127.0.0.1:8201", server_url)],
-        directory,
-        environment | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+        cwd=directory,
+        env=environment | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=_TIMEOUT_SECONDS,
+        check=False,
     )
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     for block, printed in zip(shown, done.stdout.split(f"{_BETWEEN}\n"), strict=True):
         compare(block, printed)
 
@@ -66,32 +75,13 @@ def run_shell(shell: str, page: Path, server_url: str, directory: Path, environm
 def run_python(page: Path, directory: Path, environment: dict[str, str]) -> None:
     """Run the page's Python blocks as one program, and compare its output."""
     shown = blocks(page, "python run")
-    done = _run(
-        [sys.executable, "-W", "error", "-c", "\n".join(block.code for block in shown)],
-        directory,
-        environment,
-    )
+    code = "\n".join(block.code for block in shown)
+    done = run_program(code, directory, environment, timeout_seconds=_TIMEOUT_SECONDS)
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     outputs = [block for block in shown if block.output is not None]
     for block in outputs:
         compare(block, done.stdout)
     assert outputs or done.stdout == ""
-
-
-def _run(
-    command: list[str], directory: Path, environment: dict[str, str]
-) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        command,
-        cwd=directory,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=180,
-        check=False,
-    )
-    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
-    return done
 
 
 def compare(block: Block, printed: str) -> None:

@@ -2,16 +2,16 @@
 
 import os
 import re
-import subprocess
-import sys
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Final
 
 import httpx
+from support.forked import start_uvicorn
 from support.pgbouncer import through
 from support.postgres import POOLER
 
@@ -27,7 +27,7 @@ class ServerProcess:
 
     port: int
     log: Path
-    _process: subprocess.Popen[bytes]
+    _process: BaseProcess
 
     @property
     def url(self) -> str:
@@ -36,7 +36,7 @@ class ServerProcess:
     def kill(self) -> None:
         """SIGKILL: the process gets no chance to finish anything."""
         self._process.kill()
-        self._process.wait()
+        self._process.join()
 
 
 def development_keys(directory: Path) -> DevelopmentKeys:
@@ -67,37 +67,31 @@ def server_process(
     environment = inherited | {f"HOC_{name.upper()}": value for name, value in given.items()}
     directory.mkdir(parents=True, exist_ok=True)
     log = directory / f"server-{len(list(directory.glob('server-*.log')))}.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "uvicorn", "--factory", "hoc.server:create_app"),
-                *("--host", host, "--port", "0"),
-            ],
-            env=environment,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-    with process:
-        try:
-            port = _port(process, log)
-            _await_ready(process, log, port)
-            yield ServerProcess(port, log, process)
-        finally:
-            process.kill()
+    log.touch()
+    options = ["--factory", "hoc.server:create_app", "--host", host, "--port", "0"]
+    # prometheus_client reads the variable at import.
+    process = start_uvicorn(options, environment, log, copied="PROMETHEUS_MULTIPROC_DIR" not in environment)
+    try:
+        port = _port(process, log)
+        _await_ready(process, log, port)
+        yield ServerProcess(port, log, process)
+    finally:
+        process.kill()
+        process.join()
 
 
-def _port(process: subprocess.Popen[bytes], log: Path) -> int:
+def _port(process: BaseProcess, log: Path) -> int:
     while (found := _PORT.search(log.read_text())) is None:
         _must_run(process, log)
         time.sleep(0.02)
     return int(found[1])
 
 
-def _await_ready(process: subprocess.Popen[bytes], log: Path, port: int) -> None:
+def _await_ready(process: BaseProcess, log: Path, port: int) -> None:
     while httpx.get(f"http://127.0.0.1:{port}/health/ready").status_code != 200:
         _must_run(process, log)
         time.sleep(0.02)
 
 
-def _must_run(process: subprocess.Popen[bytes], log: Path) -> None:
-    assert process.poll() is None, f"the server ended:\n{log.read_text()}"
+def _must_run(process: BaseProcess, log: Path) -> None:
+    assert process.is_alive(), f"the server ended:\n{log.read_text()}"

@@ -9,6 +9,11 @@ from support.world import Team
 from hoc.events.relay import Relay
 
 
+@pytest.fixture
+async def team(console: Console) -> Team:
+    return await console.invited_team()
+
+
 async def audit(console: Console, team: Team, **query: str) -> list[dict[str, Any]]:
     """Walk the whole trail by Link, two at a time, as an admin."""
     headers = console.as_(team.admin, team.tenant_id)

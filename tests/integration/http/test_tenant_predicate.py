@@ -83,7 +83,7 @@ async def use_every_route(console: Console) -> None:
     for route in ROUTES.values():
         if route.mount != MOUNT:
             continue
-        team = await console.team()
+        team = await console.invited_team()
         values = await route.prepare(console, team)
         headers = route.allowed(console, team, values)
         key = {} if route.operation.answers_secret else {"Idempotency-Key": team.tenant_id}
@@ -116,7 +116,7 @@ async def use_every_route(console: Console) -> None:
 
 
 async def use_what_only_pages_use(console: Console) -> None:
-    team = await console.team()
+    team = await console.invited_team()
     async with console.reading() as session:
         trail = await console.facade.audit.list(session, team.tenant_id, team.owner)
         named = await console.facade.audit.names(session, team.tenant_id, trail.value.events)
