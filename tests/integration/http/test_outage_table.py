@@ -118,14 +118,13 @@ async def full_disk(site: Site) -> AsyncGenerator[None]:
         "INSERT INTO account.outbox (type, time, payload) SELECT 'none', now(),"
         " json_build_object('padding', repeat('x', 1200)) FROM generate_series(1, 16000)"
     )
-    await bloat.rollback()
-    size = await connection.fetchval("SELECT pg_relation_size('account.outbox')")
-    await connection.close()
-    site.limit_files(size)
+    site.limit_files(await connection.fetchval("SELECT pg_relation_size('account.outbox')"))
     try:
         yield
     finally:
         site.limit_files("unlimited")
+        await bloat.rollback()  # only now, as a reader makes room where it meets rows of nobody
+        await connection.close()
 
 
 @asynccontextmanager
