@@ -144,6 +144,13 @@ def offer(requests: Requests, rate: float, seconds: float, *, connections: int) 
     return Offered(**json.loads(done.stdout))
 
 
+def one_at_a_time(requests: Requests, seconds: float) -> Measured:
+    found = offer(requests, 0, seconds, connections=1)
+    if found.failed or not found.good:
+        raise RuntimeError(f"{found.failed} requests failed: {requests.of_kind[0]}")
+    return Measured(found.good)
+
+
 @dataclass(frozen=True, slots=True)
 class Side:
     """A participant in a contest. ``settle`` waits until its background work is done."""

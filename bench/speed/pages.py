@@ -3,7 +3,7 @@
 from functools import partial
 
 from filling import CROWD
-from load import Measured, Request, Requests, Side, contest, middle, offer, ratio
+from load import Request, Side, contest, middle, one_at_a_time, ratio
 from report import Report, at_most
 from scene import ADMIN, Scene
 from servers import hoc
@@ -46,7 +46,7 @@ def measure(scene: Scene, report: Report) -> None:
             for side, requests in (("page", shown), ("route", read)):
                 asked = scene.requests(server.url, requests)
                 asked.answer()
-                sides.append(Side(side, partial(_one_at_a_time, asked)))
+                sides.append(Side(side, partial(one_at_a_time, asked)))
             measured = contest(sides, rounds=scene.options.rounds, seconds=scene.options.seconds)
             times = [f"{side} {1_000 / middle(found).rate:.2f} ms" for side, found in measured.items()]
             report.add(
@@ -56,10 +56,3 @@ def measure(scene: Scene, report: Report) -> None:
                 goal=at_most(3),
                 detail=", ".join(times),
             )
-
-
-def _one_at_a_time(requests: Requests, seconds: float) -> Measured:
-    found = offer(requests, 0, seconds, connections=1)
-    if found.failed or not found.good:
-        raise RuntimeError(f"{found.failed} requests failed: {requests.of_kind[0]}")
-    return Measured(found.good)

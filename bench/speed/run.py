@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 import browsing
+import directories
 import ensuring
 import flatness
 import library
@@ -35,6 +36,7 @@ PARTS: Final[dict[str, Callable[[Scene, Report], None]]] = {
     "ensure": ensuring.measure,
     "console": tenancy.measure,
     "pages": pages.measure,
+    "scim": directories.measure,
     "mixed": mixed.measure,
     "peers": browsing.measure,
     "overload": overload.measure,

@@ -52,7 +52,7 @@ OF_USERS: Mapping[str, tuple[dict[str, str], Position | None]] = {
         Position("next", f"u{AT}", f"r{AT}"),
     ),
 }
-OF_GROUPS = {
+OF_GROUPS: Mapping[str, tuple[dict[str, str], Position | None]] = {
     "displayName": ({"filter": 'displayName eq "D1000"'}, None),
     "member": ({"filter": f'members.value eq "r{AT}"'}, None),
 }
@@ -72,13 +72,14 @@ async def database(fresh_database_url: str) -> AsyncGenerator[Database]:
 
 
 async def read_of(
-    database: Database, columns: Columns, mode: str, given: dict[str, Any], position: Position | None
+    database: Database, columns: Columns, mode: str, asked: dict[str, Any], position: Position | None
 ) -> int:
     """The blocks of resources that a search reads."""
-    request = SearchRequest[User[EnterpriseUser] | Group](**given, count=PAGE)
+    request = SearchRequest[User[EnterpriseUser] | Group](**asked, count=PAGE)
     search = Search(request, [columns], position, PAGE + 1, 0, with_related=frozenset({"User", "Group"}))
-    values = {"given_tenant_id": LARGE}
-    return await blocks_read(database, search.statement(), values, table=columns.table.name, mode=mode)
+    statement, values = search.statement()
+    given = {f"given_{name}": value for name, value in values.items()} | {"given_tenant_id": LARGE}
+    return await blocks_read(database, statement, given, table=columns.table.name, mode=mode)
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -1,13 +1,14 @@
 """The pages of a search, and what of a resource they show."""
 
+from functools import cached_property
 from typing import Any
 
-from scim2_models import ResponseParameters
+from scim2_models import Resource, ResponseParameters
 from scim2_server.storage import SearchPage
 
 from hoc.cus.account.L6_drivers.execution import AnyRow
 from hoc.cus.account.L6_drivers.scim_resources import Kind
-from hoc.scim.rows import resource_of
+from hoc.scim.rows import document_of, resource_of
 from hoc.scim.sorting import Position
 
 
@@ -26,13 +27,25 @@ def _names(path: object, name: str) -> bool:
     return str(path).rpartition(":")[2].partition(".")[0].lower() in {name, ""}
 
 
-def index_page(rows: list[AnyRow], total: int) -> SearchPage:
-    return SearchPage(total, [resource_of(row.kind, row, row.related) for row in rows])
+class StoredPage(SearchPage):
+    """A page of resources as JSON. Models of them are made only if somebody asks, as that takes longest."""
+
+    def __init__(self, total: int, documents: list[dict[str, Any]]) -> None:
+        self.total = total
+        self.documents = documents
+
+    @cached_property
+    def resources(self) -> list[Resource[Any]]:  # type: ignore[override]  # nobody assigns it
+        return [resource_of(document) for document in self.documents]
 
 
-def cursor_page(rows: list[AnyRow], total: int, count: int | None, at: Position | None) -> SearchPage:
+def index_page(rows: list[AnyRow], total: int) -> StoredPage:
+    return StoredPage(total, [document_of(row.kind, row, row.related) for row in rows])
+
+
+def cursor_page(rows: list[AnyRow], total: int, count: int | None, at: Position | None) -> StoredPage:
     if count == 0:
-        return SearchPage(total, [])
+        return StoredPage(total, [])
     goes_back = at is not None and at.direction == "previous"
     has_more = count is not None and len(rows) > count
     rows = rows[:count]

@@ -1,5 +1,6 @@
 """Resources as rows, and rows as resources."""
 
+from datetime import datetime
 from typing import Any, Final
 
 import orjson
@@ -42,19 +43,25 @@ def version_of(row: AnyRow) -> str:
     return f'W/"{row.version}"'
 
 
-def resource_of(kind: Kind, row: AnyRow, related: list[dict[str, Any]] | None) -> Resource[Any]:
+def document_of(kind: Kind, row: AnyRow, related: list[dict[str, Any]] | None) -> dict[str, Any]:
+    """A resource as JSON, but for its location, and with references that are relative to the endpoints."""
     document = {
         **row.resource,
         "id": row.resource_id,
         "meta": {
             "resourceType": kind,
-            "created": row.created_at,
-            "lastModified": row.updated_at,
+            "created": _time(row.created_at),
+            "lastModified": _time(row.updated_at),
             "version": version_of(row),
         },
     }
     if related:
         document[_RELATED_AS[kind]] = related
+    return document
+
+
+def resource_of(document: dict[str, Any]) -> Resource[Any]:
+    kind: Kind = document["meta"]["resourceType"]
     return _MODELS[kind].model_validate(document)
 
 
@@ -78,6 +85,10 @@ def addresses_of(user: User[Any]) -> list[str]:
     given = [email for email in user.emails or [] if email.value]
     order = sorted(given, key=lambda email: (not email.primary, email.type != "work"))
     return [str(email.value) for email in order] or [user.user_name or ""]
+
+
+def _time(at: datetime) -> str:
+    return at.isoformat().replace("+00:00", "Z")
 
 
 def _name_of(resource: Resource[Any]) -> str:

@@ -1,5 +1,6 @@
 """scim2-server's protocol, with hoc's errors and bounds."""
 
+from dataclasses import replace
 from typing import Any, cast
 
 from scim2_models import (
@@ -13,9 +14,12 @@ from scim2_models import (
 )
 from scim2_server.responses import ScimResponse
 from scim2_server.service import ScimService
+from scim2_server.storage import SearchPage
 
+from hoc.scim.enterprise_user import EnterpriseUser
 from hoc.scim.errors import error_of
 from hoc.scim.filters import MAX_LENGTH
+from hoc.scim.pages import StoredPage
 from hoc.scim.provider import PROVIDER
 
 
@@ -36,6 +40,36 @@ class TenantService(ScimService):
         return self.resource_response(
             self.publish(base_url, resource), Context.RESOURCE_REPLACEMENT_RESPONSE, response_parameters
         )
+
+    def search_response(
+        self,
+        base_url: str,
+        resource_types: list[ResourceType],
+        page: SearchPage,
+        search_request: SearchRequest[Any],
+    ) -> ScimResponse:
+        """Resources are shown as they are stored, unless the client has chosen attributes.
+
+        The library's own way validates and serializes each of them twice, which takes a millisecond.
+        """
+        chooses = search_request.attributes or search_request.excluded_attributes
+        if chooses or not isinstance(page, StoredPage):
+            return super().search_response(base_url, resource_types, page, search_request)
+        empty = SearchPage(page.total, [], page.next, page.previous)
+        answer = super().search_response(base_url, resource_types, empty, search_request)
+        shown = [self._published(base_url, document) for document in page.documents]
+        body = {**(answer.body or {}), "itemsPerPage": len(shown), "Resources": shown}
+        return replace(answer, body=body)
+
+    def _published(self, base_url: str, document: dict[str, Any]) -> dict[str, Any]:
+        """As `publish` does it with a model."""
+        resource_type = self.get_resource_type(document["meta"]["resourceType"])
+        location = self.resource_location(base_url, resource_type, document["id"])
+        manager = document.get(str(EnterpriseUser.__schema__), {}).get("manager", {})
+        for related in (*document.get("groups", ()), *document.get("members", ()), manager):
+            if "$ref" in related:
+                related["$ref"] = self.reference_location(base_url, related["$ref"])
+        return document | {"meta": document["meta"] | {"location": location}}
 
     def read_search(
         self,

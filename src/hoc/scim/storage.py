@@ -25,7 +25,7 @@ from hoc.cus.account.L6_drivers.execution import AnyRow, fetch_all
 from hoc.cus.account.L6_drivers.scim_resources import Key, Kind, SqlScimResources
 from hoc.scim.columns import GROUPS, USERS
 from hoc.scim.pages import cursor_page, index_page, shows_related
-from hoc.scim.rows import addresses_of, members_of, resource_of, values_of, version_of
+from hoc.scim.rows import addresses_of, document_of, members_of, resource_of, values_of, version_of
 from hoc.scim.searching import Search
 from hoc.scim.sorting import Position
 
@@ -86,7 +86,7 @@ class TenantStorage(AsyncScimStorage):
         wanted = shows_related(key.kind, response_parameters)
         async with self._session() as session:
             row = await self._find(session, key, related=wanted)
-        return resource_of(key.kind, row, row.related if wanted else None)
+        return resource_of(document_of(key.kind, row, row.related if wanted else None))
 
     async def search(
         self,
@@ -107,8 +107,9 @@ class TenantStorage(AsyncScimStorage):
             offset=search_request.start_index_0 or 0,
             with_related=frozenset(kind for kind in kinds if shows_related(kind, search_request)),
         )
+        statement, values = search.statement()
         async with self._session() as session:
-            found = await fetch_all(session, search.statement(), tenant_id=self._tenant_id)
+            found = await fetch_all(session, statement, tenant_id=self._tenant_id, **values)
         total: int = found[0].list_total
         rows = [row for row in found if row.resource_id is not None]
         return cursor_page(rows, total, count, at) if by_cursor else index_page(rows, total)
@@ -174,7 +175,7 @@ class TenantStorage(AsyncScimStorage):
 
     async def _whole(self, session: Session, key: Key) -> Resource[Any]:
         row = await self._find(session, key, related=True)
-        return resource_of(key.kind, row, row.related)
+        return resource_of(document_of(key.kind, row, row.related))
 
     async def _find(self, session: Session, key: Key, *, related: bool) -> AnyRow:
         row = None
