@@ -8,7 +8,7 @@ from typing import Any, Final, NoReturn, TypeAlias
 import orjson
 
 from hoc.bulk.files import Row
-from hoc.cus.account.L5_engines.account_service import MAX_PROVIDER_LENGTH
+from hoc.cus.account.L5_engines.account_requests import MAX_PROVIDER_LENGTH
 from hoc.cus.account.L5_engines.email_address import fold, parse_email
 from hoc.cus.account.L5_engines.merge_patches import checked_patch
 from hoc.cus.account.L5_engines.profiles import canonical_locale, known_timezone

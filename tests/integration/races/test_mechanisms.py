@@ -36,7 +36,7 @@ from hoc.cus.account.L5_schemas.identity import (
 )
 from hoc.cus.account.L5_schemas.options import Options
 from hoc.cus.account.L5_schemas.port_types import InvitationLimits, Invitee
-from hoc.cus.account.L6_drivers import account_inserts, accounts
+from hoc.cus.account.L6_drivers import account_inserts, account_status
 from hoc.cus.account.wiring import create_account_service, postgres_engines
 from hoc.database import Database, connections
 
@@ -589,7 +589,7 @@ async def test_a_second_attempt_gets_two_out_of_a_deadlock(
     at: Contenders, monkeypatch: pytest.MonkeyPatch, *, taken_out: bool
 ) -> None:
     """Joining with a new account counts it before the member; deactivating counts the member before it."""
-    for module in (account_inserts, accounts):
+    for module in (account_inserts, account_status):
         monkeypatch.setattr(module, "any_shard", lambda: 0)
     owner, user = await add_users(at.one, 2)
     [tenant] = await add_tenants(at.one, 1, {owner: "owner", user: "member"})

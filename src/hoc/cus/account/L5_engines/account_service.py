@@ -3,16 +3,21 @@
 Each method is a transaction of its own and safe to repeat.
 """
 
-from collections.abc import Generator
-from contextlib import contextmanager
 from copy import copy
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from hoc.cus.account.L5_engines.account_lists import parsed_list
+from hoc.cus.account.L5_engines.account_lists import parsed_list, parsed_search
 from hoc.cus.account.L5_engines.account_repository import AccountRepositoryProtocol
-from hoc.cus.account.L5_engines.email_address import fold, parse_email
+from hoc.cus.account.L5_engines.account_requests import (
+    AccountRequests,
+    checked_provider,
+    checked_reason,
+    name_patch,
+    preferences_patch,
+    validation,
+)
 from hoc.cus.account.L5_engines.email_changes import (
     account_of,
     new_change,
@@ -22,24 +27,19 @@ from hoc.cus.account.L5_engines.email_changes import (
 from hoc.cus.account.L5_engines.hooks import Hooks
 from hoc.cus.account.L5_engines.invitation_mail import token_hash
 from hoc.cus.account.L5_engines.link_patterns import EMAIL_CHANGE_URL, filled
-from hoc.cus.account.L5_engines.merge_patches import MAX_DOCUMENT_BYTES, checked_patch
-from hoc.cus.account.L5_engines.numbers import why_not_whole
-from hoc.cus.account.L5_engines.paging import MAX_LIMIT
+from hoc.cus.account.L5_engines.merge_patches import MAX_DOCUMENT_BYTES
 from hoc.cus.account.L5_engines.profiles import refused
-from hoc.cus.account.L5_engines.search_terms import search_term
 from hoc.cus.account.L5_engines.session import Clock, Session, new_id, utc_now
-from hoc.cus.account.L5_engines.text import clean_line, is_account_id, is_storable_id
+from hoc.cus.account.L5_engines.text import is_storable_id
 from hoc.cus.account.L5_schemas.errors import (
     AccountNotFoundError,
     AccountValidationError,
     ConflictError,
     FieldProblem,
-    InvalidInputError,
     LimitExceededError,
 )
 from hoc.cus.account.L5_schemas.identity import (
     AccountEnsureRequest,
-    AccountFilter,
     AccountListParams,
     AccountPreferencesRequest,
     AccountProfileResponse,
@@ -54,22 +54,17 @@ from hoc.cus.account.L5_schemas.identity import (
     SignInRequest,
 )
 from hoc.cus.account.L5_schemas.port_types import (
-    AccountPatch,
     AddressRefusal,
     EmailChangeRefusal,
     InvitationLimits,
     LinkOutcome,
-    NewAccount,
     PatchRefusal,
-    Subject,
     Versioned,
-    Window,
 )
 from hoc.cus.account.L5_schemas.results import LinkedIdentitiesResult
 
 __all__ = ["AccountRepositoryProtocol", "AccountService"]
 
-MAX_PROVIDER_LENGTH = 64
 MAILS_PER_RECIPIENT_PER_DAY = InvitationLimits().per_recipient_per_day
 _RETRY_TOMORROW = 86_400
 MAX_COUNTED = 10_000
@@ -99,12 +94,13 @@ class AccountService:
         hooks: Hooks | None = None,
     ) -> None:
         self.repository = repository if hooks is None else _with_hooks(repository, hooks)
-        self._primary_issuer = primary_issuer
+        self._requests = AccountRequests(
+            primary_issuer=primary_issuer, special_use_domains=special_use_domains
+        )
         self._clock = clock
         self._max_counted = max_counted
         self._mails_per_recipient_per_day = mails_per_recipient_per_day
         self.email_change_url = email_change_url
-        self._parse_email = partial(parse_email, special_use=special_use_domains)
 
     async def ensure_account(
         self, request: AccountEnsureRequest, *, actor: str | None = None
@@ -120,12 +116,7 @@ class AccountService:
         Raises AccountValidationError, also for a taken address (code ``address_claimed``: by an account that
         has verified it and that somebody signs in to).
         """
-        with _validation():
-            subject = Subject(request.user_id, self._issuer(request.issuer))
-            user_id = _id_for(subject)
-            address = self._parse_email(request.email)
-            name = clean_line("name", request.name)
-        account = NewAccount(subject, user_id, address, name, fold(name), request.email_verified)
+        account = self._requests.new_account(request)
         ensured = await self.repository.ensure_account_exists(account, self._clock(), actor=actor)
         if ensured is AddressRefusal.ERASED_ID:
             account = replace(account, user_id=new_id("usr"))
@@ -139,16 +130,6 @@ class AccountService:
         if isinstance(ensured, AddressRefusal):
             raise AccountValidationError.of("email", "is another account's already")
         return ensured
-
-    def _issuer(self, issuer: str | None) -> str:
-        """The issuer as it is stored: empty for the primary one, and for all when none is the primary one."""
-        if issuer is None:
-            return ""
-        if not is_storable_id(issuer):
-            raise InvalidInputError.of("issuer", "must be 1 to 255 characters without control characters")
-        if self._primary_issuer in {None, issuer}:
-            return ""
-        return issuer
 
     async def get_account_profile(self, user_id: str) -> AccountProfileResponse:
         """Return an active account. Raises AccountNotFoundError."""
@@ -189,16 +170,7 @@ class AccountService:
             return await self._request_email_change(
                 user_id, request, request.email, actor=actor, expected_version=expected_version
             )
-        with _validation():
-            name = None if request.name is None else clean_line("name", request.name)
-            address = None if request.email is None else self._parse_email(request.email)
-        patch = AccountPatch(
-            name=name,
-            name_key=None if name is None else fold(name),
-            email=None if address is None else address.given,
-            email_key=None if address is None else address.key,
-            email_verified=request.email_verified,
-        )
+        patch = self._requests.patch(request)
         account = await self.repository.update_account_profile(
             _storable(user_id), patch, self._clock(), actor=actor, expected_version=expected_version
         )
@@ -218,17 +190,17 @@ class AccountService:
 
         Raises AccountNotFoundError, AccountValidationError or StaleVersionError.
         """
-        with _validation():
-            patch = AccountPatch(preferences=checked_patch("preferences", request.preferences))
-            merged = await self.repository.update_account_preferences(
-                _storable(user_id),
-                patch,
-                self._clock(),
-                max_bytes=MAX_DOCUMENT_BYTES,
-                actor=actor,
-                expected_version=expected_version,
-            )
-            if isinstance(merged, PatchRefusal):
+        patch = preferences_patch(request)
+        merged = await self.repository.update_account_preferences(
+            _storable(user_id),
+            patch,
+            self._clock(),
+            max_bytes=MAX_DOCUMENT_BYTES,
+            actor=actor,
+            expected_version=expected_version,
+        )
+        if isinstance(merged, PatchRefusal):
+            with validation():
                 raise refused(merged)
         if not merged:
             raise _not_found()
@@ -249,8 +221,7 @@ class AccountService:
         Raises AccountNotFoundError, StaleVersionError, LastOwnerError, AccountValidationError, also for a
         taken address, or LimitExceededError: a tenant of the account has no seat for it any more.
         """
-        with _validation():
-            reason = _checked_reason(request.reason)
+        reason = checked_reason(request.reason)
         changed = await self.repository.set_account_status(
             _storable(user_id),
             is_active=request.is_active,
@@ -275,8 +246,7 @@ class AccountService:
 
         Raises AccountNotFoundError, AccountValidationError, StaleVersionError or LastOwnerError.
         """
-        with _validation():
-            given = _checked_reason(reason)
+        given = checked_reason(reason)
         deleted = await self.repository.set_account_status(
             _storable(user_id),
             is_active=False,
@@ -310,12 +280,11 @@ class AccountService:
         actor: str | None,
         expected_version: int | None,
     ) -> Versioned[AccountProfileResponse]:
-        with _validation():
-            name = None if request.name is None else clean_line("name", request.name)
-            address = self._parse_email(email)
-        patch = AccountPatch(name=name, name_key=None if name is None else fold(name))
+        patch = name_patch(request)
         change = new_change(
-            address, self._clock(), mails_per_recipient_per_day=self._mails_per_recipient_per_day
+            self._requests.address(email),
+            self._clock(),
+            mails_per_recipient_per_day=self._mails_per_recipient_per_day,
         )
         outcome = await self.repository.request_email_change(
             _storable(user_id), patch, change, actor=actor, expected_version=expected_version
@@ -395,8 +364,7 @@ class AccountService:
         Repeating it changes nothing. Raises AccountNotFoundError, AccountValidationError or ConflictError
         (the subject has an account).
         """
-        with _validation():
-            linked = self._subject(subject, issuer)
+        linked = self._requests.subject(subject, issuer)
         outcome = await self.repository.link_identity(_storable(user_id), linked, self._clock(), actor=actor)
         if outcome is LinkOutcome.NO_ACCOUNT:
             raise _not_found()
@@ -412,8 +380,7 @@ class AccountService:
         Raises AccountNotFoundError, AccountValidationError or ConflictError (nobody could sign in to the
         account without it).
         """
-        with _validation():
-            linked = self._subject(subject, issuer)
+        linked = self._requests.subject(subject, issuer)
         outcome = await self.repository.unlink_identity(
             _storable(user_id), linked, self._clock(), actor=actor
         )
@@ -430,23 +397,13 @@ class AccountService:
 
         Raises AccountNotFoundError or AccountValidationError.
         """
-        with _validation():
-            provider = (
-                None
-                if request.provider is None
-                else clean_line("provider", request.provider, max_length=MAX_PROVIDER_LENGTH)
-            )
+        provider = checked_provider(request)
         recorded = await self.repository.record_sign_in(
             _storable(user_id), self._clock(), provider=provider, actor=actor
         )
         if not recorded:
             raise _not_found()
         return True
-
-    def _subject(self, subject: str, issuer: str | None) -> Subject:
-        if not is_storable_id(subject):
-            raise InvalidInputError.of("subject", "must be 1 to 255 characters without control characters")
-        return Subject(subject, self._issuer(issuer))
 
     async def list_accounts(
         self, params: AccountListParams, *, session: Session = None
@@ -456,8 +413,7 @@ class AccountService:
         ``total`` is exact; with a search term it stops at 10,000 (``total_capped``). Without a ``session``,
         this reads in one of its own.
         """
-        with _validation():
-            wanted, scope, window = parsed_list(params)
+        wanted, scope, window = parsed_list(params)
         rows, capped = await self.repository.list_accounts(
             wanted, window, max_counted=self._max_counted, session=session
         )
@@ -478,15 +434,9 @@ class AccountService:
 
         Raises AccountValidationError.
         """
-        with _validation():
-            if wrong := why_not_whole(params.limit, 1, MAX_LIMIT):
-                raise InvalidInputError.of_parameter("limit", wrong)
-            term = search_term("query", params.query)
-            if term is None:
-                raise InvalidInputError.of_parameter("query", "must not be empty")
-        wanted = AccountFilter(None if params.include_inactive else True, term)
+        wanted, window = parsed_search(params)
         rows, _ = await self.repository.list_accounts(
-            wanted, Window(params.limit), max_counted=self._max_counted, session=session
+            wanted, window, max_counted=self._max_counted, session=session
         )
         return rows.rows
 
@@ -497,9 +447,7 @@ class AccountService:
 
     async def get_versioned_profile_by_email(self, email: str) -> Versioned[AccountProfileResponse] | None:
         """`get_account_by_email`, and the account's version."""
-        with _validation():
-            address = self._parse_email(email)
-        return await self.repository.get_account_by_email(address.key)
+        return await self.repository.get_account_by_email(self._requests.address(email).key)
 
     async def get_service_stats(self, *, session: Session = None) -> AccountStatsResponse:
         """The numbers of accounts, exact as of now."""
@@ -522,26 +470,6 @@ def _with_hooks(repository: AccountRepositoryProtocol, hooks: Hooks) -> AccountR
     return hooked
 
 
-@contextmanager
-def _validation() -> Generator[None, None, None]:
-    """Raise an InvalidInputError as the service's own AccountValidationError."""
-    try:
-        yield
-    except InvalidInputError as refusal:
-        raise AccountValidationError(refusal.message, problems=refusal.problems) from None
-
-
-def _id_for(subject: Subject) -> str:
-    """The id of a new account: the subject of the primary issuer, or a generated one."""
-    if subject.issuer == "":
-        if not is_account_id(subject.id):
-            raise InvalidInputError.of("user_id", "must be 1 to 255 visible characters without /")
-        return subject.id
-    if not is_storable_id(subject.id):
-        raise InvalidInputError.of("user_id", "must be 1 to 255 characters without control characters")
-    return new_id("usr")
-
-
 def _nothing_pending() -> AccountNotFoundError:
     return AccountNotFoundError("No change of this account's address is pending.")
 
@@ -550,10 +478,6 @@ def _storable(user_id: str) -> str:
     if not is_storable_id(user_id):
         raise _not_found()
     return user_id
-
-
-def _checked_reason(reason: str | None) -> str | None:
-    return None if reason is None else clean_line("reason", reason, max_length=500)
 
 
 def _not_found() -> AccountNotFoundError:

@@ -1,13 +1,23 @@
 """Activating, deactivating and deleting an account, together with its memberships and the counts."""
 
+from datetime import datetime
+
 from sqlalchemy import Boolean, String, case, func, literal, literal_column, null, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
+from hoc.cus.account.L5_schemas.errors import LimitExceededError, StaleVersionError
 from hoc.cus.account.L5_schemas.events import UserDeletedEventData, UserStatusChangedEventData
 from hoc.cus.account.L5_schemas.values import CLOSED_TENANT
-from hoc.cus.account.L6_drivers.account_inserts import SHARD
-from hoc.cus.account.L6_drivers.execution import AnySelect, param
-from hoc.cus.account.L6_drivers.fragments import ACCOUNT, NOW, USER, quota
+from hoc.cus.account.L6_drivers.account_inserts import SHARD, any_shard
+from hoc.cus.account.L6_drivers.execution import (
+    AnySelect,
+    SqlSession,
+    fetch_all,
+    fetch_each,
+    fetch_one,
+    param,
+)
+from hoc.cus.account.L6_drivers.fragments import ACCOUNT, LOCK_TENANT, NOW, USER, quota
 from hoc.cus.account.L6_drivers.outbox import ACTOR, recorded
 from hoc.cus.account.L6_drivers.seats import seats
 from hoc.cus.account.L6_drivers.tables import account_totals, member_counts, memberships, tenants, users
@@ -97,3 +107,42 @@ def _set_active() -> AnySelect:
 
 
 SET_ACTIVE = _set_active()
+
+
+async def set_status(
+    session: SqlSession,
+    user_id: str,
+    *,
+    is_active: bool,
+    is_deleted: bool,
+    now: datetime,
+    reason: str | None,
+    actor: str | None,
+    expected_version: int | None,
+) -> bool:
+    """False: there is no such account. Raises StaleVersionError or LimitExceededError.
+
+    Can deadlock with accepting an invitation, which locks account_totals before member_counts, and
+    `SET_ACTIVE` in the other order: the loser has to begin again.
+    """
+    account = await fetch_one(session, LOCK, user_id=user_id)
+    if account is None:
+        return False
+    if expected_version not in {None, account.version}:
+        raise StaleVersionError.of_account()
+    joined = await fetch_all(session, TENANTS_OF, user_id=account.user_id)
+    await fetch_each(session, LOCK_TENANT, [{"tenant_id": each.tenant_id} for each in joined])
+    if is_active and (full := await fetch_one(session, FULL_TENANT, user_id=account.user_id, now=now)):
+        raise LimitExceededError.of_seats(full.tenant_id, full.max_members)
+    await fetch_one(
+        session,
+        SET_ACTIVE,
+        user_id=account.user_id,
+        is_active=is_active,
+        is_deleted=is_deleted,
+        now=now,
+        reason=reason,
+        actor=actor,
+        shard=any_shard(),
+    )
+    return True
