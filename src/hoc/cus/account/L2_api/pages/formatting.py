@@ -29,7 +29,8 @@ def words(name: str) -> str:
 
 def event_words(name: str) -> str:
     """A type of event such as ``member.role_changed`` as words."""
-    return name.replace("tenant.", "project ").replace(".", " ").replace("_", " ").capitalize()
+    said = words(name.replace("tenant.", "project.").replace(".", "_"))
+    return said.replace("Scim ", "SCIM ")
 
 
 def amount(cents: int, currency: str | None) -> str:

@@ -18,7 +18,7 @@ def _owners(role: Role) -> bool:
     return role is Role.OWNER
 
 
-@Page("GET", "/scim", query=PageQuery, nav=Nav("SCIM", "shield", _owners))
+@Page("GET", "/scim", query=PageQuery, nav=Nav("SCIM", "directory", _owners))
 async def scim(view: View[None, PageQuery]) -> Answer:
     accounts, whose = view.accounts, (view.session, view.tenant_id, view.caller_id)
     tokens = await accounts.scim_tokens.list(*whose, **view.query.given())
