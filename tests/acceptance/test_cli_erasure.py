@@ -82,5 +82,8 @@ async def test_the_audit_trail_is_exported_in_order(
     assert [json.loads(line) for line in of_one] == [
         line for line in lines if line["tenant_id"] == tenants[0]
     ]
+    as_ocsf = hoc("audit", "export", "--format", "ocsf", **url).stdout.splitlines()
+    assert [json.loads(event)["metadata"]["sequence"] for event in as_ocsf] == [*range(1, len(lines) + 1)]
+    assert {json.loads(event)["class_uid"] for event in as_ocsf} == {3001, 3004}
     assert hoc("audit", "export", "--until", "2000-01-01T00:00:00Z", **url).stdout == ""
     assert hoc("audit", "export", "--since", "yesterday", **url).returncode == 2

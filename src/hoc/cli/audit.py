@@ -2,7 +2,9 @@
 
 import asyncio
 from datetime import datetime
+from typing import Literal
 
+import orjson
 import typer
 
 from hoc.bulk.exporting import STATEMENT_TIMEOUT_MS
@@ -14,10 +16,17 @@ from hoc.cus.account.L6_drivers.audit_export import copy_events
 from hoc.cus.account.L6_drivers.bulk_accounts import Output
 from hoc.cus.account.wiring import open_database
 from hoc.embedded import DataDirectory
+from hoc.events.ocsf import ocsf_event
 
 
 def export_events(
-    data: DataDirectory, name: str, *, tenant_id: str | None, since: str | None, until: str | None
+    data: DataDirectory,
+    name: str,
+    kind: Literal["jsonl", "ocsf"],
+    *,
+    tenant_id: str | None,
+    since: str | None,
+    until: str | None,
 ) -> None:
     """Write events to a file, which appears once it is complete, or to standard output for `-`."""
     first, end = _time("--since", since), _time("--until", until)
@@ -34,8 +43,22 @@ def export_events(
             await database.close()
 
     with writing(name) as output, database_errors(target.url):
-        count = asyncio.run(run(output))
+        count = asyncio.run(run(output if kind == "jsonl" else _OcsfOutput(output)))
     print_step(f"{count:,} events exported")
+
+
+class _OcsfOutput:
+    """Takes JSON lines in pieces, and writes each event as OCSF has it."""
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+        self._rest = b""
+
+    def write(self, piece: bytes) -> None:
+        *lines, self._rest = (self._rest + piece).split(b"\n")
+        for line in lines:
+            event = ocsf_event(orjson.loads(line))
+            self._output.write(orjson.dumps(event, option=orjson.OPT_APPEND_NEWLINE))
 
 
 def _time(option: str, given: str | None) -> datetime | None:

@@ -2,11 +2,13 @@
 
 # ruff: noqa: PLC0415 - a command imports its module when it runs, so `hoc --help` is quick
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from hoc.cli.options import DataDir
+
+Kind = Literal["jsonl", "ocsf"]
 
 audit = typer.Typer(help="Export the audit trail.", no_args_is_help=True)
 
@@ -17,6 +19,9 @@ def audit_export(
     file: Annotated[
         str, typer.Argument(metavar="[FILE]", help="File to write; standard output without one.")
     ] = "-",
+    kind: Annotated[
+        Kind, typer.Option("--format", help="hoc's own fields, or those of OCSF for a SIEM.")
+    ] = "jsonl",
     tenant_id: Annotated[str | None, typer.Option(help="Only this tenant's events.")] = None,
     since: Annotated[
         str | None, typer.Option(metavar="TIME", help="Only events at or after this time, with its zone.")
@@ -30,4 +35,4 @@ def audit_export(
     from hoc.cli.audit import export_events
     from hoc.embedded import DataDirectory
 
-    export_events(DataDirectory(data_dir), file, tenant_id=tenant_id, since=since, until=until)
+    export_events(DataDirectory(data_dir), file, kind, tenant_id=tenant_id, since=since, until=until)
