@@ -17,6 +17,7 @@ from hoc.cus.account.L5_schemas.frames import FrameFetch
 from hoc.cus.account.L5_schemas.options import Options, refuse_no_domain
 from hoc.cus.account.L5_schemas.port_types import Access, AccessFetch, InvitationLimits, OwnerFetch, Subject
 from hoc.cus.account.L5_schemas.results import SupportContactResult
+from hoc.cus.account.L6_drivers.acceptances import SqlAcceptances
 from hoc.cus.account.L6_drivers.accounts import AccountRepository
 from hoc.cus.account.L6_drivers.billing import SqlBilling
 from hoc.cus.account.L6_drivers.domain_checks import SqlDomainChecks
@@ -114,7 +115,6 @@ def postgres_engines(
 
     ``hooks`` are awaited in that session's transaction. Raises ValueError when no event has a hook's type.
     """
-    invitations = SqlInvitations()
     stores = Stores(
         tenants=SqlTenants(),
         members=SqlMembers(),
@@ -126,8 +126,8 @@ def postgres_engines(
         leases=SqlLeases(),
         tickets=SqlTickets(),
         ticket_replies=SqlTicketReplies(),
-        invitations=invitations,
-        acceptances=invitations,
+        invitations=SqlInvitations(),
+        acceptances=SqlAcceptances(),
         received_invitations=SqlReceivedInvitations(),
         domains=SqlDomains(),
         domain_checks=SqlDomainChecks(),

@@ -9,31 +9,22 @@ from hoc.cus.account.L5_engines.access import AccessReader, access_of, require, 
 from hoc.cus.account.L5_engines.email_address import parse_email
 from hoc.cus.account.L5_engines.hooks import records
 from hoc.cus.account.L5_engines.invitation_mail import new_token, token_hash
+from hoc.cus.account.L5_engines.invitation_refusals import refusal_of
 from hoc.cus.account.L5_engines.invitation_store import InvitationStore
 from hoc.cus.account.L5_engines.link_patterns import filled
 from hoc.cus.account.L5_engines.numbers import why_not_whole
 from hoc.cus.account.L5_engines.paging import CursorScope, PageArguments
-from hoc.cus.account.L5_engines.quotas import quota_exceeded
 from hoc.cus.account.L5_engines.session import Clock, Session, new_id, utc_now
 from hoc.cus.account.L5_engines.text import choice, choice_filter
-from hoc.cus.account.L5_schemas.errors import (
-    AccountsError,
-    ConflictError,
-    ForbiddenError,
-    InvalidInputError,
-    LimitExceededError,
-    NotFoundError,
-)
+from hoc.cus.account.L5_schemas.errors import AccountsError, ConflictError, InvalidInputError, NotFoundError
 from hoc.cus.account.L5_schemas.options import Options
 from hoc.cus.account.L5_schemas.port_types import (
     Access,
     EmailAddress,
     InvitationTerms,
     Invitee,
-    InviteObstacles,
     NewInvitation,
     Page,
-    QuotaRefusal,
 )
 from hoc.cus.account.L5_schemas.results import (
     ExtendedInvitationListResult,
@@ -54,7 +45,6 @@ from hoc.cus.account.L5_schemas.values import (
 DEFAULT_DAYS = 7
 MAX_DAYS = 30
 MAX_INVITEES = 100
-_RETRY_TOMORROW = 86_400
 
 
 class Invitations:
@@ -339,39 +329,6 @@ def _invited(
         return InvitedResult(email, created[outcome.invitation_id], None)
     refusal = refusals[outcome.invitation_id] if isinstance(outcome, NewInvitation) else outcome
     return InvitedResult(email, None, RefusalResult(refusal.error, refusal.status_code, refusal.message))
-
-
-def refusal_of(obstacles: InviteObstacles) -> ConflictError | ForbiddenError | LimitExceededError:
-    """The error that says why an invitation was not stored."""
-    if obstacles.already_member:
-        return ConflictError("A member of this tenant has this address already.", code="already_member")
-    if obstacles.already_pending:
-        return ConflictError("An invitation to this address is pending. Resend it.", code="already_pending")
-    if obstacles.outside_domains:
-        return ForbiddenError(
-            "This tenant invites only addresses in its verified domains.", code="outside_domains"
-        )
-    return _limit_of(obstacles) or ConflictError(
-        "The tenant changed while your request was processed. Try again."
-    )
-
-
-def _limit_of(obstacles: InviteObstacles) -> LimitExceededError | None:
-    if obstacles.max_members is not None:
-        return quota_exceeded(
-            QuotaRefusal("max_members", obstacles.max_members), hint="Members and pending invitations count."
-        )
-    if obstacles.tenant_limit_reached:
-        return LimitExceededError(
-            "This tenant has sent its daily limit of invitations. Try again tomorrow.",
-            retry_after=_RETRY_TOMORROW,
-        )
-    if obstacles.recipient_limit_reached:
-        return LimitExceededError(
-            "This address has received its daily limit of invitations. Try again tomorrow.",
-            retry_after=_RETRY_TOMORROW,
-        )
-    return None
 
 
 def _no_such_invitation() -> NotFoundError:

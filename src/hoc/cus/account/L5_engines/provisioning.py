@@ -14,8 +14,9 @@ from typing import Final, Protocol
 from hoc.cus.account.L5_engines.email_address import parse_email
 from hoc.cus.account.L5_engines.hooks import records
 from hoc.cus.account.L5_engines.invitation_links import tenant_not_active
+from hoc.cus.account.L5_engines.invitation_refusals import refusal_of
 from hoc.cus.account.L5_engines.invitation_store import InvitationStore
-from hoc.cus.account.L5_engines.invitations import DEFAULT_DAYS, refusal_of
+from hoc.cus.account.L5_engines.invitations import DEFAULT_DAYS
 from hoc.cus.account.L5_engines.joining import JoinStore, require_seat
 from hoc.cus.account.L5_engines.members import MemberStore
 from hoc.cus.account.L5_engines.scim_group_roles import highest_role

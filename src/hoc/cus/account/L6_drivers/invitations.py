@@ -1,36 +1,25 @@
-"""Invitations."""
+"""Invitations until they are accepted."""
 
 from datetime import datetime
 from typing import Any
 
 import uuid_utils
-from sqlalchemy import (
-    LargeBinary,
-    delete,
-    literal,
-    select,
-    true,
-    update,
-)
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import LargeBinary, delete, literal, select, update
 
 from hoc.cus.account.L5_schemas.events import (
-    InvitationAcceptedEventData,
     InvitationLinkIssuedEventData,
     InvitationRevokedEventData,
     InvitationRoleChangedEventData,
-    MemberJoinedEventData,
 )
 from hoc.cus.account.L5_schemas.port_types import (
     InvitationLimits,
-    InvitationTerms,
     InviteObstacles,
     NewInvitation,
     Slice,
     Window,
 )
 from hoc.cus.account.L5_schemas.results import ExtendedInvitationResult
-from hoc.cus.account.L5_schemas.values import InvitationStatus, MailDelivery, Role, TenantStatus
+from hoc.cus.account.L5_schemas.values import InvitationStatus, MailDelivery, Role
 from hoc.cus.account.L6_drivers.execution import (
     AnyRow,
     AnySelect,
@@ -40,14 +29,14 @@ from hoc.cus.account.L6_drivers.execution import (
     fetch_one,
     param,
 )
-from hoc.cus.account.L6_drivers.fragments import NOW, REQUEST_ENDED, TENANT, USER
+from hoc.cus.account.L6_drivers.fragments import NOW, TENANT
 from hoc.cus.account.L6_drivers.invitation_counts import count_closed
 from hoc.cus.account.L6_drivers.invitation_lists import PAGES, SHOWN_STATUS, page_of, with_status
+from hoc.cus.account.L6_drivers.invitation_locks import lock_invitation
 from hoc.cus.account.L6_drivers.invitation_sending import (
     CREATE,
     CREATE_BY_DIRECTORY,
     INVITATION,
-    INVITED_BY,
     IS_PENDING,
     LOCK_RECIPIENTS,
     OBSTACLES,
@@ -56,44 +45,11 @@ from hoc.cus.account.L6_drivers.invitation_sending import (
     ROLE,
     THIS,
 )
-from hoc.cus.account.L6_drivers.member_texts import NEW_MEMBER
-from hoc.cus.account.L6_drivers.outbox import ACTOR, follows, recorded
+from hoc.cus.account.L6_drivers.outbox import ACTOR, recorded
 from hoc.cus.account.L6_drivers.row_mapping import record_of
-from hoc.cus.account.L6_drivers.tables import (
-    invitation_mails,
-    invitations,
-    member_counts,
-    memberships,
-    tenants,
-)
+from hoc.cus.account.L6_drivers.tables import invitation_mails, invitations
 
 FIND = select(*with_status(SHOWN_STATUS)).where(THIS)
-
-LOCK = (
-    select(
-        *RESULT,
-        invitations.c.tenant_id,
-        invitations.c.email_key,
-        invitations.c.token_hash,
-        invitations.c.accepted_user_id,
-    )
-    .where(THIS)
-    .with_for_update()
-)
-
-# Read when the invitation is locked, so that both are as of now.
-STANDING = (
-    select(tenants.c.status, memberships.c.role)
-    .select_from(
-        tenants.outerjoin(
-            memberships,
-            (memberships.c.tenant_id == tenants.c.tenant_id)
-            & (memberships.c.user_id == INVITED_BY)
-            & memberships.c.is_active,
-        )
-    )
-    .where(tenants.c.tenant_id == TENANT)
-)
 
 
 def _revoke() -> AnySelect:
@@ -136,9 +92,6 @@ def _set_role() -> AnySelect:
 
 SET_ROLE = _set_role()
 
-# Nobody gives or takes a seat, or suspends the tenant, until the transaction ends.
-HOLD_TENANT = select(tenants.c.status).where(tenants.c.tenant_id == TENANT).with_for_update(read=True)
-
 
 def _hand_out() -> AnySelect:
     """Gives a pending invitation a token that is not mailed, and takes its mail out of the queue."""
@@ -165,62 +118,14 @@ def _hand_out() -> AnySelect:
 HAND_OUT = _hand_out()
 
 
-def _add_member() -> AnySelect:
-    accepted = (
-        update(invitations)
-        .where(THIS, IS_PENDING)
-        .values(status=InvitationStatus.ACCEPTED, accepted_at=NOW, updated_at=NOW, accepted_user_id=USER)
-        .returning(
-            invitations.c.tenant_id,
-            invitations.c.invitation_id,
-            invitations.c.role,
-            invitations.c.invited_by,
-            invitations.c.status,
-            invitations.c.delivery,
-        )
-        .cte("accepted")
-    )
-    joined = (
-        insert(memberships)
-        .from_select(
-            ["tenant_id", "user_id", "searched", "role", "invited_by", "joined_at", "updated_at"],
-            select(
-                accepted.c.tenant_id,
-                *NEW_MEMBER.c,
-                accepted.c.role,
-                accepted.c.invited_by,
-                NOW,
-                NOW,
-            ).join(NEW_MEMBER, true()),
-        )
-        .on_conflict_do_nothing()
-        .returning(memberships.c.tenant_id, memberships.c.role, memberships.c.invited_by)
-        .cte("joined")
-    )
-    counted = (
-        update(member_counts)
-        .where(member_counts.c.tenant_id == TENANT, member_counts.c.role == joined.c.role)
-        .values(members=member_counts.c.members + 1)
-        .cte("counted")
-    )
-    invitation_accepted = recorded(InvitationAcceptedEventData, accepted, actor=USER, user_id=USER)
-    member_joined = recorded(
-        MemberJoinedEventData, joined, follows(invitation_accepted), actor=USER, user_id=USER
-    )
-    return select(accepted.c.role).add_cte(
-        joined, counted, *count_closed(accepted), REQUEST_ENDED, invitation_accepted, member_joined
-    )
-
-
-ADD_MEMBER = _add_member()
-
-
 _result = record_of(
     ExtendedInvitationResult, CREATE, CREATE_BY_DIRECTORY, REISSUE, REVOKE, FIND, *PAGES.values()
 )
 
 
 class SqlInvitations:
+    lock = staticmethod(lock_invitation)
+
     async def create(
         self,
         session: SqlSession,
@@ -281,10 +186,6 @@ class SqlInvitations:
         row = await fetch_one(session, FIND, tenant_id=tenant_id, invitation_id=invitation_id, now=now)
         return None if row is None else _result(row)
 
-    async def hold_tenant(self, session: SqlSession, tenant_id: str) -> TenantStatus | None:
-        row = await fetch_one(session, HOLD_TENANT, tenant_id=tenant_id)
-        return None if row is None else TenantStatus(row.status)
-
     async def set_role(
         self,
         session: SqlSession,
@@ -304,13 +205,6 @@ class SqlInvitations:
             now=now,
             actor=actor,
         )
-
-    async def lock(self, session: SqlSession, tenant_id: str, invitation_id: str) -> InvitationTerms | None:
-        row = await fetch_one(session, LOCK, tenant_id=tenant_id, invitation_id=invitation_id)
-        if row is None:
-            return None
-        standing = await fetch_one(session, STANDING, tenant_id=tenant_id, invited_by=row.invited_by)
-        return None if standing is None else _terms(row, standing)
 
     async def reissue(
         self,
@@ -351,18 +245,6 @@ class SqlInvitations:
             actor=actor,
         )
 
-    async def add_member(
-        self, session: SqlSession, terms: InvitationTerms, user_id: str, now: datetime
-    ) -> None:
-        await fetch_one(
-            session,
-            ADD_MEMBER,
-            tenant_id=terms.tenant_id,
-            invitation_id=terms.invitation_id,
-            user_id=user_id,
-            now=now,
-        )
-
 
 def _obstacles(row: AnyRow) -> InviteObstacles:
     return InviteObstacles(
@@ -395,21 +277,3 @@ def _values(invitation: NewInvitation, limits: InvitationLimits) -> dict[str, An
         "per_recipient": limits.per_recipient_per_day,
         "delivery": invitation.delivery,
     }
-
-
-def _terms(row: AnyRow, standing: AnyRow) -> InvitationTerms:
-    return InvitationTerms(
-        tenant_id=row.tenant_id,
-        tenant_status=TenantStatus(standing.status),
-        invitation_id=row.id,
-        email=row.email,
-        email_key=row.email_key,
-        role=Role(row.role),
-        status=row.status,
-        invited_by=row.invited_by,
-        inviter_role=None if standing.role is None else Role(standing.role),
-        expires_at=row.expires_at,
-        token_hash=row.token_hash,
-        accepted_user_id=row.accepted_user_id,
-        delivery=row.delivery,
-    )
