@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from dnslib import CNAME, QTYPE, RCODE, RR, TXT
+from dnslib import CNAME, QTYPE, RCODE, RR, TXT, A
 from dnslib.server import BaseResolver, DNSLogger, DNSServer
 
 MAX_DATAGRAM = 512
@@ -22,10 +22,14 @@ class _SilenceError(Exception):
 
 @dataclass(slots=True)
 class Zone(BaseResolver):  # type: ignore[misc]  # dnslib has no types
-    """TXT records by name, each a list of texts. Any other name does not exist."""
+    """TXT records by name, each a list of texts. Any other name does not exist.
+
+    ``addresses`` are A records by name: what is answered first, then second, and so on.
+    """
 
     address: str = ""
     records: dict[str, list[list[str]]] = field(default_factory=dict[str, list[list[str]]])
+    addresses: dict[str, list[list[str]]] = field(default_factory=dict[str, list[list[str]]])
     aliases: dict[str, str] = field(default_factory=dict[str, str])
     rcode: str | None = None
     """Answered instead of any record."""
@@ -41,6 +45,10 @@ class Zone(BaseResolver):  # type: ignore[misc]  # dnslib has no types
         if self.is_silent:
             raise _SilenceError
         reply = request.reply()
+        if self.addresses.get(name) and request.q.qtype == QTYPE.A:
+            for address in self.addresses[name].pop(0):
+                reply.add_answer(RR(name, QTYPE.A, rdata=A(address)))
+            return reply
         if name in self.aliases:
             reply.add_answer(RR(name, QTYPE.CNAME, rdata=CNAME(self.aliases[name])))
             name = self.aliases[name]

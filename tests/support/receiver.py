@@ -84,11 +84,15 @@ class Receiver:
 
 @asynccontextmanager
 async def receiver(
-    answer: Answer = lambda _received: 204, *, tls: ssl.SSLContext | None = None
+    answer: Answer = lambda _received: 204,
+    *,
+    tls: ssl.SSLContext | None = None,
+    address: str = "127.0.0.1",
+    port: int = 0,
 ) -> AsyncGenerator[Receiver]:
     """Take webhooks until the end of the block."""
     taking = Receiver(answer, scheme="http" if tls is None else "https")
-    server = await asyncio.start_server(taking.serve, "127.0.0.1", 0, ssl=tls)
+    server = await asyncio.start_server(taking.serve, address, port, ssl=tls)
     taking.port = server.sockets[0].getsockname()[1]
     try:
         yield taking

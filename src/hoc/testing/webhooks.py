@@ -224,6 +224,7 @@ class MemoryWebhookDeliveries(MemoryStore):
             sequence=row.sequence,
             failures=row.failures,
             failing_since=row.failing_since,
+            has_requests=any(each[:2] == key for each in tables.webhook_sends),
         )
 
     async def pending(

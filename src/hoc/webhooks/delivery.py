@@ -49,7 +49,8 @@ class Delivery:
 
     async def take_turn(self, endpoint: LeasedWebhook) -> None:
         """Send what there is, for about two seconds, and end the lease."""
-        await self._send_requested(endpoint)
+        if endpoint.has_requests:
+            await self._send_requested(endpoint)
         turn_ends = asyncio.get_running_loop().time() + TURN_SECONDS
         left: LeasedWebhook | None = endpoint
         has_more = endpoint.is_enabled
@@ -57,7 +58,7 @@ class Delivery:
             async with self._transaction() as session:
                 pending = await self._rows.pending(session, left, BATCH)
             left = await self._send_pending(left, pending, turn_ends)
-            has_more = bool(pending) and left is not None and left.retry_at is None
+            has_more = left is not None and left.retry_at is None and not _is_all(pending, left)
         if left is not None:
             async with self._transaction() as session:
                 await self._leases.release(session, left, retry_at=left.retry_at, is_due=has_more)
@@ -102,6 +103,11 @@ class Delivery:
         if self._observer is not None:
             self._observer.attempted(attempt, (utc_now() - event.time).total_seconds())
         return attempt
+
+
+def _is_all(pending: Sequence[PendingEvent], left: LeasedWebhook) -> bool:
+    """Whether these are the last events, and settled. What is numbered later wakes the endpoint."""
+    return len(pending) < BATCH and (not pending or left.sequence >= pending[-1].sequence)
 
 
 def _together(events: Sequence[EventResult]) -> Iterator[list[EventResult]]:

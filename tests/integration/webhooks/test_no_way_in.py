@@ -6,8 +6,10 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 
+import dns.asyncresolver
 import pytest
 from support.certificates import Authority
+from support.dns import dns_server
 from support.receiver import Received, Receiver, receiver
 
 from hoc.cus.account.L5_engines.session import utc_now
@@ -134,6 +136,36 @@ async def test_a_name_is_resolved_once_for_a_connection(inside: Receiver) -> Non
     await client.close()
     assert attempt.status == 204
     assert next(answers) == ["10.0.0.1"]
+
+
+async def test_a_name_server_that_changes_its_mind_leads_nowhere(inside: Receiver) -> None:
+    """A real name server gives an address outside, which is 127.0.0.2 here, then one inside, then both."""
+    outside = (ip_network("127.0.0.2/32"),)
+    with dns_server() as zone:
+        zone.addresses["hooks.example.com"] = [["127.0.0.2"], ["127.0.0.1"], ["127.0.0.2", "127.0.0.1"]]
+        by_dns = dns.asyncresolver.Resolver(configure=False)
+        server, _, port = zone.address.rpartition(":")
+        by_dns.nameservers, by_dns.port = [server], int(port)
+
+        async def resolve(host: str) -> list[Address]:
+            return [ip_address(each.to_text()) for each in await by_dns.resolve(host, "A")]
+
+        async def attempted() -> WebhookAttempt:
+            client = WebhookClient(connection_pools(resolve, outside), "urn:test")
+            until = asyncio.get_running_loop().time() + 60
+            attempt = await client.send(endpoint(inside.url("hooks.example.com")), EVENT, until)
+            await client.close()
+            return attempt
+
+        async with receiver(address="127.0.0.2", port=inside.port) as taking:
+            attempts = [await attempted() for _ in range(3)]
+    assert [(each.status, each.error) for each in attempts] == [
+        (204, None),
+        (None, "forbidden_address"),
+        (None, "forbidden_address"),
+    ]
+    assert (taking.connections, inside.connections) == (1, 0)
+    assert zone.asked == ["udp hooks.example.com"] * 3
 
 
 async def test_a_redirect_is_not_followed(inside: Receiver) -> None:

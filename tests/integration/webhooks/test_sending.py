@@ -3,12 +3,18 @@
 import asyncio
 from typing import TYPE_CHECKING
 
+from sqlalchemy import text
 from standardwebhooks import Webhook
 from support.receiver import Received, receiver
 from support.seed import execute, scalar
 from support.waiting import until
-from support.webhook_sending import endpoint, happen, has, quotas_of, sending
+from support.webhook_sending import LOOPBACK, endpoint, happen, has, quotas_of, sending
+from support.webhooks import Deliverer
 from support.world import PostgresWorld
+
+from hoc.cus.account.L6_drivers.webhook_leases import SqlWebhookLeases
+from hoc.webhooks.client import WebhookClient
+from hoc.webhooks.connecting import SystemResolver, connection_pools
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -237,6 +243,85 @@ async def test_a_sender_that_lost_its_lease_records_nothing(world: PostgresWorld
 
         await until(attempts)
         assert await attempts() == 1
+
+
+async def test_an_event_that_comes_meanwhile_follows(world: PostgresWorld) -> None:
+    """It is numbered after the sender has looked for events, and before it ends its lease."""
+    tenant_id, owner = await world.tenant()
+    first, go_on = asyncio.Event(), asyncio.Event()
+
+    async def hold(_received: Received) -> int:
+        first.set()
+        await go_on.wait()
+        return 200
+
+    async with receiver(hold) as taking, sending(world.database):
+        await endpoint(world, tenant_id, owner, taking)
+        await happen(world, tenant_id, range(1, 2))
+        await first.wait()
+        await happen(world, tenant_id, range(2, 3))
+
+        async def is_woken() -> bool:
+            return bool(await scalar(world.database, "SELECT is_woken FROM account.webhook_endpoints"))
+
+        await until(is_woken)
+        go_on.set()
+        await until(lambda: has(2, taking))
+    assert quotas_of(taking) == [1, 2]
+
+
+async def test_a_locked_endpoint_delays_no_other(world: PostgresWorld) -> None:
+    """Somebody's transaction holds the row of an endpoint that is due."""
+    tenant_id, owner = await world.tenant()
+    other, other_owner = await world.tenant()
+    async with receiver() as held, receiver() as taking:
+        locked = await endpoint(world, other, other_owner, held)
+        await endpoint(world, tenant_id, owner, taking)
+        lock = f"SELECT FROM account.webhook_endpoints WHERE endpoint_id = '{locked.endpoint_id}' FOR UPDATE"
+        async with world.transaction() as session:
+            await session.execute(text(lock))
+            async with sending(world.database):
+                await happen(world, tenant_id, range(1, 2))
+                await until(lambda: has(1, taking))
+        assert held.requests == []
+
+
+async def test_a_turn_longer_than_a_lease_keeps_it(world: PostgresWorld) -> None:
+    """The lease is renewed while it is held, and another's is not."""
+    tenant_id, owner = await world.tenant()
+    async with receiver() as taking:
+        made = await endpoint(world, tenant_id, owner, taking)
+    leases = SqlWebhookLeases()
+    async with world.transaction() as session:
+        [mine] = await leases.claim(session, "mine", 1, failing=False)
+        key = (tenant_id, made.endpoint_id, mine.leased_by)
+        await session.execute(text("UPDATE account.webhook_endpoints SET due_at = now() + interval '1 s'"))
+        assert await leases.renew(session, [(tenant_id, made.endpoint_id, "other")]) == set()
+        ends = "SELECT due_at > now() + interval '9 s' FROM account.webhook_endpoints"
+        assert not await session.scalar(text(ends))
+        assert await leases.renew(session, [key]) == {key}
+        assert await session.scalar(text(ends))
+
+
+async def test_an_attempt_ends_with_the_lease(world: PostgresWorld) -> None:
+    """What is answered later may have been sent by the next sender too, out of order."""
+    tenant_id, owner = await world.tenant()
+
+    async def never(_received: Received) -> int:
+        await asyncio.Event().wait()
+        return 200
+
+    async with receiver(never) as taking:
+        made = await endpoint(world, tenant_id, owner, taking)
+        await happen(world, tenant_id, range(1, 2))
+        deliverer = Deliverer(world)
+        leased = await deliverer.lease(tenant_id, made.endpoint_id)
+        [pending] = await deliverer.pending(leased)
+        client = WebhookClient(connection_pools(SystemResolver(), LOOPBACK), "urn:hoc:test")
+        ends = asyncio.get_running_loop().time() + 0.2
+        attempt = await client.send(leased, pending.event, ends)
+        await client.close()
+    assert attempt.error == "timeout"
 
 
 async def test_pruning_keeps_what_an_endpoint_has_not_had(world: PostgresWorld) -> None:

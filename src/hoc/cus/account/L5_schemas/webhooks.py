@@ -124,6 +124,8 @@ class LeasedWebhook:
     sequence: int
     failures: int
     failing_since: datetime | None
+    has_requests: bool = False
+    """Whether single events are to be sent that somebody has asked for."""
     retry_at: datetime | None = None
     """When to try again what has just failed. None: nothing has."""
 

@@ -119,6 +119,10 @@ def _wake() -> AnySelect:
 
 WAKE = _wake()
 
+_HAS_REQUEST = exists().where(
+    webhook_sends.c.tenant_id == webhook_endpoints.c.tenant_id,
+    webhook_sends.c.endpoint_id == webhook_endpoints.c.endpoint_id,
+)
 _KEY = tuple_(webhook_endpoints.c.tenant_id, webhook_endpoints.c.endpoint_id)
 
 
@@ -146,6 +150,7 @@ def _claim(*, failing: bool) -> Any:  # noqa: ANN401 - an UPDATE with its column
         .returning(
             webhook_endpoints,
             case((has_overlap, webhook_endpoints.c.previous_secret), else_=null()).label("second_secret"),
+            _HAS_REQUEST.label("has_requests"),
         )
     )
 
@@ -168,10 +173,6 @@ RENEW = (
     .where(_KEY.in_(select(*_HELD.c)), any_of(webhook_endpoints.c.leased_by, "leases"))
     .values(due_at=_LEASE_END)
     .returning(webhook_endpoints.c.tenant_id, webhook_endpoints.c.endpoint_id, webhook_endpoints.c.leased_by)
-)
-_HAS_REQUEST = exists().where(
-    webhook_sends.c.tenant_id == webhook_endpoints.c.tenant_id,
-    webhook_sends.c.endpoint_id == webhook_endpoints.c.endpoint_id,
 )
 RELEASE = (
     update(webhook_endpoints)
@@ -244,4 +245,5 @@ def _leased(row: AnyRow) -> LeasedWebhook:
         sequence=row.sequence,
         failures=row.failures,
         failing_since=row.failing_since,
+        has_requests=row.has_requests,
     )
