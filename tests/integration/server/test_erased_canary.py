@@ -13,11 +13,11 @@ from typing import Any, Final
 
 import asyncpg
 import httpx
+from support.command_line import hoc
 from support.servers import development_keys, server_process
 
 from hoc.embedded import DataDirectory
 from hoc.embedded.postgres_tools import PostgresTools
-from hoc.postgres_url import PostgresUrl
 
 MARK: Final = f"xq7canary{uuid.uuid4().hex[:6]}"
 OLD, NOW, NEXT = (f"{MARK}-{which}@example.com" for which in ("old", "now", "next"))
@@ -78,6 +78,13 @@ class Client:
     def __init__(self, http: httpx.AsyncClient, directory: Path) -> None:
         self._http = http
         self._keys = development_keys(directory)
+
+    async def page(self, path: str, caller: tuple[Any, ...]) -> str:
+        """The page that this person's browser shows, which is one also where there is nothing to show."""
+        session = self._keys.issue(caller[0], caller[1], scopes=caller[2:])
+        shown = await self._http.get(path, headers={"Cookie": f"hoc_session={session}"})
+        assert shown.status_code in {200, 404}, (path, shown.status_code)
+        return shown.text
 
     async def __call__(
         self,
@@ -167,11 +174,11 @@ async def marked_columns(connection: asyncpg.Connection) -> dict[str, bool]:
     }
 
 
-def dumped(url: str, directory: Path) -> str:
-    """What a backup that is made now has, as SQL."""
+def backed_up(url: str, directory: Path) -> str:
+    """What `hoc backup` writes now, as SQL."""
     tools, file = PostgresTools.of(DataDirectory(directory)), directory / "hoc.dump"
-    with file.open("wb") as output:
-        tools.dump(PostgresUrl.parse(url), "account", output)
+    done = hoc("backup", file, "--data-dir", directory, HOC_DATABASE_URL=url)
+    assert done.returncode == 0, done.stderr
     shown = subprocess.run(
         [tools.files.runtime / "bin" / "pg_restore", "--file=-", file],
         env={"LD_LIBRARY_PATH": str(tools.files.runtime / "lib"), "LC_ALL": "C"},
@@ -195,7 +202,6 @@ async def test_no_column_log_feed_or_answer_has_a_mark(fresh_database_url: str, 
             marked = await marked_columns(connection)
             unmarked = {name for name, is_marked in marked.items() if not is_marked}
             assert unmarked == {"outbox.payload"} or not unmarked, "give these a mark, or list them in KEPT"
-            assert MARK in dumped(fresh_database_url, tmp_path)
 
             exported = [
                 f"GET /api/v1/accounts/profile/{person}/export",
@@ -204,11 +210,17 @@ async def test_no_column_log_feed_or_answer_has_a_mark(fresh_database_url: str, 
             of_person, of_tenant = [await call(200, each, OPERATOR) for each in exported]
             assert all(MARK in repr(of_person[kind]) for kind in ("directory_users", "directory_groups"))
             assert MARK in repr(of_tenant)
+            pages = [
+                *[(f"/admin/accounts/{person}", OPERATOR), ("/admin/accounts?status=inactive", OPERATOR)],
+                *[(f"/projects/{tenant_id}/{path}", owner) for path in ("members", "tickets", "audit")],
+            ]
+            unmarked_pages = [page for page, caller in pages if MARK not in await call.page(page, caller)]
+            assert unmarked_pages == ["/admin/accounts?status=inactive"]
 
             erased = await call(200, f"POST /api/v1/accounts/profile/{person}/erasure", OPERATOR)
 
             assert not any((await marked_columns(connection)).values())
-            sql = dumped(fresh_database_url, tmp_path)
+            sql = backed_up(fresh_database_url, tmp_path)
             repeated = await call(
                 409, "POST /accounts/users/invite", owner, {"email": OLD}, **{"Idempotency-Key": "invite"}
             )
@@ -222,10 +234,12 @@ async def test_no_column_log_feed_or_answer_has_a_mark(fresh_database_url: str, 
                     await call(200, f"GET /accounts/{path}", owner)
                     for path in ("audit", "users", "users?status=inactive", "invitations", "support/tickets")
                 ],
+                *[await call.page(page, caller) for page, caller in pages],
             ]
         log = server.log.read_text()
     assert repeated["code"] == "answer_erased"
     assert tenant_id in repr(told)
+    assert person in sql
     for name, text in {"dump": sql, "log": log, "answers": repr(told)}.items():
         assert MARK not in text, name
         assert MARK.encode().hex() not in text, name
