@@ -51,6 +51,7 @@ def hoc(database_url: str, place: Path, *, lifespan: str = "on", **settings: str
         "data_dir": str(place),
         "development": "true",
         "invitations_per_tenant_per_day": MANY,
+        "pool_size": "10",  # as the yardstick's
     }
     environment = _environment(**given | settings)
     return _uvicorn("hoc.server:create_app", place, environment, "--factory", f"--lifespan={lifespan}")

@@ -108,6 +108,7 @@ class Accounts:
         self.database.after_write(self._commit_notifier.notify)
         self.webhooks = optional_parts.webhook_sender(settings, self.database, delivery_observer)
         self.events = EventService(
+            self.database,
             settings,
             billing_handlers(self.facade.billing) | dict(handlers or {}),
             observer=observer,

@@ -80,7 +80,7 @@ class Settings(BaseSettings):
     replica_staleness_ms: Count = Field(
         default=1_000, description="milliseconds that what the replica shows may be old"
     )
-    pool_size: Count = Field(default=10, description="most database connections of each server process")
+    pool_size: Count = Field(default=8, description="most database connections of each server process")
     max_requests: Count = Field(
         default=512, description="requests at once in each server process; others wait briefly, then get 503"
     )

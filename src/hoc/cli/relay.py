@@ -38,6 +38,8 @@ def relay(data: DataDirectory) -> None:
         "database_url": SecretStr(database_url),
         "nats_url": None if nats_url is None else SecretStr(nats_url),
         "send_mail": False,  # a relay needs no templates
+        # For readiness and inbound messages; the relay itself has connections of its own.
+        "pool_size": settings.pool_size if settings.webhooks else 1,
     }
     with database_errors(database_url):
         asyncio.run(_run(settings.model_copy(update=found)))

@@ -72,7 +72,7 @@ class Database:
         self,
         url: str,
         *,
-        pool_size: int = 10,
+        pool_size: int = 8,
         statement_timeout_ms: int = 5_000,
         errors: ErrorTranslator | None = None,
         pooled: bool = True,

@@ -23,7 +23,7 @@ _DIALECT = "postgresql+asyncpg://"  # where the database is says the connector
 def create_engine(
     url: str,
     *,
-    pool_size: int = 10,
+    pool_size: int = 8,
     statement_timeout_ms: int | None = 5_000,
     pooled: bool = True,
     password: PasswordSource | None = None,

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from hoc.events.nats_access import NatsAccess
     from hoc.events.publisher import Publisher
 
-# One for numbering events, one for publishing them, one for `status`.
-_CONNECTIONS = 3
+# One for numbering events, one for publishing them; `status` takes whichever is free.
+_CONNECTIONS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +36,10 @@ class EventStatus:
 
 
 class EventService:
-    """The relay, its listener, and the handlers of inbound messages, on their own connections.
+    """The relay and its listener on connections of their own, and the handlers of inbound messages.
 
     Args:
+        database: the application's, on which inbound messages are handled.
         settings: `Settings.database_url` must be set; without a `nats_url` events are only numbered.
         handlers: of inbound messages, by subject.
         observer: counts events, for metrics.
@@ -48,6 +49,7 @@ class EventService:
 
     def __init__(
         self,
+        database: Database,
         settings: Settings,
         handlers: Mapping[str, Handler],
         *,
@@ -69,7 +71,7 @@ class EventService:
         self._inbound: Inbound | None = None
         publisher: Publisher | None = None
         if settings.nats_url is not None:
-            self._nats, publisher, self._inbound = _on_nats(settings, self._database, handlers, observer)
+            self._nats, publisher, self._inbound = _on_nats(settings, database, handlers, observer)
         self._relay = Relay(
             self._database,
             publisher,

@@ -147,13 +147,13 @@ def test_a_scrape_of_one_process_shows_all_processes(
                     httpx.get(f"{server.url}/accounts/profile")
             for server in (one, other):
                 assert answered(server) == {"GET /accounts/profile 401": 7}
-                assert value(server, "hoc_database_pool_size") == 13
+                assert value(server, "hoc_database_pool_size") == 11
                 assert value(server, "hoc_events_published_total") == 0
             assert len(processes(one)) == 2
             other.kill()
         # The counts of the ended process stay; its pool is gone.
         assert answered(one) == {"GET /accounts/profile 401": 7}
-        assert value(one, "hoc_database_pool_size") == 10
+        assert value(one, "hoc_database_pool_size") == 8
         assert len(processes(one)) == 1
 
 

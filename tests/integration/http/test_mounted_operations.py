@@ -66,7 +66,7 @@ async def test_a_host_has_health_and_metrics(client: httpx.AsyncClient) -> None:
         assert (await client.get(path)).status_code == 200, path
     assert (await client.get("/hoc/health/detailed")).json()["database_connected"] is True
     shown = (await client.get("/ops/metrics")).text
-    assert "hoc_database_pool_size 10.0" in shown
+    assert "hoc_database_pool_size 8.0" in shown
     assert "hoc_outbox_backlog" in shown
 
 

@@ -74,7 +74,7 @@ __all__ = [
 def open_database(
     url: str,
     *,
-    pool_size: int = 10,
+    pool_size: int = 8,
     statement_timeout_ms: int = 5_000,
     pooled: bool = True,
     password: PasswordSource | None = None,
