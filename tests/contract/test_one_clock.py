@@ -1,12 +1,14 @@
 """The rows and events of one operation carry one time: the engine's clock, as the operation first read it."""
 
 import inspect
+from collections.abc import Awaitable, Callable
+from collections.abc import Set as AbstractSet
 from dataclasses import fields
 from datetime import datetime, timedelta
 from typing import Any, get_type_hints
 
 import pytest
-from support.event_scene import build_scene
+from support.event_scene import Scene, build_scene
 from support.events import parsed
 from support.mutations import ACCOUNT_MUTATIONS, APRIL, MARCH, MUTATIONS, PREPARED
 from support.world import World
@@ -50,17 +52,25 @@ READS = {
 # It marks dead letters, and writes no time.
 WITHOUT_TIME = {"operators.retry_dead_letters"}
 
-# They need a directory's resources, or a person or tenant that is gone: test_provisioning.py and
-# test_erasure.py call them.
+# They need a directory's resources: test_provisioning.py calls them.
 CALLED_ELSEWHERE = {
     "provisioning.begin",
     "provisioning.user_written",
     "provisioning.user_removed",
     "provisioning.groups_changed",
-    "erasure.erase_user",
-    "erasure.erase_deleted_user",
-    "erasure.erase_tenant",
 }
+
+ERASURES: dict[str, Callable[[Scene, Any], Awaitable[object]]] = {
+    "erase_user": lambda it, session: it.world.engines.erasure.erase_user(session, it.team.viewer),
+    "erase_deleted_user": lambda it, session: it.world.engines.erasure.erase_deleted_user(
+        session, it.invited, deleted_before=it.world.clock.now
+    ),
+    "erase_tenant": lambda it, session: it.world.engines.erasure.erase_tenant(session, it.team.tenant_id),
+}
+EMPTIED = frozenset(
+    {"subject", "description", "resolution", "text", "email", "email_key", "token_hash", "delivery_error"}
+)
+"""To empty what stays of tickets and invitations is no update of them."""
 
 # They change without ``updated_at``: a membership's copies of its account, and what a sign-in leaves.
 # Nor does it change the domain to check it, or an endpoint to send to it.
@@ -112,7 +122,8 @@ def test_every_operation_is_a_read_or_in_the_list() -> None:
     called = {name.partition(" ")[0] for name in MUTATIONS} | {
         f"accounts.{name}" for name in ACCOUNT_MUTATIONS
     }
-    assert called | reads | WITHOUT_TIME | CALLED_ELSEWHERE == operations
+    erasures = {f"erasure.{name}" for name in ERASURES}
+    assert called | reads | erasures | WITHOUT_TIME | CALLED_ELSEWHERE == operations
     assert not called & reads
 
 
@@ -138,20 +149,48 @@ async def test_rows_and_events_have_the_operations_one_time(empty_world: World, 
     else:
         async with world.transaction() as session:
             await MUTATIONS[mutation](scene, session)
-    term = TERMS.get(mutation, timedelta(days=7))
+    happened = await one_time(world, before, known, now, TERMS.get(mutation, timedelta(days=7)))
+    assert happened is (mutation not in WITHOUT_EVENT)
+
+
+@pytest.mark.parametrize("erasure", ERASURES)
+async def test_an_erasure_has_one_time(empty_world: World, erasure: str) -> None:
+    world = empty_world
+    scene = await build_scene(world)
+    await world.deactivate(scene.invited, deleted=True)
+    if erasure == "erase_tenant":
+        await world.suspend(scene.team.tenant_id, "terminated")
+    world.clock.advance(hours=23)
+    before, known, now = await world.rows(), await world.events(), world.clock.now
+    world.clock.step = timedelta(seconds=1)
+    async with world.transaction() as session:
+        await ERASURES[erasure](scene, session)
+    assert await one_time(world, before, known, now, timedelta(days=7), emptied=EMPTIED)
+
+
+async def one_time(
+    world: World,
+    before: dict[Any, dict[str, Any]],
+    known: list[Any],
+    now: datetime,
+    term: timedelta,
+    *,
+    emptied: frozenset[str] = frozenset(),
+) -> bool:
+    """Assert that what has changed since has this time. Returns whether there are events."""
     after = await world.rows()
     assert after != before
     assert unlike_their_account(after) == []
     for key, row in after.items():
         if key[0] == "leases":  # by the database's clock
             continue
-        times = times_of(changes_of(before.get(key, {}), row))
+        times = times_of(changes_of(before.get(key, {}), row, WITHOUT_UPDATE | emptied))
         times.pop("next_check_at", None)  # of a domain, later
         if "previous_secret_until" in times:
             assert times.pop("previous_secret_until") == now + timedelta(hours=24)
         assert times == {name: expected(name, now, term) for name in times}, key
-    events = [event for event in await world.events() if event not in known]
-    assert bool(events) is (mutation not in WITHOUT_EVENT)
+    ids = {event.event_id for event in known}  # an erasure blanks some of them
+    events = [event for event in await world.events() if event.event_id not in ids]
     for event in events:
         data = parsed(event).data
         times = times_of({field.name: getattr(data, field.name) for field in fields(data)})
@@ -159,6 +198,7 @@ async def test_rows_and_events_have_the_operations_one_time(empty_world: World, 
         if "overlap_until" in times:
             assert times.pop("overlap_until") == now + timedelta(hours=24)
         assert times == {name: expected(name, now, term) for name in times}, event.type
+    return bool(events)
 
 
 def unlike_their_account(stored: dict[Any, dict[str, Any]]) -> list[Any]:
@@ -172,10 +212,12 @@ def _text_of(user: dict[str, Any]) -> str:
     return f" {user['email_key']}\n {user['name_key'] or ''}"
 
 
-def changes_of(before: dict[str, Any], row: dict[str, Any]) -> dict[str, Any]:
+def changes_of(
+    before: dict[str, Any], row: dict[str, Any], without_update: AbstractSet[str]
+) -> dict[str, Any]:
     """The columns that have changed, and ``updated_at``, which must have."""
     changes = {name: value for name, value in row.items() if name not in before or before[name] != value}
-    steps = changes.keys() - WITHOUT_UPDATE and "updated_at" in row
+    steps = changes.keys() - without_update and "updated_at" in row
     return changes | ({"updated_at": row["updated_at"]} if steps else {})
 
 
