@@ -10,6 +10,7 @@ from hoc.cus.account.L6_drivers.execution import AnySelect, SqlSession, fetch_al
 from hoc.cus.account.L6_drivers.exported_rows import shown
 from hoc.cus.account.L6_drivers.fragments import USER, any_of
 from hoc.cus.account.L6_drivers.invitation_sending import EMAIL_KEY
+from hoc.cus.account.L6_drivers.person_locking import FIND, INVITATIONS_OF, addresses_of
 from hoc.cus.account.L6_drivers.tables import (
     account_mails,
     domain_mails,
@@ -29,7 +30,7 @@ from hoc.cus.account.L6_drivers.tables import (
     users,
     webhook_mails,
 )
-from hoc.cus.account.L6_drivers.user_erasure import FIND, INVITATIONS_OF, NO_TENANT
+from hoc.cus.account.L6_drivers.user_erasure import NO_TENANT
 
 
 def _rows(table: Table, *which: ColumnElement[bool]) -> AnySelect:
@@ -110,7 +111,7 @@ class SqlSubjectExport:
         own = {name: await self._rows(session, each, user_id=user_id) for name, each in OWN_ROWS.items()}
         invited = await self._rows(session, INVITATIONS, user_id=user_id, email_key=found.email_key)
         received = await fetch_all(session, INVITATIONS_OF, user_id=user_id, email_key=found.email_key)
-        keys = [key for key in {found.email_key, *(row.email_key for row in received)} if key]
+        keys = addresses_of(found, received)
         in_directories = {
             name: await self._rows(session, each, user_id=user_id, email_keys=keys)
             for name, each in IN_DIRECTORIES.items()

@@ -5,10 +5,8 @@ from typing import Final
 
 from sqlalchemy import (
     String,
-    case,
     cast,
     delete,
-    exists,
     func,
     literal,
     literal_column,
@@ -28,9 +26,7 @@ from hoc.cus.account.L5_schemas.events import (
     UserDeletedEventData,
     UserErasedEventData,
 )
-from hoc.cus.account.L5_schemas.values import Role
 from hoc.cus.account.L6_drivers.account_inserts import SHARD, any_shard
-from hoc.cus.account.L6_drivers.account_status import TENANTS_OF
 from hoc.cus.account.L6_drivers.erased_texts import (
     BLANK_ANSWERS,
     DROP_DEAD_MESSAGES,
@@ -58,11 +54,18 @@ from hoc.cus.account.L6_drivers.execution import (
     fetch_one,
     param,
 )
-from hoc.cus.account.L6_drivers.fragments import LOCK_TENANT, NOW, TENANT, USER
-from hoc.cus.account.L6_drivers.invitation_mail import HOLD as LOCK_INVITATION
-from hoc.cus.account.L6_drivers.invitation_sending import EMAIL_KEY
+from hoc.cus.account.L6_drivers.fragments import NOW, TENANT, USER
 from hoc.cus.account.L6_drivers.outbox import recorded
-from hoc.cus.account.L6_drivers.scim_resources import LOCK_DIRECTORY
+from hoc.cus.account.L6_drivers.person_locking import (
+    DIRECTORY_USERS_OF,
+    FIND,
+    INVITATIONS_OF,
+    addresses_of,
+    invitation_key,
+    lock_person,
+    tenant_ids,
+    ticket_key,
+)
 from hoc.cus.account.L6_drivers.scim_resources import USERS as DIRECTORY_USERS
 from hoc.cus.account.L6_drivers.tables import (
     account_mails,
@@ -70,19 +73,15 @@ from hoc.cus.account.L6_drivers.tables import (
     domain_mails,
     email_changes,
     events,
-    invitations,
     join_requests,
     linked_identities,
     member_counts,
     memberships,
     outbox,
     ownership_transfers,
-    scim_users,
-    support_tickets,
     users,
     webhook_mails,
 )
-from hoc.cus.account.L6_drivers.tickets import LOCK as LOCK_TICKET
 
 ANSWERS_KEPT: Final = timedelta(days=2)
 """Longer than answers are kept, because the clocks of servers differ."""
@@ -90,64 +89,6 @@ NO_TENANT: Final = ""
 """What stored answers have that are of no tenant."""
 
 SINCE = param("since", DateTime(timezone=True))
-_other = users.alias("other")
-# An address that another account has by now is not the person's any more.
-FIND = select(
-    users.c.user_id,
-    users.c.email,
-    case(
-        (
-            ~exists().where(
-                _other.c.email_key == users.c.email_key,
-                _other.c.deleted_at.is_(None),
-                _other.c.user_id != users.c.user_id,
-            ),
-            users.c.email_key,
-        )
-    ).label("email_key"),
-    select(email_changes.c.email_key)
-    .where(email_changes.c.user_id == users.c.user_id)
-    .scalar_subquery()
-    .label("new_email_key"),
-).where(users.c.user_id == USER)
-
-INVITATIONS_OF = (
-    select(invitations.c.tenant_id, invitations.c.invitation_id, invitations.c.email_key)
-    .where(or_(invitations.c.accepted_user_id == USER, invitations.c.email_key == EMAIL_KEY))
-    .order_by(invitations.c.tenant_id, invitations.c.invitation_id)
-)
-DIRECTORY_USERS_OF = (
-    select(scim_users.c.tenant_id, scim_users.c.resource_id)
-    .where(or_(scim_users.c.user_id == USER, scim_users.c.email_key == EMAIL_KEY))
-    .order_by(scim_users.c.tenant_id, scim_users.c.resource_id)
-)
-TICKETS_OF = (
-    select(support_tickets.c.tenant_id, support_tickets.c.ticket_id)
-    .where(support_tickets.c.user_id == USER)
-    .order_by(support_tickets.c.tenant_id, support_tickets.c.ticket_id)
-)
-
-LOCK = (
-    select(users.c.user_id, users.c.email_key, users.c.deleted_at, users.c.erased_at)
-    .where(users.c.user_id == USER)
-    .with_for_update(key_share=True)
-)
-
-ONLY_OWNER_OF = (
-    select(memberships.c.tenant_id)
-    .join(
-        member_counts,
-        (member_counts.c.tenant_id == memberships.c.tenant_id) & (member_counts.c.role == memberships.c.role),
-    )
-    .where(
-        memberships.c.user_id == USER,
-        memberships.c.is_active,
-        memberships.c.role == Role.OWNER,
-        member_counts.c.members == 1,
-    )
-    .order_by(memberships.c.tenant_id)
-)
-
 # Stored answers are kept for a day, so a person who left before that is in none.
 RECENT_TENANTS_OF = union(
     *(
@@ -278,27 +219,8 @@ class SqlUserErasure:
     """In the caller's transaction."""
 
     async def lock(self, session: SqlSession, user_id: str) -> LockedPerson | None:
-        """Lock the account and what it shares with others, in the order of whoever accepts, answers or joins.
-
-        None: there is no account with this id. The id is compared alone: after an erasure, the subject of the
-        same text may be linked to another account.
-        """
-        found = await fetch_one(session, FIND, user_id=user_id)
-        if found is None:
-            return None
-        key = found.email_key
-        described = await fetch_all(session, DIRECTORY_USERS_OF, user_id=user_id, email_key=key)
-        await fetch_each(session, LOCK_DIRECTORY, [{"tenant_id": each} for each in sorted(_ids(described))])
-        received = await fetch_all(session, INVITATIONS_OF, user_id=user_id, email_key=key)
-        await fetch_each(session, LOCK_INVITATION, [_invitation(row) for row in received])
-        opened = await fetch_all(session, TICKETS_OF, user_id=user_id)
-        await fetch_each(session, LOCK_TICKET, [_ticket(row) for row in opened])
-        [account] = await fetch_all(session, LOCK, user_id=user_id)
-        tenants = await fetch_all(session, TENANTS_OF, user_id=user_id)
-        await fetch_each(session, LOCK_TENANT, [{"tenant_id": row.tenant_id} for row in tenants])
-        only_owner = await fetch_all(session, ONLY_OWNER_OF, user_id=user_id)
-        only_owner_of = [row.tenant_id for row in only_owner]
-        return LockedPerson(user_id, account.deleted_at, account.erased_at, only_owner_of)
+        """Lock the account with exactly this id, in any state, and what it shares with others."""
+        return await lock_person(session, user_id)
 
     async def erase(self, session: SqlSession, user_id: str, now: datetime, *, actor: str | None) -> None:
         """Erase a locked person. Of one who was erased before, only what has come up since is erased."""
@@ -312,23 +234,28 @@ class SqlUserErasure:
         for row in invited:
             await blank_events_of_invitation(session, row.tenant_id, row.invitation_id)
         left = await fetch_all(session, END_MEMBERSHIPS, user_id=user_id, now=now, actor=actor)
-        in_tenants = [{"tenant_id": tenant_id, "user_id": user_id} for tenant_id in _ids(left)]
+        in_tenants = [{"tenant_id": tenant_id, "user_id": user_id} for tenant_id in tenant_ids(left)]
         await fetch_each(
             session, CANCEL_TRANSFER, [each | {"now": now, "actor": actor} for each in in_tenants]
         )
-        await self._empty_invitations(session, [_invitation(row) for row in invited], now, actor)
-        for key in {found.email_key, *(row.email_key for row in invited)}:
-            described = await fetch_all(session, DIRECTORY_USERS_OF, user_id=user_id, email_key=key)
-            users_of = [_directory_user(row, now) for row in described]
-            await fetch_each(session, DIRECTORY_USERS.delete, users_of)
+        await self._empty_invitations(session, [invitation_key(row) for row in invited], now, actor)
+        keys = addresses_of(found, invited)
+        described = await fetch_all(session, DIRECTORY_USERS_OF, user_id=user_id, email_keys=keys)
+        await fetch_each(session, DIRECTORY_USERS.delete, [_directory_user(row, now) for row in described])
         tickets = await self._empty_tickets(session, user_id)
         for statement in DROP.values():
             await fetch_all(session, statement, user_id=user_id)
         if found.email:
             await fetch_all(session, DROP_DEAD_MESSAGES, email=found.email)
-        for key in {found.email_key, found.new_email_key, *(row.email_key for row in invited)}:
+        for key in {found.new_email_key, *keys}:
             await fetch_all(session, DROP_LIMITS, email_key=key)
-        answering = {NO_TENANT, *_ids(left), *_ids(invited), *_ids(recent), *_ids(tickets)}
+        answering = {
+            NO_TENANT,
+            *tenant_ids(left),
+            *tenant_ids(invited),
+            *tenant_ids(recent),
+            *tenant_ids(tickets),
+        }
         await fetch_each(session, BLANK_ANSWERS, [{"tenant_id": each} for each in sorted(answering)])
         values = {"user_id": user_id, "now": now, "actor": actor}
         if await fetch_one(session, EMPTY_ACCOUNT, **values, shard=any_shard()):
@@ -351,21 +278,9 @@ class SqlUserErasure:
         await fetch_all(session, EMPTY_OWN_REPLIES, user_id=user_id)
         await fetch_all(session, EMPTY_RECEIVED_REPLIES, user_id=user_id)
         tickets = await fetch_all(session, EMPTY_TICKETS, user_id=user_id)
-        await fetch_each(session, DROP_TICKET_MAIL, [_ticket(row) for row in tickets])
+        await fetch_each(session, DROP_TICKET_MAIL, [ticket_key(row) for row in tickets])
         return tickets
-
-
-def _ids(rows: list[AnyRow]) -> set[str]:
-    return {row.tenant_id for row in rows}
 
 
 def _directory_user(row: AnyRow, now: datetime) -> dict[str, object]:
     return {"tenant_id": row.tenant_id, "resource_id": row.resource_id, "now": now}
-
-
-def _invitation(row: AnyRow) -> dict[str, str]:
-    return {"tenant_id": row.tenant_id, "invitation_id": row.invitation_id}
-
-
-def _ticket(row: AnyRow) -> dict[str, str]:
-    return {"tenant_id": row.tenant_id, "ticket_id": row.ticket_id}
