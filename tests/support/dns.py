@@ -72,16 +72,26 @@ class _Quiet(DNSLogger):  # type: ignore[misc]  # see above
 def dns_server() -> Generator[Zone]:
     """Serve a zone over UDP and TCP at its address until the end of the block."""
     zone = Zone()
-    logger = _Quiet("-request,-reply,-truncated,-error", "")
-    udp = DNSServer(zone, address="127.0.0.1", port=0, logger=logger)
-    port = udp.server.server_address[1]
-    tcp = DNSServer(zone, address="127.0.0.1", port=port, tcp=True, logger=logger)
+    servers = _servers(zone)
+    port = servers[0].server.server_address[1]
     zone.address = f"127.0.0.1:{port}"
-    for server in (udp, tcp):
+    for server in servers:
         server.start_thread()
     try:
         yield zone
     finally:
-        for server in (udp, tcp):
+        for server in servers:
             server.stop()
             server.server.server_close()
+
+
+def _servers(zone: Zone) -> tuple[DNSServer, DNSServer]:
+    """One for TCP and one for UDP, at the same port, which may be taken for one of them."""
+    logger = _Quiet("-request,-reply,-truncated,-error", "")
+    while True:
+        tcp = DNSServer(zone, address="127.0.0.1", port=0, tcp=True, logger=logger)
+        port = tcp.server.server_address[1]
+        try:
+            return tcp, DNSServer(zone, address="127.0.0.1", port=port, logger=logger)
+        except OSError:
+            tcp.server.server_close()
