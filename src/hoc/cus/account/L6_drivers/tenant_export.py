@@ -67,19 +67,17 @@ def _type(column: Column[Any]) -> type[Date | BigInteger | String]:
 
 
 def _page(table: Table, *which: ColumnElement[bool]) -> AnySelect:
+    """The page is found first: PostgreSQL must not join all rows that come after it to their accounts."""
+    found = select(table).where(table.c.tenant_id == TENANT, *which).order_by(*_key(table)).limit(LIMIT)
+    page = found.subquery(table.name)
     row: ColumnElement[Any] = shown(table)
-    source: FromClause = table
+    source: FromClause = page
     if table is memberships:
         account = func.jsonb_build_object("email", users.c.email, "name", users.c.name, type_=JSONB)
-        row, source = row.op("||", return_type=JSONB())(account), table.join(users)
-    key = [column.label(f"key_{at}") for at, column in enumerate(_key(table))]
-    return (
-        select(row.label("row"), *key)
-        .select_from(source)
-        .where(table.c.tenant_id == TENANT, *which)
-        .order_by(*_key(table))
-        .limit(LIMIT)
-    )
+        row = row.op("||", return_type=JSONB())(account)
+        source = page.join(users, users.c.user_id == page.c.user_id)
+    key = [page.c[column.name].label(f"key_{at}") for at, column in enumerate(_key(table))]
+    return select(row.label("row"), *key).select_from(source).order_by(*key)
 
 
 FIRST = {kind: _page(table) for kind, table in KINDS.items()}
