@@ -170,7 +170,7 @@ _HELD = (
 )
 RENEW = (
     update(webhook_endpoints)
-    .where(_KEY.in_(select(*_HELD.c)), any_of(webhook_endpoints.c.leased_by, "leases"))
+    .where(_KEY.in_(select(*_HELD.c)))
     .values(due_at=_LEASE_END)
     .returning(webhook_endpoints.c.tenant_id, webhook_endpoints.c.endpoint_id, webhook_endpoints.c.leased_by)
 )

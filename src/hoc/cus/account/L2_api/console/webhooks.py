@@ -1,5 +1,9 @@
-"""A tenant's webhook endpoints, and what became of sending them events."""
+"""Webhook endpoints, and what became of sending them events: a tenant's, for its owners and admins.
 
+`deployment_webhooks.py` has the same operations on the endpoints of the whole deployment.
+"""
+
+from dataclasses import dataclass
 from typing import Any
 
 from hoc.cus.account.L2_api.bodies import ChangeWebhook, CreateWebhook, PageQuery, RotateSecret
@@ -25,10 +29,15 @@ from hoc.cus.account.L5_schemas.webhooks import (
 )
 
 
+@dataclass(slots=True)
+class DeploymentCall(Call[Any, Any]):
+    """A call about the whole deployment's endpoints, which a caller with the scope for it makes."""
+
+
 @Operation("GET", "/webhooks", Page[WebhooksListResult], requires=TENANT, opens=REPLICA, query=PageQuery)
 async def list_webhooks(accounts: AccountsFacade, call: Call[None, PageQuery]) -> Page[WebhooksListResult]:
-    """List the tenant's webhook endpoints, for owners and admins."""
-    return await accounts.webhooks.list(call.session, call.tenant_id, call.caller_id, **call.query.given())
+    """List webhook endpoints."""
+    return await accounts.webhooks.list(call.session, *_caller(call), **call.query.given())
 
 
 @Operation(
@@ -44,7 +53,7 @@ async def list_webhooks(accounts: AccountsFacade, call: Call[None, PageQuery]) -
 async def create_webhook(accounts: AccountsFacade, call: Call[CreateWebhook]) -> WebhookSecretResult:
     """Create a webhook endpoint; only this answer has its secret."""
     return await accounts.webhooks.create(
-        call.session, call.tenant_id, call.caller_id, **call.body.model_dump(exclude_unset=True)
+        call.session, *_caller(call), **call.body.model_dump(exclude_unset=True)
     )
 
 
@@ -167,9 +176,14 @@ async def send_webhook_test(accounts: AccountsFacade, call: Call) -> WebhookSend
     return await accounts.webhooks.send_test(call.session, *_of(call))
 
 
-def _of(call: Call[Any, Any]) -> tuple[str, str, str]:
-    """Whose endpoint it is, who calls, and which one it is."""
-    return call.tenant_id, call.caller_id, call.path["endpoint_id"]
+def _caller(call: Call[Any, Any]) -> tuple[str | None, str]:
+    """Whose endpoints it is about, None for the whole deployment, and who calls."""
+    return None if isinstance(call, DeploymentCall) else call.tenant_id, call.caller_id
+
+
+def _of(call: Call[Any, Any]) -> tuple[str | None, str, str]:
+    """The same, and which endpoint it is."""
+    return *_caller(call), call.path["endpoint_id"]
 
 
 WEBHOOKS: list[AnyOperation] = [
