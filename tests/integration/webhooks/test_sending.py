@@ -270,6 +270,32 @@ async def test_an_event_that_comes_meanwhile_follows(world: PostgresWorld) -> No
     assert quotas_of(taking) == [1, 2]
 
 
+async def test_what_is_asked_for_meanwhile_waits_for_no_retry(world: PostgresWorld) -> None:
+    """The event that is being sent fails, and is tried again in an hour."""
+    tenant_id, owner = await world.tenant()
+    first, go_on = asyncio.Event(), asyncio.Event()
+
+    async def fail(received: Received) -> int:
+        if received.event["type"] == "webhook.test":
+            return 200
+        first.set()
+        await go_on.wait()
+        return 500
+
+    async with receiver(fail) as taking:
+        made = await endpoint(world, tenant_id, owner, taking)
+        await execute(world.database, "UPDATE account.webhook_endpoints SET failures = 12")
+        async with sending(world.database):
+            await happen(world, tenant_id, range(1, 2))
+            await first.wait()
+            async with world.transaction() as session:
+                await world.engines.webhooks.send_test(session, tenant_id, owner, made.endpoint_id)
+            go_on.set()
+            await until(lambda: has(2, taking))
+    types = [each.event["type"] for each in taking.requests]
+    assert types[:2] == ["tenant.quotas_changed", "webhook.test"]
+
+
 async def test_a_locked_endpoint_delays_no_other(world: PostgresWorld) -> None:
     """Somebody's transaction holds the row of an endpoint that is due."""
     tenant_id, owner = await world.tenant()
@@ -293,7 +319,7 @@ async def test_a_turn_longer_than_a_lease_keeps_it(world: PostgresWorld) -> None
         made = await endpoint(world, tenant_id, owner, taking)
     leases = SqlWebhookLeases()
     async with world.transaction() as session:
-        [mine] = await leases.claim(session, "mine", 1, failing=False)
+        mine = await Deliverer(world).lease_in(session, tenant_id, made.endpoint_id)
         key = (tenant_id, made.endpoint_id, mine.leased_by)
         await session.execute(text("UPDATE account.webhook_endpoints SET due_at = now() + interval '1 s'"))
         assert await leases.renew(session, [(tenant_id, made.endpoint_id, "other")]) == set()
@@ -306,9 +332,10 @@ async def test_a_turn_longer_than_a_lease_keeps_it(world: PostgresWorld) -> None
 async def test_an_attempt_ends_with_the_lease(world: PostgresWorld) -> None:
     """What is answered later may have been sent by the next sender too, out of order."""
     tenant_id, owner = await world.tenant()
+    is_over = asyncio.Event()
 
     async def never(_received: Received) -> int:
-        await asyncio.Event().wait()
+        await is_over.wait()
         return 200
 
     async with receiver(never) as taking:
@@ -317,9 +344,12 @@ async def test_an_attempt_ends_with_the_lease(world: PostgresWorld) -> None:
         deliverer = Deliverer(world)
         leased = await deliverer.lease(tenant_id, made.endpoint_id)
         [pending] = await deliverer.pending(leased)
-        client = WebhookClient(connection_pools(SystemResolver(), LOOPBACK), "urn:hoc:test")
+        pools = connection_pools(SystemResolver(), LOOPBACK)
+        client = WebhookClient(pools, "urn:hoc:test", deadline_seconds=3_600)
         ends = asyncio.get_running_loop().time() + 0.2
-        attempt = await client.send(leased, pending.event, ends)
+        async with asyncio.timeout(30):
+            attempt = await client.send(leased, pending.event, ends)
+        is_over.set()
         await client.close()
     assert attempt.error == "timeout"
 
