@@ -79,6 +79,26 @@ async def test_the_deployment_gets_tenants_events_at_once(world: PostgresWorld) 
         assert [data["max_workers"] for data in of_tenant] == [1, 2, 3]
 
 
+async def test_a_users_events_come_in_order_across_tenants(world: PostgresWorld) -> None:
+    """The deployment's endpoint is sent them one after the other, though their tenants differ."""
+    owner = await world.add_user()
+
+    async def slowly(_received: Received) -> int:
+        await asyncio.sleep(0.05)
+        return 200
+
+    async with receiver(slowly) as taking:
+        async with world.transaction() as session:
+            await world.engines.webhooks.create(
+                session, None, "operator", url=taking.url(), event_types=["member.joined"]
+            )
+        tenants = [(await world.tenant(owner))[0] for _ in range(3)]
+        async with sending(world.database):
+            await until(lambda: has(3, taking))
+    assert [each.event["data"]["tenant_id"] for each in taking.requests] == tenants
+    assert taking.at_once == 1
+
+
 async def test_a_failed_event_is_repeated_before_the_next(world: PostgresWorld) -> None:
     tenant_id, owner = await world.tenant()
     answers = iter([500, 200, 200])
@@ -367,5 +387,12 @@ async def test_pruning_keeps_what_an_endpoint_has_not_had(world: PostgresWorld) 
     await execute(world.database, "UPDATE account.event_cursors SET sequence = 10000 WHERE name = 'nats'")
     async with world.transaction() as session:
         assert await SqlEventPartitions().has_unpublished(session, month)
+        # Idle, it has had what is before the line that wakes endpoints, whatever its own position.
+        idle = "UPDATE account.webhook_endpoints SET due_at = NULL, leased_by = NULL"
+        await session.execute(text(idle))
+        line = "UPDATE account.event_cursors SET sequence = :at WHERE name = 'webhooks'"
+        for at, is_kept in ((10_000, False), (0, True)):
+            await session.execute(text(line), {"at": at})
+            assert await SqlEventPartitions().has_unpublished(session, month) is is_kept
         await world.engines.webhooks.delete(session, tenant_id, owner, made.endpoint_id)
         assert not await SqlEventPartitions().has_unpublished(session, month)
