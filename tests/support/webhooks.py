@@ -15,7 +15,7 @@ from hoc.cus.account.L6_drivers.event_sequencing import SqlEventSequencing
 from hoc.cus.account.L6_drivers.tables import webhook_endpoints
 from hoc.cus.account.L6_drivers.webhook_deliveries import SqlWebhookDeliveries
 from hoc.cus.account.L6_drivers.webhook_leases import SqlWebhookLeases
-from hoc.testing.webhooks import MemoryWebhookDeliveries
+from hoc.testing.webhook_deliveries import MemoryWebhookDeliveries
 
 URL = "https://hooks.example.com/hoc"
 

@@ -38,6 +38,7 @@ from hoc.testing.tenant_export import MemoryTenantExport
 from hoc.testing.tenants import MemoryTenants
 from hoc.testing.tickets import MemoryTicketReplies, MemoryTickets
 from hoc.testing.usage import MemoryUsage
+from hoc.testing.webhook_history import MemoryWebhookHistory
 from hoc.testing.webhooks import MemoryWebhooks
 
 
@@ -82,6 +83,7 @@ def memory_engines(
         scim_tokens=MemoryScimTokens(database),
         scim_group_roles=MemoryScimGroupRoles(database),
         webhooks=MemoryWebhooks(database),
+        webhook_history=MemoryWebhookHistory(database),
         directories=MemoryDirectories(database),
         accounts=MemoryIdentities(database),
         events=MemoryEventLog(database),

@@ -49,6 +49,7 @@ from hoc.cus.account.L6_drivers.usage import SqlUsage
 from hoc.cus.account.L6_drivers.usage_days import SqlUsageDays
 from hoc.cus.account.L6_drivers.user_erasure import SqlUserErasure
 from hoc.cus.account.L6_drivers.webhook_deliveries import SqlWebhookDeliveries
+from hoc.cus.account.L6_drivers.webhook_history import SqlWebhookHistory
 from hoc.cus.account.L6_drivers.webhooks import SqlWebhooks
 from hoc.database import Database, PasswordSource, Pooler, Replica
 from hoc.distribution import needing
@@ -135,6 +136,7 @@ def postgres_engines(
         scim_tokens=SqlScimTokens(),
         scim_group_roles=SqlScimGroupRoles(),
         webhooks=SqlWebhooks(),
+        webhook_history=SqlWebhookHistory(),
         directories=SqlDirectories(),
         accounts=SqlIdentities(),
         events=SqlEventLog(),

@@ -31,7 +31,8 @@ from hoc.cus.account.L5_engines.session import Clock, utc_now
 from hoc.cus.account.L5_engines.support import Support, TicketReplyStore, TicketStore
 from hoc.cus.account.L5_engines.tenant_export import TenantExportStore
 from hoc.cus.account.L5_engines.usage import Usage, UsageDayStore, UsageStore
-from hoc.cus.account.L5_engines.webhooks import Webhooks, WebhookStore
+from hoc.cus.account.L5_engines.webhook_stores import WebhookHistoryStore, WebhookStore
+from hoc.cus.account.L5_engines.webhooks import Webhooks
 from hoc.cus.account.L5_schemas.options import Options
 
 
@@ -58,6 +59,7 @@ class Stores:
     scim_tokens: ScimTokenStore
     scim_group_roles: ScimGroupRoleStore
     webhooks: WebhookStore
+    webhook_history: WebhookHistoryStore
     directories: DirectoryStore
     accounts: AccountStore
     events: AuditStore
@@ -139,7 +141,9 @@ def build_engines(
         joining=Joining(stores.joins, stores.members, clock=clock),
         scim_tokens=ScimTokens(stores.scim_tokens, stores.members, clock=clock),
         scim_group_roles=ScimGroupRoles(stores.scim_group_roles, stores.members, clock=clock),
-        webhooks=Webhooks(stores.webhooks, stores.members, options=options, clock=clock),
+        webhooks=Webhooks(
+            stores.webhooks, stores.webhook_history, stores.members, options=options, clock=clock
+        ),
         provisioning=Provisioning(
             stores.directories,
             stores.scim_group_roles,

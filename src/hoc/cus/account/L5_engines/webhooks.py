@@ -6,9 +6,8 @@ to its endpoints by other means, such as a scope.
 
 import secrets
 from base64 import b64encode
-from collections.abc import Collection
-from datetime import datetime, timedelta
-from typing import Final, Protocol, TypeAlias, Unpack
+from datetime import timedelta
+from typing import Final, TypeAlias, Unpack
 
 from hoc.cus.account.L5_engines.access import AccessReader, access_of, require, require_reader, require_writer
 from hoc.cus.account.L5_engines.hooks import records
@@ -16,6 +15,7 @@ from hoc.cus.account.L5_engines.numbers import is_whole, why_not_whole
 from hoc.cus.account.L5_engines.paging import CursorScope, PageArguments
 from hoc.cus.account.L5_engines.session import Clock, Session, new_id, utc_now
 from hoc.cus.account.L5_engines.text import clean_line
+from hoc.cus.account.L5_engines.webhook_stores import WebhookHistoryStore, WebhookStore
 from hoc.cus.account.L5_engines.webhook_urls import webhook_url
 from hoc.cus.account.L5_schemas.errors import (
     InvalidInputError,
@@ -25,13 +25,11 @@ from hoc.cus.account.L5_schemas.errors import (
 )
 from hoc.cus.account.L5_schemas.events import EVENTS
 from hoc.cus.account.L5_schemas.options import Options
-from hoc.cus.account.L5_schemas.port_types import Page, Slice, UncountedSlice, Versioned, Window
+from hoc.cus.account.L5_schemas.port_types import Page, Versioned
 from hoc.cus.account.L5_schemas.values import UNSET, Unset
 from hoc.cus.account.L5_schemas.webhooks import (
     DEPLOYMENT,
-    SetAsideEventResult,
     SetAsideListResult,
-    WebhookAttemptResult,
     WebhookAttemptsListResult,
     WebhookDeletedResult,
     WebhookResult,
@@ -48,96 +46,18 @@ MAX_OVERLAP_HOURS: Final = 168
 _SECRET_BYTES: Final = 32  # Standard Webhooks: 24 to 64
 
 
-class WebhookStore(Protocol):
-    async def lock_tenant(self, session: Session, tenant_id: str) -> None: ...
-
-    async def count(self, session: Session, tenant_id: str) -> int: ...
-
-    async def create(
-        self,
-        session: Session,
-        tenant_id: str,
-        endpoint_id: str,
-        terms: WebhookTerms,
-        now: datetime,
-        *,
-        actor: str,
-        secret: str,
-    ) -> None:
-        """Store an endpoint, which is sent what is numbered from now on."""
-        ...
-
-    async def page(self, session: Session, tenant_id: str, window: Window) -> Slice[WebhookResult]: ...
-
-    async def find(
-        self, session: Session, tenant_id: str, endpoint_id: str
-    ) -> Versioned[WebhookResult] | None: ...
-
-    async def lock(self, session: Session, tenant_id: str, endpoint_id: str) -> None:
-        """Let nobody else change the endpoint until the transaction ends."""
-        ...
-
-    async def change(
-        self,
-        session: Session,
-        tenant_id: str,
-        endpoint_id: str,
-        terms: WebhookTerms,
-        now: datetime,
-        *,
-        actor: str,
-        is_enabled: bool,
-        from_now: bool,
-        changed: Collection[str],
-    ) -> None:
-        """Store what was chosen. What is enabled is due; ``from_now`` skips what it has missed."""
-        ...
-
-    async def rotate(
-        self,
-        session: Session,
-        tenant_id: str,
-        endpoint_id: str,
-        secret: str,
-        now: datetime,
-        *,
-        actor: str,
-        overlap_until: datetime,
-    ) -> None: ...
-
-    async def delete(
-        self, session: Session, tenant_id: str, endpoint_id: str, now: datetime, *, actor: str
-    ) -> None: ...
-
-    async def attempts(
-        self, session: Session, tenant_id: str, endpoint_id: str, window: Window
-    ) -> UncountedSlice[WebhookAttemptResult]: ...
-
-    async def set_aside(
-        self, session: Session, tenant_id: str, endpoint_id: str, window: Window
-    ) -> Slice[SetAsideEventResult]: ...
-
-    async def send_again(
-        self, session: Session, tenant_id: str, endpoint_id: str, event_id: str, now: datetime
-    ) -> bool:
-        """Have an event sent once more. False: there was no attempt to deliver it to this endpoint."""
-        ...
-
-    async def send_test(
-        self, session: Session, tenant_id: str, endpoint_id: str, event_id: str, now: datetime
-    ) -> None: ...
-
-
 class Webhooks:
     def __init__(
         self,
         webhooks: WebhookStore,
+        history: WebhookHistoryStore,
         access: AccessReader,
         *,
         options: Options | None = None,
         clock: Clock = utc_now,
     ) -> None:
         self._webhooks = webhooks
+        self._history = history
         self._access = access
         self._options = options or Options()
         self._clock = clock
@@ -310,7 +230,7 @@ class Webhooks:
         window = scope.window(**page)
         owner = await self._require_manager(session, tenant_id, caller_user_id)
         await self._require(session, owner, endpoint_id)
-        rows = await self._webhooks.attempts(session, owner, endpoint_id, window)
+        rows = await self._history.attempts(session, owner, endpoint_id, window)
         return Page(WebhookAttemptsListResult(rows.rows, rows.has_more), scope.next_cursor(rows))
 
     async def list_set_aside(
@@ -329,7 +249,7 @@ class Webhooks:
         window = scope.window(**page)
         owner = await self._require_manager(session, tenant_id, caller_user_id)
         await self._require(session, owner, endpoint_id)
-        rows = await self._webhooks.set_aside(session, owner, endpoint_id, window)
+        rows = await self._history.set_aside(session, owner, endpoint_id, window)
         return Page(SetAsideListResult(rows.rows, rows.total), scope.next_cursor(rows))
 
     async def send_again(
@@ -343,7 +263,7 @@ class Webhooks:
         which no attempt to deliver it to this endpoint is listed).
         """
         owner, _ = await self._lock(session, tenant_id, caller_user_id, endpoint_id, None)
-        if not await self._webhooks.send_again(session, owner, endpoint_id, event_id, self._clock()):
+        if not await self._history.send_again(session, owner, endpoint_id, event_id, self._clock()):
             raise NotFoundError("No attempt to deliver such an event to this endpoint is listed.")
         return WebhookSendResult("The event will be sent once more", event_id)
 
@@ -356,7 +276,7 @@ class Webhooks:
         """
         owner, _ = await self._lock(session, tenant_id, caller_user_id, endpoint_id, None)
         event_id = new_id("test")
-        await self._webhooks.send_test(session, owner, endpoint_id, event_id, self._clock())
+        await self._history.send_test(session, owner, endpoint_id, event_id, self._clock())
         return WebhookSendResult("A test will be sent", event_id)
 
     async def _lock(

@@ -52,12 +52,9 @@ from hoc.cus.account.L6_drivers.tables import (
     webhook_sends,
     webhook_set_aside,
 )
+from hoc.cus.account.L6_drivers.webhook_history import EVENT, new_attempt_id
 from hoc.cus.account.L6_drivers.webhook_leases import IS_MINE, LIMIT, WHOLE_DEPLOYMENT
-from hoc.cus.account.L6_drivers.webhooks import (
-    ENDPOINT,
-    EVENT,
-    new_attempt_id,
-)
+from hoc.cus.account.L6_drivers.webhooks import ENDPOINT
 
 
 def _pending(*, of_all: bool, by_type: bool) -> AnySelect:

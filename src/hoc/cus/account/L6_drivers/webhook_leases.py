@@ -38,11 +38,7 @@ from hoc.cus.account.L6_drivers.tables import (
     webhook_endpoints,
     webhook_sends,
 )
-from hoc.cus.account.L6_drivers.webhooks import (
-    IS_IDLE,
-    LINE,
-    THIS_ENDPOINT,
-)
+from hoc.cus.account.L6_drivers.webhooks import IS_IDLE, LINE, THIS_ENDPOINT
 
 LEASE: Final = timedelta(seconds=10)
 """After the last renewal, another sender takes over."""
