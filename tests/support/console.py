@@ -26,6 +26,7 @@ HOST = "http://127.0.0.1"
 SCIM: dict[str, Any] = {"scim": True}
 DOMAINS: dict[str, Any] = {"domains": True, "dns_servers": "127.0.0.1"}
 WEBHOOKS: dict[str, Any] = {"webhooks": True}
+OPTIONAL_PARTS = DOMAINS | SCIM | WEBHOOKS
 MOUNT = "/accounts"
 IDENTITY_MOUNT = "/api/v1"
 
@@ -128,7 +129,7 @@ async def serving(
 ) -> AsyncGenerator[Console]:
     """Both services on a database, until its connections are closed; keys and mail are in ``directory``."""
     keys = DevelopmentKeys(directory / "development-key.pem")
-    settings = {"invitation_links": True, "pooler": POOLER, **DOMAINS, **SCIM, **WEBHOOKS, **settings}
+    settings = {"invitation_links": True, "pooler": POOLER, **OPTIONAL_PARTS, **settings}
     given = Settings(database_url=SecretStr(through(url)), data_dir=directory, **settings)
     served = Accounts(given, authentication=anywhere(keys), hooks=hooks)
     mounts = [Mount(MOUNT, served.console_app), Mount(IDENTITY_MOUNT, served.identity_app)]

@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 from pydantic import SecretStr
-from support.console import DOMAINS, HOST, SCIM, WEBHOOKS
+from support.console import HOST, OPTIONAL_PARTS
 from support.pages import HTML, MOUNT, Pages, serving_pages, version_in
 from support.world import Team
 
@@ -23,8 +23,8 @@ from hoc.settings import Settings
 
 @pytest.fixture(scope="module")
 async def pages(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Pages]:
-    settings = DOMAINS | SCIM | WEBHOOKS
-    async with serving_pages(database_url, tmp_path_factory.mktemp("pages"), **settings) as pages:
+    directory = tmp_path_factory.mktemp("pages")
+    async with serving_pages(database_url, directory, **OPTIONAL_PARTS) as pages:
         yield pages
 
 

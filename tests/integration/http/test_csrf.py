@@ -12,7 +12,7 @@ from starlette.authentication import AuthCredentials, AuthenticationBackend, Bas
 from starlette.middleware.authentication import AuthenticationMiddleware
 from starlette.requests import HTTPConnection
 from starlette.routing import Mount, Router
-from support.console import DOMAINS, HOST, IDENTITY_MOUNT, MOUNT, SCIM, WEBHOOKS, Console, Headers, problem_of
+from support.console import HOST, IDENTITY_MOUNT, MOUNT, OPTIONAL_PARTS, Console, Headers, problem_of
 from support.routes import ROUTES, Route
 from support.world import Team
 
@@ -106,9 +106,7 @@ async def host(
         trusted_origins=f"{TRUSTED}, https://other.example.com:8443",
         public_url="https://public.example.com/console",
         invitation_links=True,
-        **DOMAINS,
-        **SCIM,
-        **WEBHOOKS,
+        **OPTIONAL_PARTS,
     )
     accounts = Accounts(settings)
     mounts = [Mount(MOUNT, accounts.console_app), Mount(IDENTITY_MOUNT, accounts.identity_app)]

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 from pydantic import SecretStr
-from support.console import DOMAINS, HOST, IDENTITY_MOUNT, MOUNT, SCIM, WEBHOOKS
+from support.console import HOST, IDENTITY_MOUNT, MOUNT, OPTIONAL_PARTS
 from support.routes import SERVICES
 
 from hoc.cus.account.L5_schemas.events import EVENTS
@@ -28,9 +28,7 @@ async def serving(url: str, directory: Path, **settings: Any) -> AsyncGenerator[
     given: dict[str, Any] = {
         "development": True,
         "invitation_links": True,
-        **DOMAINS,
-        **SCIM,
-        **WEBHOOKS,
+        **OPTIONAL_PARTS,
         **settings,
     }
     service = Service(Settings(database_url=SecretStr(url), data_dir=directory, **given))

@@ -13,7 +13,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.authentication import AuthenticationMiddleware
 from starlette.requests import HTTPConnection
 from starlette.routing import Mount, Router
-from support.console import DOMAINS, HOST, IDENTITY_MOUNT, MOUNT, SCIM, WEBHOOKS, Console, anywhere
+from support.console import HOST, IDENTITY_MOUNT, MOUNT, OPTIONAL_PARTS, Console, anywhere
 from support.routes import ROUTES, Route
 from support.world import Team
 
@@ -42,7 +42,7 @@ async def host(
 ) -> AsyncGenerator[httpx.AsyncClient]:
     """A host application with a sign-in by cookie, which mounts both applications."""
     settings = Settings(
-        database_url=SecretStr(url), data_dir=directory, invitation_links=True, **DOMAINS, **SCIM, **WEBHOOKS
+        database_url=SecretStr(url), data_dir=directory, invitation_links=True, **OPTIONAL_PARTS
     )
     accounts = Accounts(settings, authentication=own)
     app = Starlette(
@@ -112,9 +112,7 @@ async def test_without_any_sign_in_two_routes_are_open(
             database_url=SecretStr(database_url),
             data_dir=tmp_path,
             invitation_links=True,
-            **DOMAINS,
-            **SCIM,
-            **WEBHOOKS,
+            **OPTIONAL_PARTS,
         )
     )
     app = Router([Mount(MOUNT, accounts.console_app), Mount(IDENTITY_MOUNT, accounts.identity_app)])
