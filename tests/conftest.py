@@ -32,8 +32,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """More than processors: tests also wait, for deadlines and for processes of their own."""
-    return 2 * (os.cpu_count() or 1)
+    """One more than processors: tests also wait, for deadlines and for processes of their own."""
+    return 1 + (os.cpu_count() or 1)
 
 
 @pytest.hookimpl(optionalhook=True)

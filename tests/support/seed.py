@@ -12,6 +12,7 @@ from hoc.cus.account.L5_engines.invitation_mail import token_hash
 from hoc.cus.account.L5_schemas.port_types import EmailAddress, NewAccount, Subject
 from hoc.cus.account.L6_drivers.account_inserts import ensure, register
 from hoc.cus.account.L6_drivers.execution import SqlSession
+from hoc.cus.account.L6_drivers.tables import metadata
 from hoc.database import Database
 
 _SEARCHED = (
@@ -141,6 +142,12 @@ async def add_invitation(
     async with database.transaction() as session:
         await session.execute(_INVITATION, values)
     return invitation
+
+
+async def delete_all(database: Database) -> None:
+    """Leave every table of hoc empty, as a migration does."""
+    deletions = "".join(f"DELETE FROM {table};" for table in reversed(metadata.sorted_tables))
+    await execute(database, f"DO $$ BEGIN {deletions} END $$")
 
 
 async def scalar(database: Database, query: str, **values: object) -> object:
