@@ -39,3 +39,9 @@ def test_importing_the_rules_loads_neither_database_nor_web(module: str) -> None
     program = f"import sys, {module}; print(*sorted({heavy} & set(sys.modules)))"
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert loaded.stdout.split() == []
+
+
+def test_a_token_needs_no_database() -> None:
+    program = "import sys, hoc.cli.development; print('sqlalchemy' in sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert loaded.stdout == "False\n"

@@ -4,14 +4,16 @@ import asyncio
 import shlex
 import sys
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import SecretStr, ValidationError
 
 from hoc.cli.errors import CommandError
-from hoc.database import Pooler
 from hoc.embedded import DataDirectory, EmbeddedNats, EmbeddedPostgres
 from hoc.settings import Settings
+
+if TYPE_CHECKING:
+    from hoc.database import Pooler  # it takes half of the time of a command that uses no database
 
 _NO_DATABASE = SecretStr("postgresql://127.0.0.1/hoc")
 
@@ -82,7 +84,7 @@ class Target(NamedTuple):
     """The database of a command, and the pooler that its URL leads to."""
 
     url: str
-    pooler: Pooler | None = None
+    pooler: "Pooler | None" = None
 
 
 def configured_target(settings: Settings) -> Target | None:

@@ -8,7 +8,6 @@ from hoc.cli.errors import CommandError
 from hoc.cus.account.L2_api.authentication import DevelopmentKeys
 from hoc.cus.account.L2_api.scopes import SCOPES
 from hoc.embedded import DataDirectory
-from hoc.mail.mailbox import DevelopmentMailbox
 
 
 def development_keys(data: DataDirectory) -> DevelopmentKeys:
@@ -39,6 +38,8 @@ def issue_token(
 
 def read_mailbox(data: DataDirectory) -> list[dict[str, str | None]]:
     """Return `to`, `subject`, `invitation_id`, `token` and `link` of each delivered link, oldest first."""
+    from hoc.mail.mailbox import DevelopmentMailbox  # noqa: PLC0415 - `hoc token` is quicker without it
+
     try:
         return [asdict(mail) for mail in DevelopmentMailbox(data.mailbox).read()]
     except OSError as problem:
