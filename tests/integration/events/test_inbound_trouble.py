@@ -43,6 +43,7 @@ async def test_a_new_subscription_replaces_the_old_one(site: Site) -> None:
     ):
         await order(site, "one")
         await orders.until("one")
+        await until_acknowledged(site)  # a transaction that the cut undoes would be done again
         before = subscriptions(connection)
         await proxy.cut()
         await order(site, "two")
