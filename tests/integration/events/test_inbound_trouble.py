@@ -90,6 +90,7 @@ async def test_an_outage_counts_as_no_attempt(site: Site) -> None:
     ):
         await order(site, "one")
         await orders.until("one")
+        await until_acknowledged(site)
         await proxy.cut()
         await order(site, "two")
         await asyncio.sleep(1)
