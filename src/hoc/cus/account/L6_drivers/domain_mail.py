@@ -3,12 +3,12 @@
 from sqlalchemy import select
 
 from hoc.cus.account.L5_schemas.domains import DomainMailContent, DueDomainMail
-from hoc.cus.account.L5_schemas.values import CLOSED_TENANT, DomainStatus, Role
+from hoc.cus.account.L5_schemas.values import DomainStatus
 from hoc.cus.account.L6_drivers.domains import RECORD_NAME, RECORD_VALUE, THIS_DOMAIN
 from hoc.cus.account.L6_drivers.execution import SqlSession, fetch_one
-from hoc.cus.account.L6_drivers.fragments import TENANT, USER
+from hoc.cus.account.L6_drivers.mailed_owners import owner_of
 from hoc.cus.account.L6_drivers.queued_mails import SqlQueuedMails
-from hoc.cus.account.L6_drivers.tables import domain_mails, memberships, tenant_domains, tenants, users
+from hoc.cus.account.L6_drivers.tables import domain_mails, tenant_domains
 
 DOMAIN_NOW = select(
     tenant_domains.c.domain,
@@ -17,25 +17,6 @@ DOMAIN_NOW = select(
     tenant_domains.c.status,
     tenant_domains.c.failing_since,
 ).where(THIS_DOMAIN)
-
-# Only to who is an owner now, at an address that is known to be theirs.
-RECIPIENT = (
-    select(users.c.email, users.c.locale, tenants.c.name.label("tenant_name"))
-    .select_from(
-        memberships.join(users, users.c.user_id == memberships.c.user_id).join(
-            tenants, tenants.c.tenant_id == memberships.c.tenant_id
-        )
-    )
-    .where(
-        memberships.c.tenant_id == TENANT,
-        memberships.c.user_id == USER,
-        memberships.c.role == Role.OWNER,
-        memberships.c.is_active,
-        users.c.email_verified,
-        users.c.email_key.is_not(None),
-        tenants.c.status.not_in(CLOSED_TENANT),
-    )
-)
 
 DOMAIN_MAILS = SqlQueuedMails(domain_mails, DueDomainMail)
 
@@ -47,7 +28,7 @@ async def domain_mail_content(session: SqlSession, mail: DueDomainMail) -> Domai
         return None
     if not mail.is_lost and domain.failing_since is None:
         return None
-    recipient = await fetch_one(session, RECIPIENT, tenant_id=mail.tenant_id, user_id=mail.user_id)
+    recipient = await owner_of(session, mail.tenant_id, mail.user_id)
     if recipient is None:
         return None
     return DomainMailContent(

@@ -4,8 +4,8 @@ from sqlalchemy import select
 
 from hoc.cus.account.L5_schemas.values import WebhookDisabled
 from hoc.cus.account.L5_schemas.webhooks import DueWebhookMail, WebhookMailContent
-from hoc.cus.account.L6_drivers.domain_mail import RECIPIENT
 from hoc.cus.account.L6_drivers.execution import SqlSession, fetch_one
+from hoc.cus.account.L6_drivers.mailed_owners import owner_of
 from hoc.cus.account.L6_drivers.queued_mails import SqlQueuedMails
 from hoc.cus.account.L6_drivers.tables import webhook_endpoints, webhook_mails
 from hoc.cus.account.L6_drivers.webhooks import THIS_ENDPOINT
@@ -20,7 +20,7 @@ async def webhook_mail_content(session: SqlSession, mail: DueWebhookMail) -> Web
     endpoint = await fetch_one(session, ENDPOINT_NOW, tenant_id=mail.tenant_id, endpoint_id=mail.endpoint_id)
     if endpoint is None or endpoint.disabled_reason in {None, WebhookDisabled.REQUESTED}:
         return None
-    recipient = await fetch_one(session, RECIPIENT, tenant_id=mail.tenant_id, user_id=mail.user_id)
+    recipient = await owner_of(session, mail.tenant_id, mail.user_id)
     if recipient is None:
         return None
     return WebhookMailContent(
