@@ -10,9 +10,15 @@ from scim2_models import Manager as StandardManager
 class Manager(StandardManager):
     @model_validator(mode="before")
     @classmethod
-    def _of_id(cls, given: Any) -> Any:  # noqa: ANN401 - whatever a client gives
-        """Entra ID gives the manager's id, and no object with it."""
-        return {"value": given} if isinstance(given, str) else given
+    def _of_entra(cls, given: Any) -> Any:  # noqa: ANN401 - whatever a client gives
+        """Entra ID gives the manager's id with no object around it, or the object as a list of one."""
+        match given:
+            case str():
+                return {"value": given}
+            case [one]:
+                return one
+            case _:
+                return given
 
 
 class EnterpriseUser(StandardEnterpriseUser):

@@ -6,6 +6,7 @@ from http import HTTPStatus
 from typing import Final
 
 import orjson
+from pydantic import ValidationError
 from scim2_models import Error, SCIMException
 from scim2_server.errors import MethodNotAllowedException
 from starlette.exceptions import HTTPException
@@ -25,7 +26,7 @@ def error_of(problem: Exception) -> Error:
     """The error to show; an unforeseen problem is logged."""
     match problem:
         case SCIMException():
-            return problem.to_error()
+            return _refusal(problem)
         case AccountsError():
             return Error(status=_status_of(problem), detail=problem.message)
         case HTTPException(status_code=status):
@@ -37,6 +38,15 @@ def error_of(problem: Exception) -> Error:
         case _:
             _log.error("a SCIM request failed", exc_info=problem)
             return Error(status=500, detail=_FAILED)
+
+
+def _refusal(problem: SCIMException) -> Error:
+    """In the library's own words, as it shows Pydantic's text for a value that a PATCH gives."""
+    match problem.__cause__:
+        case ValidationError() as invalid:
+            return Error.from_validation_errors(invalid)[0]
+        case _:
+            return problem.to_error()
 
 
 def _status_of(problem: AccountsError) -> int:

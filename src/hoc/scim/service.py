@@ -7,16 +7,19 @@ from scim2_models import (
     Context,
     Error,
     InvalidFilterException,
+    PatchOp,
     Resource,
     ResourceType,
     ResponseParameters,
     SearchRequest,
 )
+from scim2_server.conditions import Conditions
 from scim2_server.responses import ScimResponse
 from scim2_server.service import ScimService
 from scim2_server.storage import SearchPage
 
 from hoc.scim.enterprise_user import EnterpriseUser
+from hoc.scim.entra import standard_filter, standard_patch
 from hoc.scim.errors import error_of
 from hoc.scim.filters import MAX_LENGTH
 from hoc.scim.pages import StoredPage
@@ -32,6 +35,11 @@ class TenantService(ScimService):
     @staticmethod
     def error_of(exception: Exception) -> Error:
         return error_of(exception)
+
+    def apply_patch(
+        self, current: Resource[Any], patch_op: "PatchOp[Any]", conditions: Conditions
+    ) -> Resource[Any] | None:
+        return super().apply_patch(current, standard_patch(patch_op), conditions)
 
     def patch_response(
         self, base_url: str, resource: Resource[Any], response_parameters: ResponseParameters[Any]
@@ -76,9 +84,14 @@ class TenantService(ScimService):
         resource_types: list[ResourceType],
         payload: Any,  # noqa: ANN401 - as of the library
     ) -> tuple[SearchRequest[Any], Any]:
-        given: object = (
-            cast("dict[str, object]", payload).get("filter") if isinstance(payload, dict) else None
-        )
-        if isinstance(given, str) and len(given) > MAX_LENGTH:
-            raise InvalidFilterException(detail=f"A filter may have {MAX_LENGTH} characters at most.")
+        if isinstance(payload, dict):
+            asked = cast("dict[str, object]", payload)
+            if isinstance(given := asked.get("filter"), str):
+                payload = asked | {"filter": _bounded_filter(given)}
         return super().read_search(resource_types, payload)
+
+
+def _bounded_filter(given: str) -> str:
+    if len(given) > MAX_LENGTH:
+        raise InvalidFilterException(detail=f"A filter may have {MAX_LENGTH} characters at most.")
+    return standard_filter(given)

@@ -5,7 +5,7 @@ See https://learn.microsoft.com/entra/identity/app-provisioning/use-scim-to-prov
 
 from typing import Any
 
-from support.scim_client import ENTERPRISE, GROUP, USER, ScimClient
+from support.scim_client import ENTERPRISE, GROUP, PATCH, USER, ScimClient, scim_refusal
 
 NOBODY = "non-existent user"
 
@@ -79,6 +79,32 @@ async def test_entra_manages_a_user(directory: ScimClient) -> None:
     assert patched[ENTERPRISE]["division"] == "A"
     patched = await directory.patch(path, {"op": "Remove", "path": f"{ENTERPRISE}:manager"})
     assert "manager" not in patched[ENTERPRISE]
+    patched = await directory.patch(path, {"op": "Replace", "path": "userName", "value": "countess"})
+    assert patched["userName"] == "countess"
+
+
+async def test_entra_gives_a_user_a_manager(directory: ScimClient) -> None:
+    """As a list of one, at an attribute of the extension without its URN; and looks for both by a bare id."""
+    ada, boss = [await directory.create_user(name) for name in ("ada", "boss")]
+
+    async def found(wanted: str) -> int:
+        params = {"filter": f'id eq "{ada["id"]}" and {wanted}', "attributes": "id"}
+        total: int = (await directory.done("GET", "/Users", params=params))["totalResults"]
+        return total
+
+    by_manager = (f'manager eq "{boss["id"]}"', f'{ENTERPRISE}:manager eq "{boss["id"]}"', "manager pr")
+    assert [await found(wanted) for wanted in by_manager] == [0, 0, 0]
+    reference = {"$ref": f"https://accounts.example.com/Users/{boss['id']}", "value": boss["id"]}
+    patched = await directory.patch(
+        f"/Users/{ada['id']}", {"op": "Add", "path": "manager", "value": [reference]}
+    )
+    assert patched[ENTERPRISE]["manager"]["value"] == boss["id"]
+    assert [await found(wanted) for wanted in by_manager] == [1, 1, 1]
+    assert await found(f'not (manager eq "{boss["id"]}")') == 0
+
+    two = {"op": "Add", "path": "manager", "value": [reference, reference]}
+    refused = await directory.call("PATCH", f"/Users/{ada['id']}", {"schemas": [PATCH], "Operations": [two]})
+    assert scim_refusal(refused) == "Input should be a valid dictionary or instance of Manager: manager"
 
 
 async def test_entra_disables_and_restores_a_user(directory: ScimClient) -> None:
@@ -123,9 +149,8 @@ async def test_entra_manages_a_group(directory: ScimClient) -> None:
         "GET", "/Groups", params={"excludedAttributes": "members", "filter": 'displayName eq "Admins"'}
     )
     assert [each["id"] for each in listed["Resources"]] == [group["id"]]
-    await directory.patch(
-        path, {"op": "Add", "path": "members", "value": [{"value": ada["id"]}, {"value": bob["id"]}]}
-    )
+    added = [{"$ref": None, "value": each["id"]} for each in (ada, bob)]
+    await directory.patch(path, {"op": "Add", "path": "members", "value": added})
     assert await roles() == ["admin", "admin"]
     shown = await directory.done("GET", path, params={"excludedAttributes": "members"})
     assert "members" not in shown
@@ -134,7 +159,7 @@ async def test_entra_manages_a_group(directory: ScimClient) -> None:
         listed = await directory.done("GET", "/Groups", params={"filter": wanted})
         assert listed["totalResults"] == 1
     # The members to remove stand in the value, or in the path.
-    await directory.patch(path, {"op": "Remove", "path": "members", "value": [{"value": ada["id"]}]})
+    await directory.patch(path, {"op": "Remove", "path": "members", "value": added[:1]})
     assert await roles() == ["member", "admin"]
     await directory.patch(path, {"op": "Remove", "path": f'members[value eq "{bob["id"]}"]'})
     assert await roles() == ["member", "member"]

@@ -5,7 +5,7 @@ See https://developer.okta.com/docs/api/openapi/okta-scim/guides/scim-20.
 
 from typing import Any
 
-from support.scim_client import GROUP, PATCH, USER, ScimClient
+from support.scim_client import GROUP, PATCH, USER, ScimClient, scim_refusal
 
 
 async def _found(directory: ScimClient, kind: str, wanted: str) -> list[Any]:
@@ -38,6 +38,20 @@ async def test_okta_tests_the_connection(directory: ScimClient) -> None:
     for path, count in (("/Users", "2"), ("/Groups", "100")):
         listed = await directory.done("GET", path, params={"startIndex": "1", "count": count})
         assert (listed["totalResults"], listed["startIndex"]) == (0, 1)
+
+
+async def test_okta_tests_what_is_refused(directory: ScimClient) -> None:
+    """The last steps of its "SCIM 2.0 SPEC" suite."""
+    profile = _profile(directory)
+    created = await directory.done("POST", "/Users", profile)
+    assert scim_refusal(again := await directory.call("POST", "/Users", profile))
+    assert again.status_code == 409
+    in_capitals = f'userName eq "{profile["userName"].upper()}"'
+    assert [each["id"] for each in await _found(directory, "Users", in_capitals)] == [created["id"]]
+    assert scim_refusal(unknown := await directory.call("GET", "/Users/00919288221112222"))
+    assert unknown.status_code == 404
+    stranger = await directory.call("GET", "/Users", headers={"Authorization": "non-token"})
+    assert (stranger.status_code, bool(scim_refusal(stranger))) == (401, True)
 
 
 async def test_okta_manages_a_user(directory: ScimClient) -> None:
