@@ -136,6 +136,7 @@ def test_a_realm_is_read_across_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
         ("{}", "has no array 'users'"),
         ('{"users": [{"id": "1"}', "ends within 'users'"),
         ('{"a": {"users": [{"id": "1"}]}}', "has no array"),
+        ('[{"realm": "a", "users": [{"id": "1"}]}]', "in its outermost object"),
     ],
 )
 def test_a_realm_without_its_users_is_refused(content: str, why: str) -> None:

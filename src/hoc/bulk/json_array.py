@@ -33,7 +33,11 @@ class JsonArray:
             yield from scan.objects(chunk)
             if scan.is_done:
                 return
-        raise FileError(f"ends within {self._key!r}" if scan.is_in_array else f"has no array {self._key!r}")
+        raise FileError(
+            f"ends within {self._key!r}"
+            if scan.is_in_array
+            else f"has no array {self._key!r} in its outermost object"
+        )
 
 
 @dataclass(slots=True)

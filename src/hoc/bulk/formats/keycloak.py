@@ -1,4 +1,4 @@
-"""Keycloak: the users of a realm's JSON, as `kc.sh export` writes it, https://www.keycloak.org/server/importExport.
+"""Keycloak: the users of a realm's JSON, as `kc.sh export --realm` writes it, https://www.keycloak.org/server/importExport.
 
 Each is a ``UserRepresentation``. Its subject in tokens is ``id``.
 """
