@@ -4,16 +4,16 @@ from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
 import pytest
-from scim2_models import Group, SearchRequest, User
+from scim2_models import Group, SearchRequest
 from support.plans import MODES, blocks_read
 from support.postgres import opened
 from support.seed import execute
 
 from hoc.database import Database
 from hoc.scim.columns import GROUPS, USERS, Columns
-from hoc.scim.enterprise_user import EnterpriseUser
 from hoc.scim.searching import Search
 from hoc.scim.sorting import Position
+from hoc.scim.user import EnterpriseUser, User
 
 LARGE = "large"
 ROWS = 20_000

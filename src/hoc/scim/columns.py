@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from scim2_models import AttributeBinding, Group, Resource, User
+from scim2_models import AttributeBinding, Group, Resource
 from sqlalchemy import Column, ColumnElement, Table, literal
 
 from hoc.cus.account.L6_drivers.fragments import TENANT
 from hoc.cus.account.L6_drivers.scim_resources import Kind
 from hoc.cus.account.L6_drivers.tables import scim_group_members, scim_groups, scim_users
-from hoc.scim.enterprise_user import EnterpriseUser
+from hoc.scim.user import EnterpriseUser, User
 
 Attribute = tuple[str, str | None]
 """An attribute and its sub-attribute, by the names of scim2-models."""

@@ -9,7 +9,7 @@ from typing import Any, Final, cast
 from scim2_models import PatchOp, PatchOperation, Path, ScimFilter
 from scim2_models.path import AttrPath, Comparison, FilterNode, LogicalExpr, Not, Present, ValuePath
 
-from hoc.scim.enterprise_user import EnterpriseUser
+from hoc.scim.user import EnterpriseUser
 
 _ENTERPRISE: Final = str(EnterpriseUser.__schema__)
 _ENTERPRISE_ATTRIBUTES: Final = frozenset(
@@ -45,9 +45,12 @@ def _without_nulls(entry: object) -> object:
 
 
 def _qualified_path(path: Path[Any]) -> Path[Any]:
-    """An attribute of the enterprise extension with its URN, such as that of the path ``manager``."""
-    name = str(path).partition(".")[0].lower()
-    return type(path)(f"{_ENTERPRISE}:{path}") if name in _ENTERPRISE_ATTRIBUTES else path
+    """An attribute of the enterprise extension with its URN: not ``manager`` alone, nor behind a dot."""
+    text = str(path)
+    if text.lower().startswith(f"{_ENTERPRISE}.".lower()):
+        return type(path)(f"{_ENTERPRISE}:{text[len(_ENTERPRISE) + 1 :]}")
+    is_unqualified = text.partition(".")[0].lower() in _ENTERPRISE_ATTRIBUTES
+    return type(path)(f"{_ENTERPRISE}:{text}") if is_unqualified else path
 
 
 def _qualified_in(node: FilterNode) -> FilterNode:

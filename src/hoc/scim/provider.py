@@ -17,10 +17,9 @@ from scim2_models import (
     ScimProvider,
     ServiceProviderConfig,
     Sort,
-    User,
 )
 
-from hoc.scim.enterprise_user import EnterpriseUser
+from hoc.scim.user import EnterpriseUser, User
 
 MAX_OPERATIONS: Final = 1_000
 MAX_BODY_BYTES: Final = 1_048_576

@@ -4,13 +4,13 @@ from datetime import datetime
 from typing import Any, Final
 
 import orjson
-from scim2_models import Group, InvalidValueException, Resource, User
+from scim2_models import Group, InvalidValueException, Resource
 
 from hoc.cus.account.L5_engines.text import is_storable_id
 from hoc.cus.account.L6_drivers.execution import AnyRow
 from hoc.cus.account.L6_drivers.scim_resources import Kind, Member, Values
-from hoc.scim.enterprise_user import EnterpriseUser
 from hoc.scim.folding import compared, folded, is_storable
+from hoc.scim.user import EnterpriseUser, User
 
 MAX_RESOURCE_BYTES: Final = 65_536
 MAX_NAME: Final = 255

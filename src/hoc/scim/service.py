@@ -18,12 +18,12 @@ from scim2_server.responses import ScimResponse
 from scim2_server.service import ScimService
 from scim2_server.storage import SearchPage
 
-from hoc.scim.enterprise_user import EnterpriseUser
 from hoc.scim.entra import standard_filter, standard_patch
 from hoc.scim.errors import error_of
 from hoc.scim.filters import MAX_LENGTH
 from hoc.scim.pages import StoredPage
 from hoc.scim.provider import PROVIDER
+from hoc.scim.user import EnterpriseUser
 
 
 class TenantService(ScimService):

@@ -13,7 +13,6 @@ from scim2_models import (
     ResponseParameters,
     SearchRequest,
     UniquenessException,
-    User,
 )
 from scim2_server.storage import AsyncScimStorage, SearchPage
 
@@ -28,6 +27,7 @@ from hoc.scim.pages import cursor_page, index_page, shows_related
 from hoc.scim.rows import addresses_of, document_of, members_of, resource_of, values_of, version_of
 from hoc.scim.searching import Search
 from hoc.scim.sorting import Position
+from hoc.scim.user import User
 
 _COLUMNS = {"User": USERS, "Group": GROUPS}
 _PREFIX = {"User": "scu", "Group": "scg"}

@@ -102,6 +102,12 @@ async def test_entra_gives_a_user_a_manager(directory: ScimClient) -> None:
     assert [await found(wanted) for wanted in by_manager] == [1, 1, 1]
     assert await found(f'not (manager eq "{boss["id"]}")') == 0
 
+    path = f"/Users/{ada['id']}"
+    patched = await directory.patch(path, {"op": "replace", "path": f"{ENTERPRISE}.manager", "value": "x"})
+    assert patched[ENTERPRISE]["manager"] == {"value": "x"}
+    created = await directory.create_user("carl", **{ENTERPRISE: {"Manager": {"Value": boss["id"]}}})
+    assert created[ENTERPRISE]["manager"]["value"] == boss["id"]
+
     two = {"op": "Add", "path": "manager", "value": [reference, reference]}
     refused = await directory.call("PATCH", f"/Users/{ada['id']}", {"schemas": [PATCH], "Operations": [two]})
     assert scim_refusal(refused) == "Input should be a valid dictionary or instance of Manager: manager"

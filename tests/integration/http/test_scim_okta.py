@@ -5,6 +5,7 @@ See https://developer.okta.com/docs/api/openapi/okta-scim/guides/scim-20.
 
 from typing import Any
 
+from sqlalchemy import text
 from support.scim_client import GROUP, PATCH, USER, ScimClient, scim_refusal
 
 
@@ -52,6 +53,16 @@ async def test_okta_tests_what_is_refused(directory: ScimClient) -> None:
     assert unknown.status_code == 404
     stranger = await directory.call("GET", "/Users", headers={"Authorization": "non-token"})
     assert (stranger.status_code, bool(scim_refusal(stranger))) == (401, True)
+
+
+async def test_okta_keeps_a_user_whom_no_mail_reaches(directory: ScimClient) -> None:
+    email = {"primary": True, "value": "test.user@Okta.local", "type": "work"}
+    created = await directory.done("POST", "/Users", _profile(directory) | {"emails": [email]})
+    assert created["emails"] == [email]
+    assert await _found(directory, "Users", 'emails.value eq "test.user@okta.local"') == [created]
+    invitations = f"SELECT count(*) FROM account.invitations WHERE tenant_id = '{directory.tenant_id}'"
+    async with directory.console.transaction() as session:
+        assert await session.scalar(text(invitations)) == 0
 
 
 async def test_okta_manages_a_user(directory: ScimClient) -> None:

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
 
 import pytest
-from scim2_models import Group, GroupMember, SCIMException, User
+from scim2_models import Group, GroupMember, SCIMException
 from scim2_server.storage import AsyncScimStorage
 from support.postgres import opened
 from support.races import meeting, rewrite
@@ -22,6 +22,7 @@ from hoc.cus.account.wiring import postgres_engines
 from hoc.database import Database
 from hoc.scim.provider import PROVIDER
 from hoc.scim.storage import TenantStorage
+from hoc.scim.user import User
 
 DOMAIN = "acme.example.org"
 LOCK_DIRECTORY = (r"pg_advisory_xact_lock\(\d+, (hashtext\(\S+\))\)", r"\1")
