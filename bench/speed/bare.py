@@ -87,6 +87,7 @@ async def invite(request: Request) -> Response:
         mail_id=uuid4().hex,
         email=body["email"],
         email_key=body["email"],
+        domain=body["email"].partition("@")[2],
         role="member",
         granters=["owner", "admin"],
         now=now,
