@@ -2,11 +2,13 @@
 
 import os
 from collections.abc import AsyncGenerator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+from support.memory import files_in_memory
 from support.pgbouncer import ADDRESS
 from support.postgres import POOLER, TestServer, TestServerOwner, opened
 
@@ -25,6 +27,9 @@ settings.load_profile("hoc")
 def pytest_configure(config: pytest.Config) -> None:
     worker: dict[str, str] | None = getattr(config, "workerinput", None)
     if worker is None:
+        files = ExitStack()
+        config.add_cleanup(files.close)
+        files.enter_context(files_in_memory())
         config.stash[OWNER] = TestServerOwner()
     elif pooler := worker.get("pooler"):
         os.environ[ADDRESS] = pooler

@@ -1,0 +1,41 @@
+"""A directory in memory for the files of a run: on a disk, a database's files cost more to make than to use."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import psutil
+
+_MEMORY: Final = Path("/dev/shm")
+_NEEDED_BYTES: Final = 6 * 2**30
+_VARIABLE: Final = "TMPDIR"
+
+
+@contextmanager
+def files_in_memory() -> Generator[None]:
+    """Have temporary files be in memory during the block, if it has room and ``TMPDIR`` is not set."""
+    if _VARIABLE in os.environ or not _has_room():
+        yield
+        return
+    directory = Path(tempfile.mkdtemp(prefix="hoc-tests-", dir=_MEMORY))
+    directory.chmod(0o711)  # for the user that runs PostgreSQL for root
+    os.environ[_VARIABLE] = tempfile.tempdir = str(directory)
+    try:
+        yield
+    finally:
+        del os.environ[_VARIABLE]
+        tempfile.tempdir = None
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _has_room() -> bool:
+    """Container engines give 64 MB by default, or let no program run from there."""
+    return (
+        os.access(_MEMORY, os.W_OK)
+        and not os.statvfs(_MEMORY).f_flag & os.ST_NOEXEC
+        and min(shutil.disk_usage(_MEMORY).free, psutil.virtual_memory().available) >= _NEEDED_BYTES
+    )
