@@ -1,4 +1,4 @@
-"""A directory in memory for the files of a run: on a disk, a database's files cost more to make than to use."""
+"""A directory in memory for a run's files: on a disk, making a database costs more than using it."""
 
 import os
 import shutil
