@@ -7,6 +7,7 @@ from sqlalchemy import ClauseElement, Executable, ForeignKeyConstraint, text
 from support.citus_rules import (
     CALLS_IN_CHANGE,
     CROSSES_TENANTS,
+    GROUPS_BY_KEY,
     LIMITS_ACROSS_SHARDS,
     LOCKS_ACROSS_SHARDS,
     READS_IN_DO_UPDATE,
@@ -53,6 +54,8 @@ WRONG = {
     "SELECT one.role FROM unnest($1::text[], $2::text[]) AS asked(tenant_id, user_id) JOIN LATERAL"
     " (SELECT m.role FROM account.memberships AS m WHERE m.tenant_id = ANY($1) AND m.user_id = asked.user_id"
     " LIMIT 1) AS one ON true": (LIMITS_ACROSS_SHARDS, "memberships"),
+    "SELECT account.tenants.status, max(account.tenants.name) FROM account.tenants"
+    " WHERE account.tenants.tenant_id = $1 GROUP BY account.tenants.tenant_id": (GROUPS_BY_KEY, "tenants"),
     "SELECT 1 FROM account.tenants WHERE account.tenants.tenant_id = ANY($1) FOR UPDATE": (
         LOCKS_ACROSS_SHARDS,
         "tenants",

@@ -19,6 +19,7 @@ CROSSES_TENANTS = "names no tenant"
 LIMITS_ACROSS_SHARDS = "limits a lateral query of several tenants"
 LOCKS_ACROSS_SHARDS = "locks rows of several tenants"
 READS_IN_DO_UPDATE = "reads something else than the two rows in DO UPDATE"
+GROUPS_BY_KEY = "reads a column that it does not group by, as only a key lets it"
 CALLS_IN_CHANGE = "calls a function in UPDATE or DELETE that Citus cannot evaluate once"
 
 _LEVELS = (ast.SelectStmt, ast.InsertStmt, ast.UpdateStmt, ast.DeleteStmt)
@@ -56,6 +57,8 @@ def _broken(level: Any, volatility: Mapping[str, str]) -> Iterator[tuple[str, st
             within = _tables(part.subquery)
             one = _bound(part.subquery, within)
             yield from ((LIMITS_ACROSS_SHARDS, within[alias]) for alias in within if one.get(alias) != "one")
+    if getattr(level, "groupClause", None) and tables and _reads_ungrouped(level):
+        yield from ((GROUPS_BY_KEY, name) for name in tables.values())
     changes = _is(level, ast.UpdateStmt, ast.DeleteStmt) and level.relation.relname in BY_TENANT
     if changes and any(_is_refused(part, volatility) for part in _own(level)):
         yield CALLS_IN_CHANGE, level.relation.relname
@@ -131,6 +134,33 @@ def _tenant_of(side: Any, tables: Mapping[str, str]) -> str | None:
 def _is_given(side: Any) -> bool:
     """Whether Citus knows the value before it plans: a parameter or a constant."""
     return _is(side.arg if _is(side, ast.TypeCast) else side, ast.ParamRef, ast.A_Const)
+
+
+def _reads_ungrouped(level: Any) -> bool:
+    """Whether it does so outside a function, such as an aggregate.
+
+    Where no shard can match, Citus puts an empty table without a key in the place of a distributed one.
+    """
+    grouped = {_name_of(each) for each in level.groupClause}
+    return any(
+        _is(part, ast.ColumnRef) and _name_of(part) not in grouped
+        for target in level.targetList
+        for part in _outside_functions(target.val)
+    )
+
+
+def _name_of(column: Any) -> tuple[str, ...] | None:
+    return tuple(each.sval for each in column.fields) if _is(column, ast.ColumnRef) else None
+
+
+def _outside_functions(root: Any) -> Iterator[Any]:
+    if _is(root, tuple):
+        for each in root:
+            yield from _outside_functions(each)
+    elif _is(root, ast.Node) and not _is(root, ast.FuncCall, *_LEVELS):
+        yield root
+        for name in root:
+            yield from _outside_functions(getattr(root, name))
 
 
 def _is_limited(query: Any) -> bool:

@@ -1,6 +1,7 @@
 """Errors of PostgreSQL and its driver: outages, and their translation into the errors of a domain."""
 
 import logging
+import re
 import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
@@ -25,6 +26,9 @@ LOST_STATEMENTS: Final = frozenset({"26000", "42P05"})
 _POOLER_ADVICE: Final = "if a pooler is between, set HOC_POOLER=transaction"
 _OF_THE_CONNECTION: Final = "08"  # a pooler calls it an ERROR, too
 _CANNOT_STORE: Final = ("42501", "53", "58", "XX")
+_OF_A_CONSTRAINT: Final = "23"
+_NAMES: Final = re.compile(r"[a-z_][a-z0-9_]*")
+_SHARD: Final = re.compile(r"_[0-9]+$")
 
 OUTAGES: Final = {
     "08": "the connection failed",
@@ -97,7 +101,8 @@ class ErrorTranslator:
         unavailable: makes the error for an outage during which nothing was changed.
         unknown: makes the error for an outage during which a change may have been made.
         unfit: makes the error for a database without the schema or the privileges that the code needs.
-        violations: for a constraint's name, makes the error for its violation.
+        violations: for a constraint's name, makes the error for its violation. A constraint of Citus's shard
+            has the shard's number behind its name.
     """
 
     base: type[Exception] = DatabaseUnavailableError
@@ -116,8 +121,10 @@ class ErrorTranslator:
         if sqlstate(problem) in UNFIT:
             _report(problem)
             return self.unfit()
-        violation = self.violations.get(getattr(_driver_error(problem), "constraint_name", None) or "")
-        return None if violation is None else violation()
+        for name in _constraints(problem):
+            if violation := self.violations.get(name) or self.violations.get(_SHARD.sub("", name)):
+                return violation()
+        return None
 
     def outage(self, effect: Effect) -> Exception:
         return self.unknown() if effect.is_possible else self.unavailable()
@@ -207,6 +214,18 @@ def leaves_doubt(problem: Exception) -> bool:
 def sqlstate(problem: BaseException | None) -> str | None:
     """PostgreSQL's code for an error of SQLAlchemy or asyncpg, None when the error has none."""
     return getattr(_driver_error(problem), "sqlstate", None)
+
+
+def _constraints(problem: Exception) -> list[str]:
+    """What may be the violated constraint's name, none for any other error.
+
+    Citus passes on a worker's error without this field. Its message has the name, and no value of the row.
+    """
+    if not (sqlstate(problem) or "").startswith(_OF_A_CONSTRAINT):
+        return []
+    error = _driver_error(problem)
+    name: str | None = getattr(error, "constraint_name", None)
+    return [name] if name else _NAMES.findall(str(error).partition("\n")[0])
 
 
 def _driver_error(problem: BaseException | None) -> BaseException | None:

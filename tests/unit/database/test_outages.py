@@ -35,6 +35,12 @@ def wrapped(problem: asyncpg.PostgresError) -> DBAPIError:
     [
         (violation("uq_names"), TakenError),
         (violation("uq_others"), asyncpg.UniqueViolationError),
+        (violation("uq_names_102008"), TakenError),  # a shard's, on the node that answers
+        (violation("uq_names_of_102008"), asyncpg.UniqueViolationError),
+        (asyncpg.UniqueViolationError('violates unique constraint "uq_names_102008"'), TakenError),
+        (asyncpg.CheckViolationError('relation "names_102008" violates "uq_names"'), TakenError),
+        (asyncpg.UniqueViolationError("a row\nDETAIL:  Key (name)=(uq_names)"), asyncpg.UniqueViolationError),
+        (asyncpg.DataError('of "uq_names"'), asyncpg.DataError),
         (wrapped(violation("uq_names")), TakenError),
         (wrapped(violation("uq_others")), DBAPIError),
         (wrapped(asyncpg.DeadlockDetectedError("deadlock")), DatabaseUnavailableError),

@@ -51,10 +51,11 @@ def membership_of(tenant_id: ColumnElement[str], user_id: ColumnElement[str]) ->
 
     Grouped by its key, so that PostgreSQL plans it by itself. Joined plainly, it may read all members of a
     large tenant by an index of lists, since the planner takes every tenant for an average one. A LIMIT would
-    do the same, but Citus refuses one across shards.
+    do the same, but Citus refuses one across shards. Grouped by the other columns, too: where there is no
+    tenant, Citus reads an empty table without a key.
     """
     key = (memberships.c.tenant_id == tenant_id, memberships.c.user_id == user_id)
-    return select(memberships).where(*key).group_by(*memberships.primary_key).lateral("one")
+    return select(memberships).where(*key).group_by(*memberships.c).lateral("one")
 
 
 def held_membership(user_id: ColumnElement[str], *, after: CTE | None = None) -> CTE:

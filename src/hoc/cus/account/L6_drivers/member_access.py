@@ -16,8 +16,9 @@ def _active_membership(tenant_id: ColumnElement[str], user_id: ColumnElement[str
 
     Both tables name the tenants that are asked about, so that Citus reads only the shards of these.
     """
+    found = (memberships.c.tenant_id, memberships.c.user_id, memberships.c.role, tenants.c.status)
     return (
-        select(memberships.c.tenant_id, memberships.c.user_id, memberships.c.role, tenants.c.status)
+        select(*found)
         .select_from(memberships.join(tenants))
         .where(
             memberships.c.tenant_id == tenant_id,
@@ -26,7 +27,7 @@ def _active_membership(tenant_id: ColumnElement[str], user_id: ColumnElement[str
             any_of(memberships.c.tenant_id, "tenant_ids"),
             any_of(tenants.c.tenant_id, "tenant_ids"),
         )
-        .group_by(*memberships.primary_key, *tenants.primary_key)
+        .group_by(*found, tenants.c.tenant_id)
         .lateral("one")
     )
 
