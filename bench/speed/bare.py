@@ -89,6 +89,7 @@ async def invite(request: Request) -> Response:
         email_key=body["email"],
         domain=body["email"].partition("@")[2],
         role="member",
+        delivery="queued",
         granters=["owner", "admin"],
         now=now,
         expires_at=now + timedelta(days=7),

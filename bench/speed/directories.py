@@ -94,8 +94,8 @@ def measure(scene: Scene, report: Report) -> None:
                     [f"/{one['user_id']}" for one in some],
                 ),
                 f"the first {PAGE} / as many members": ([f"?count={PAGE}"], [f"?limit={PAGE}"]),
-                f"{PAGE} behind a cursor, {PAGES_DEEP} pages deep / as many members": (
-                    [f"?count={PAGE}&cursor={cursor}" for cursor in cursors[PAGES_DEEP // 2 :]],
+                f"{PAGE} behind a cursor, {len(cursors)} pages deep / as many members": (
+                    [f"?count={PAGE}&cursor={cursor}" for cursor in cursors[len(cursors) // 2 :]],
                     [f"?limit={PAGE}&cursor={deep.json()['next_cursor']}"],
                 ),
                 f"{PAGE} from index {MIDDLE} / as many members": (
@@ -145,7 +145,9 @@ def _cursors(url: str, token: str) -> list[str]:
         for _ in range(PAGES_DEEP):
             params = {"count": PAGE, "cursor": cursor}
             page = client.get(f"{url}/scim/v2/Users", params=params).raise_for_status()
-            cursor = page.json()["nextCursor"]
+            cursor = page.json().get("nextCursor")
+            if cursor is None:
+                break
             cursors.append(cursor)
     return cursors
 
