@@ -24,6 +24,8 @@ COMPILE = $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11
 SEVERAL = PYTHONPATH=tests:bench/faults $(BIN)/python bench/growth/run.py
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 1577836800)
 export SOURCE_DATE_EPOCH
+# Set, it has every process that a test starts compile hoc again.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: serve test test-lowest test-pooler test-wheel check wheel newcomer conformity bench bench-events bench-webhooks faults torture growth screenshots format pin clean
 
