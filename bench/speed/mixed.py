@@ -277,5 +277,6 @@ def _statements(report: Report, name: str, start: Start, url: str, of_kind: Sequ
             if number == 1:
                 before = counter.statements
             content = request.encoded().partition(b"\r\n\r\n")[2].replace(NUMBER.encode(), b"%016d" % number)
-            client.request(request.method, request.path, headers=request.headers(), content=content)
+            answer = client.request(request.method, request.path, headers=request.headers(), content=content)
+            answer.raise_for_status()
         report.add(f"{name}: statements a request", (counter.statements - before) / ASKED, "")

@@ -11,6 +11,8 @@ from urllib.parse import urlsplit, urlunsplit
 _HEADER: Final = 5  # a message's type and length
 _EXECUTES: Final = (b"E", b"Q")
 """Execute, of the extended query protocol, and Query."""
+_ASKS_FOR_TLS: Final = (8).to_bytes(4) + (80877103).to_bytes(4)
+"""SSLRequest (https://www.postgresql.org/docs/current/protocol-message-formats.html)."""
 
 
 @dataclass(slots=True)
@@ -27,8 +29,11 @@ class Counter:
         server, asked = await asyncio.open_connection(host, port)
         back = asyncio.ensure_future(_copy(server, answers))
         with suppress(asyncio.IncompleteReadError, OSError):
-            start = await client.readexactly(4)  # the first message has a length and no type
-            asked.write(start + await client.readexactly(int.from_bytes(start) - 4))
+            start = await _first_message(client)
+            if start == _ASKS_FOR_TLS:
+                answers.write(b"N")
+                start = await _first_message(client)
+            asked.write(start)
             while True:
                 head = await client.readexactly(_HEADER)
                 self.statements += head[:1] in _EXECUTES
@@ -36,6 +41,12 @@ class Counter:
         asked.close()
         with suppress(OSError):
             await back
+
+
+async def _first_message(client: asyncio.StreamReader) -> bytes:
+    """A message with a length and no type."""
+    length = await client.readexactly(4)
+    return length + await client.readexactly(int.from_bytes(length) - 4)
 
 
 async def _copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
@@ -46,7 +57,7 @@ async def _copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> N
 
 @contextmanager
 def counted(url: str) -> Generator[Counter]:
-    """A proxy to the database of ``url``, during the block. It speaks no TLS."""
+    """A proxy to the database of ``url``, during the block. It refuses TLS."""
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or 5432
     counter = Counter("")
@@ -60,8 +71,7 @@ def counted(url: str) -> Generator[Counter]:
     listening = asyncio.run_coroutine_threadsafe(listen(), loop).result()
     login = parts.netloc.rpartition("@")[0]
     own_port = listening.sockets[0].getsockname()[1]
-    query = "&".join(filter(None, (parts.query, "sslmode=disable")))
-    counter.url = urlunsplit(parts._replace(netloc=f"{login}@127.0.0.1:{own_port}", query=query))
+    counter.url = urlunsplit(parts._replace(netloc=f"{login}@127.0.0.1:{own_port}"))
     try:
         yield counter
     finally:

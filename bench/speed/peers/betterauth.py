@@ -30,7 +30,7 @@ auth = BetterAuth(
     adapter=adapter,
     email_and_password=EmailAndPassword(enabled=True),
     rate_limit=RateLimit(enabled=False),
-    plugins=[OrganizationPlugin(membership_limit=MANY, invitation_limit=None)],
+    plugins=[OrganizationPlugin(membership_limit=MANY, invitation_limit=MANY)],
 )
 
 
