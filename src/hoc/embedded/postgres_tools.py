@@ -1,8 +1,11 @@
 """`pg_dump` and `pg_restore` of the embedded PostgreSQL, for this and for other servers up to its version."""
 
 import os
+import shutil
 import subprocess
 import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
@@ -14,6 +17,10 @@ from hoc.embedded.unprivileged import service_directory
 from hoc.postgres_url import PostgresUrl
 
 _LIMITS: Final = "-c statement_timeout=0 -c lock_timeout=10000"
+_SET_LIMIT: Final = b"SET transaction_timeout = 0;\n"
+_SET_LIMIT_IF_KNOWN: Final = (
+    b"SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'transaction_timeout';\n"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +50,28 @@ class PostgresTools:
         )
 
     def restore(self, url: PostgresUrl, dumped: IO[bytes]) -> None:
-        """Read what `dump` wrote, all or nothing. Raises EmbeddedServiceError with pg_restore's reason."""
-        self._run(
+        """Read what `dump` wrote, all or nothing. Raises EmbeddedServiceError with the tools' reason.
+
+        pg_restore writes the statements and psql runs them: servers before version 17 refuse the first ones.
+        """
+        with self._running(
             url,
-            *("pg_restore", "--single-transaction", "--exit-on-error", "--no-owner", "--no-privileges"),
-            f"--dbname={url.database}",
-            stdin=dumped,
+            *("psql", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1"),
+            stdin=subprocess.PIPE,
             stdout=None,
-        )
+        ) as psql:
+            assert psql.stdin is not None  # noqa: S101 - it is a pipe
+            with suppress(BrokenPipeError), psql.stdin as statements:  # psql says why it ended
+                statements.write(b"BEGIN;\n")
+                with self._running(
+                    url,
+                    *("pg_restore", "--file=-", "--no-owner", "--no-privileges"),
+                    stdin=dumped,
+                    stdout=subprocess.PIPE,
+                ) as script:
+                    assert script.stdout is not None  # noqa: S101 - it is a pipe
+                    copy_portably(script.stdout, statements)
+                statements.write(b"COMMIT;\n")
 
     def _run(
         self,
@@ -60,9 +81,22 @@ class PostgresTools:
         stdin: IO[bytes] | None,
         stdout: IO[bytes] | None,
     ) -> None:
+        with self._running(url, program, *arguments, stdin=stdin, stdout=stdout):
+            pass
+
+    @contextmanager
+    def _running(
+        self,
+        url: PostgresUrl,
+        program: str,
+        *arguments: str,
+        stdin: IO[bytes] | int | None,
+        stdout: IO[bytes] | int | None,
+    ) -> Generator[subprocess.Popen[bytes]]:
+        """Wait for the program's end after the block. Raises EmbeddedServiceError with its reason."""
         files = self.files
         with tempfile.TemporaryFile() as errors:
-            ended = subprocess.run(  # noqa: S603 - PostgreSQL's own programs, no shell is involved
+            with subprocess.Popen(  # noqa: S603 - PostgreSQL's own programs, no shell is involved
                 [files.runtime / "bin" / program, *arguments],
                 user=files.user.uid,
                 group=files.user.gid,
@@ -73,12 +107,22 @@ class PostgresTools:
                 stdin=subprocess.DEVNULL if stdin is None else stdin,
                 stdout=subprocess.DEVNULL if stdout is None else stdout,
                 stderr=errors,
-                check=False,
-            )
+            ) as process:
+                yield process
             errors.seek(0)
             reason = errors.readline().decode(errors="replace").strip()  # the next ones may quote rows
-        if ended.returncode:
-            raise EmbeddedServiceError(reason or f"{program} ended with code {ended.returncode}.")
+        if process.returncode:
+            raise EmbeddedServiceError(reason or f"{program} ended with code {process.returncode}.")
+
+
+def copy_portably(script: IO[bytes], statements: IO[bytes]) -> None:
+    """Copy what pg_restore has written, without the setting that PostgreSQL before version 17 lacks."""
+    for line in script:
+        if line == _SET_LIMIT:
+            statements.write(_SET_LIMIT_IF_KNOWN)
+            break
+        statements.write(line)
+    shutil.copyfileobj(script, statements)
 
 
 def _connection(url: PostgresUrl) -> dict[str, str]:
