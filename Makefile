@@ -64,7 +64,7 @@ torture: $(INSTALLED)  ## 200,000 fuzzed requests, 100,000 steps beside a model,
 	HOC_TEST_TORTURE=1 $(BIN)/pytest -n auto --dist worksteal -p support.tally $(TORTURE)
 	@$(BIN)/python bench/faults/run.py --servers 10 --relays 10 --postgres 5 --nats 5
 
-growth: $(INSTALLED)  ## take away one of several servers, relays, NATS and PostgreSQL under load; all routes on HOC_CITUS_URL
+growth: $(INSTALLED)  ## take away one of several servers, relays, NATS and PostgreSQL under load; all routes and pages on HOC_CITUS_URL
 	@env -u HOC_CITUS_URL $(SEVERAL) $(GROWTH)
 	@$(BIN)/python bench/growth/citus.py
 

@@ -1,4 +1,4 @@
-"""Every route, and the races, on a real Citus cluster.
+"""Every route, a directory's calls, every page, and the races, on a real Citus cluster.
 
 HOC_CITUS_URL is its coordinator's, for a role that may create databases on each node.
 """
@@ -8,19 +8,26 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import asyncpg
+import httpx
 
 TESTS: Final = Path(__file__).parents[2] / "tests"
 sys.path.insert(0, str(TESTS))
 
-from support.citus import is_coordinator, new_database  # noqa: E402 - it is in the tests
-from support.console import MOUNT, Console, serving  # noqa: E402 - see above
+from support.browsing import SHOWN  # noqa: E402 - it is in the tests
+from support.citus import is_coordinator, new_database  # noqa: E402 - see above
+from support.console import MOUNT, OPTIONAL_PARTS, Console, serving  # noqa: E402 - see above
 from support.identities import PRIMARY_ISSUER  # noqa: E402 - see above
+from support.pages import serving_pages  # noqa: E402 - see above
 from support.routes import ROUTES, Route  # noqa: E402 - see above
+from support.scim_client import scim_client, scim_http, use_every_operation  # noqa: E402 - see above
+
+from hoc.cus.account.L2_api.scopes import ADMINS  # noqa: E402 - as the tests
 
 # What the nodes of one busy machine may need.
 TIMEOUT_MS: Final = 60_000
@@ -28,6 +35,13 @@ RACES: Final = (
     "tests/integration/races/test_owners.py",
     "tests/contract/test_leases.py",
     "tests/contract/test_usage.py",
+)
+PREPARED: Final = (
+    ("invitation", "GET /accounts/invitations/{invitation_id}", "invitation_id"),
+    ("token", "GET /accounts/scim/tokens/{token_id}", "token_id"),
+    ("domain", "GET /accounts/domains/{domain}", "domain"),
+    ("webhook", "GET /accounts/webhooks/{endpoint_id}", "endpoint_id"),
+    ("ticket", "GET /accounts/support/tickets/{ticket_id}", "ticket_id"),
 )
 COUNTED: Final = (
     "SELECT query_execution_single_shard AS one, query_execution_multi_shard AS several"
@@ -46,15 +60,48 @@ class Called:
 
     @property
     def is_success(self) -> bool:
-        return self.status in {200, 201, 202}
+        return self.status in {200, 201, 202, 204}
 
     def __str__(self) -> str:
         return f"{self.status:>6} {self.one:>9} {self.several:>8}  {self.label}"
 
 
+class Counted:
+    """Counts what each request of a client makes of statements, and prints it."""
+
+    def __init__(self, counters: asyncpg.Connection) -> None:
+        self.called: list[Called] = []
+        self._counters = counters
+        self._before = (0, 0)
+
+    async def call(self, label: str, answer: Awaitable[httpx.Response]) -> None:
+        before = await self._read()
+        status = (await answer).status_code
+        self._note(label, status, before, await self._read())
+
+    def watch(self, client: httpx.AsyncClient) -> None:
+        """Count each of the client's requests from now on, which come one after the other."""
+
+        async def begin(_request: httpx.Request) -> None:
+            self._before = await self._read()
+
+        async def end(answer: httpx.Response) -> None:
+            label = f"{answer.request.method} {answer.request.url.raw_path.decode()}"
+            self._note(label, answer.status_code, self._before, await self._read())
+
+        client.event_hooks = {"request": [begin], "response": [end]}
+
+    async def _read(self) -> tuple[int, int]:
+        [row] = await self._counters.fetch(COUNTED)
+        return row["one"], row["several"]
+
+    def _note(self, label: str, status: int, before: tuple[int, int], after: tuple[int, int]) -> None:
+        self.called.append(Called(label, status, after[0] - before[0], after[1] - before[1]))
+        print(self.called[-1], flush=True)
+
+
 async def call_routes(url: str) -> list[Called]:
-    """Call each route on a new database of the cluster."""
-    called: list[Called] = []
+    """Call each route, a directory's, and the pages on a new database of the cluster."""
     with tempfile.TemporaryDirectory() as directory:
         async with (
             new_database(url) as database,
@@ -63,23 +110,39 @@ async def call_routes(url: str) -> list[Called]:
             ) as console,
         ):
             counters = await asyncpg.connect(database)
+            counted = Counted(counters)
             for route in ROUTES.values():
-                called.append(await _call(console, route, counters))
-                print(called[-1], flush=True)
+                await _call(console, route, counted)
+            async with scim_http(console) as http:
+                client = await scim_client(console, http)
+                counted.watch(http)
+                await use_every_operation(client)
+            await _open_pages(console, database, Path(directory), counted)
             await counters.close()
-    return called
+    return counted.called
 
 
-async def _call(console: Console, route: Route, counters: asyncpg.Connection) -> Called:
+async def _call(console: Console, route: Route, counted: Counted) -> None:
     team = await console.invited_team()
     values = await route.prepare(console, team)
     client = console.client if route.mount == MOUNT else console.identity
     headers = route.allowed(console, team, values)
-    [before] = await counters.fetch(COUNTED)
-    answer = await client.request(**route.request(values), headers=headers)
-    [after] = await counters.fetch(COUNTED)
-    one, several = (after[name] - before[name] for name in ("one", "several"))
-    return Called(route.label, answer.status_code, one, several)
+    await counted.call(route.label, client.request(**route.request(values), headers=headers))
+
+
+async def _open_pages(console: Console, database: str, directory: Path, counted: Counted) -> None:
+    """All pages of a tenant and of operators, which its owner opens."""
+    team = await console.invited_team()
+    values = {"tenant": f"/projects/{team.tenant_id}", "tenant_id": team.tenant_id}
+    values |= {"member": team.member, "viewer": team.viewer}
+    for name, label, key in PREPARED:
+        values[name] = (await ROUTES[label].prepare(console, team))[key]
+    async with serving_pages(database, directory, **OPTIONAL_PARTS) as pages:
+        owner = pages.browser(team.owner, *ADMINS)
+        for who, pattern in SHOWN:
+            if who != "nobody":
+                path = pattern.replace("inv_0", "{invitation}").replace("sct_0", "{token}").format(**values)
+                await counted.call(f"GET {pattern}", owner.open(path))
 
 
 def run_races(url: str) -> bool:

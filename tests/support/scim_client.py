@@ -101,6 +101,32 @@ async def scim_client(console: Console, http: httpx.AsyncClient, *, seats: int |
     return ScimClient(console, http, tenant_id, owner, domain, made.token)
 
 
+async def use_every_operation(directory: ScimClient) -> None:
+    """Users who are known and who are not, a group, and a search by each operator and each order."""
+    await directory.person("ada")
+    ada, eve = [(await directory.create_user(name))["id"] for name in ("ada", "eve")]
+    group = (await directory.create_group("Engineers", ada))["id"]
+    for kind, found in (("Users", ada), ("Groups", group)):
+        await directory.done("GET", f"/{kind}/{found}")
+        await directory.done("PUT", f"/{kind}/{found}", await directory.done("GET", f"/{kind}/{found}"))
+    await directory.patch(f"/Groups/{group}", {"op": "add", "path": "members", "value": [{"value": eve}]})
+    for is_active in (False, True):
+        await directory.patch(f"/Users/{ada}", {"op": "replace", "path": "active", "value": is_active})
+    for params in (
+        {"filter": 'userName eq "ada" or not (displayName sw "a" and externalId pr)'},
+        {"filter": 'emails[type eq "work" and value co "example"]', "sortBy": "emails"},
+        {"filter": 'meta.created gt "2020-01-01T00:00:00Z"', "sortBy": "userName", "sortOrder": "descending"},
+        {"startIndex": "2", "count": "1"},
+    ):
+        await directory.done("GET", "/Users", params=params)
+    first = await directory.done("GET", "/Users", params={"cursor": "", "count": "1"})
+    await directory.done("GET", "/Users", params={"cursor": first["nextCursor"], "count": "1"})
+    await directory.done("GET", "/Groups", params={"filter": f'members.value eq "{ada}"'})
+    await directory.everything()
+    for path in (f"/Users/{eve}", f"/Groups/{group}", f"/Users/{ada}"):
+        await directory.done("DELETE", path)
+
+
 def scim_refusal(answer: httpx.Response) -> str:
     """The detail of a SCIM error, its declared shape checked (RFC 7644, section 3.12)."""
     assert answer.headers["content-type"] == MEDIA_TYPE, answer.text

@@ -8,7 +8,7 @@ from sqlalchemy import ClauseElement, text
 from support.citus_rules import VOLATILITY, broken_rules
 from support.console import HOST, MOUNT, Console
 from support.routes import ROUTES
-from support.scim_client import ScimClient
+from support.scim_client import ScimClient, use_every_operation
 from support.statements import recorded_statements
 
 from hoc.cus.account.L6_drivers.event_log import OF_TENANT
@@ -125,32 +125,6 @@ async def use_what_only_pages_use(console: Console) -> None:
     assert named.invitations
 
 
-async def use_every_operation_of_scim(directory: ScimClient) -> None:
-    """Users who are known and who are not, a group, and a search by each operator and each order."""
-    await directory.person("ada")
-    ada, eve = [(await directory.create_user(name))["id"] for name in ("ada", "eve")]
-    group = (await directory.create_group("Engineers", ada))["id"]
-    for kind, found in (("Users", ada), ("Groups", group)):
-        await directory.done("GET", f"/{kind}/{found}")
-        await directory.done("PUT", f"/{kind}/{found}", await directory.done("GET", f"/{kind}/{found}"))
-    await directory.patch(f"/Groups/{group}", {"op": "add", "path": "members", "value": [{"value": eve}]})
-    for is_active in (False, True):
-        await directory.patch(f"/Users/{ada}", {"op": "replace", "path": "active", "value": is_active})
-    for params in (
-        {"filter": 'userName eq "ada" or not (displayName sw "a" and externalId pr)'},
-        {"filter": 'emails[type eq "work" and value co "example"]', "sortBy": "emails"},
-        {"filter": 'meta.created gt "2020-01-01T00:00:00Z"', "sortBy": "userName", "sortOrder": "descending"},
-        {"startIndex": "2", "count": "1"},
-    ):
-        await directory.done("GET", "/Users", params=params)
-    first = await directory.done("GET", "/Users", params={"cursor": "", "count": "1"})
-    await directory.done("GET", "/Users", params={"cursor": first["nextCursor"], "count": "1"})
-    await directory.done("GET", "/Groups", params={"filter": f'members.value eq "{ada}"'})
-    await directory.everything()
-    for path in (f"/Users/{eve}", f"/Groups/{group}", f"/Users/{ada}"):
-        await directory.done("DELETE", path)
-
-
 async def test_every_statement_names_the_tenant(console: Console) -> None:
     with recorded_statements(console.database) as statements:
         await use_every_route(console)
@@ -172,7 +146,7 @@ async def unfit_for_citus(console: Console, statements: set[str]) -> dict[str, s
 
 async def test_every_statement_of_a_directory_names_the_tenant(directory: ScimClient) -> None:
     with recorded_statements(directory.console.database) as statements:
-        await use_every_operation_of_scim(directory)
+        await use_every_operation(directory)
     assert {sql: missing for sql in set(statements) if (missing := without_tenant(sql))} == {}
     assert await unfit_for_citus(directory.console, set(statements)) == {}
     assert len(set(statements)) > 25
