@@ -5,7 +5,7 @@ from functools import partial
 
 from filling import COMMON, RARE
 from load import Request, Side, contest, middle, ratio, wrk
-from report import Report
+from report import Report, at_least
 from scene import Scene
 from servers import hoc, peer
 
@@ -16,6 +16,7 @@ PATHS = {
     "search, common term": [f"/accounts/search?query={COMMON}"],
     "statistics": ["/accounts/stats"],
 }
+GOALS = {("search, common term", "FastAPI and ORM"): at_least(0.8)}
 
 
 def measure(scene: Scene, report: Report) -> None:
@@ -36,5 +37,11 @@ def measure(scene: Scene, report: Report) -> None:
             measured = contest(sides, rounds=scene.options.rounds, seconds=scene.options.seconds)
             rates = ", ".join(f"{side} {middle(found).rate:,.1f}/s" for side, found in measured.items())
             for other in ("FastAPI and ORM", "seed's statements"):
-                report.add(f"{name}: hoc / {other}", ratio(measured, "hoc", other), "x", detail=rates)
+                report.add(
+                    f"{name}: hoc / {other}",
+                    ratio(measured, "hoc", other),
+                    "x",
+                    goal=GOALS.get((name, other)),
+                    detail=rates,
+                )
                 rates = ""

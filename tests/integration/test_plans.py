@@ -50,7 +50,7 @@ FILLED = frozenset(
 
 
 # The statements of searches: see test_search.py.
-PLANNED_FOR_ITS_VALUES = ("RARE", "COMMON", "FOUND_TENANTS")
+PLANNED_FOR_ITS_VALUES = ("RARE", "AMONG_NEWEST", "COMMON", "FOUND_TENANTS")
 OF_A_TEMPORARY_TABLE = "bulk_accounts.STORE"
 # They list all that an index of few rows has.
 OF_ALL_ERASED = "user_erasure.ERASED", "tenant_erasure.ERASED"

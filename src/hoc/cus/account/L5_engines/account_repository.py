@@ -175,7 +175,7 @@ class AccountRepositoryProtocol(Protocol):
     async def list_accounts(
         self, wanted: AccountFilter, window: Window, *, max_counted: int, session: Session = None
     ) -> tuple[Slice[AccountSummaryResponse], bool]:
-        """Newest first, and whether a term has more matches than ``max_counted``, where counting stops.
+        """Newest first, and whether a term has more matches than are counted, ``max_counted`` at most.
 
         Without a ``session``, this reads in one of its own; so does `get_account_stats`.
         """

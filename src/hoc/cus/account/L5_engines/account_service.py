@@ -410,8 +410,8 @@ class AccountService:
     ) -> AccountSearchResponse:
         """A page of accounts, newest first. Raises AccountValidationError.
 
-        ``total`` is exact; with a search term it stops at 10,000 (``total_capped``). Without a ``session``,
-        this reads in one of its own.
+        ``total`` is exact; with a search term it stops at 10,000, or at 1,000 where the newest accounts fill
+        the page (``total_capped``). Without a ``session``, this reads in one of its own.
         """
         wanted, scope, window = parsed_list(params)
         rows, capped = await self.repository.list_accounts(

@@ -1,5 +1,6 @@
 """The statements that list, search and count accounts."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -38,6 +39,8 @@ MATCHES = and_(
 )
 
 _PROBED = 9
+_FEW = 1_000
+_NEWEST = 5_000
 
 TOTALS = {
     None: func.coalesce(func.sum(account_totals.c.accounts), 0),
@@ -78,8 +81,26 @@ def _search_rare(is_active: bool | None) -> Paged:
     )
 
 
+def _search_newest(is_active: bool | None) -> Paged:
+    """Reads the newest accounts until enough of them match: for a term that many of them have."""
+    newest = (
+        select(*SUMMARY, MATCHES.label("matches"))
+        .where(*_kind(is_active))
+        .order_by(users.c.created_at.desc(), users.c.user_id.desc())
+        .limit(literal_column(str(_NEWEST)))
+        .subquery("newest")
+    )
+    return Paged(
+        select(*(newest.c[column.name] for column in SUMMARY)).where(newest.c.matches),
+        at=newest.c.created_at,
+        row_id=newest.c.user_id,
+        total=cast(MAX_COUNTED, BigInteger),
+        newest_first=True,
+    )
+
+
 def _search_common(is_active: bool | None) -> Paged:
-    """Reads accounts from the newest on until enough match: for a term with more matches."""
+    """Reads accounts from the newest on until enough match: for a term with more than ``max_counted``."""
     return Paged(
         select(*SUMMARY).where(MATCHES, *_kind(is_active)),
         at=users.c.created_at,
@@ -92,6 +113,7 @@ def _search_common(is_active: bool | None) -> Paged:
 KINDS: tuple[bool | None, ...] = (None, True, False)
 LISTS = {kind: _list(kind) for kind in KINDS}
 RARE = {kind: _search_rare(kind) for kind in KINDS}
+AMONG_NEWEST = {kind: _search_newest(kind) for kind in KINDS}
 COMMON = {kind: _search_common(kind) for kind in KINDS}
 
 
@@ -130,7 +152,9 @@ def _moment(name: str) -> ColumnElement[datetime]:
 STATS = _stats()
 
 
-_summary = record_of(AccountSummaryResponse, *LISTS.values(), *RARE.values(), *COMMON.values())
+_summary = record_of(
+    AccountSummaryResponse, *LISTS.values(), *RARE.values(), *AMONG_NEWEST.values(), *COMMON.values()
+)
 
 
 async def list_accounts(
@@ -138,11 +162,29 @@ async def list_accounts(
 ) -> tuple[Slice[AccountSummaryResponse], bool]:
     if wanted.term is None:
         return await LISTS[wanted.is_active].fetch(session, window, _summary), False
-    values = search_values(wanted.term) | {"max_counted": max_counted}
-    found = await RARE[wanted.is_active].fetch(session, window, _summary, **values)
+    return await _search(session, wanted, window, max_counted)
+
+
+async def _search(
+    session: SqlSession, wanted: AccountFilter, window: Window, max_counted: int
+) -> tuple[Slice[AccountSummaryResponse], bool]:
+    """The matches of a term that fills the page from the newest accounts are counted up to `_FEW` alone."""
+    values = search_values(wanted.term or "")
+
+    async def page(lists: Mapping[bool | None, Paged], counted: int) -> Slice[AccountSummaryResponse]:
+        return await lists[wanted.is_active].fetch(session, window, _summary, **values, max_counted=counted)
+
+    few = min(_FEW, max_counted)
+    found = await page(RARE, few)
+    if found.total <= few:
+        return found, False
+    found = await page(AMONG_NEWEST, few)
+    if found.has_more:
+        return found, True
+    found = await page(RARE, max_counted)
     if found.total <= max_counted:
         return found, False
-    return await COMMON[wanted.is_active].fetch(session, window, _summary, **values), True
+    return await page(COMMON, max_counted), True
 
 
 async def read_stats(session: SqlSession, now: datetime) -> AccountStatsResponse:
