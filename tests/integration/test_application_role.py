@@ -63,6 +63,12 @@ async def test_the_role_may_not_change_the_schema(restricted: Database) -> None:
                 await driver.execute(statement)
 
 
+async def test_the_role_may_use_every_sequence(restricted: Database) -> None:
+    """Citus calls nextval for an identity, of which PostgreSQL itself asks no privilege."""
+    sequences = "FROM pg_class WHERE relkind = 'S' AND relnamespace = 'account'::regnamespace"
+    assert await scalar(restricted, f"SELECT bool_and(has_sequence_privilege(oid, 'USAGE')) {sequences}")
+
+
 async def test_every_operation_works_under_it(restricted_url: str, tmp_path: Path) -> None:
     async with serving(restricted_url, tmp_path) as console:
         for route in ROUTES.values():

@@ -16,9 +16,12 @@ def grants_script(role: str) -> str:
         (
             f"GRANT USAGE ON SCHEMA {SCHEMA} {to};",
             f"GRANT {rights} ON ALL TABLES IN SCHEMA {SCHEMA} {to};",
+            # PostgreSQL asks nobody for the sequence of an identity, but Citus calls nextval.
+            f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA {SCHEMA} {to};",
             f"GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA {SCHEMA} {to};",
             f"REVOKE INSERT, UPDATE, DELETE ON {SCHEMA}.alembic_version {from_};",
             f"ALTER DEFAULT PRIVILEGES IN SCHEMA {SCHEMA} GRANT {rights} ON TABLES {to};",
+            f"ALTER DEFAULT PRIVILEGES IN SCHEMA {SCHEMA} GRANT USAGE ON SEQUENCES {to};",
             f"ALTER DEFAULT PRIVILEGES IN SCHEMA {SCHEMA} GRANT EXECUTE ON FUNCTIONS {to};",
         )
     )
