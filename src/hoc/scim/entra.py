@@ -31,17 +31,21 @@ def _standard_operation(given: PatchOperation[Any]) -> PatchOperation[Any]:
     update: dict[str, Any] = {}
     if given.path is not None:
         update["path"] = _qualified_path(given.path)
-    if given.op is PatchOperation.Op.remove and isinstance(given.value, list):
-        update["value"] = [_without_nulls(each) for each in cast("list[object]", given.value)]
+    if given.op is PatchOperation.Op.remove:
+        update["value"] = _without_nulls(given.value)
     return given.model_copy(update=update)
 
 
-def _without_nulls(entry: object) -> object:
+def _without_nulls(removed: object) -> object:
     """A null of an entry to remove says nothing of it, such as that of ``{"$ref": null, "value": "…"}``."""
-    if not isinstance(entry, dict):
-        return entry
-    named = cast("dict[str, object]", entry)
-    return {name: value for name, value in named.items() if value is not None}
+    match removed:
+        case list():
+            return [_without_nulls(each) for each in cast("list[object]", removed)]
+        case dict():
+            entry = cast("dict[str, object]", removed)
+            return {name: value for name, value in entry.items() if value is not None}
+        case _:
+            return removed
 
 
 def _qualified_path(path: Path[Any]) -> Path[Any]:

@@ -168,6 +168,10 @@ async def test_entra_manages_a_group(directory: ScimClient) -> None:
     await directory.patch(path, {"op": "Remove", "path": "members", "value": added[:1]})
     assert await roles() == ["member", "admin"]
     await directory.patch(path, {"op": "Remove", "path": f'members[value eq "{bob["id"]}"]'})
+    await directory.patch(path, {"op": "Add", "path": "members", "value": added})
+    await directory.patch(path, {"op": "Remove", "path": "members", "value": added[0]})
+    assert await roles() == ["member", "admin"]
+    await directory.patch(path, {"op": "Remove", "path": "members"})
     assert await roles() == ["member", "member"]
     patched = await directory.patch(path, {"op": "Replace", "path": "displayName", "value": "Readers"})
     assert patched["displayName"] == "Readers"
