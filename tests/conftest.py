@@ -3,13 +3,12 @@
 import gc
 import os
 from collections.abc import AsyncGenerator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
-from support.memory import files_in_memory
+from support.memory import keep_files_in_memory
 from support.pgbouncer import ADDRESS
 from support.postgres import POOLER, TestServer, TestServerOwner, opened
 
@@ -29,9 +28,7 @@ def pytest_configure(config: pytest.Config) -> None:
     gc.disable()  # until everything is loaded
     worker: dict[str, str] | None = getattr(config, "workerinput", None)
     if worker is None:
-        files = ExitStack()
-        config.add_cleanup(files.close)
-        files.enter_context(files_in_memory())
+        keep_files_in_memory()
         config.stash[OWNER] = TestServerOwner()
     elif pooler := worker.get("pooler"):
         os.environ[ADDRESS] = pooler

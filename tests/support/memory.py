@@ -3,8 +3,7 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Generator
-from contextlib import contextmanager
+from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import Final
 
@@ -13,23 +12,17 @@ import psutil
 _MEMORY: Final = Path("/dev/shm")
 _NEEDED_BYTES: Final = 6 * 2**30
 _VARIABLE: Final = "TMPDIR"
+_LAST: Final = -200  # multiprocessing removes its own files at -100
 
 
-@contextmanager
-def files_in_memory() -> Generator[None]:
-    """Have temporary files be in memory during the block, if it has room and ``TMPDIR`` is not set."""
+def keep_files_in_memory() -> None:
+    """Have temporary files be in memory until this process ends, if it has room and ``TMPDIR`` is not set."""
     if _VARIABLE in os.environ or not _has_room():
-        yield
         return
     directory = Path(tempfile.mkdtemp(prefix="hoc-tests-", dir=_MEMORY))
     directory.chmod(0o711)  # for the user that runs PostgreSQL for root
     os.environ[_VARIABLE] = tempfile.tempdir = str(directory)
-    try:
-        yield
-    finally:
-        del os.environ[_VARIABLE]
-        tempfile.tempdir = None
-        shutil.rmtree(directory, ignore_errors=True)
+    Finalize(None, shutil.rmtree, args=(directory, True), exitpriority=_LAST)
 
 
 def _has_room() -> bool:
