@@ -17,6 +17,7 @@ from typing import Any, Final, Self
 import orjson
 from nats.aio.client import Client
 from nats.js.errors import NotFoundError
+from support.stopping import stop
 from support.waiting import PATIENCE_SECONDS
 
 from hoc.embedded.service import free_port
@@ -98,14 +99,12 @@ class NatsServer:
 
     def pause(self) -> None:
         """Let it neither answer nor close connections, until `resume`."""
-        self._send(signal.SIGSTOP)
+        assert self._process is not None
+        stop(self._process)
 
     def resume(self) -> None:
-        self._send(signal.SIGCONT)
-
-    def _send(self, number: int) -> None:
         assert self._process is not None
-        self._process.send_signal(number)
+        self._process.send_signal(signal.SIGCONT)
 
     def _takes_connections(self) -> bool:
         if self._process is None or self._process.poll() is not None:

@@ -17,6 +17,8 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
+from support.stopping import stop
+
 if TYPE_CHECKING:
     from collections.abc import Generator
 
@@ -106,7 +108,7 @@ class SmtpServer:
 
     def freeze(self) -> None:
         """Stop the process. The kernel still accepts connections, which get no answer."""
-        self._process.send_signal(signal.SIGSTOP)
+        stop(self._process)
 
     def thaw(self) -> None:
         """End the effect of `freeze`."""
