@@ -27,7 +27,7 @@ from support.pages import serving_pages  # noqa: E402 - see above
 from support.routes import ROUTES, Route  # noqa: E402 - see above
 from support.scim_client import scim_client, scim_http, use_every_operation  # noqa: E402 - see above
 
-from hoc.cus.account.L2_api.scopes import ADMINS  # noqa: E402 - as the tests
+from hoc.cus.account.L2_api.scopes import ADMINS  # noqa: E402 - see above
 
 # What the nodes of one busy machine may need.
 TIMEOUT_MS: Final = 60_000

@@ -3,6 +3,7 @@
 See https://learn.microsoft.com/entra/identity/app-provisioning/use-scim-to-provision-users-and-groups.
 """
 
+import re
 from dataclasses import replace
 from typing import Any, Final, cast
 
@@ -16,6 +17,8 @@ _ENTERPRISE_ATTRIBUTES: Final = frozenset(
     name.replace("_", "").lower() for name in EnterpriseUser.model_fields if name != "schemas"
 )
 
+_MAY_NAME_ENTERPRISE: Final = re.compile("|".join(_ENTERPRISE_ATTRIBUTES), re.IGNORECASE)
+
 
 def standard_patch(given: "PatchOp[Any]") -> "PatchOp[Any]":
     operations = [_standard_operation(each) for each in given.operations or []]
@@ -23,7 +26,9 @@ def standard_patch(given: "PatchOp[Any]") -> "PatchOp[Any]":
 
 
 def standard_filter(given: str) -> str:
-    """Raises InvalidFilterException for what is no filter."""
+    """Raises InvalidFilterException for what is no filter, if it may name an enterprise attribute."""
+    if not _MAY_NAME_ENTERPRISE.search(given):
+        return given
     return str(_qualified_in(ScimFilter[Any](given).ast))
 
 
@@ -49,7 +54,7 @@ def _without_nulls(removed: object) -> object:
 
 
 def _qualified_path(path: Path[Any]) -> Path[Any]:
-    """An attribute of the enterprise extension with its URN: not ``manager`` alone, nor behind a dot."""
+    """``manager`` and ``urn:…:User.manager`` as ``urn:…:User:manager``."""
     text = str(path)
     if text.lower().startswith(f"{_ENTERPRISE}.".lower()):
         return type(path)(f"{_ENTERPRISE}:{text[len(_ENTERPRISE) + 1 :]}")

@@ -86,8 +86,9 @@ class TenantService(ScimService):
     ) -> tuple[SearchRequest[Any], Any]:
         if isinstance(payload, dict):
             asked = cast("dict[str, object]", payload)
-            if isinstance(given := asked.get("filter"), str):
-                payload = asked | {"filter": _bounded_filter(given)}
+            for name, given in asked.items():
+                if name.casefold() == "filter" and isinstance(given, str):
+                    payload = payload | {name: _bounded_filter(given)}
         return super().read_search(resource_types, payload)
 
 

@@ -162,17 +162,17 @@ async def list_accounts(
 ) -> tuple[Slice[AccountSummaryResponse], bool]:
     if wanted.term is None:
         return await LISTS[wanted.is_active].fetch(session, window, _summary), False
-    return await _search(session, wanted, window, max_counted)
+    return await _search(session, wanted.term, wanted.is_active, window, max_counted)
 
 
 async def _search(
-    session: SqlSession, wanted: AccountFilter, window: Window, max_counted: int
+    session: SqlSession, term: str, is_active: bool | None, window: Window, max_counted: int
 ) -> tuple[Slice[AccountSummaryResponse], bool]:
     """The matches of a term that fills the page from the newest accounts are counted up to `_FEW` alone."""
-    values = search_values(wanted.term or "")
+    values = search_values(term)
 
     async def page(lists: Mapping[bool | None, Paged], counted: int) -> Slice[AccountSummaryResponse]:
-        return await lists[wanted.is_active].fetch(session, window, _summary, **values, max_counted=counted)
+        return await lists[is_active].fetch(session, window, _summary, **values, max_counted=counted)
 
     few = min(_FEW, max_counted)
     found = await page(RARE, few)
