@@ -86,13 +86,14 @@ class TenantService(ScimService):
     ) -> tuple[SearchRequest[Any], Any]:
         if isinstance(payload, dict):
             asked = cast("dict[str, object]", payload)
-            for name, given in asked.items():
-                if name.casefold() == "filter" and isinstance(given, str):
-                    payload = payload | {name: _bounded_filter(given)}
+            payload = {name: _bounded(name, given) for name, given in asked.items()}
         return super().read_search(resource_types, payload)
 
 
-def _bounded_filter(given: str) -> str:
+def _bounded(name: str, given: object) -> object:
+    """A parameter of a search; of a filter, the standard form, unless it is too long."""
+    if name.casefold() != "filter" or not isinstance(given, str):
+        return given
     if len(given) > MAX_LENGTH:
         raise InvalidFilterException(detail=f"A filter may have {MAX_LENGTH} characters at most.")
     return standard_filter(given)
