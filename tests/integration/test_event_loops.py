@@ -118,7 +118,7 @@ def test_the_lifespan_is_entered_in_one_loop_after_another(host: Host, name: str
         asyncio.run(until(is_published))
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of what is abandoned
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # as an error, it would keep what is abandoned open
 def test_each_request_may_have_a_loop_of_its_own(host: Host) -> None:
     """So Starlette's TestClient does it that is not entered."""
     client = TestClient(host.app)
@@ -174,7 +174,7 @@ async def _read(database: Database) -> str:
         return "unavailable"
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of what is abandoned
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # as an error, it would keep what is abandoned open
 def test_who_waited_in_an_ended_loop_holds_nobody_up(one_connection: Database) -> None:
     """The connection, its slot and its timer were those of the loop that ended."""
     assert asyncio.run(wait_behind(one_connection, abandon=True)) == "abandoned"

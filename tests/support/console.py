@@ -133,7 +133,9 @@ async def serving(
     given = Settings(database_url=SecretStr(through(url)), data_dir=directory, **settings)
     served = Accounts(given, authentication=anywhere(keys), hooks=hooks)
     mounts = [Mount(MOUNT, served.console_app), Mount(IDENTITY_MOUNT, served.identity_app)]
-    transport = httpx.ASGITransport(Router(mounts, default=Api([])), raise_app_exceptions=False)
+    transport = httpx.ASGITransport(
+        Router(mounts, default=Api([]), redirect_slashes=False), raise_app_exceptions=False
+    )
     counting: dict[str, Any] = {"event_hooks": {"response": [_count]}}
     try:
         async with (

@@ -10,7 +10,7 @@ from urllib.parse import quote, unquote
 import httpx
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from support.console import HOST, IDENTITY_MOUNT, MOUNT, Console, Headers, problem_of, raw
 from support.effort import examples
@@ -422,6 +422,7 @@ async def test_a_hostile_id_is_not_found(console: Console, headers: Headers, rou
 
 @settings(max_examples=examples(60, torture=1_000))
 @given(id_=st.text(CHARACTERS, min_size=1, max_size=300))
+@example("\n/")
 async def test_any_id_is_refused_or_found(console: Console, id_: str) -> None:
     headers = await console.fuzzed()
     for route in WITH_ID:
