@@ -5,7 +5,7 @@ It authenticates no caller and checks no input. Where it sends hoc's own stateme
 
 import os
 import random
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -19,7 +19,6 @@ from starlette.responses import Response
 from starlette.routing import Route
 from statements import Statement
 
-from hoc.cus.account.L5_schemas.port_types import AccountPatch
 from hoc.cus.account.L6_drivers import account_inserts, invitation_sending, profiles
 
 ACCOUNT = """
@@ -32,8 +31,8 @@ MEMBERS = """
 MEMBERS_AFTER = MEMBERS.replace("ORDER BY", "AND (m.joined_at, m.user_id) > ($3, $4) ORDER BY")
 ENSURE = Statement.of(account_inserts.ENSURE)
 INVITE = Statement.of(invitation_sending.CREATE)
-UPDATE = Statement.of(profiles.UPDATE.statement)
-UNCHANGED = vars(AccountPatch())
+RENAME = Statement.of(profiles.UPDATE.statement("name"))
+PREFER = Statement.of(profiles.UPDATE.statement("preferences"))
 
 CONNECTIONS = 10  # hoc's default
 ANY_LIMIT = 2**31 - 1
@@ -102,24 +101,19 @@ async def invite(request: Request) -> Response:
 
 async def update_profile(request: Request) -> Response:
     body = orjson.loads(await request.body())
-    return await update(request, {}, name=body["display_name"], name_key=body["display_name"])
+    return await update(request, RENAME, name=body["display_name"], name_key=body["display_name"])
 
 
 async def update_preferences(request: Request) -> Response:
-    return await update(request, orjson.loads(await request.body()))
+    return await update(request, PREFER, preferences=orjson.loads(await request.body()), max_bytes=16_384)
 
 
-async def update(request: Request, preferences: Mapping[str, Any], **names: str) -> Response:
+async def update(request: Request, statement: Statement, **new: object) -> Response:
     user_id = request.path_params["user_id"]
-    values = UPDATE.arguments(
-        user_id=user_id,
-        expected_version=None,
-        max_bytes=16_384,
-        now=datetime.now(UTC),
-        actor=user_id,
-        **UNCHANGED | {"preferences": preferences} | names,
+    values = statement.arguments(
+        user_id=user_id, expected_version=None, now=datetime.now(UTC), actor=user_id, **new
     )
-    return answer(await pool.fetchrow(UPDATE.sql, *values))
+    return answer(await pool.fetchrow(statement.sql, *values))
 
 
 def answer(row: "asyncpg.Record | None", status: int = 200) -> Response:

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from threading import Lock
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import asyncpg
 from sqlalchemy import Executable
@@ -16,7 +16,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from hoc.concurrency.effect import Effect, current_effect
 from hoc.concurrency.per_loop import PerLoop
 from hoc.database.connecting import PasswordSource
-from hoc.database.direct import CompiledStatements, DirectConnection, Row, TransactionRequiredError
+from hoc.database.direct import (
+    CompiledStatements,
+    DirectConnection,
+    Row,
+    SqlAlchemyRequiredError,
+    TransactionRequiredError,
+)
 from hoc.database.engine import POOL_TIMEOUT_SECONDS, create_engine
 from hoc.database.freshness import Freshness
 from hoc.database.handoff import ConnectionHandoff
@@ -35,6 +41,7 @@ from hoc.database.pooler import Pooler
 from hoc.database.transactions import (
     cancel_statement,
     committing,
+    direct_transaction,
     transaction,
 )
 
@@ -141,10 +148,23 @@ class Database:
         effect = current_effect()
         return await self._write(work, partial(self._transaction, effect), effect)
 
+    async def atomically(self, work: Callable[[DirectConnection | AsyncConnection], Awaitable[T]]) -> T:
+        """As `transact`, for work whose statements SQLAlchemy need not execute: that costs as much again.
+
+        Work that needs SQLAlchemy, as hooks do, runs by `transact`.
+        """
+        if not self._is_pooled:
+            return await self.transact(work)
+        effect = current_effect()
+        try:
+            return await self._write(work, partial(self._direct_transaction, effect), effect)
+        except SqlAlchemyRequiredError:
+            return await self.transact(work)
+
     async def write(self, work: Callable[[DirectConnection | AsyncConnection], Awaitable[T]]) -> T:
         """Run ``work``, each of whose statements is a transaction by itself, and one of which writes.
 
-        Retries as `transact` does. Work that sets a savepoint before it writes runs in a transaction.
+        Retries as `transact` does. Work that turns out to need a transaction before it writes runs in one.
         """
         effect = current_effect()
 
@@ -154,8 +174,10 @@ class Database:
 
         try:
             return await self._write(committed, self._reading, effect)
-        except TransactionRequiredError:
+        except SqlAlchemyRequiredError:
             return await self.transact(work)
+        except TransactionRequiredError:
+            return await self.atomically(work)
 
     def drop_connections(self) -> None:
         """Use no connection again that is open now: they lead to a server that takes no writes any more."""
@@ -238,6 +260,20 @@ class Database:
 
     def _reading(self) -> AbstractAsyncContextManager[DirectConnection]:
         return self._handed_on() if self._is_pooled else self._unpooled()
+
+    @asynccontextmanager
+    async def _direct_transaction(self, effect: Effect) -> AsyncGenerator[DirectConnection, None]:
+        self.enter_loop()
+        pooled = await self.engine.raw_connection()
+        driver: Any = pooled.driver_connection
+        try:
+            async with direct_transaction(driver, effect):
+                yield self._direct_connection(driver, self._statements, in_transaction=True)
+        finally:
+            if driver.is_closed():
+                pooled.invalidate()
+            else:
+                pooled.close()
 
     @asynccontextmanager
     async def _unpooled(self) -> AsyncGenerator[DirectConnection, None]:

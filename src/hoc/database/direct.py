@@ -1,4 +1,4 @@
-"""Single statements, each a transaction of its own, sent straight to asyncpg on SQLAlchemy's connections.
+"""Statements sent straight to asyncpg on SQLAlchemy's connections: each a transaction of its own, or in one.
 
 SQLAlchemy compiles each statement once, but does not execute it: for a short statement, its execution costs
 several times as much as PostgreSQL and the network.
@@ -14,6 +14,8 @@ import asyncpg
 from sqlalchemy import ClauseElement, Dialect, Executable
 from sqlalchemy.ext.asyncio import AsyncTransaction
 from sqlalchemy.sql.compiler import Compiled, SQLCompiler
+
+from hoc.database.transactions import Savepoint
 
 
 class Row(asyncpg.Record):
@@ -89,14 +91,29 @@ class TransactionRequiredError(Exception):
     """This work needs a transaction. `Database.write` runs it again in one."""
 
 
+class SqlAlchemyRequiredError(TransactionRequiredError):
+    """This work needs a transaction of SQLAlchemy's. `Database.atomically` runs it again in one."""
+
+
 class DirectConnection:
     """Executes SQLAlchemy's statements, one after the other, with the methods of AsyncConnection."""
 
-    def __init__(self, driver: Any, statements: CompiledStatements) -> None:  # noqa: ANN401 - asyncpg's connection, or a proxy of one
+    def __init__(
+        self,
+        driver: Any,  # noqa: ANN401 - asyncpg's connection, or a proxy of one
+        statements: CompiledStatements,
+        *,
+        in_transaction: bool = False,
+    ) -> None:
         self._driver = driver
         self._statements = statements
+        self.in_transaction = in_transaction
         self.primary: Callable[[], AbstractAsyncContextManager[DirectConnection]] | None = None
         """Opens a connection to the primary, where this one leads to a replica; else None."""
+
+    @property
+    def statements(self) -> CompiledStatements:
+        return self._statements
 
     @property
     def driver(self) -> Any:  # noqa: ANN401 - see above
@@ -113,6 +130,8 @@ class DirectConnection:
     async def scalar(self, statement: Executable, values: Mapping[str, Any] | None = None) -> Any:  # noqa: ANN401 - of any type
         return (await self.execute(statement, values)).scalar()
 
-    def begin_nested(self) -> AbstractAsyncContextManager[AsyncTransaction]:
-        """Raises TransactionRequiredError: there is no transaction to set a savepoint in."""
-        raise TransactionRequiredError("A savepoint needs a transaction.")
+    def begin_nested(self) -> AbstractAsyncContextManager[AsyncTransaction | Savepoint]:
+        """Raises TransactionRequiredError where there is no transaction to set a savepoint in."""
+        if not self.in_transaction:
+            raise TransactionRequiredError("A savepoint needs a transaction.")
+        return Savepoint(self._driver)

@@ -3,8 +3,9 @@
 import asyncio
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager, suppress
-from typing import Any, Final
+from typing import Any, Final, Self
 
+import asyncpg
 from sqlalchemy import Connection, ExceptionContext, PoolProxiedConnection, event
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -42,6 +43,60 @@ async def transaction(engine: AsyncEngine, effect: Effect) -> AsyncGenerator[Asy
             # A server that does not answer would not answer a ROLLBACK either.
             await connection.run_sync(_abandon)
             raise
+
+
+@asynccontextmanager
+async def direct_transaction(driver: asyncpg.Connection, effect: Effect) -> AsyncGenerator[None, None]:
+    """As `transaction`, on asyncpg's connection. At its end that is closed, or fit for the next one."""
+    begun = driver.transaction()
+    has_ended = False
+    try:
+        await begun.start()
+        try:
+            yield
+        except Exception as problem:
+            if _would_answer(driver, problem):
+                await begun.rollback()
+                has_ended = True
+            raise
+        with committing(effect):
+            await begun.commit()
+        has_ended = True
+    finally:
+        if not has_ended:
+            driver.terminate()
+
+
+class Savepoint:
+    """Undoes what its block does if that raises, with the methods of AsyncTransaction that hoc uses."""
+
+    def __init__(self, driver: asyncpg.Connection) -> None:
+        self._driver = driver
+        self._begun = driver.transaction()
+        self.is_active = False
+
+    async def rollback(self) -> None:
+        self.is_active = False
+        await self._begun.rollback()
+
+    async def __aenter__(self) -> Self:
+        await self._begun.start()
+        self.is_active = True
+        return self
+
+    async def __aexit__(self, _kind: object, problem: BaseException | None, _traceback: object) -> None:
+        if not self.is_active:
+            return
+        if problem is None:
+            self.is_active = False
+            await self._begun.commit()
+        elif _would_answer(self._driver, problem):
+            await self.rollback()
+
+
+def _would_answer(driver: asyncpg.Connection, problem: BaseException) -> bool:
+    """Whether the server would answer a ROLLBACK after the problem."""
+    return isinstance(problem, Exception) and not (isinstance(problem, TimeoutError) or driver.is_closed())
 
 
 def abandon_silent_connections(engine: AsyncEngine) -> None:

@@ -219,7 +219,7 @@ class Endpoint(Generic[RulesT]):
             case Opens.STATEMENT:
                 return await self._database.write(work)
             case _:
-                return await self._database.transact(work)
+                return await self._database.atomically(work)
 
     async def _page(self, request: Request, call: Call[object, object]) -> Response:
         """Equal requests at the same time share one read; what members may see is the same for all."""
@@ -261,7 +261,7 @@ class Endpoint(Generic[RulesT]):
             )
             return response
 
-        outcome = await self._database.transact(work)
+        outcome = await self._database.atomically(work)
         if isinstance(outcome, Response):
             return outcome
         if in_tenant:

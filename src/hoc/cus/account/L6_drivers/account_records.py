@@ -41,7 +41,7 @@ FIND_BY_EMAIL = select(*RECORD, users.c.version, users.c.email_key).where(
 
 UPDATE = AccountUpdate("name", "email", "email_verified", result=AccountProfileResponse)
 
-record = record_of(AccountProfileResponse, FIND, FIND_STORED, FIND_BY_EMAIL, ENSURE, UPDATE.statement)
+record = record_of(AccountProfileResponse, FIND, FIND_STORED, FIND_BY_EMAIL, ENSURE, UPDATE.statement())
 
 
 def versioned(row: AnyRow) -> Versioned[AccountProfileResponse]:

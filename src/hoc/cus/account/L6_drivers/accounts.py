@@ -102,7 +102,7 @@ class AccountRepository:
             async with self._database.reading() as session:
                 if await self._identities.is_erased(session, account.user_id):
                     return AddressRefusal.ERASED_ID
-        return await self._database.transact(
+        return await self._database.atomically(
             lambda session: identity_links.claim(session, account, now, actor=actor)
         )
 
@@ -122,7 +122,7 @@ class AccountRepository:
                 )
             )
         # Two accounts that take each other's address wait for each other: one of them has to begin again.
-        return await self._database.transact(
+        return await self._database.atomically(
             lambda session: change_address(
                 session, user_id, patch, now, actor=actor, expected_version=expected_version
             )
@@ -162,7 +162,7 @@ class AccountRepository:
         actor: str | None,
         expected_version: int | None = None,
     ) -> bool:
-        return await self._database.transact(
+        return await self._database.atomically(
             lambda session: set_status(
                 session,
                 user_id,
@@ -184,7 +184,7 @@ class AccountRepository:
         actor: str | None,
         expected_version: int | None = None,
     ) -> Versioned[AccountProfileResponse] | EmailChangeRefusal:
-        return await self._database.transact(
+        return await self._database.atomically(
             lambda session: request_change(
                 session, user_id, patch, change, actor=actor, expected_version=expected_version
             )
@@ -207,7 +207,7 @@ class AccountRepository:
     async def confirm_email_change(
         self, user_id: str, decide: Callable[[EmailChangeTerms | None], EmailChangeTerms], now: datetime
     ) -> AccountProfileResponse | None:
-        return await self._database.transact(lambda session: confirm_change(session, user_id, decide, now))
+        return await self._database.atomically(lambda session: confirm_change(session, user_id, decide, now))
 
     async def list_identities(self, user_id: str) -> LinkedIdentitiesResult | None:
         account = await self.get_account_by_id(user_id)
@@ -221,14 +221,14 @@ class AccountRepository:
     async def link_identity(
         self, user_id: str, subject: Subject, now: datetime, *, actor: str | None
     ) -> LinkOutcome:
-        return await self._database.transact(
+        return await self._database.atomically(
             lambda session: identity_links.link(session, user_id, subject, now, actor=actor)
         )
 
     async def unlink_identity(
         self, user_id: str, subject: Subject, now: datetime, *, actor: str | None
     ) -> LinkOutcome:
-        return await self._database.transact(
+        return await self._database.atomically(
             lambda session: identity_links.unlink(session, user_id, subject, now, actor=actor)
         )
 

@@ -47,19 +47,31 @@ async def fetch_each(
     An execution sees what those before it wrote. The session must have executed a statement in its
     transaction before: this goes past SQLAlchemy, which begins the transaction with the first statement.
     """
-    if isinstance(session, DirectConnection):
-        raise TransactionRequiredError("Several statements need a transaction.")
-    connection = await session.connection() if isinstance(session, AsyncSession) else session
-    statements = _compiled.setdefault(connection.dialect, CompiledStatements(connection.dialect))
+    require_transaction(session, "Several statements")
+    if not each:
+        return []
+    driver, statements = await _driver_of(session)
     compiled = statements.get(statement)
     asked = [
         compiled.with_values({f"{_PREFIX}{name}": value for name, value in values.items()}) for values in each
     ]
-    if not asked:
-        return []
-    raw = await connection.get_raw_connection()
-    driver: Any = raw.driver_connection
     rows: list[DirectRow] = await driver.fetchmany(
         asked[0][0], [arguments for _, arguments in asked], record_class=DirectRow
     )
     return rows
+
+
+def require_transaction(session: SqlSession, what: str) -> None:
+    """Raise TransactionRequiredError if each statement of the session is a transaction of its own."""
+    if isinstance(session, DirectConnection) and not session.in_transaction:
+        raise TransactionRequiredError(f"{what} need a transaction.")
+
+
+async def _driver_of(session: SqlSession) -> tuple[Any, CompiledStatements]:
+    """The driver's connection, and the statements compiled for it."""
+    if isinstance(session, DirectConnection):
+        return session.driver, session.statements
+    connection = await session.connection() if isinstance(session, AsyncSession) else session
+    raw = await connection.get_raw_connection()
+    dialect = connection.dialect
+    return raw.driver_connection, _compiled.setdefault(dialect, CompiledStatements(dialect))

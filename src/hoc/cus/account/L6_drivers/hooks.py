@@ -11,7 +11,7 @@ from hoc.cus.account.L6_drivers.execution import SqlSession, fetch_all, param
 from hoc.cus.account.L6_drivers.fragments import any_of
 from hoc.cus.account.L6_drivers.tables import outbox
 from hoc.database import Database
-from hoc.database.direct import DirectConnection
+from hoc.database.direct import DirectConnection, SqlAlchemyRequiredError
 
 T = TypeVar("T")
 
@@ -47,6 +47,8 @@ SINCE = (
 class SqlWrittenEvents:
     @asynccontextmanager
     async def savepoint(self, session: SqlSession) -> AsyncGenerator[None]:
+        if isinstance(session, DirectConnection):
+            raise SqlAlchemyRequiredError("Hooks get a session of SQLAlchemy's.")
         async with session.begin_nested() as savepoint:
             yield
             if not savepoint.is_active:
@@ -96,6 +98,9 @@ class ScopedDatabase:
                 return await work(session)
 
         return await self._database.transact(scoped)
+
+    async def atomically(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        return await self.transact(work)
 
     async def write(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         return await self.transact(work)

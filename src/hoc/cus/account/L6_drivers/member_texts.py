@@ -10,7 +10,6 @@ from sqlalchemy import ColumnElement, Text, case, func, literal_column, select, 
 from hoc.cus.account.L6_drivers.execution import SqlSession, fetch_one
 from hoc.cus.account.L6_drivers.fragments import ACCOUNT, USER
 from hoc.cus.account.L6_drivers.tables import memberships, users
-from hoc.database.direct import DirectConnection, TransactionRequiredError
 
 # No term contains a line break, so no match extends over two of the texts. Each begins with a space, as its
 # later words do. An address outside ASCII is in it as it was given, too: see `tables.SEARCHED`.
@@ -40,12 +39,6 @@ COPY = (
     .values(searched=SEARCHED)
     .returning(memberships.c.tenant_id)
 )
-
-
-def require_transaction(session: SqlSession) -> None:
-    """Raise TransactionRequiredError if the account would be unlocked before its text is copied."""
-    if isinstance(session, DirectConnection):
-        raise TransactionRequiredError("A member's new name or address needs a transaction.")
 
 
 async def copy_text(session: SqlSession, user_id: str) -> None:

@@ -51,7 +51,7 @@ UPDATE = AccountUpdate(*_COLUMNS, result=ExtendedProfileUpdateResult)
 
 _profile = record_of(ExtendedProfileResult, FIND)
 _own = record_of(OwnProfileResult, OWN)
-_updated = record_of(ExtendedProfileUpdateResult, UPDATE.statement)
+_updated = record_of(ExtendedProfileUpdateResult, UPDATE.statement())
 
 
 class SqlProfiles:

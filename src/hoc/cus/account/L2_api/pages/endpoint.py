@@ -179,7 +179,7 @@ class PageEndpoint:
             case Opens.STATEMENT:
                 return await self._parts.database.write(work)
             case _:
-                return await self._parts.database.transact(work)
+                return await self._parts.database.atomically(work)
 
     def _response(self, request: Request, view: AnyView, answer: Answer) -> Response:
         if isinstance(answer, Redirect):
