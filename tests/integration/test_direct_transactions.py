@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from support.postgres import TestServer, opened
+from support.waiting import until
 
 from hoc.cus.account.L6_drivers.execution import SqlSession
 from hoc.database import Database
@@ -16,6 +17,7 @@ from hoc.database.direct import DirectConnection, SqlAlchemyRequiredError
 INSERT = text("INSERT INTO written (word) VALUES (:word)")
 WORDS = text("SELECT word FROM written ORDER BY word")
 PROCESS = text("SELECT pg_backend_pid()")
+SLEEPING = "SELECT count(*) FROM pg_stat_activity WHERE pid = $1 AND query LIKE '%pg_sleep%'"
 
 
 class RefusalError(Exception):
@@ -23,8 +25,14 @@ class RefusalError(Exception):
 
 
 @pytest.fixture
-async def database(postgres_server: TestServer) -> AsyncGenerator[Database]:
-    async with postgres_server.new_database(migrated=False) as url, opened(url, pool_size=1) as database:
+async def url(postgres_server: TestServer) -> AsyncGenerator[str]:
+    async with postgres_server.new_database(migrated=False) as url:
+        yield url
+
+
+@pytest.fixture
+async def database(url: str) -> AsyncGenerator[Database]:
+    async with opened(url, pool_size=1, statement_timeout_ms=600_000) as database:
         async with database.transaction() as session:
             await session.execute(
                 text("CREATE TABLE written (word text UNIQUE DEFERRABLE INITIALLY DEFERRED)")
@@ -43,7 +51,7 @@ async def process(session: SqlSession) -> int:
 
 
 async def test_what_a_block_wrote_stays_only_if_the_block_raises_nothing(database: Database) -> None:
-    processes = []
+    processes: list[int] = []
 
     async def work(session: SqlSession, *, refuses: bool) -> None:
         assert isinstance(session, DirectConnection)
@@ -59,19 +67,30 @@ async def test_what_a_block_wrote_stays_only_if_the_block_raises_nothing(databas
     assert len(set(processes)) == 1  # a refusal costs no connection
 
 
-async def test_a_cancelled_block_leaves_its_connection_to_nobody(database: Database) -> None:
+async def test_a_cancelled_block_ends_its_statement_and_leaves_its_connection_to_nobody(
+    url: str, database: Database
+) -> None:
     async def work(session: SqlSession) -> None:
         processes.append(await process(session))
         await session.execute(INSERT, {"word": "cancelled"})
-        writing.set()
-        await session.scalar(text("SELECT pg_sleep(60)"))
+        await session.scalar(text("SELECT pg_sleep(600)"))
+
+    async def is_sleeping() -> bool:
+        return bool(processes and await observer.fetchval(SLEEPING, processes[0]))
+
+    async def is_awake() -> bool:
+        return not await is_sleeping()
 
     processes: list[int] = []
-    writing = asyncio.Event()
-    cancelled = asyncio.create_task(database.atomically(work))
-    await writing.wait()
-    cancelled.cancel()
-    await asyncio.wait([cancelled])
+    observer = await asyncpg.connect(url)
+    try:
+        cancelled = asyncio.create_task(database.atomically(work))
+        await until(is_sleeping)
+        cancelled.cancel()
+        await asyncio.wait([cancelled])
+        await until(is_awake)
+    finally:
+        await observer.close()
     assert await words(database) == []
     assert await database.atomically(process) not in processes
 

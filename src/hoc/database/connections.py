@@ -286,15 +286,16 @@ class Database:
     async def _handed_on(self) -> AsyncGenerator[DirectConnection, None]:
         handoff = self._handoff.get()
         pooled = await handoff.acquire()
+        driver: Any = pooled.driver_connection
         is_sound = False  # after a cancelled statement the connection may still be busy
         try:
-            yield self._direct_connection(pooled.driver_connection, self._statements)
+            yield self._direct_connection(driver, self._statements)
             is_sound = True
         except (self._errors.base, asyncpg.PostgresError, TransactionRequiredError):
             is_sound = True
             raise
         except asyncio.CancelledError:
-            await cancel_statement(pooled)
+            await cancel_statement(driver)
             raise
         finally:
             was_handed_on = handoff.release(pooled, is_sound=is_sound)

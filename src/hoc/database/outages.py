@@ -20,7 +20,7 @@ _log = logging.getLogger("hoc.database")
 _SERIALIZATION_FAILURE: Final = "40001"
 _DEADLOCK: Final = "40P01"
 _CHANGED_TABLE: Final = "0A000"
-_TRY_AGAIN: Final = frozenset({_SERIALIZATION_FAILURE, _DEADLOCK, _CHANGED_TABLE})
+_TRY_AGAIN: Final = frozenset({_SERIALIZATION_FAILURE, _DEADLOCK})
 READ_ONLY: Final = "25006"
 LOST_STATEMENTS: Final = frozenset({"26000", "42P05"})
 _POOLER_ADVICE: Final = "if a pooler is between, set HOC_POOLER=transaction"
@@ -156,6 +156,8 @@ def translated_errors(
 
 def is_outage(problem: Exception) -> bool:
     state = sqlstate(problem)
+    if state == _CHANGED_TABLE:
+        return _is_of_changed_table(problem)
     return (
         getattr(problem, "connection_invalidated", False) or state is None or state.startswith(tuple(OUTAGES))
     )
@@ -195,7 +197,12 @@ def may_succeed_again(problem: Exception) -> bool:
 
     It was in favour of another transaction, or because a statement was prepared for a table that has changed.
     """
-    return sqlstate(problem) in _TRY_AGAIN
+    return sqlstate(problem) in _TRY_AGAIN or _is_of_changed_table(problem)
+
+
+def _is_of_changed_table(problem: Exception) -> bool:
+    """Whether the statement was prepared for another table: of its SQLSTATE is what a server lacks, too."""
+    return isinstance(_driver_error(problem), asyncpg.InvalidCachedStatementError)
 
 
 def leaves_doubt(problem: Exception) -> bool:

@@ -3,10 +3,10 @@
 import asyncio
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager, suppress
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import asyncpg
-from sqlalchemy import Connection, ExceptionContext, PoolProxiedConnection, event
+from sqlalchemy import Connection, ExceptionContext, event
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from hoc.concurrency.effect import Effect
@@ -54,6 +54,9 @@ async def direct_transaction(driver: asyncpg.Connection, effect: Effect) -> Asyn
         await begun.start()
         try:
             yield
+        except asyncio.CancelledError:
+            await cancel_statement(driver)
+            raise
         except Exception as problem:
             if _would_answer(driver, problem):
                 await begun.rollback()
@@ -114,13 +117,13 @@ def abandon_silent_connections(engine: AsyncEngine) -> None:
             _terminate(context.connection)
 
 
-async def cancel_statement(connection: PoolProxiedConnection) -> None:
+async def cancel_statement(driver: asyncpg.Connection) -> None:
     """Have the server end the statement that the connection was left with, and close the connection.
 
-    A statement that waits for a lock would be executed once it gets it, long after its caller was answered.
+    A statement that waits for a lock would be executed once it gets it, long after its caller was answered,
+    and its transaction would keep what it has locked until then.
     """
     with suppress(Exception):
-        driver: Any = connection.driver_connection
         await driver.close(timeout=_CANCEL_SECONDS)
 
 

@@ -56,6 +56,7 @@ def wrapped(problem: asyncpg.PostgresError) -> DBAPIError:
         (asyncpg.ObjectNotInPrerequisiteStateError("no connections"), DatabaseUnavailableError),
         (asyncpg.DataCorruptedError("corrupted"), DatabaseUnavailableError),
         (asyncpg.InvalidCachedStatementError("old plan"), DatabaseUnavailableError),
+        (asyncpg.FeatureNotSupportedError("not on Citus"), asyncpg.FeatureNotSupportedError),
         (asyncpg.PostgresSyntaxError("a defect"), asyncpg.PostgresSyntaxError),
         (asyncpg.CheckViolationError("a check"), asyncpg.CheckViolationError),
         (asyncpg.AdminShutdownError("shutting down"), DatabaseUnavailableError),
