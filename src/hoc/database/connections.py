@@ -97,8 +97,8 @@ class Database:
         self._freshness = Freshness(self.engine)
         self._failed_write: tuple[float, str] | None = None
         self._is_pooled = pooled
-        # Single statements leave every fifth connection to transactions.
-        self._single_statements = pool_size - pool_size // 5
+        # The others are for SQLAlchemy, which could wait for ever for one that is handed on.
+        self._most_handed_on = pool_size - pool_size // 5
         self._handoff = PerLoop(self._begin_anew)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._first = Lock()
@@ -195,12 +195,13 @@ class Database:
         await self.engine.dispose()
 
     def enter_loop(self) -> None:
-        """Have the engine's pool belong to the running event loop: for sessions of your own on ``engine``.
+        """Have the engine's pool belong to the running event loop, and have what is not used be in it.
 
-        The other methods do it by themselves. Raises RuntimeError if another running loop uses the pool.
+        For sessions of your own on ``engine``: the other methods do it by themselves. Raises RuntimeError if
+        another running loop uses the pool.
         """
         if self._is_pooled:
-            self._handoff.get()
+            self._handoff.get().return_idle()
         else:
             self._initialize()
 
@@ -239,7 +240,7 @@ class Database:
             self.engine.sync_engine.dispose(close=False)
         self._loop = asyncio.get_running_loop()
         return ConnectionHandoff(
-            self.engine, self._freshness, self._single_statements, timeout_seconds=POOL_TIMEOUT_SECONDS
+            self.engine, self._freshness, self._most_handed_on, timeout_seconds=POOL_TIMEOUT_SECONDS
         )
 
     def _initialize(self) -> None:
@@ -263,17 +264,16 @@ class Database:
 
     @asynccontextmanager
     async def _direct_transaction(self, effect: Effect) -> AsyncGenerator[DirectConnection, None]:
-        self.enter_loop()
-        pooled = await self.engine.raw_connection()
+        handoff = self._handoff.get()
+        pooled = await handoff.acquire()
         driver: Any = pooled.driver_connection
         try:
             async with direct_transaction(driver, effect):
                 yield self._direct_connection(driver, self._statements, in_transaction=True)
         finally:
-            if driver.is_closed():
-                pooled.invalidate()
-            else:
-                pooled.close()
+            was_handed_on = handoff.release(pooled, is_sound=not driver.is_closed())
+        if was_handed_on:
+            await asyncio.sleep(0)
 
     @asynccontextmanager
     async def _unpooled(self) -> AsyncGenerator[DirectConnection, None]:
