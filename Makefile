@@ -60,7 +60,7 @@ faults: $(INSTALLED)  ## kill servers, the relay, PostgreSQL and NATS under load
 	@$(BIN)/python bench/faults/run.py $(FAULTS)
 	@$(SEVERAL) --only failover
 
-torture: $(INSTALLED)  ## 200,000 fuzzed requests, 100,000 steps beside a model, cut COMMITs, outages, kills: two hours
+torture: $(INSTALLED)  ## 200,000 fuzzed requests, 100,000 steps beside a model, cut COMMITs, outages, kills: half an hour
 	HOC_TEST_TORTURE=1 $(BIN)/pytest -n auto --dist worksteal -p support.tally $(TORTURE)
 	@$(BIN)/python bench/faults/run.py --servers 10 --relays 10 --postgres 5 --nats 5
 

@@ -66,7 +66,7 @@ async def walker(world: World) -> Walker:
 
 
 @settings(
-    max_examples=examples(20, torture=6_000),
+    max_examples=examples(20, torture=6_500),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(walk=WALKS)

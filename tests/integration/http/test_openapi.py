@@ -19,6 +19,7 @@ from support.routes import ROUTES, SERVICES, WITH_BODY, Route
 from support.world import Team
 
 from hoc.cus.account.L2_api.openapi import openapi_document
+from hoc.cus.account.L5_engines.scim_tokens import MAX_TOKENS
 from hoc.distribution import installed_version
 
 every_check: Any = schemathesis_core_checks
@@ -106,7 +107,7 @@ def test_the_table_gives_every_field_of_a_body(route: Route) -> None:
 @pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.value)
 @pytest.mark.parametrize("label", DOCUMENTED)
 @settings(
-    max_examples=examples(8, torture=350),
+    max_examples=examples(8, torture=250),
     suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 @given(data=st.data())
@@ -119,6 +120,18 @@ async def test_every_answer_is_as_documented(
         case.validate_response(answer, checks=CHECKS)
         if answer.is_error:
             problem_of(answer)
+
+
+async def test_a_limit_that_no_waiting_ends_is_as_documented(console: Console, team: Team) -> None:
+    label = f"POST {MOUNT}/scim/tokens"
+    headers = console.as_(team.owner, team.tenant_id)
+    answers = [
+        await console.client.post("/scim/tokens", json={"name": f"{number}"}, headers=headers)
+        for number in range(MAX_TOKENS + 1)
+    ]
+    assert answers[-1].status_code == 429
+    assert "retry-after" not in answers[-1].headers
+    DOCUMENTED[label].Case().validate_response(answers[-1], checks=CHECKS)
 
 
 @pytest.mark.parametrize("label", DOCUMENTED)

@@ -23,7 +23,9 @@ CACHED_DOCUMENT: Final = {"Cache-Control": "max-age=300"}
 
 _GENERAL_ERRORS: Final = (400, 401, 403, 503)
 _BODY_ERRORS: Final = (413, 415)
-_ERROR_HEADERS: Final = {401: ("WWW-Authenticate",), 429: ("Retry-After",), 503: ("Retry-After",)}
+_ERROR_HEADERS: Final = {401: ("WWW-Authenticate",), 503: ("Retry-After",)}
+_OPTIONAL_ERROR_HEADERS: Final = {429: ("Retry-After",)}
+"""A limit that no waiting ends, such as that of a tenant's SCIM tokens, has none."""
 
 _DESCRIPTION: Final = """
 Every error is a problem document (RFC 9457) whose `code` is stable. Times are in UTC. A list continues with
@@ -311,7 +313,8 @@ def _problem(status: int) -> Schema:
     }
     return {
         "description": phrase,
-        "headers": _headers("X-Request-Id", *_ERROR_HEADERS.get(status, ())),
+        "headers": _headers("X-Request-Id", *_ERROR_HEADERS.get(status, ()))
+        | _headers(*_OPTIONAL_ERROR_HEADERS.get(status, ()), required=False),
         "content": {"application/problem+json": {"schema": reference("Problem"), "example": example}},
     }
 
