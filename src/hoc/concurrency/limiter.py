@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from time import monotonic
 from typing import Generic, TypeVar
 
@@ -19,10 +20,19 @@ class Limiter(Generic[Value]):
         limit: how many slots there are.
         timeout_seconds: how long a waiter waits before it gets TimeoutError.
         max_waiting: when this many wait, the next waiter makes the oldest one fail with TimeoutError.
+        keep: takes a value that was passed to a waiter just cancelled, and that no other waits for.
     """
 
-    def __init__(self, limit: int, *, timeout_seconds: float, max_waiting: int = 1_000) -> None:
+    def __init__(
+        self,
+        limit: int,
+        *,
+        timeout_seconds: float,
+        max_waiting: int = 1_000,
+        keep: Callable[[Value], None] | None = None,
+    ) -> None:
         self._free = limit
+        self._keep = keep
         self._timeout_seconds = timeout_seconds
         self._max_waiting = max_waiting
         self._waiting: deque[tuple[float, asyncio.Future[Value | None]]] = deque()
@@ -44,7 +54,9 @@ class Limiter(Generic[Value]):
             return await waiter
         except asyncio.CancelledError:
             if not waiter.cancelled() and waiter.exception() is None:  # served and cancelled at once
-                self.release(waiter.result())
+                left = self.release(waiter.result())
+                if left is not None and self._keep is not None:
+                    self._keep(left)
             raise
 
     def release(self, value: Value | None) -> Value | None:

@@ -24,7 +24,9 @@ class ConnectionHandoff:
     ) -> None:
         self._engine = engine
         self._freshness = freshness
-        self._limiter: Limiter[PoolProxiedConnection] = Limiter(limit, timeout_seconds=timeout_seconds)
+        self._limiter: Limiter[PoolProxiedConnection] = Limiter(
+            limit, timeout_seconds=timeout_seconds, keep=self._keep
+        )
         self._idle: list[PoolProxiedConnection] = []
 
     async def acquire(self) -> PoolProxiedConnection:
@@ -50,12 +52,15 @@ class ConnectionHandoff:
             return False
         if self._limiter.release(connection) is None:
             return True
-        if not self._idle:
-            asyncio.get_running_loop().call_soon(self.return_idle)
-        self._idle.append(connection)
+        self._keep(connection)
         return False
 
     def return_idle(self) -> None:
         """Give back to the pool what nobody uses."""
         while self._idle:
             self._idle.pop().close()
+
+    def _keep(self, connection: PoolProxiedConnection) -> None:
+        if not self._idle:
+            asyncio.get_running_loop().call_soon(self.return_idle)
+        self._idle.append(connection)

@@ -14,8 +14,8 @@ TIMEOUT_SECONDS = 0.2
 class Queue:
     """A limiter, and the names of those that got a slot and of those that timed out, in order."""
 
-    def __init__(self, count: int = 1, **options: int) -> None:
-        self.limiter: Limiter[str] = Limiter(count, timeout_seconds=TIMEOUT_SECONDS, **options)
+    def __init__(self, count: int = 1, *, max_waiting: int = 1_000) -> None:
+        self.limiter: Limiter[str] = Limiter(count, timeout_seconds=TIMEOUT_SECONDS, max_waiting=max_waiting)
         self.served: list[str] = []
         self.refused: list[str] = []
 
@@ -131,3 +131,16 @@ async def test_a_cancelled_waiter_loses_no_value(*, at_that_moment: bool) -> Non
     assert await asyncio.wait_for(staying, 1) == "thing"
     with pytest.raises(asyncio.CancelledError):
         await leaving
+
+
+async def test_a_value_passed_to_a_waiter_that_is_cancelled_at_once_is_kept() -> None:
+    kept: list[str] = []
+    limiter: Limiter[str] = Limiter(1, timeout_seconds=TIMEOUT_SECONDS, keep=kept.append)
+    await limiter.acquire()
+    waiter = asyncio.create_task(limiter.acquire())
+    await asyncio.sleep(0)
+    assert limiter.release("a connection") is None
+    waiter.cancel()
+    await asyncio.wait([waiter])
+    assert kept == ["a connection"]
+    assert await limiter.acquire() is None  # and the slot is free
