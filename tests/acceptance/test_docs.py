@@ -67,20 +67,21 @@ def tenant_id(server: RunningServer) -> str:
 
 @pytest.fixture(scope="module")
 async def nats_url(server: RunningServer) -> str:
-    """The server's NATS, when a stream for billing events exists: readers start later than a test."""
+    """The server's NATS, when the streams exist that hoc makes: readers start later than a test."""
     url = str(printed_json("info", "--json", "--data-dir", server.data)["nats_url"])
     client: Any = Client()  # nats-py has only some types
     await client.connect(url)
-    await until(lambda: _carries(client.jetstream(), [model.subject for model in INBOUND]))
+    await until(lambda: _has_streams(client.jetstream()))
     await client.close()
     return url
 
 
-async def _carries(jetstream: JetStreamContext, subjects: list[str]) -> bool:
-    carried = {
-        subject for stream in await jetstream.streams_info() for subject in stream.config.subjects or ()
-    }
-    return carried.issuperset(subjects)
+async def _has_streams(jetstream: JetStreamContext) -> bool:
+    """Whether there is one for hoc's own events, and one for those that hoc receives."""
+    found = [stream.config for stream in await jetstream.streams_info()]
+    carried = {subject for config in found for subject in config.subjects or ()}
+    is_made = any(config.name == "ACCOUNTS" for config in found)
+    return is_made and carried.issuperset(model.subject for model in INBOUND)
 
 
 @pytest.mark.parametrize("page", pages_with("sh run"))

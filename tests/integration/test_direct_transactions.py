@@ -10,12 +10,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from support.postgres import TestServer, opened
 from support.waiting import until
 
+from hoc.cus.account.L5_schemas.errors import UnavailableError
 from hoc.cus.account.L6_drivers.execution import SqlSession
 from hoc.database import Database
 from hoc.database.direct import DirectConnection, SqlAlchemyRequiredError
 
 INSERT = text("INSERT INTO written (word) VALUES (:word)")
 WORDS = text("SELECT word FROM written ORDER BY word")
+ENDED = text("SELECT pg_terminate_backend(pg_backend_pid())")
 PROCESS = text("SELECT pg_backend_pid()")
 SLEEPING = "SELECT count(*) FROM pg_stat_activity WHERE pid = $1 AND query LIKE '%pg_sleep%'"
 
@@ -27,16 +29,15 @@ class RefusalError(Exception):
 @pytest.fixture
 async def url(postgres_server: TestServer) -> AsyncGenerator[str]:
     async with postgres_server.new_database(migrated=False) as url:
+        connection = await asyncpg.connect(url)
+        await connection.execute("CREATE TABLE written (word text UNIQUE DEFERRABLE INITIALLY DEFERRED)")
+        await connection.close()
         yield url
 
 
 @pytest.fixture
 async def database(url: str) -> AsyncGenerator[Database]:
     async with opened(url, pool_size=1, statement_timeout_ms=600_000) as database:
-        async with database.transaction() as session:
-            await session.execute(
-                text("CREATE TABLE written (word text UNIQUE DEFERRABLE INITIALLY DEFERRED)")
-            )
         yield database
 
 
@@ -93,6 +94,17 @@ async def test_a_cancelled_block_ends_its_statement_and_leaves_its_connection_to
         await observer.close()
     assert await words(database) == []
     assert await database.atomically(process) not in processes
+
+
+async def test_a_block_whose_server_process_ends_says_so_and_the_next_has_another(database: Database) -> None:
+    async def work(session: SqlSession) -> None:
+        await session.execute(INSERT, {"word": "ended"})
+        await session.scalar(ENDED)
+
+    with pytest.raises(UnavailableError) as refused:
+        await database.atomically(work)
+    assert "terminating connection due to administrator command" in str(refused.value.__cause__)
+    assert await words(database) == []
 
 
 async def test_a_commit_that_fails_leaves_nothing(database: Database) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import make_url
 _CANCEL_REQUEST = struct.pack("!ii", 16, 80877102)
 TERMINATE_OTHERS = (
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    " WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
 )
 
 
