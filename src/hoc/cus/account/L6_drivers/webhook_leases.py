@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from sqlalchemy import (
     Boolean,
+    ColumnElement,
     Integer,
     Interval,
     String,
@@ -51,6 +52,10 @@ _LEASE_END = func.now() + param("lease", Interval)
 _RETRY_AT = param("retry_at", DateTime(timezone=True))
 
 
+def _any_in(column: ColumnElement[str]) -> ColumnElement[Any]:
+    return func.any(func.array(select(column).scalar_subquery()))
+
+
 def _wake() -> AnySelect:
     """Make due the endpoints that have chosen one of the next numbered events, and move the cursor.
 
@@ -83,15 +88,18 @@ def _wake() -> AnySelect:
         .cte("chosen")
     )
     is_leased = webhook_endpoints.c.leased_by.is_not(None)
+    passed = select(line.c.sequence).scalar_subquery()
     woken = (
         update(webhook_endpoints)
+        # Arrays and no join: having waited for a row's lock, PostgreSQL joins the row with the first of
+        # `chosen` only, and would leave it asleep.
         .where(
-            webhook_endpoints.c.tenant_id == chosen.c.tenant_id,
-            webhook_endpoints.c.endpoint_id == chosen.c.endpoint_id,
+            webhook_endpoints.c.tenant_id == _any_in(chosen.c.tenant_id),
+            webhook_endpoints.c.endpoint_id == _any_in(chosen.c.endpoint_id),
         )
         .values(
             sequence=case(
-                (IS_IDLE, func.greatest(webhook_endpoints.c.sequence, line.c.sequence)),
+                (IS_IDLE, func.greatest(webhook_endpoints.c.sequence, passed)),
                 else_=webhook_endpoints.c.sequence,
             ),
             due_at=func.coalesce(webhook_endpoints.c.due_at, func.now()),
