@@ -1,4 +1,4 @@
-"""Transactions that go straight to asyncpg: what they leave behind, however they end."""
+"""What transactions that go straight to asyncpg leave behind, however they end."""
 
 import asyncio
 from collections.abc import AsyncGenerator

@@ -201,7 +201,10 @@ def may_succeed_again(problem: Exception) -> bool:
 
 
 def _is_of_changed_table(problem: Exception) -> bool:
-    """Whether the statement was prepared for another table: of its SQLSTATE is what a server lacks, too."""
+    """Whether a migration changed a table under a prepared statement.
+
+    The SQLSTATE alone does not say so: a server also answers it to what it does not support.
+    """
     return isinstance(_driver_error(problem), asyncpg.InvalidCachedStatementError)
 
 

@@ -91,8 +91,8 @@ def _wake() -> AnySelect:
     passed = select(line.c.sequence).scalar_subquery()
     woken = (
         update(webhook_endpoints)
-        # Arrays and no join: having waited for a row's lock, PostgreSQL joins the row with the first of
-        # `chosen` only, and would leave it asleep.
+        # Arrays and no join: after waiting for a row's lock, PostgreSQL compares the row with the first of
+        # `chosen` only, and so would not wake it.
         .where(
             webhook_endpoints.c.tenant_id == _any_in(chosen.c.tenant_id),
             webhook_endpoints.c.endpoint_id == _any_in(chosen.c.endpoint_id),
