@@ -44,6 +44,18 @@ async def test_an_event_arrives_signed_as_cloudevents_json(world: PostgresWorld)
     }
 
 
+async def test_an_event_of_before_the_endpoint_that_has_no_number_yet_is_sent(world: PostgresWorld) -> None:
+    """It is sent rather than lost: by their numbers, it cannot be told from one that comes after."""
+    tenant_id, owner = await world.tenant()
+    await happen(world, tenant_id, range(1, 2))
+    async with receiver() as taking:
+        await endpoint(world, tenant_id, owner, taking)
+        await happen(world, tenant_id, range(2, 3))
+        async with sending(world.database):
+            await until(lambda: has(2, taking))
+    assert quotas_of(taking) == [1, 2]
+
+
 async def test_a_tenants_events_come_one_after_the_other(world: PostgresWorld) -> None:
     tenant_id, owner = await world.tenant()
 
