@@ -930,14 +930,21 @@ def _create_events() -> None:
         comment="numbered events; a partition for each month",
         postgresql_partition_by="RANGE (time)",
     )
-    _index("ix_events_tenant", "events", "tenant_id", "time", "position")
-    _index("ix_events_tenant_sequence", "events", "tenant_id", "sequence")
-    _index("ix_events_type", "events", "tenant_id", "type", "time", "position")
-    _index("ix_events_actor", "events", "tenant_id", "actor", "time", "position")
-    _index("ix_events_actor_type", "events", "tenant_id", "actor", "type", "time", "position")
-    _index("ix_events_user", "events", "user_id", "time")
+    _index_of_events("ix_events_tenant", "time", "position")
+    _index_of_events("ix_events_tenant_sequence", "sequence")
+    _index_of_events("ix_events_type", "type", "time", "position")
+    _index_of_events("ix_events_actor", "actor", "time", "position")
+    _index_of_events("ix_events_actor_type", "actor", "type", "time", "position")
+    op.create_index(
+        "ix_events_user",
+        "events",
+        ["user_id", "time"],
+        schema=SCHEMA,
+        postgresql_where=sa.text("user_id IS NOT NULL"),
+    )
     op.execute(
         "CREATE INDEX ix_events_invitation ON account.events (tenant_id, (payload ->> 'invitation_id'))"
+        " WHERE (payload ->> 'invitation_id') IS NOT NULL"
     )
     _create(
         "event_cursors",
@@ -1062,6 +1069,17 @@ def _create(name: str, *parts: sa.schema.SchemaItem, **options: Any) -> None:  #
 
 def _index(name: str, table: str, *columns: str, unique: bool = False) -> None:
     op.create_index(name, table, list(columns), unique=unique, schema=SCHEMA)
+
+
+def _index_of_events(name: str, *columns: str) -> None:
+    """An index of the events that have a tenant."""
+    op.create_index(
+        name,
+        "events",
+        ["tenant_id", *columns],
+        schema=SCHEMA,
+        postgresql_where=sa.text("tenant_id IS NOT NULL"),
+    )
 
 
 def downgrade() -> None:
