@@ -13,7 +13,13 @@ from support.statements import recorded_statements
 
 from hoc.cus.account.L5_schemas.identity import AccountFilter
 from hoc.cus.account.L5_schemas.port_types import Window
-from hoc.cus.account.L6_drivers.account_lists import AMONG_NEWEST, RARE, list_accounts, search_values
+from hoc.cus.account.L6_drivers.account_lists import (
+    AMONG_NEWEST,
+    RARE,
+    WITH_ADDRESS,
+    list_accounts,
+    search_values,
+)
 from hoc.cus.account.L6_drivers.operators import FOUND_TENANTS
 from hoc.cus.account.L6_drivers.paging import Paged
 from hoc.database import Database
@@ -41,6 +47,12 @@ async def connection(fresh_database_url: str) -> AsyncGenerator[asyncpg.Connecti
 async def test_a_rare_term_is_found_by_the_index(connection: asyncpg.Connection, term: str) -> None:
     plan = await plan_of_search(connection, term)
     assert "ix_users_search" in plan
+    assert "Seq Scan on users" not in plan
+
+
+async def test_a_whole_address_is_found_by_its_own_index(connection: asyncpg.Connection) -> None:
+    plan = await plan_of_search(connection, "person7777@example.com", among=WITH_ADDRESS[None])
+    assert "uq_users_email_key" in plan
     assert "Seq Scan on users" not in plan
 
 

@@ -1,6 +1,6 @@
 """Account records for the identity service, in the same tables as the console's."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Self
@@ -316,12 +316,13 @@ def stats_of(tables: Tables, now: datetime) -> AccountStatsResponse:
     )
 
 
-def _matching(tables: Tables, wanted: AccountFilter) -> Iterator[UserRow]:
-    return (
-        user
-        for user in tables.users.values()
-        if wanted.is_active in {None, user.is_active} and (wanted.term is None or user.contains(wanted.term))
-    )
+def _matching(tables: Tables, wanted: AccountFilter) -> list[UserRow]:
+    """An account's whole address finds that account alone."""
+    users = [user for user in tables.users.values() if wanted.is_active in {None, user.is_active}]
+    if wanted.term is None:
+        return users
+    with_address = [user for user in users if user.deleted_at is None and user.email_key == wanted.term]
+    return with_address or [user for user in users if user.contains(wanted.term)]
 
 
 def _require_version(user: UserRow, expected: int | None) -> None:

@@ -164,7 +164,7 @@ async def list_accounts(
 async def search_accounts(
     service: AccountService, call: Call[None, SearchQuery]
 ) -> list[AccountSummaryResponse]:
-    """Find accounts by a part of their name or address."""
+    """Find accounts by a part of their name or address, or one by its whole address."""
     given = call.query.given()
     include_inactive = given.pop("include_inactive", "false") == "true"
     params = AccountSearchParams(**given, include_inactive=include_inactive)

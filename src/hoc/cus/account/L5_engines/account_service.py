@@ -432,6 +432,8 @@ class AccountService:
     ) -> list[AccountSummaryResponse]:
         """Accounts whose name or address contains the term in any case, newest first.
 
+        An account's whole address finds that account alone.
+
         Raises AccountValidationError.
         """
         wanted, window = parsed_search(params)

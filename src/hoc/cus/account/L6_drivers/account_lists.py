@@ -9,6 +9,7 @@ from sqlalchemy import (
     ColumnElement,
     Integer,
     ScalarSelect,
+    String,
     Text,
     and_,
     cast,
@@ -64,6 +65,22 @@ def _list(is_active: bool | None) -> Paged:
     )
 
 
+def _with_address(is_active: bool | None) -> Paged:
+    """The account whose whole address the term is."""
+    found = (
+        select(*SUMMARY)
+        .where(users.c.email_key == param("term", String), users.c.deleted_at.is_(None), *_kind(is_active))
+        .cte("found")
+    )
+    return Paged(
+        select(*found.c),
+        at=found.c.created_at,
+        row_id=found.c.user_id,
+        total=select(func.count()).select_from(found).scalar_subquery(),
+        newest_first=True,
+    )
+
+
 def _search_rare(is_active: bool | None) -> Paged:
     """Finds every match by trigrams and orders them: for a term with at most ``max_counted`` matches."""
     found = (
@@ -112,6 +129,7 @@ def _search_common(is_active: bool | None) -> Paged:
 
 KINDS: tuple[bool | None, ...] = (None, True, False)
 LISTS = {kind: _list(kind) for kind in KINDS}
+WITH_ADDRESS = {kind: _with_address(kind) for kind in KINDS}
 RARE = {kind: _search_rare(kind) for kind in KINDS}
 AMONG_NEWEST = {kind: _search_newest(kind) for kind in KINDS}
 COMMON = {kind: _search_common(kind) for kind in KINDS}
@@ -153,7 +171,8 @@ STATS = _stats()
 
 
 _summary = record_of(
-    AccountSummaryResponse, *LISTS.values(), *RARE.values(), *AMONG_NEWEST.values(), *COMMON.values()
+    AccountSummaryResponse,
+    *(paged for lists in (LISTS, WITH_ADDRESS, RARE, AMONG_NEWEST, COMMON) for paged in lists.values()),
 )
 
 
@@ -168,7 +187,14 @@ async def list_accounts(
 async def _search(
     session: SqlSession, term: str, is_active: bool | None, window: Window, max_counted: int
 ) -> tuple[Slice[AccountSummaryResponse], bool]:
-    """The matches of a term that fills the page from the newest accounts are counted up to `_FEW` alone."""
+    """An account's whole address finds that account alone.
+
+    The matches of a term that fills the page from the newest accounts are counted up to `_FEW` only.
+    """
+    if _may_be_address(term):
+        found = await WITH_ADDRESS[is_active].fetch(session, window, _summary, term=term)
+        if found.total:
+            return found, False
     values = search_values(term)
 
     async def page(lists: Mapping[bool | None, Paged], counted: int) -> Slice[AccountSummaryResponse]:
@@ -185,6 +211,11 @@ async def _search(
     if found.total <= max_counted:
         return found, False
     return await page(COMMON, max_counted), True
+
+
+def _may_be_address(term: str) -> bool:
+    local, _, domain = term.partition("@")
+    return bool(local and domain)
 
 
 async def read_stats(session: SqlSession, now: datetime) -> AccountStatsResponse:
