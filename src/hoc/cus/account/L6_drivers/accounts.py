@@ -53,6 +53,8 @@ class AccountRepository:
         self._profiles = SqlProfiles()
         self._identities = SqlIdentities()
         self._email_changes = SqlEmailChanges()
+        # After a new account, as in a migration, the next one is stored without a look at what is there.
+        self._expects_new = False
         self._by_id = BatchLoader(self._find)
         self._stored = BatchLoader(self._find_stored)
         self._by_email = BatchLoader(self._find_by_email)
@@ -86,17 +88,9 @@ class AccountRepository:
         self, account: NewAccount, now: datetime, *, actor: str | None
     ) -> tuple[AccountProfileResponse, bool] | AddressRefusal:
         if not account.has_generated_id:
-            if (stored := await self._stored.get(account.user_id)) is not None:
+            if not self._expects_new and (stored := await self._stored.get(account.user_id)) is not None:
                 return stored, False
-
-            async def ensured(session: SqlSession) -> AnyRow | None:
-                # A second time when nothing came back: a rival's row, committed meanwhile, is visible only to
-                # a new statement.
-                return await ensure(session, account, now, actor=actor) or await ensure(
-                    session, account, now, actor=actor
-                )
-
-            row = await self._database.write(ensured)
+            row = await self._ensure(account, now, actor=actor)
             if row is not None:
                 return record(row), row.was_created
             async with self._database.reading() as session:
@@ -105,6 +99,22 @@ class AccountRepository:
         return await self._database.atomically(
             lambda session: identity_links.claim(session, account, now, actor=actor)
         )
+
+    async def _ensure(self, account: NewAccount, now: datetime, *, actor: str | None) -> AnyRow | None:
+        async def ensured(session: SqlSession) -> AnyRow | None:
+            # A second time when nothing came back: a rival's row, committed meanwhile, is visible only to
+            # a new statement.
+            return await ensure(session, account, now, actor=actor) or await ensure(
+                session, account, now, actor=actor
+            )
+
+        row = None
+        try:
+            row = await self._database.write(ensured)
+        finally:
+            # Where writing fails, existing accounts can still be read.
+            self._expects_new = row is not None and row.was_created
+        return row
 
     async def update_account_profile(
         self,
