@@ -133,27 +133,14 @@ def _create_accounts() -> None:
         *_within_years("created_at", "last_login_at", "deleted_at"),
         comment="one record for the console and the identity side",
     )
-    op.create_index(
-        "uq_users_email_key",
-        "users",
-        ["email_key"],
-        unique=True,
-        schema=SCHEMA,
-        postgresql_where=sa.text("deleted_at IS NULL"),
-    )
-    op.create_index(
-        "ix_users_erased",
-        "users",
-        ["erased_at", "user_id"],
-        schema=SCHEMA,
-        postgresql_where=sa.text("erased_at IS NOT NULL"),
-    )
-    op.create_index(
+    _index("uq_users_email_key", "users", "email_key", unique=True, where="deleted_at IS NULL")
+    _index("ix_users_erased", "users", "erased_at", "user_id", where="erased_at IS NOT NULL")
+    _index(
         "ix_users_deleted",
         "users",
-        ["deleted_at", "user_id"],
-        schema=SCHEMA,
-        postgresql_where=sa.text("deleted_at IS NOT NULL AND erased_at IS NULL"),
+        "deleted_at",
+        "user_id",
+        where="deleted_at IS NOT NULL AND erased_at IS NULL",
     )
     _index("ix_users_page", "users", "created_at", "user_id")
     _index("ix_users_page_by_status", "users", "is_active", "created_at", "user_id")
@@ -203,14 +190,7 @@ def _create_accounts() -> None:
         sa.ForeignKeyConstraint(["user_id"], ["account.users.user_id"]),
         comment="mails to be sent about accounts; a row is deleted after its mail was sent",
     )
-    op.create_index(
-        "uq_account_mails_user",
-        "account_mails",
-        ["user_id"],
-        unique=True,
-        schema=SCHEMA,
-        postgresql_where=sa.text("notice_to IS NULL"),
-    )
+    _index("uq_account_mails_user", "account_mails", "user_id", unique=True, where="notice_to IS NULL")
     _index("ix_account_mails_due_at", "account_mails", "due_at")
     _create(
         "account_totals",
@@ -259,13 +239,7 @@ def _create_tenants() -> None:
         sa.CheckConstraint("onboarding_state BETWEEN 0 AND 4", name="onboarding_state"),
         comment="a quota max_… that is null is the plan's",
     )
-    op.create_index(
-        "ix_tenants_erased",
-        "tenants",
-        ["erased_at", "tenant_id"],
-        schema=SCHEMA,
-        postgresql_where=sa.text("erased_at IS NOT NULL"),
-    )
+    _index("ix_tenants_erased", "tenants", "erased_at", "tenant_id", where="erased_at IS NOT NULL")
     _index("ix_tenants_page", "tenants", "created_at", "tenant_id")
     _index("ix_tenants_page_by_status", "tenants", "status", "created_at", "tenant_id")
     op.execute(
@@ -335,14 +309,7 @@ def _create_tenants() -> None:
         sa.CheckConstraint("(verified_at IS NOT NULL) = (status = 'verified')", name="verified_has_time"),
         comment="domains that tenants have claimed; a verified one is one tenant's",
     )
-    op.create_index(
-        "uq_tenant_domains_verified",
-        "tenant_domains",
-        ["domain"],
-        unique=True,
-        schema=SCHEMA,
-        postgresql_where=sa.text("status = 'verified'"),
-    )
+    _index("uq_tenant_domains_verified", "tenant_domains", "domain", unique=True, where="status = 'verified'")
     _index("ix_tenant_domains_next_check_at", "tenant_domains", "next_check_at")
     _index("ix_tenant_domains_page", "tenant_domains", "tenant_id", "created_at", "domain")
     _create(
@@ -435,31 +402,26 @@ def _create_invitations() -> None:
             "(delivery_error IS NOT NULL) = (delivery IS NOT DISTINCT FROM 'failed')", name="failed_has_error"
         ),
     )
-    op.create_index(
+    _index(
         "uq_invitations_pending",
         "invitations",
-        ["tenant_id", "email_key"],
+        "tenant_id",
+        "email_key",
         unique=True,
-        schema=SCHEMA,
-        postgresql_where=sa.text("status = 'pending'"),
+        where="status = 'pending'",
     )
-    op.create_index(
-        "ix_invitations_seats",
-        "invitations",
-        ["tenant_id", "expires_at"],
-        schema=SCHEMA,
-        postgresql_where=sa.text("status = 'pending'"),
-    )
+    _index("ix_invitations_seats", "invitations", "tenant_id", "expires_at", where="status = 'pending'")
     _index("ix_invitations_page", "invitations", "tenant_id", "created_at", "invitation_id")
     _index(
         "ix_invitations_page_by_status", "invitations", "tenant_id", "status", "created_at", "invitation_id"
     )
-    op.create_index(
+    _index(
         "ix_invitations_received",
         "invitations",
-        ["email_key", "created_at", "invitation_id"],
-        schema=SCHEMA,
-        postgresql_where=sa.text("status = 'pending'"),
+        "email_key",
+        "created_at",
+        "invitation_id",
+        where="status = 'pending'",
     )
     _index("ix_invitations_address", "invitations", "email_key")
     _index("ix_invitations_accepted", "invitations", "accepted_user_id")
@@ -660,9 +622,7 @@ def _create_billing() -> None:
         comment="what was used on each day: the sum over the slots",
     )
     _index("ix_usage_days_day", "usage_days", "day")
-    op.create_index(
-        "ix_usage_days_apart", "usage_days", ["day"], schema=SCHEMA, postgresql_where=sa.text("slot <> 0")
-    )
+    _index("ix_usage_days_apart", "usage_days", "day", where="slot <> 0")
     _create(
         "quota_counters",
         *_tenant(),
@@ -930,18 +890,23 @@ def _create_events() -> None:
         comment="numbered events; a partition for each month",
         postgresql_partition_by="RANGE (time)",
     )
-    _index_of_events("ix_events_tenant", "time", "position")
-    _index_of_events("ix_events_tenant_sequence", "sequence")
-    _index_of_events("ix_events_type", "type", "time", "position")
-    _index_of_events("ix_events_actor", "actor", "time", "position")
-    _index_of_events("ix_events_actor_type", "actor", "type", "time", "position")
-    op.create_index(
-        "ix_events_user",
-        "events",
-        ["user_id", "time"],
-        schema=SCHEMA,
-        postgresql_where=sa.text("user_id IS NOT NULL"),
+    _index("ix_events_tenant", "events", "tenant_id", "time", "position", where="tenant_id IS NOT NULL")
+    _index("ix_events_tenant_sequence", "events", "tenant_id", "sequence", where="tenant_id IS NOT NULL")
+    _index("ix_events_type", "events", "tenant_id", "type", "time", "position", where="tenant_id IS NOT NULL")
+    _index(
+        "ix_events_actor", "events", "tenant_id", "actor", "time", "position", where="tenant_id IS NOT NULL"
     )
+    _index(
+        "ix_events_actor_type",
+        "events",
+        "tenant_id",
+        "actor",
+        "type",
+        "time",
+        "position",
+        where="tenant_id IS NOT NULL",
+    )
+    _index("ix_events_user", "events", "user_id", "time", where="user_id IS NOT NULL")
     op.execute(
         "CREATE INDEX ix_events_invitation ON account.events (tenant_id, (payload ->> 'invitation_id'))"
         " WHERE (payload ->> 'invitation_id') IS NOT NULL"
@@ -1067,19 +1032,9 @@ def _create(name: str, *parts: sa.schema.SchemaItem, **options: Any) -> None:  #
     op.create_table(name, *parts, schema=SCHEMA, **options)
 
 
-def _index(name: str, table: str, *columns: str, unique: bool = False) -> None:
-    op.create_index(name, table, list(columns), unique=unique, schema=SCHEMA)
-
-
-def _index_of_events(name: str, *columns: str) -> None:
-    """An index of the events that have a tenant."""
-    op.create_index(
-        name,
-        "events",
-        ["tenant_id", *columns],
-        schema=SCHEMA,
-        postgresql_where=sa.text("tenant_id IS NOT NULL"),
-    )
+def _index(name: str, table: str, *columns: str, unique: bool = False, where: str | None = None) -> None:
+    of_rows = None if where is None else sa.text(where)
+    op.create_index(name, table, list(columns), unique=unique, schema=SCHEMA, postgresql_where=of_rows)
 
 
 def downgrade() -> None:

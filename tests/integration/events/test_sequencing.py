@@ -3,6 +3,7 @@
 import asyncio
 from datetime import UTC, datetime
 
+import pytest
 from support.relays import Site, in_place_and_taken_out, run_once, sequencer
 from support.seed import execute, scalar
 
@@ -38,6 +39,22 @@ async def test_each_month_gets_its_partition_when_it_is_needed(site: Site) -> No
         pass
     assert await scalar(site.database, SEQUENCES) == [1, 2]
     assert await scalar(site.database, MONTHS) == ["events_2031_12", "events_2032_01"]
+
+
+async def test_a_round_lets_events_gather_unless_more_are_there(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hoc.events.relay.GATHER_SECONDS", 3_600)
+    await write(site, "ada")
+    gathering = asyncio.create_task(sequencer(site.database).sequence_events())
+    done, _ = await asyncio.wait({gathering}, timeout=1)
+    assert await scalar(site.database, SEQUENCES) == [1], "the first has its number at once"
+    assert not done
+    gathering.cancel()
+    await write(site, "bea")
+    async with asyncio.timeout(10):
+        assert await sequencer(site.database, batch=1).sequence_events()
+    assert await scalar(site.database, SEQUENCES) == [1, 2]
 
 
 async def test_relays_side_by_side_number_without_gaps(site: Site) -> None:

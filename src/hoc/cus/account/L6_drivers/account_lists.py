@@ -67,28 +67,19 @@ def _list(is_active: bool | None) -> Paged:
 
 def _with_address(is_active: bool | None) -> Paged:
     """The account whose whole address the term is."""
-    found = (
-        select(*SUMMARY)
-        .where(users.c.email_key == param("term", String), users.c.deleted_at.is_(None), *_kind(is_active))
-        .cte("found")
-    )
-    return Paged(
-        select(*found.c),
-        at=found.c.created_at,
-        row_id=found.c.user_id,
-        total=select(func.count()).select_from(found).scalar_subquery(),
-        newest_first=True,
-    )
+    has_address = users.c.email_key == param("term", String)
+    return _found(select(*SUMMARY).where(has_address, users.c.deleted_at.is_(None), *_kind(is_active)))
 
 
 def _search_rare(is_active: bool | None) -> Paged:
     """Finds every match by trigrams and orders them: for a term with at most ``max_counted`` matches."""
-    found = (
-        select(*SUMMARY)
-        .where(MATCHES, *_kind(is_active))
-        .limit(MAX_COUNTED + literal_column("1"))
-        .cte("found")
-    )
+    one_more = MAX_COUNTED + literal_column("1")
+    return _found(select(*SUMMARY).where(MATCHES, *_kind(is_active)).limit(one_more))
+
+
+def _found(rows: AnySelect) -> Paged:
+    """All these accounts are found first, then counted and ordered."""
+    found = rows.cte("found")
     return Paged(
         select(*found.c),
         at=found.c.created_at,
