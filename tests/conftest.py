@@ -2,7 +2,7 @@
 
 import gc
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,15 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[OWNER] = TestServerOwner()
     elif pooler := worker.get("pooler"):
         os.environ[ADDRESS] = pooler
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _functions_from_the_first_execution() -> Generator[None]:
+    """So that tests through a pooler without prepared statements run as much as they can by functions."""
+    with pytest.MonkeyPatch.context() as patch:
+        if POOLER:
+            patch.setattr("hoc.database.pooled_connection._OFTEN", 1)
+        yield
 
 
 @pytest.hookimpl(optionalhook=True)

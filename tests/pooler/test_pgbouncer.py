@@ -90,7 +90,7 @@ async def test_a_pooler_nobody_told_of_is_named(
 async def test_nothing_stays_on_server_connections(database_url: str) -> None:
     """Neither statements that others would find under their name, nor settings, nor a listener."""
     with pgbouncer(database_url) as address, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("hoc.database.pooler._MOST_STATEMENTS", 2)
+        patch.setattr("hoc.database.pooled_connection._MOST_STATEMENTS", 2)
         async with opened_at(address, database_url) as database:
             processes = await on_each(database, "SELECT pg_backend_pid()")
             assert len(set(processes)) == 4

@@ -9,9 +9,10 @@ from hoc.cli.errors import CommandError, database_errors
 from hoc.cli.findings import Finding
 from hoc.database import create_engine
 from hoc.database.pooler import MISSING_LIMITS
+from hoc.database.statement_functions import MISSING_RIGHT
 
 if TYPE_CHECKING:
-    from hoc.database.pooler import PooledConnection
+    from hoc.database.pooled_connection import PooledConnection
 
 _SERVER_PROCESS: Final = text("SELECT pg_backend_pid()")
 
@@ -21,17 +22,26 @@ async def pooler_findings(connection: AsyncConnection, direct_url: str | None) -
     driver = cast("PooledConnection", (await connection.get_raw_connection()).driver_connection)
     missing = (await connection.execute(MISSING_LIMITS)).all()
     is_direct = await connection.scalar(_SERVER_PROCESS) == driver.get_server_pid()
-    kept = "with" if driver.keeps_names else "without"
     return [
         Finding("pooler", "warning", "HOC_POOLER is set, but PostgreSQL itself answers: unset it")
         if is_direct
-        else Finding("pooler", "ok", f"in transaction mode, {kept} prepared statements"),
+        else await _statements(connection, keeps_names=driver.keeps_names),
         *(
             Finding("limits", "warning", f"{limit.name} is 0, so nothing ends what hangs: run {limit.remedy}")
             for limit in missing
         ),
         await _direct(direct_url),
     ]
+
+
+async def _statements(connection: AsyncConnection, *, keeps_names: bool) -> Finding:
+    if keeps_names:
+        return Finding("pooler", "ok", "in transaction mode, with prepared statements")
+    without = "in transaction mode, without prepared statements"
+    remedy = await connection.scalar(MISSING_RIGHT)
+    if remedy is None:
+        return Finding("pooler", "ok", f"{without}: functions keep the plans of those that are frequent")
+    return Finding("pooler", "warning", f"{without}, so each is planned anew: run {remedy}")
 
 
 async def _direct(url: str | None) -> Finding:

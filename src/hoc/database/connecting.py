@@ -11,13 +11,8 @@ from urllib.parse import urlencode
 import asyncpg
 
 from hoc.database.outages import sqlstate
-from hoc.database.pooler import (
-    PooledConnection,
-    Pooler,
-    PoolerFoundError,
-    refuses_parameters,
-    settle,
-)
+from hoc.database.pooled_connection import PooledConnection
+from hoc.database.pooler import Pooler, PoolerFoundError, refuses_parameters, settle
 from hoc.postgres_url import Host, PostgresUrl
 
 CONNECT_TIMEOUT_SECONDS: Final = 1

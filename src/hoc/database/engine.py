@@ -1,7 +1,7 @@
 """An engine on asyncpg, as all of hoc uses it."""
 
 from functools import partial
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import asyncpg
 import orjson
@@ -10,9 +10,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from hoc.database.connecting import CONNECT_TIMEOUT_SECONDS, Connector, PasswordSource
 from hoc.database.direct import Row
-from hoc.database.pooler import PooledConnection, Pooler
+from hoc.database.pooler import Pooler
 from hoc.database.transactions import abandon_silent_connections
 from hoc.postgres_url import PostgresUrl
+
+if TYPE_CHECKING:
+    from hoc.database.pooled_connection import PooledConnection
 
 T = TypeVar("T")
 

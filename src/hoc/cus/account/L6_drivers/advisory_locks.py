@@ -13,4 +13,4 @@ class AdvisoryLock(IntEnum):
     RECIPIENT = 7_463_122
     """The first of two numbers, as of `SUBJECT`."""
     DIRECTORY = 7_463_123
-    """As `RECIPIENT`."""
+    """As `RECIPIENT`. The next number is that of `hoc.database.statement_functions`."""
