@@ -1,12 +1,15 @@
 """``as_of``: a late message changes nothing."""
 
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta, timezone
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 from support.world import NOWHERE, World, refusal
 
 from hoc.cus.account.L5_schemas.errors import InvalidInputError, NotFoundError
+
+Message: TypeAlias = Callable[[Any], Awaitable[object]]
 
 MARCH, APRIL, MAY = (datetime(2026, month, 1, tzinfo=UTC) for month in (3, 4, 5))
 
@@ -165,6 +168,37 @@ async def test_a_payment_as_of_earlier_changes_nothing(world: World) -> None:
         void = await billing.record_invoice(session, tenant_id, **invoice("in_1", status="void"), as_of=MAY)
         assert await billing.record_payment(session, tenant_id, invoice_id="in_1", as_of=APRIL) == void
         assert (await billing.summary(session, tenant_id)).status == "past_due"
+
+
+@pytest.mark.parametrize("known_at", [0, 1, 2, 3], ids=["first", "before", "after", "last"])
+async def test_a_payment_settles_what_was_past_due_whenever_that_becomes_known(
+    world: World, known_at: int
+) -> None:
+    tenant_id, _ = await world.tenant()
+    billing = world.engines.billing
+    messages: list[Message] = [
+        lambda session: billing.record_invoice(
+            session, tenant_id, **invoice("in_1", status="open"), as_of=MARCH
+        ),
+        lambda session: billing.record_payment(session, tenant_id, invoice_id="in_1", as_of=APRIL),
+        lambda session: billing.record_invoice(session, tenant_id, **invoice("in_1"), as_of=MAY),
+    ]
+    messages.insert(
+        known_at,
+        lambda session: billing.set_subscription(
+            session, tenant_id, plan="pro", status="past_due", as_of=MARCH, **PERIOD
+        ),
+    )
+    for message in messages:
+        async with world.transaction() as session:
+            await message(session)
+    async with world.transaction() as session:
+        summary = await billing.summary(session, tenant_id)
+        assert (summary.plan, summary.status) == ("pro", "active")
+        due = await billing.set_subscription(
+            session, tenant_id, plan="pro", status="past_due", as_of=MAY, **PERIOD
+        )
+    assert due.status == "past_due"
 
 
 async def test_paying_or_canceling_nothing_is_refused(world: World) -> None:

@@ -76,6 +76,16 @@ class MemoryBilling(MemoryStore):
         stored = self.read(session).invoices.get((tenant_id, invoice_id))
         return None if stored is None else stored.value
 
+    async def note_payment(
+        self, session: MemorySession, tenant_id: str, invoice_id: str, *, as_of: datetime
+    ) -> None:
+        payments = (await self.write(session)).payments
+        payments[tenant_id, invoice_id] = max(as_of, payments.get((tenant_id, invoice_id), as_of))
+
+    async def latest_payment(self, session: MemorySession, tenant_id: str) -> datetime | None:
+        payments = self.read(session).payments
+        return max((at for (owner_id, _), at in payments.items() if owner_id == tenant_id), default=None)
+
     async def put_subscription(
         self,
         session: MemorySession,

@@ -89,6 +89,7 @@ class Tables:
     invoices: dict[TenantKey, Dated[ExtendedInvoiceResult]] = field(
         default_factory=dict[TenantKey, Dated[ExtendedInvoiceResult]]
     )
+    payments: dict[TenantKey, datetime] = field(default_factory=dict[TenantKey, datetime])
     usage: dict[str, UsageRow] = field(default_factory=dict[str, UsageRow])
     usage_days: dict[tuple[str, date], UsageDayResult] = field(
         default_factory=dict[tuple[str, date], UsageDayResult]

@@ -67,6 +67,14 @@ class BillingStore(Protocol):
         self, session: Session, tenant_id: str, invoice_id: str
     ) -> ExtendedInvoiceResult | None: ...
 
+    async def note_payment(
+        self, session: Session, tenant_id: str, invoice_id: str, *, as_of: datetime
+    ) -> None: ...
+
+    async def latest_payment(self, session: Session, tenant_id: str) -> datetime | None:
+        """The time of the tenant's latest payment, whatever was stored after it."""
+        ...
+
     async def put_subscription(
         self,
         session: Session,
@@ -171,8 +179,9 @@ class Billing:
     ) -> ExtendedBillingSummaryResult:
         """Create or replace the tenant's subscription, and give the tenant its plan.
 
-        A canceled subscription puts the tenant on the free plan. Nothing changes when the same subscription
-        is stored, or one as of a later time than ``as_of``, which is now unless given.
+        A canceled subscription puts the tenant on the free plan. One that is past due is stored as active
+        if a payment is known that was not earlier. Nothing changes when the same subscription is stored, or
+        one as of a later time than ``as_of``, which is now unless given.
 
         ``status`` is hoc's, or a provider's in ``provider_statuses``.
 
@@ -195,6 +204,7 @@ class Billing:
         moment = _as_of(as_of, now)
         await self._lock(session, tenant_id)
         await self._billing.put_subscription(session, subscription, now, as_of=moment, actor=actor)
+        await self._settle(session, tenant_id, now, actor=actor)
         return await self.summary(session, tenant_id)
 
     @records("tenant.subscription_changed")
@@ -297,11 +307,22 @@ class Billing:
             raise NotFoundError("This tenant has no such invoice.")
         paid = replace(invoice, status=InvoiceStatus.PAID)
         await self._billing.put_invoice(session, tenant_id, paid, now, as_of=moment, actor=actor)
-        current = await self._billing.find_subscription(session, tenant_id)
-        if current is not None and current.status is SubscriptionStatus.PAST_DUE:
-            active = replace(current, status=SubscriptionStatus.ACTIVE)
-            await self._billing.put_subscription(session, active, now, as_of=moment, actor=actor)
+        await self._billing.note_payment(session, tenant_id, invoice_id, as_of=moment)
+        await self._settle(session, tenant_id, now, actor=actor)
         return await self._billing.find_invoice(session, tenant_id, invoice_id) or paid
+
+    async def _settle(self, session: Session, tenant_id: str, now: datetime, *, actor: str | None) -> None:
+        """Have the subscription be active if it was past due and the latest payment came then or later.
+
+        Whichever of the two becomes known first, the outcome is the same.
+        """
+        current = await self._billing.find_subscription(session, tenant_id)
+        if current is None or current.status is not SubscriptionStatus.PAST_DUE:
+            return
+        paid_as_of = await self._billing.latest_payment(session, tenant_id)
+        if paid_as_of is not None:
+            active = replace(current, status=SubscriptionStatus.ACTIVE)
+            await self._billing.put_subscription(session, active, now, as_of=paid_as_of, actor=actor)
 
     async def _lock(self, session: Session, tenant_id: str) -> None:
         if not await self._billing.lock_tenant(session, tenant_id):

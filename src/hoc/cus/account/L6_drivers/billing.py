@@ -205,6 +205,14 @@ def _updated_at(before: CTE, given: dict[str, BindParameter[Any]]) -> ColumnElem
     return func.coalesce(select(before.c.updated_at).where(_equals(before, given)).scalar_subquery(), NOW)
 
 
+NOTE_PAYMENT = (
+    update(invoices)
+    .where(THIS_INVOICE)
+    .values(paid_as_of=func.greatest(invoices.c.paid_as_of, AS_OF))
+    .returning(invoices.c.paid_as_of)
+)
+LATEST_PAYMENT = select(func.max(invoices.c.paid_as_of).label("as_of")).where(invoices.c.tenant_id == TENANT)
+
 PUT_SUBSCRIPTION = _put_subscription()
 PUT_INVOICE = _put_invoice()
 
@@ -244,6 +252,15 @@ class SqlBilling:
     ) -> ExtendedInvoiceResult | None:
         row = await fetch_one(session, FIND_INVOICE, tenant_id=tenant_id, invoice_id=invoice_id)
         return None if row is None else _invoice(row)
+
+    async def note_payment(
+        self, session: SqlSession, tenant_id: str, invoice_id: str, *, as_of: datetime
+    ) -> None:
+        await fetch_one(session, NOTE_PAYMENT, tenant_id=tenant_id, invoice_id=invoice_id, as_of=as_of)
+
+    async def latest_payment(self, session: SqlSession, tenant_id: str) -> datetime | None:
+        row = await fetch_one(session, LATEST_PAYMENT, tenant_id=tenant_id)
+        return None if row is None else row.as_of
 
     async def put_subscription(
         self,
