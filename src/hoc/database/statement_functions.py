@@ -85,5 +85,6 @@ def _definition(name: str, signature: str, query: str) -> str:
         CREATE OR REPLACE FUNCTION account.{name}{signature} LANGUAGE plpgsql AS ${name}$
         #variable_conflict use_column
         BEGIN
-            RETURN QUERY {query};
+            RETURN QUERY {query}
+            ;
         END ${name}$"""
