@@ -9,7 +9,7 @@ from hoc.cli.errors import CommandError, database_errors
 from hoc.cli.findings import Finding
 from hoc.database import create_engine
 from hoc.database.pooler import MISSING_LIMITS
-from hoc.database.statement_functions import MISSING_RIGHT
+from hoc.database.statement_functions import MAY_MAKE, MISSING_RIGHT
 
 if TYPE_CHECKING:
     from hoc.database.pooled_connection import PooledConnection
@@ -38,10 +38,11 @@ async def _statements(connection: AsyncConnection, *, keeps_names: bool) -> Find
     if keeps_names:
         return Finding("pooler", "ok", "in transaction mode, with prepared statements")
     without = "in transaction mode, without prepared statements"
-    remedy = await connection.scalar(MISSING_RIGHT)
-    if remedy is None:
+    if await connection.scalar(text(MAY_MAKE)):
         return Finding("pooler", "ok", f"{without}: functions keep the plans of those that are frequent")
-    return Finding("pooler", "warning", f"{without}, so each is planned anew: run {remedy}")
+    if remedy := await connection.scalar(MISSING_RIGHT):
+        return Finding("pooler", "warning", f"{without}, so each is planned anew: run {remedy}")
+    return Finding("pooler", "ok", without)
 
 
 async def _direct(url: str | None) -> Finding:

@@ -128,7 +128,7 @@ class PooledConnection(asyncpg.Connection):
                 raise
             await self.reload_schema_state()
             if self.is_in_transaction():
-                # Its retry begins a new one.
+                # `Database` runs it again in another one.
                 raise asyncpg.InvalidCachedStatementError(str(problem)) from problem
             return await self.fetch(query, *args, timeout=timeout, record_class=record_class)
         described.executions += 1

@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # only the type has parameters
 _LOCK: Final = 7_463_124  # the first of two numbers; `AdvisoryLock` has hoc's others
 
 # Citus would send functions to all nodes, and plan their statements by other rules.
-_MAY_MAKE: Final = """
+MAY_MAKE: Final = """
     SELECT has_schema_privilege(to_regnamespace('account'), 'CREATE') AND NOT pg_is_in_recovery()
         AND NOT EXISTS (SELECT FROM pg_extension WHERE extname = 'citus')"""
 
@@ -63,7 +63,7 @@ async def make_function(
     signature = f"({', '.join(parameters)}) RETURNS TABLE ({', '.join(columns)})"
     name = f"statement_{sha256(f'{signature} {query}'.encode()).hexdigest()[:32]}"
     if not await connection.fetchval(_IS_MADE, name):
-        if not await connection.fetchval(_MAY_MAKE):
+        if not await connection.fetchval(MAY_MAKE):
             return None
         await connection.execute(_definition(name, signature, query))
     given = ", ".join(f"${number}" for number in range(1, len(parameters) + 1))

@@ -204,7 +204,8 @@ class Billing:
         moment = _as_of(as_of, now)
         await self._lock(session, tenant_id)
         await self._billing.put_subscription(session, subscription, now, as_of=moment, actor=actor)
-        await self._settle(session, tenant_id, now, actor=actor)
+        if subscription.status is SubscriptionStatus.PAST_DUE:
+            await self._settle(session, tenant_id, now, actor=actor)
         return await self.summary(session, tenant_id)
 
     @records("tenant.subscription_changed")
