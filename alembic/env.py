@@ -12,12 +12,20 @@ from hoc.cus.account.L6_drivers.advisory_locks import AdvisoryLock
 from hoc.cus.account.L6_drivers.event_partitions import create_partitions_ahead
 from hoc.cus.account.L6_drivers.tables import SCHEMA, metadata
 from hoc.database import create_engine
+from hoc.database.statement_functions import DROP_FUNCTIONS
 
 # Not compared with the code: servers create and drop the partitions.
 PARTITION = re.compile(r"events_\d{4}_\d{2}")
 
+# By the table: `to_regnamespace` may remember from before the wait that there is none.
+_SCHEMA_EXISTS = text("SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = :name)")
+
 
 def run(connection: Connection) -> None:
+    def drop_functions(*_: object, **__: object) -> None:
+        """After each revision's change. Servers make anew what they need of them."""
+        connection.execute(DROP_FUNCTIONS)
+
     context.configure(
         connection=connection,
         target_metadata=metadata,
@@ -26,6 +34,7 @@ def run(connection: Connection) -> None:
         include_name=_is_ours,
         compare_type=True,
         compare_server_default=True,
+        on_version_apply=drop_functions,
     )
     with context.begin_transaction():
         # The role may have limits, for servers behind a pooler.
@@ -35,7 +44,7 @@ def run(connection: Connection) -> None:
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": AdvisoryLock.MIGRATION})
         connection.execute(text("SET LOCAL lock_timeout = '2s'"))
         # IF NOT EXISTS would need the privilege to create schemas although there is nothing to create.
-        if connection.scalar(text(f"SELECT to_regnamespace('{SCHEMA}')")) is None:
+        if not connection.scalar(_SCHEMA_EXISTS, {"name": SCHEMA}):
             connection.execute(text(f"CREATE SCHEMA {SCHEMA}"))
         context.run_migrations()
         create_partitions_ahead(connection, datetime.now(UTC))

@@ -7,6 +7,8 @@ import subprocess
 import sys
 import zipfile
 from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -122,28 +124,45 @@ async def autogenerate(database_url: str, *changes: str) -> None:
         await engine.dispose()
 
 
-async def test_two_starters_migrate_once(empty_database_url: str) -> None:
-    observer = await asyncpg.connect(empty_database_url)
+@asynccontextmanager
+async def waiting_to_migrate(database_url: str, count: int) -> AsyncGenerator[asyncpg.Connection]:
+    """That many processes wait for the lock of migrations during the block; after it, each succeeds."""
+    observer = await asyncpg.connect(database_url)
     try:
         await observer.execute("SELECT pg_advisory_lock(7463120001)")
-        starters = [await run_migrate(empty_database_url) for _ in range(2)]
+        migrators = [await run_migrate(database_url) for _ in range(count)]
 
-        async def both_wait() -> bool:
+        async def all_wait() -> bool:
             waiting = await observer.fetchval(
                 "SELECT count(*) FROM pg_stat_activity"
                 " WHERE datname = current_database() AND wait_event = 'advisory'"
             )
-            return waiting == 2 or any(starter.returncode is not None for starter in starters)
+            return waiting == count or any(migrator.returncode is not None for migrator in migrators)
 
-        await until(both_wait)
-        assert [starter.returncode for starter in starters] == [None, None]
+        await until(all_wait)
+        assert [migrator.returncode for migrator in migrators] == [None] * count
+        yield observer
         await observer.execute("SELECT pg_advisory_unlock(7463120001)")
-        for starter in starters:
-            _, errors = await starter.communicate()
-            assert starter.returncode == 0, errors.decode()
-        assert await observer.fetchval("SELECT count(*) FROM account.alembic_version") == 1
+        for migrator in migrators:
+            _, errors = await migrator.communicate()
+            assert migrator.returncode == 0, errors.decode()
     finally:
         await observer.close()
+
+
+async def test_two_starters_migrate_once(empty_database_url: str) -> None:
+    async with waiting_to_migrate(empty_database_url, 2):
+        pass
+    engine = create_engine(empty_database_url)
+    async with engine.connect() as connection:
+        versions = await connection.scalar(text("SELECT count(*) FROM account.alembic_version"))
+    await engine.dispose()
+    assert versions == 1
+
+
+async def test_a_schema_that_appears_during_the_wait_is_kept(empty_database_url: str) -> None:
+    async with waiting_to_migrate(empty_database_url, 1) as observer:
+        await observer.execute("CREATE SCHEMA account")
 
 
 @pytest.fixture

@@ -185,6 +185,21 @@ async def test_a_migration_drops_them(fresh_database_url: str) -> None:
     assert await made(fresh_database_url) == 0
 
 
+async def test_a_role_drops_only_those_that_it_may_drop(fresh_database_url: str) -> None:
+    await execute_directly(fresh_database_url, grants_script(ROLE))
+    async with pooled(fresh_database_url) as database:
+        for _ in range(OFTEN + 1):
+            await running(database)
+        await execute_directly(fresh_database_url, PLANT)
+        for number in range(OFTEN + 1):
+            await database.atomically(adds(f"t{number}"))
+    assert await made(fresh_database_url) == 2
+    await execute_directly(fresh_database_url, f"SET ROLE {ROLE}; {DROP_FUNCTIONS}")
+    assert await made(fresh_database_url) == 1
+    await execute_directly(fresh_database_url, str(DROP_FUNCTIONS))
+    assert await made(fresh_database_url) == 0
+
+
 async def test_a_role_that_may_make_none_goes_on_by_text(
     fresh_database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

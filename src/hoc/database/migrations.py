@@ -16,7 +16,6 @@ from hoc.database.connecting import PasswordSource
 from hoc.database.engine import create_engine
 from hoc.database.outages import sqlstate
 from hoc.database.pooler import Pooler
-from hoc.database.statement_functions import DROP_FUNCTIONS
 
 LOCK_NOT_AVAILABLE = "55P03"
 ATTEMPTS = 10
@@ -101,9 +100,7 @@ async def _run(engine: AsyncEngine, revision: str) -> None:
             found = await _current(connection)
             if found is not None and found not in revisions():
                 raise NewerSchemaError(found)
-            if found != newest_revision() or revision != "head":
-                await connection.execute(DROP_FUNCTIONS)  # servers make anew what they need of them
-            await connection.commit()
+            await connection.rollback()
             await connection.run_sync(_migrate, revision)
     finally:
         await engine.dispose()

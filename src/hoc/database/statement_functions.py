@@ -32,12 +32,14 @@ DROP_FUNCTIONS: Final = text("""
         function regprocedure;
     BEGIN
         FOR function IN
-            SELECT oid FROM pg_proc
-            WHERE pronamespace = to_regnamespace('account') AND starts_with(proname, 'statement_')
+            SELECT pg_proc.oid FROM pg_proc JOIN pg_namespace ON pg_namespace.oid = pronamespace
+            WHERE nspname = 'account' AND starts_with(proname, 'statement_')
+                AND (pg_has_role(proowner, 'USAGE') OR pg_has_role(nspowner, 'USAGE'))
         LOOP
             EXECUTE format('DROP FUNCTION %s', function);
         END LOOP;
     END $$""")
+"""Drops those that the role may drop. The others do no harm: what is still called fits its statement."""
 
 # Only the role's own: a function does what its owner wrote, with the rights of its caller.
 _IS_MADE: Final = """
