@@ -12,6 +12,7 @@ from hoc.cus.account.L6_drivers.advisory_locks import AdvisoryLock
 from hoc.cus.account.L6_drivers.event_partitions import create_partitions_ahead
 from hoc.cus.account.L6_drivers.tables import SCHEMA, metadata
 from hoc.database import create_engine
+from hoc.database.migrations import NewerSchemaError, revisions
 from hoc.database.statement_functions import DROP_FUNCTIONS
 
 # Not compared with the code: servers create and drop the partitions.
@@ -46,6 +47,9 @@ def run(connection: Connection) -> None:
         # IF NOT EXISTS would need the privilege to create schemas although there is nothing to create.
         if not connection.scalar(_SCHEMA_EXISTS, {"name": SCHEMA}):
             connection.execute(text(f"CREATE SCHEMA {SCHEMA}"))
+        revision = context.get_context().get_current_revision()
+        if revision is not None and revision not in revisions():
+            raise NewerSchemaError(revision)
         context.run_migrations()
         create_partitions_ahead(connection, datetime.now(UTC))
 

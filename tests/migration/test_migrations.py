@@ -25,7 +25,7 @@ from support.waiting import until
 
 from hoc.cus.account.L6_drivers.tables import metadata
 from hoc.database import create_engine, migrations
-from hoc.migrations import current_revision, migrate, migration_config
+from hoc.migrations import NewerSchemaError, current_revision, migrate, migration_config
 
 REPOSITORY = Path(__file__).parents[2]
 MIGRATE = "import asyncio, os; from hoc.migrations import migrate; asyncio.run(migrate(os.environ['URL']))"
@@ -125,44 +125,57 @@ async def autogenerate(database_url: str, *changes: str) -> None:
 
 
 @asynccontextmanager
-async def waiting_to_migrate(database_url: str, count: int) -> AsyncGenerator[asyncpg.Connection]:
-    """That many processes wait for the lock of migrations during the block; after it, each succeeds."""
+async def migrations_locked(database_url: str) -> AsyncGenerator[asyncpg.Connection]:
     observer = await asyncpg.connect(database_url)
     try:
         await observer.execute("SELECT pg_advisory_lock(7463120001)")
-        migrators = [await run_migrate(database_url) for _ in range(count)]
-
-        async def all_wait() -> bool:
-            waiting = await observer.fetchval(
-                "SELECT count(*) FROM pg_stat_activity"
-                " WHERE datname = current_database() AND wait_event = 'advisory'"
-            )
-            return waiting == count or any(migrator.returncode is not None for migrator in migrators)
-
-        await until(all_wait)
-        assert [migrator.returncode for migrator in migrators] == [None] * count
         yield observer
-        await observer.execute("SELECT pg_advisory_unlock(7463120001)")
-        for migrator in migrators:
-            _, errors = await migrator.communicate()
-            assert migrator.returncode == 0, errors.decode()
     finally:
         await observer.close()
 
 
+async def until_waiting(observer: asyncpg.Connection, count: int) -> None:
+    async def all_wait() -> bool:
+        waiting: int = await observer.fetchval(
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND wait_event = 'advisory'"
+        )
+        return waiting == count
+
+    await until(all_wait)
+
+
+async def succeeds(migrator: Process) -> None:
+    _, errors = await migrator.communicate()
+    assert migrator.returncode == 0, errors.decode()
+
+
 async def test_two_starters_migrate_once(empty_database_url: str) -> None:
-    async with waiting_to_migrate(empty_database_url, 2):
-        pass
-    engine = create_engine(empty_database_url)
-    async with engine.connect() as connection:
-        versions = await connection.scalar(text("SELECT count(*) FROM account.alembic_version"))
-    await engine.dispose()
-    assert versions == 1
+    async with migrations_locked(empty_database_url) as observer:
+        migrators = [await run_migrate(empty_database_url) for _ in range(2)]
+        await until_waiting(observer, 2)
+    for migrator in migrators:
+        await succeeds(migrator)
+    connection = await asyncpg.connect(empty_database_url)
+    assert await connection.fetchval("SELECT count(*) FROM account.alembic_version") == 1
+    await connection.close()
 
 
 async def test_a_schema_that_appears_during_the_wait_is_kept(empty_database_url: str) -> None:
-    async with waiting_to_migrate(empty_database_url, 1) as observer:
+    async with migrations_locked(empty_database_url) as observer:
+        migrator = await run_migrate(empty_database_url)
+        await until_waiting(observer, 1)
         await observer.execute("CREATE SCHEMA account")
+    await succeeds(migrator)
+
+
+async def test_a_newer_version_may_migrate_during_the_wait(fresh_database_url: str) -> None:
+    async with migrations_locked(fresh_database_url) as observer:
+        migrating = asyncio.create_task(migrate(fresh_database_url))
+        await until_waiting(observer, 1)
+        await observer.execute("UPDATE account.alembic_version SET version_num = '9999'")
+    with pytest.raises(NewerSchemaError, match="at revision 9999"):
+        await migrating
 
 
 @pytest.fixture

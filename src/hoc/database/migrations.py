@@ -10,7 +10,7 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from hoc.database.connecting import PasswordSource
 from hoc.database.engine import create_engine
@@ -97,10 +97,6 @@ def _engine(database_url: str, password: PasswordSource | None, pooler: Pooler |
 async def _run(engine: AsyncEngine, revision: str) -> None:
     try:
         async with engine.connect() as connection:
-            found = await _current(connection)
-            if found is not None and found not in revisions():
-                raise NewerSchemaError(found)
-            await connection.rollback()
             await connection.run_sync(_migrate, revision)
     finally:
         await engine.dispose()
@@ -120,13 +116,11 @@ async def current_revision(
     engine = _engine(database_url, password, pooler)
     try:
         async with engine.connect() as connection:
-            return await _current(connection)
+            if await connection.scalar(text("SELECT to_regclass('account.alembic_version')")) is None:
+                return None
+            revision: str | None = await connection.scalar(
+                text("SELECT version_num FROM account.alembic_version")
+            )
+            return revision
     finally:
         await engine.dispose()
-
-
-async def _current(connection: AsyncConnection) -> str | None:
-    if await connection.scalar(text("SELECT to_regclass('account.alembic_version')")) is None:
-        return None
-    revision: str | None = await connection.scalar(text("SELECT version_num FROM account.alembic_version"))
-    return revision
