@@ -3,12 +3,14 @@
 # nats-py leaves the types of its options open.
 # pyright: reportUnknownMemberType=false
 
+import asyncio
 from dataclasses import dataclass
 from typing import Any, Final
 
 import asyncpg
 import nats
 import orjson
+from chaos import patience
 from ledger import Ledger, number_in
 from nats.js.api import AckPolicy, ConsumerConfig
 
@@ -17,6 +19,7 @@ from hoc.cus.account.L6_drivers.event_sequencing import SqlEventSequencing
 from hoc.cus.account.wiring import open_database
 
 BATCH: Final = 1_000
+POLL_SECONDS: Final = 0.1
 
 _TRACES: Final = """
     SELECT user_id, 'v0' FROM account.users
@@ -25,6 +28,10 @@ _TRACES: Final = """
     UNION ALL SELECT tenant_id, email FROM account.invitations"""
 _USERS: Final = "SELECT user_id, name, is_active, deleted_at IS NOT NULL, version FROM account.users"
 _ROLES: Final = "SELECT tenant_id, role, version FROM account.memberships WHERE role <> 'owner'"
+_RECORDED: Final = """
+    SELECT (SELECT sequence FROM account.event_cursors WHERE name = 'sequenced')
+        + (SELECT count(*) FROM account.outbox)"""
+_PUBLISHED: Final = "SELECT sequence FROM account.event_cursors WHERE name = 'nats'"
 _LEFT: Final = "SELECT (SELECT count(*) FROM account.outbox) + (SELECT count(*) FROM account.dead_events)"
 
 
@@ -67,7 +74,30 @@ class Evidence:
     left: int
 
 
+async def all_published(database_url: str) -> int:
+    """Wait until every event is published. Returns how many they are."""
+    connection = await asyncpg.connect(database_url)
+    try:
+        async with patience("Events stay unpublished."):
+            while True:
+                published: int = await connection.fetchval(_PUBLISHED)
+                if published == await connection.fetchval(_RECORDED):
+                    return published
+                await asyncio.sleep(POLL_SECONDS)
+    finally:
+        await connection.close()
+
+
 async def collect(ledger: Ledger, database_url: str, nats_url: str, stream: str) -> Evidence:
+    """Collect it once every event is published, and anew if mails that are still sent record others."""
+    while True:
+        published = await all_published(database_url)
+        evidence = await _collected(ledger, database_url, nats_url, stream)
+        if await all_published(database_url) == published:
+            return evidence
+
+
+async def _collected(ledger: Ledger, database_url: str, nats_url: str, stream: str) -> Evidence:
     connection = await asyncpg.connect(database_url)
     try:
         traces = await connection.fetch(_TRACES)

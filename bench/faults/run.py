@@ -22,7 +22,7 @@ from typing import Final
 
 from chaos import Chaos, patience
 from client import Client
-from evidence import Evidence, collect
+from evidence import Evidence, all_published, collect
 from judge import verdict
 from ledger import Ledger, Outcome
 from load import Load
@@ -32,13 +32,10 @@ from scene import STREAM, Scene, scene
 from targets import Target
 
 from hoc.concurrency.background import in_background
-from hoc.cus.account.L6_drivers.event_sequencing import SqlEventSequencing
-from hoc.cus.account.wiring import open_database
 
 PEOPLE: Final = 8
 TENANTS: Final = 4
 SHOWN: Final = 10
-POLL_SECONDS: Final = 0.1
 REPORT_SECONDS: Final = 30.0
 
 
@@ -96,7 +93,7 @@ async def run(place: Path, options: argparse.Namespace) -> Result:
             load.stop()
         ended = time.monotonic()
         await client.close()
-        await _settle(on.database_url)
+        await all_published(on.database_url)
         settled = time.monotonic() - ended
         evidence = await collect(ledger, on.database_url, on.nats_url, STREAM)
     return Result(evidence, chaos.recoveries, ended - began, settled)
@@ -111,20 +108,6 @@ def _plan(on: Scene, options: argparse.Namespace) -> list[Target]:
     ]
     random.shuffle(targets)
     return targets
-
-
-async def _settle(database_url: str) -> None:
-    """Wait until every event is published."""
-    database, sequencing = open_database(database_url), SqlEventSequencing()
-    try:
-        async with patience("Events stay unpublished."):
-            while True:
-                async with database.reading() as session:
-                    if not (await sequencing.status(session)).unpublished:
-                        return
-                await asyncio.sleep(POLL_SECONDS)
-    finally:
-        await database.close()
 
 
 async def _report(chaos: Chaos, ledger: Ledger) -> None:

@@ -26,11 +26,9 @@ from load import Load
 from pulse import Pulse
 from several import Scene, scene
 from sqlalchemy import text
-from support.waiting import until
 
 from hoc.concurrency.background import in_background
 from hoc.cus.account.L5_schemas.errors import UnavailableError
-from hoc.cus.account.L6_drivers.event_sequencing import SqlEventSequencing
 from hoc.cus.account.wiring import open_database
 from hoc.database import Database
 
@@ -99,8 +97,6 @@ async def run(place: Path, options: argparse.Namespace) -> bool:
                 steps.append(await _step(name, on, ledger, (work, published), options.seconds))
             load.stop()
         await client.close()
-        async with _opened(on.database_url) as database, patience("The events are not published in time."):
-            await until(lambda: _is_published(database))
         survivor = on.standby if "failover" in taken_away else on.primary
         evidence = await collect(ledger, survivor.url, next(iter(on.nats.values())).url, STREAM)
     _print_steps(steps)
@@ -197,11 +193,6 @@ async def _opened(url: str) -> AsyncGenerator[Database]:
         yield database
     finally:
         await database.close()
-
-
-async def _is_published(database: Database) -> bool:
-    async with database.reading() as session:
-        return (await SqlEventSequencing().status(session)).unpublished == 0
 
 
 def _print_steps(steps: list[Step]) -> None:
