@@ -24,7 +24,7 @@ _SCHEMA_EXISTS = text("SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = :
 
 def run(connection: Connection) -> None:
     def drop_functions(*_: object, **__: object) -> None:
-        """After each revision's change. Servers make anew what they need of them."""
+        """Alembic calls it after each revision's change. Servers make anew what they need of them."""
         connection.execute(DROP_FUNCTIONS)
 
     context.configure(

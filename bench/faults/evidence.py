@@ -4,6 +4,7 @@
 # pyright: reportUnknownMemberType=false
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -28,10 +29,6 @@ _TRACES: Final = """
     UNION ALL SELECT tenant_id, email FROM account.invitations"""
 _USERS: Final = "SELECT user_id, name, is_active, deleted_at IS NOT NULL, version FROM account.users"
 _ROLES: Final = "SELECT tenant_id, role, version FROM account.memberships WHERE role <> 'owner'"
-_RECORDED: Final = """
-    SELECT (SELECT sequence FROM account.event_cursors WHERE name = 'sequenced')
-        + (SELECT count(*) FROM account.outbox)"""
-_PUBLISHED: Final = "SELECT sequence FROM account.event_cursors WHERE name = 'nats'"
 _LEFT: Final = "SELECT (SELECT count(*) FROM account.outbox) + (SELECT count(*) FROM account.dead_events)"
 
 
@@ -74,26 +71,27 @@ class Evidence:
     left: int
 
 
-async def all_published(database_url: str) -> int:
-    """Wait until every event is published. Returns how many they are."""
-    connection = await asyncpg.connect(database_url)
+async def all_published(database_url: str) -> None:
+    """Wait until every event is published."""
+    database, sequencing = open_database(database_url), SqlEventSequencing()
     try:
         async with patience("Events stay unpublished."):
             while True:
-                published: int = await connection.fetchval(_PUBLISHED)
-                if published == await connection.fetchval(_RECORDED):
-                    return published
+                async with database.reading() as session:
+                    if not (await sequencing.status(session)).unpublished:
+                        return
                 await asyncio.sleep(POLL_SECONDS)
     finally:
-        await connection.close()
+        await database.close()
 
 
 async def collect(ledger: Ledger, database_url: str, nats_url: str, stream: str) -> Evidence:
     """Collect it once every event is published, and anew if mails that are still sent record others."""
+    await all_published(database_url)
     while True:
-        published = await all_published(database_url)
         evidence = await _collected(ledger, database_url, nats_url, stream)
-        if await all_published(database_url) == published:
+        await all_published(database_url)
+        if not await _log(database_url, after=_end(evidence.log)):
             return evidence
 
 
@@ -117,17 +115,22 @@ async def _collected(ledger: Ledger, database_url: str, nats_url: str, stream: s
     )
 
 
-async def _log(database_url: str) -> tuple[EventResult, ...]:
+async def _log(database_url: str, *, after: int = 0) -> tuple[EventResult, ...]:
     database = open_database(database_url)
     sequencing = SqlEventSequencing()
     events: list[EventResult] = []
     try:
         async with database.reading() as session:
-            while found := await sequencing.next(session, events[-1].sequence or 0 if events else 0, BATCH):
+            while found := await sequencing.next(session, _end(events) or after, BATCH):
                 events += found
     finally:
         await database.close()
     return tuple(events)
+
+
+def _end(log: Sequence[EventResult]) -> int:
+    """The last sequence, 0 of an empty log."""
+    return (log[-1].sequence or 0) if log else 0
 
 
 async def _stream(url: str, name: str) -> tuple[Streamed, ...]:

@@ -39,7 +39,7 @@ DROP_FUNCTIONS: Final = text("""
             EXECUTE format('DROP FUNCTION %s', function);
         END LOOP;
     END $$""")
-"""Drops those that the role may drop. The others do no harm: what is still called fits its statement."""
+"""Leaves those that the role may not drop: harmless, as a function is called for its own statement only."""
 
 # Only the role's own: a function does what its owner wrote, with the rights of its caller.
 _IS_MADE: Final = """
