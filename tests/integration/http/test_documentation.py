@@ -14,6 +14,7 @@ import pytest
 from pydantic import SecretStr
 from support.console import HOST, IDENTITY_MOUNT, MOUNT, OPTIONAL_PARTS
 from support.routes import SERVICES
+from support.waiting import until_ready
 
 from hoc.cus.account.L5_schemas.events import EVENTS
 from hoc.server.app import Service
@@ -44,6 +45,7 @@ async def client(
     database_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncGenerator[httpx.AsyncClient]:
     async with serving(database_url, tmp_path_factory.mktemp("pages")) as client:
+        await until_ready(client)
         yield client
 
 

@@ -21,7 +21,7 @@ from support.own_postgres import OwnPostgres, own_postgres
 from support.postgres import opened
 from support.seed import add_tenants, add_users
 from support.servers import development_keys
-from support.waiting import until
+from support.waiting import until, until_ready
 
 from hoc.concurrency.background import in_background
 from hoc.database import outages
@@ -330,4 +330,4 @@ async def test_a_state_is_answered_as_documented(
     # asyncpg 0.30 leaves a future of its own behind when a connection ends, which asyncio then logs.
     assert not [each for each in errors if "unexpected connection_lost() call" not in each.getMessage()]
     await until(site.works)
-    assert await site.ready() == 200
+    await until_ready(site.client)

@@ -1,6 +1,5 @@
 """On a database that answers, but not as hoc needs it, the service says 503, is not ready, and recovers."""
 
-import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from support.postgres import TestServer
 from support.routes import ROUTES
 from support.seed import execute
 from support.servers import development_keys
-from support.waiting import until
+from support.waiting import until, until_ready
 
 from hoc import readiness
 from hoc.database import Database
@@ -65,11 +64,6 @@ class Service:
 
         await until(is_told)
 
-    async def until_ready(self) -> None:
-        async with asyncio.timeout(60):
-            while (await self.client.get("/health/ready")).status_code != 200:
-                pass
-
 
 @pytest.fixture
 def serving(
@@ -110,7 +104,7 @@ async def test_before_the_migration_all_is_503_then_it_recovers(
         [logged] = [record for record in caplog.records if record.name.startswith("hoc")]
         assert "hoc migrate" in logged.getMessage()
         await migrate(url)
-        await service.until_ready()
+        await until_ready(service.client)
         await service.assert_no_defect()
 
 
@@ -130,7 +124,7 @@ async def test_a_newer_schema_is_served_with_one_warning(
 ) -> None:
     await execute(fresh_database, "UPDATE account.alembic_version SET version_num = '9999'")
     async with serving(fresh_database_url) as service:
-        assert await service.reason() is None
+        await until_ready(service.client)
         await service.assert_no_defect()
     warnings = [record.getMessage() for record in caplog.records if record.name == "hoc.database"]
     assert len(warnings) == 1
@@ -151,7 +145,7 @@ async def test_an_older_schema_is_503_until_it_is_migrated(
             assert await service.statuses() == {(503, True)}
             reason = await service.reason()
             ahead.undo()
-            await service.until_ready()
+            await until_ready(service.client)
             await service.assert_no_defect()
     assert reason == f"the database is at revision {ours}, and must be at 9999: run `hoc migrate`"
 
@@ -207,11 +201,11 @@ async def test_each_lesser_state_is_not_ready_and_never_a_500(
 
     async with serving(fresh_database_url) as service:
         for state in lesser_states(name):
-            await service.until_ready()
+            await until_ready(service.client)
             await administer(state.broken)
             await service.until_reason(state.reason)
             assert {status for status, _ in await service.statuses() if status >= 500} <= {503}
             await administer(state.mended)
             await migrate(fresh_database_url)
-        await service.until_ready()
+        await until_ready(service.client)
         await service.assert_no_defect()
