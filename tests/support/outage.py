@@ -47,9 +47,7 @@ class Proxy:
         """Close every connection and the port."""
         if self._server is not None:
             self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._close_connections()
 
     def freeze(self) -> None:
         """Keep every connection, and forward nothing more until `thaw`."""
@@ -79,10 +77,14 @@ class Proxy:
         self._answering.set()
 
     async def silence(self) -> None:
-        """Close every connection; accept new ones, and send nothing."""
-        await self.cut()
+        """Close every connection; accept new ones, and send nothing. None is refused meanwhile."""
         self._is_silent = True
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        await self._close_connections()
+
+    async def _close_connections(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
