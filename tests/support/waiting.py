@@ -15,10 +15,12 @@ async def until(condition: Callable[[], Awaitable[object]]) -> None:
             await asyncio.sleep(0.01)
 
 
-async def until_ready(client: httpx.AsyncClient) -> None:
-    """Return once the service is ready. On a busy machine, connecting may take longer than a check may."""
+async def until_available(client: httpx.AsyncClient, path: str = "/health/ready") -> None:
+    """Return once a path is answered 200, and not 503: on a busy machine, connecting outlasts a check."""
 
-    async def is_ready() -> bool:
-        return (await client.get("/health/ready")).status_code == 200
+    async def is_available() -> bool:
+        status = (await client.get(path)).status_code
+        assert status in {200, 503}, path
+        return status == 200
 
-    await until(is_ready)
+    await until(is_available)

@@ -14,7 +14,7 @@ import pytest
 from pydantic import SecretStr
 from support.console import HOST, IDENTITY_MOUNT, MOUNT, OPTIONAL_PARTS
 from support.routes import SERVICES
-from support.waiting import until_ready
+from support.waiting import until_available
 
 from hoc.cus.account.L5_schemas.events import EVENTS
 from hoc.server.app import Service
@@ -45,7 +45,6 @@ async def client(
     database_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncGenerator[httpx.AsyncClient]:
     async with serving(database_url, tmp_path_factory.mktemp("pages")) as client:
-        await until_ready(client)
         yield client
 
 
@@ -79,7 +78,7 @@ async def test_a_page_needs_nothing_but_itself(client: httpx.AsyncClient, path: 
         if link.startswith("#"):
             assert link[1:] in page.ids
         else:
-            assert (await client.get(httpx.URL(HOST + path).join(link))).status_code == 200, link
+            await until_available(client, str(httpx.URL(HOST + path).join(link)))
     assert len(set(page.ids)) == len(page.ids)
 
 
@@ -115,7 +114,7 @@ async def test_the_front_tells_programs_where_things_are(client: httpx.AsyncClie
         assert answer.json()["name"] == "hoc"
         assert answer.headers["vary"] == "Accept"
         for path in answer.json()["paths"].values():
-            assert (await client.get(path)).status_code == 200, path
+            await until_available(client, path)
 
 
 @pytest.mark.parametrize("path", [MOUNT, f"{MOUNT}/"])

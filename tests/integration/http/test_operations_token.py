@@ -9,7 +9,7 @@ from pydantic import SecretStr
 from starlette.routing import BaseRoute, Mount, Route
 from support.console import HOST, Headers, problem_of, raw
 from support.servers import development_keys
-from support.waiting import until_ready
+from support.waiting import until_available
 
 from hoc.server.app import Service
 from hoc.settings import Settings
@@ -74,7 +74,7 @@ async def test_documents_and_details_need_the_token(service: Service, of_a_user:
     protected = documents_and_details(service.routes) - {"/docs"}  # the front page, as at `/`
     assert len(protected) == 8
     async with client_of(service) as client:
-        await until_ready(client)
+        await until_available(client)
         for path in protected:
             for headers in (raw({}), raw(of_a_user), *(raw({}, "Authorization", value) for value in wrong)):
                 for method in ("GET", "HEAD", "POST"):
@@ -94,17 +94,15 @@ async def test_the_token_opens_nothing_else(service: Service, mount_path: str, o
         for path in (f"{mount_path.rstrip('/')}/memberships", "/api/v1/accounts/stats"):
             assert (await client.get(path, headers=BEARER)).status_code == 401
             assert (await client.get(path, headers=of_a_user)).status_code == 200
-        await until_ready(client)
         for path in PUBLIC:
-            assert (await client.get(path)).status_code == 200
+            await until_available(client, path)
 
 
 async def test_without_a_token_documents_and_details_are_public(database_url: str, tmp_path: Path) -> None:
     service = Service(settings_of(database_url, tmp_path, None, "/accounts"))
     async with service.router.lifespan_context(service.router), client_of(service) as client:
-        await until_ready(client)
         for path in documents_and_details(service.routes):
-            assert (await client.get(path)).status_code == 200
+            await until_available(client, path)
 
 
 def test_a_token_that_can_be_guessed_is_refused(database_url: str, tmp_path: Path) -> None:
